@@ -1,0 +1,39 @@
+# Two commands are all the set-up there is: `make demo` and `make test`. They need Python and make, nothing else;
+# where uv is not installed, it is put into .bootstrap.
+UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
+BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
+PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    train a small model on the built-in corpus and hear it, in under five minutes"
+	@echo "make test    run the tests"
+	@echo "make check   format, lint, import floors, types and tests: what continuous integration runs"
+	@echo "make format  put the code into its one format"
+	@echo "make clean   remove what set-up and checks have left; data/ stays"
+
+demo: $(BOOTSTRAP)
+	$(UV) run wavegen demo
+
+test: $(BOOTSTRAP)
+	$(UV) run pytest
+
+check: $(BOOTSTRAP)
+	$(UV) run ruff format --check
+	$(UV) run ruff check
+	$(UV) run lint-imports
+	$(UV) run mypy
+	$(UV) run pytest
+
+format: $(BOOTSTRAP)
+	$(UV) run ruff format
+	$(UV) run ruff check --fix
+
+clean:
+	rm -rf .venv .bootstrap dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.bootstrap/bin/uv:
+	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or 3.12"; exit 2; }
+	$(PYTHON) -m venv .bootstrap
+	.bootstrap/bin/pip install --quiet "uv>=0.8,<1"

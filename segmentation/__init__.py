@@ -1,0 +1,1 @@
+"""DeepLab on the dilated block of `wavenet_app`, in two dimensions."""

@@ -1,0 +1,82 @@
+"""Checkpoints: whole or not at all, and never executed."""
+
+import errno
+import os
+import pickle
+
+import pytest
+import torch
+
+from wavenet_app import checkpoint
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.errors import UserError
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "run" / "last.pth"
+    write_checkpoint(path, "test", {"weights": {"a": torch.arange(3)}, "step": 5, "name": "x", "none": None})
+    content = read_checkpoint(path, "test")
+    assert torch.equal(content["weights"]["a"], torch.arange(3))
+    assert (content["step"], content["name"], content["none"]) == (5, "x", None)
+    assert [file.name for file in path.parent.iterdir()] == ["last.pth"]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_a_file_cut_short_is_said_to_be(tmp_path, keep):
+    path = tmp_path / "a.pth"
+    write_checkpoint(path, "test", {"weights": torch.zeros(1000)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    with pytest.raises(UserError, match=r"a\.pth"):
+        read_checkpoint(path, "test")
+
+
+class Bomb:
+    """Creates a file when unpickled."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_pickle_bomb_is_refused_and_does_not_go_off(tmp_path, bare):
+    path, target = tmp_path / "bomb.pth", tmp_path / "exploded"
+    if bare:
+        path.write_bytes(pickle.dumps(Bomb(target)))
+    else:
+        torch.save({"format": "wavegen-test", "version": 1, "weights": Bomb(target)}, path)
+    with pytest.raises(UserError, match="refused"):
+        read_checkpoint(path, "test")
+    assert not target.exists()
+
+
+def test_other_kinds_newer_versions_and_absent_files_are_named(tmp_path):
+    path = tmp_path / "a.pth"
+    write_checkpoint(path, "test", {})
+    with pytest.raises(UserError, match="not a wavegen wavenet checkpoint"):
+        read_checkpoint(path, "wavenet")
+    torch.save({"format": "wavegen-test", "version": 99}, path)
+    with pytest.raises(UserError, match="newer wavegen"):
+        read_checkpoint(path, "test")
+    torch.save([1, 2], path)
+    with pytest.raises(UserError, match="not a wavegen test checkpoint"):
+        read_checkpoint(path, "test")
+    with pytest.raises(UserError, match="no checkpoint"):
+        read_checkpoint(tmp_path / "absent.pth", "test")
+
+
+def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "a.pth"
+    write_checkpoint(path, "test", {"step": 1})
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(UserError, match=r"a\.pth: No space left on device"):
+        write_checkpoint(path, "test", {"step": 2})
+    assert read_checkpoint(path, "test")["step"] == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]

@@ -1,0 +1,76 @@
+"""Safe reading and writing of checkpoints: tensors and plain values, whole or not at all. Knows no model."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import uuid
+from pathlib import Path
+from typing import Any
+
+from wavenet_app.errors import UserError
+
+FORMAT_VERSION = 1
+
+
+def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Writes `content` so that `path` is at every moment absent, the old file, or the whole new one.
+
+    Args:
+        path: where the file goes; its folder is made.
+        kind: what wrote it, such as "wavenet"; `read_checkpoint` asks for the same.
+        content: tensors, numbers, texts, None, and lists and dicts of these.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; the old file is still there.
+    """
+    import torch
+
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, **content}, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise UserError(
+            f"cannot write the checkpoint {path}: {reason}; free some space or choose another --data-dir"
+        ) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
+    """Returns what `write_checkpoint` wrote, tensors on the CPU. Nothing in the file is ever executed.
+
+    Args:
+        path: the file.
+        kind: what the checkpoint must be, such as "wavenet".
+
+    Raises:
+        UserError: the file is absent, cut short, of another kind or a newer version, or holds anything but tensors
+            and plain values.
+    """
+    import torch
+
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path} was refused: it is not a wavegen checkpoint, or holds more than tensors and plain values "
+            "(such a file could run code)"
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read, it is damaged or cut short ({reason})") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != f"wavegen-{kind}":
+        raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {found!r})")
+    if content["version"] > FORMAT_VERSION:
+        raise UserError(f"{path} was written by a newer wavegen (format {content['version']}); upgrade to read it")
+    return content

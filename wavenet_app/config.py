@@ -1,0 +1,249 @@
+"""Every setting of a run: frozen, typed, refused by name when misspelt, and the named presets."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from wavenet_app.dilation import dilation_cycle, receptive_field
+from wavenet_app.errors import UserError
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and no unknown field passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Settings):
+    """Shape of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.4)."""
+
+    residual_channels: int = Field(default=32, ge=1, description="width of the residual stream")
+    dilation_channels: int = Field(default=32, ge=1, description="width of each half of the gate")
+    skip_channels: int = Field(default=128, ge=1, description="width of the skip sum and of the first output layer")
+    kernel_size: Literal[2, 3] = Field(default=2, description="taps of every dilated convolution and of the front")
+    dilations: tuple[int, ...] = Field(
+        default=dilation_cycle(10, repeats=2), description="spacing of the taps, a layer each"
+    )
+    quantization_channels: int = Field(default=256, description="number of mu-law codes, a power of two")
+
+    @field_validator("dilations")
+    @classmethod
+    def _positive_dilations(cls, dilations: tuple[int, ...]) -> tuple[int, ...]:
+        if not dilations or min(dilations) < 1:
+            raise ValueError("needs at least one dilation, each at least 1")
+        return dilations
+
+    @field_validator("quantization_channels")
+    @classmethod
+    def _power_of_two(cls, channels: int) -> int:
+        if channels not in (2**bits for bits in range(1, 11)):
+            raise ValueError("must be a power of two from 2 to 1024")
+        return channels
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples that one prediction can see, the newest included; the front adds one layer of dilation 1."""
+        return receptive_field(self.kernel_size, (1, *self.dilations))
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Products that one new sample takes; the front's table look-ups count none."""
+        gate = self.kernel_size * self.residual_channels * 2 * self.dilation_channels
+        outputs = self.dilation_channels * (self.residual_channels + self.skip_channels)
+        last_residual = self.dilation_channels * self.residual_channels
+        logits = self.skip_channels * (self.skip_channels + self.quantization_channels)
+        return len(self.dilations) * (gate + outputs) - last_residual + logits
+
+
+class AudioConfig(Settings):
+    """How a sound file becomes the waveform that the model sees."""
+
+    sample_rate: int = Field(default=16_000, ge=1_000, le=192_000, description="Hz; every file is resampled to it")
+    gain: float = Field(default=1.0, gt=0, description="factor fixed from the training split (robust peak to 0.9)")
+    trim_decibels: float = Field(
+        default=45.0, ge=0, description="silence this far below a clip's own peak is trimmed at its ends; 0 keeps all"
+    )
+
+
+class CorpusConfig(Settings):
+    """Where the audio comes from and how it is split."""
+
+    paths: tuple[str, ...] = Field(default=(), description="folders and files; empty means the built-in corpus")
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the files held out")
+    split_by: str | None = Field(
+        default=None, description="regular expression; files whose match is equal stay on the same side of the split"
+    )
+
+
+class TrainingConfig(Settings):
+    """How the weights are found."""
+
+    window: int = Field(default=6_144, ge=1, description="samples that count in the loss, a window")
+    batch_size: int = Field(default=2, ge=1, description="windows a step")
+    learning_rate: float = Field(default=2e-3, gt=0, description="greatest learning rate")
+    warmup_steps: int = Field(default=100, ge=0, description="steps of linear warm-up")
+    final_learning_rate: float = Field(
+        default=0.02, ge=0, le=1, description="share of the greatest rate left at the end"
+    )
+    gradient_clip: float = Field(default=1.0, gt=0, description="greatest norm of the gradient")
+    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, reached by warm-up")
+    max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
+    minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
+    validate_seconds: float = Field(default=30.0, gt=0, description="time between validations")
+    checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
+    seed: int = Field(default=0, ge=0, description="seed of the initial weights and of the order of the windows")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
+
+
+class RunConfig(Settings):
+    """All settings of one run, as they stand in its checkpoint."""
+
+    name: str = Field(default="run", description="folder of the run under checkpoints/")
+    model: ModelConfig = ModelConfig()
+    audio: AudioConfig = AudioConfig()
+    corpus: CorpusConfig = CorpusConfig()
+    training: TrainingConfig = TrainingConfig()
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "tiny": {
+        "model": {
+            "residual_channels": 24,
+            "dilation_channels": 24,
+            "skip_channels": 64,
+            "dilations": dilation_cycle(9, repeats=1),
+        },
+    },
+    "small": {
+        "model": {
+            "residual_channels": 32,
+            "dilation_channels": 32,
+            "skip_channels": 128,
+            "dilations": dilation_cycle(10, repeats=2),
+        },
+    },
+    "base": {
+        "model": {
+            "residual_channels": 64,
+            "dilation_channels": 64,
+            "skip_channels": 256,
+            "dilations": dilation_cycle(10, repeats=3),
+        },
+    },
+    "large": {
+        "model": {
+            "residual_channels": 128,
+            "dilation_channels": 128,
+            "skip_channels": 256,
+            "dilations": dilation_cycle(10, repeats=4),
+        },
+    },
+}
+
+
+def preset(name: str) -> RunConfig:
+    """Returns the settings of a named preset.
+
+    Raises:
+        UserError: no preset has that name.
+
+    >>> preset("base").model.receptive_field
+    3071
+    """
+    if name not in PRESETS:
+        raise UserError(f"no preset is called '{name}'; choose one of {', '.join(PRESETS)} (or auto)")
+    return RunConfig.model_validate(PRESETS[name])
+
+
+def override(config: RunConfig, changes: dict[str, Any]) -> RunConfig:
+    """Returns the config with nested `changes` laid over it.
+
+    Args:
+        config: the settings to start from.
+        changes: section -> field -> value, as a TOML file or `parse_assignments` gives them.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit; the message names it.
+    """
+    merged: dict[str, Any] = config.model_dump()
+    for section, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(section), dict):
+            merged[section] = {**merged[section], **value}
+        else:
+            merged[section] = value
+    return validated(merged)
+
+
+def validated(values: dict[str, Any]) -> RunConfig:
+    """Returns plain nested values as a config.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit; the message names it.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_first_problem(error)) from None
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Returns `section.field=value` texts as nested values; a value is read as TOML, else taken as text.
+
+    Raises:
+        UserError: a text is not of that form.
+
+    >>> parse_assignments(["model.skip_channels=256", "model.dilations=[1, 2]"])
+    {'model': {'skip_channels': 256, 'dilations': [1, 2]}}
+    """
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        *sections, field = key.strip().split(".")
+        if not separator or len(sections) > 1:
+            raise UserError(
+                f"--set takes section.field=value, not '{assignment}' (for example model.skip_channels=256)"
+            )
+        place = changes.setdefault(sections[0], {}) if sections else changes
+        place[field] = _toml_value(text.strip())
+    return changes
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Returns a TOML file's nested values, to be laid over a preset by `override`.
+
+    Raises:
+        UserError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the config file {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+    if problem["type"] != "extra_forbidden":
+        return f"{path} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    *sections, field = path.split(".")
+    section: Any = RunConfig
+    for name in sections:
+        section = section.model_fields[name].annotation
+    close = difflib.get_close_matches(field, section.model_fields, n=1)
+    prefix = ".".join([*sections, ""])
+    hint = f"did you mean {prefix}{close[0]}?" if close else f"choose one of {', '.join(section.model_fields)}"
+    return f"there is no setting called {path}; {hint}"

@@ -1,0 +1,68 @@
+"""The data folder: which room holds what, and what a data set's name stands for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavenet_app.errors import UserError
+
+ENVIRONMENT_VARIABLE = "WAVEGEN_DATA"
+ALIASES = {"voc": "pascal_voc"}
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """The rooms under one root.
+
+    Attributes:
+        root: the folder itself.
+    """
+
+    root: Path
+
+    @classmethod
+    def at(cls, given: Path | None) -> DataFolder:
+        """Returns the folder given, else the one that WAVEGEN_DATA names, else ./data."""
+        return cls(given or Path(os.environ.get(ENVIRONMENT_VARIABLE) or "data"))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of runs, one sub-folder each."""
+        return self.root / "checkpoints"
+
+    @property
+    def pretrained(self) -> Path:
+        """Folder of wavenet_*.pth and deeplab_*.pth files."""
+        return self.root / "pretrained"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard events, one sub-folder a run."""
+        return self.root / "tensorboard"
+
+    @property
+    def generated(self) -> Path:
+        """Folder of generated audio."""
+        return self.root / "generated"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of decoded audio; safe to delete at any time."""
+        return self.root / ".cache"
+
+    def data_set(self, argument: str) -> Path:
+        """Returns what a data set argument stands for: a path that exists, else a name under the root.
+
+        Raises:
+            UserError: neither exists.
+        """
+        path = Path(argument)
+        if path.exists():
+            return path
+        name = argument.strip("/")
+        named = self.root / ALIASES.get(name, name)
+        if named.exists():
+            return named
+        raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}")
