@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ToneWriter = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def shared_audio() -> Path:
+    """The folder of real recordings beside the checkout: speech/ and digits/."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "audio"
+    if not folder.is_dir():
+        pytest.skip("the shared recordings (../shared/audio) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_tone() -> ToneWriter:
+    """A function that writes a sine wave and returns its path; the suffix says the format."""
+
+    def write(
+        path: Path,
+        *,
+        seconds: float = 0.5,
+        frequency: float = 330.0,
+        sample_rate: int = 8_000,
+        amplitude: float = 0.5,
+        channels: int = 1,
+        subtype: str | None = None,
+        file_format: str | None = None,
+    ) -> Path:
+        times = np.arange(round(seconds * sample_rate)) / sample_rate
+        waveform = amplitude * np.sin(2 * np.pi * frequency * times)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = np.repeat(waveform[:, None], channels, axis=1)
+        soundfile.write(path, samples, sample_rate, subtype=subtype, format=file_format)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tone_folder(tmp_path: Path, write_tone: ToneWriter) -> Path:
+    """A folder of six tones of different pitch, 8 kHz, half a second each."""
+    folder = tmp_path / "tones"
+    for index in range(6):
+        write_tone(folder / f"tone{index}.wav", frequency=220.0 * 2 ** (index / 6))
+    return folder
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """A context in which no file can grow beyond so many bytes: writing fails as it does on a full disk."""
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit

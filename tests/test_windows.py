@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from wavenet_app.audio_cache import AudioCache
+from wavenet_app.corpus import Clip, Corpus
+from wavenet_app.mu_law import decode, encode, silence_code
+from wavenet_app.windows import TrainingWindows, ValidationWindows
+
+RATE = 1_000
+CHANNELS = 1024
+SILENCE = silence_code(CHANNELS)
+FOREIGN = 3  # the code of what lies in a file outside of the clip
+# Codes that 16-bit samples tell apart: those around silence lie too close together.
+CODES = np.array([code for code in range(4, CHANNELS) if abs(code - SILENCE) > 60])
+
+LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=7)
+SHAPES = st.fixed_dictionaries(
+    {"context": st.integers(1, 30), "window": st.integers(1, 40), "batch_size": st.integers(1, 5)}
+)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> AudioCache:
+    return AudioCache(tmp_path_factory.mktemp("cache"), RATE)
+
+
+def make_corpus(cache: AudioCache, lengths: list[int]) -> Corpus:
+    """Clips, the same on both sides of the split, in which every sample has a code of its own (while codes last)."""
+    clips, first = [], 0
+    for index, length in enumerate(lengths):
+        codes = np.resize(np.roll(CODES, -first), length)
+        waveform = decode(np.concatenate([[FOREIGN] * 3, codes, [FOREIGN] * 2]), CHANNELS)
+        entry = cache.store(f"{first:04d}-{length}", [waveform], native_rate=RATE, channels=1, remarks=[])
+        clips.append(Clip(f"{index}", Path("a"), entry.path, 3, 3 + length, entry.scale, entry.peak, RATE))
+        first += length
+    return Corpus(RATE, 1.0, tuple(clips), tuple(clips), (), ())
+
+
+def sightings(corpus: Corpus, batches: list[dict[str, torch.Tensor]], context: int) -> list[np.ndarray]:
+    """Checks every row and returns how often each sample of each clip was a target."""
+    clips = [encode(corpus.waveform(clip), CHANNELS).tolist() for clip in corpus.training]
+    place = {code: (clip, position) for clip, codes in enumerate(clips) for position, code in enumerate(codes)}
+    assert len(place) == sum(map(len, clips)), "every sample has a code of its own"
+    counts = [np.zeros(len(codes), dtype=int) for codes in clips]
+    for batch in batches:
+        codes, mask = batch["codes"], batch["mask"]
+        assert codes.dtype == torch.int64
+        assert mask.dtype == torch.bool
+        assert codes.shape == (len(mask), context + mask.shape[1])
+        assert mask.any(dim=0).all(), "padding that all rows share is cropped"
+        for row, real in zip(codes.tolist(), mask.sum(dim=1).tolist(), strict=True):
+            clip, start = place[row[context]]
+            before = min(context, start)
+            padding = len(row) - context - real
+            assert (
+                row == [SILENCE] * (context - before) + clips[clip][start - before : start + real] + [SILENCE] * padding
+            )
+            counts[clip][start : start + real] += 1
+    return counts
+
+
+@given(lengths=LENGTHS, shape=SHAPES, seed=st.integers(0, 2**70), epoch=st.integers(0, 3))
+@settings(max_examples=80, deadline=None)
+def test_an_epoch_holds_every_sample_once_after_its_own_past(cache, lengths, shape, seed, epoch):
+    corpus = make_corpus(cache, lengths)
+    windows = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed)
+    per_epoch = windows.batches_per_epoch
+    batches = [windows.batch(epoch * per_epoch + index) for index in range(per_epoch)]
+    assert all(1 <= len(batch["mask"]) <= shape["batch_size"] for batch in batches)
+    assert all(batch["mask"].shape[1] <= shape["window"] for batch in batches)
+    assert sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
+    assert all((count == 1).all() for count in sightings(corpus, batches, shape["context"]))
+
+
+@given(lengths=LENGTHS, shape=SHAPES)
+@settings(max_examples=20, deadline=None)
+def test_validation_holds_every_sample_once(cache, lengths, shape):
+    corpus = make_corpus(cache, lengths)
+    windows = ValidationWindows(corpus, **shape, quantization_channels=CHANNELS)
+    batches = list(windows)
+    assert len(batches) == len(windows)
+    assert windows.num_samples == sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
+    assert all((count == 1).all() for count in sightings(corpus, batches, shape["context"]))
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@given(lengths=LENGTHS, shape=SHAPES, start=st.integers(0, 60), seed=st.integers(0, 5))
+@settings(max_examples=20, deadline=None)
+def test_starting_at_a_step_equals_running_through(cache, lengths, shape, start, seed):
+    corpus = make_corpus(cache, lengths)
+    through = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed)
+    resumed = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed, start_step=start)
+    expected = list(islice(through, start, start + 5))
+    assert all(equal(one, other) for one, other in zip(expected, islice(resumed, 5), strict=True))
+
+
+def test_ranks_share_the_batches_out(cache):
+    corpus = make_corpus(cache, [70, 50, 60, 11])
+    settings = {"context": 5, "window": 9, "batch_size": 2, "quantization_channels": CHANNELS, "seed": 1}
+    alone = list(islice(TrainingWindows(corpus, **settings), 4, 16))
+    ranks = [islice(TrainingWindows(corpus, **settings, start_step=2, rank=rank, world_size=2), 6) for rank in range(2)]
+    together = [batch for pair in zip(*ranks, strict=True) for batch in pair]
+    assert all(equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_the_order_is_the_same_for_any_number_of_workers(cache, workers):
+    windows = TrainingWindows(
+        make_corpus(cache, [70, 50, 60, 11]),
+        context=5,
+        window=9,
+        batch_size=2,
+        quantization_channels=CHANNELS,
+        seed=1,
+        start_step=3,
+    )
+    loaded = islice(DataLoader(windows, batch_size=None, num_workers=workers), 8)
+    assert all(equal(one, other) for one, other in zip(loaded, islice(windows, 8), strict=True))
+
+
+def test_seed_and_epoch_change_the_order_and_the_cuts(cache):
+    corpus = make_corpus(cache, [75, 50, 60])
+    shape = {"context": 5, "window": 20, "batch_size": 2, "quantization_channels": CHANNELS}
+    one, other = (TrainingWindows(corpus, **shape, seed=seed) for seed in (0, 1))
+    assert not equal(one.batch(0), other.batch(0))
+    assert not equal(one.batch(0), one.batch(one.batches_per_epoch))
+    cuts = {
+        tuple(sorted(batch["mask"].sum().item() for batch in islice(one, epoch * 5, epoch * 5 + 5)))
+        for epoch in range(9)
+    }
+    assert len(cuts) > 1
+
+
+def test_many_short_windows_are_batched_with_their_like(cache):
+    lengths = [4, 38] * 40
+    windows = TrainingWindows(
+        make_corpus(cache, lengths), context=5, window=40, batch_size=4, quantization_channels=CHANNELS, seed=0
+    )
+    masks = [windows.batch(index)["mask"] for index in range(windows.batches_per_epoch)]
+    assert sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks) > 0.9
+
+
+def test_limited_validation_is_an_even_choice_of_whole_windows(cache):
+    corpus = make_corpus(cache, [100] * 8)
+    shape = {"context": 5, "window": 10, "batch_size": 4, "quantization_channels": CHANNELS}
+    limited = ValidationWindows(corpus, **shape, limit_seconds=0.16)
+    assert limited.num_samples == 160
+    counts = sightings(corpus, list(limited), 5)
+    assert [int(count.sum()) for count in counts] == [20] * 8
+    assert ValidationWindows(corpus, **shape, limit_seconds=1e-9).num_samples == 10
+    assert ValidationWindows(corpus, **shape, limit_seconds=5.0).num_samples == 800
+
+
+def test_a_clip_shorter_than_the_context_stands_after_silence(cache):
+    corpus = make_corpus(cache, [3])
+    batch = TrainingWindows(corpus, context=8, window=40, batch_size=2, quantization_channels=64, seed=0).batch(0)
+    codes = encode(corpus.waveform(corpus.training[0]), 64).tolist()
+    assert batch["codes"].tolist() == [[silence_code(64)] * 8 + codes]
+    assert batch["mask"].tolist() == [[True] * 3]

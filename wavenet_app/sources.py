@@ -1,0 +1,105 @@
+"""Which audio files do the given folders and files hold? Every other file is counted, none passes unmentioned."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavenet_app.audio import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
+from wavenet_app.errors import UserError
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a scan found.
+
+    Attributes:
+        files: pairs of (root, file): the folder that was given, or a given file's own folder, and the audio file.
+        others: how many files have each suffix that is not audio.
+        unlisted: folders that could not be listed, with the reason.
+    """
+
+    files: tuple[tuple[Path, Path], ...]
+    others: dict[str, int]
+    unlisted: tuple[tuple[Path, str], ...]
+
+    @property
+    def remark(self) -> str | None:
+        """A sentence that counts the files which are not audio, or None if there are none.
+
+        >>> Sources((), {".txt": 10, ".json": 2}, ()).remark
+        '12 files are not audio: .txt 10, .json 2'
+        """
+        count = sum(self.others.values())
+        if not count:
+            return None
+        kinds = sorted(self.others.items(), key=lambda item: (-item[1], item[0]))
+        listed = ", ".join(f"{suffix or 'no suffix'} {number}" for suffix, number in kinds[:8])
+        return f"{count} {'file is' if count == 1 else 'files are'} not audio: {listed}{', ...' if kinds[8:] else ''}"
+
+
+def resolve_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Returns the (root, file) pairs that `scan_sources` finds."""
+    return list(scan_sources(paths).files)
+
+
+def scan_sources(paths: Sequence[Path]) -> Sources:
+    """Finds the audio files in folders, at any depth.
+
+    Files come in the order of `paths`, sorted within each. A file reached twice, by a link or because it was given
+    twice, counts once; a folder that a link leads back to is not entered again. Names that begin with a dot are
+    passed over inside folders. A file given by itself is taken whatever its suffix.
+
+    Raises:
+        UserError: a path does not exist.
+    """
+    files: list[tuple[Path, Path]] = []
+    others: Counter[str] = Counter()
+    unlisted: list[tuple[Path, str]] = []
+    seen_files: set[str] = set()
+    seen_folders: set[tuple[int, int]] = set()
+    for path in paths:
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except OSError as error:
+            raise UserError(f"there is no file or folder {path} ({(error.strerror or str(error)).lower()})") from None
+        if is_folder:
+            found: Iterator[tuple[Path, Path]] = ((path, file) for file in _walk(path, seen_folders, unlisted))
+        else:
+            found = iter([(path.parent, path)])
+        for root, file in found:
+            suffix = file.suffix.lower()
+            if file != path and suffix not in AUDIO_SUFFIXES | UNDECODABLE_SUFFIXES:
+                others[suffix] += 1
+            elif (identity := os.path.realpath(file)) not in seen_files:
+                seen_files.add(identity)
+                files.append((root, file))
+    return Sources(tuple(files), dict(others), tuple(unlisted))
+
+
+def _walk(folder: Path, seen: set[tuple[int, int]], unlisted: list[tuple[Path, str]]) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        # Links last, so that a file keeps its own name however many links lead to it.
+        entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
+    except OSError as error:
+        unlisted.append((folder, f"the folder cannot be listed ({(error.strerror or str(error)).lower()})"))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a link that leads to itself
+            is_folder = False
+        if is_folder:
+            yield from _walk(folder / entry.name, seen, unlisted)
+        else:
+            yield folder / entry.name

@@ -1,0 +1,102 @@
+"""Which files are held out for validation: decided by a hash of the name, so that added files move no other."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wavenet_app.errors import UserError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices into the names that were split, in rising order, and sentences on what was out of the ordinary."""
+
+    training: tuple[int, ...]
+    validation: tuple[int, ...]
+    remarks: tuple[str, ...]
+
+
+def split_files(names: Sequence[str], validation_fraction: float, split_by: str | None = None) -> Split:
+    """Splits files by the hash of their names, or of what `split_by` matches in them.
+
+    A side that would stay empty gets the group whose hash is nearest to its own range, as long as there are two.
+
+    Args:
+        names: posix paths relative to the folders that were given.
+        validation_fraction: share of the groups to hold out.
+        split_by: regular expression; names whose first group (or whole match, if the expression has no group) is
+            equal stay together. A name without a match stays by itself.
+
+    Raises:
+        UserError: the expression is not valid, or puts all of several files into one group.
+
+    >>> split_files(["a.wav", "b.wav", "c.wav"], 0.1)
+    Split(training=(1, 2), validation=(0,), remarks=('no file fell to validation by its hash; held out a.wav',))
+    """
+    keys, unmatched = _keys(names, split_by)
+    remarks = []
+    if unmatched:
+        remarks.append(
+            f"--split-by '{split_by}' matches nothing in {unmatched} of {len(names)} names; these are split one by one"
+        )
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        groups[key].append(index)
+    if len(groups) == 1 and len(names) > 1:
+        raise UserError(
+            f"--split-by '{split_by}' puts all {len(names)} files into one group ('{keys[0]}'), so that none can be "
+            "held out; use an expression that tells them apart"
+        )
+    ordered = sorted(groups, key=hash_fraction)
+    held_out = {key for key in ordered if hash_fraction(key) < validation_fraction}
+    if len(ordered) > 1 and not held_out:
+        held_out = {ordered[0]}
+        remarks.append(f"no file fell to validation by its hash; held out {_listed(groups[ordered[0]], names)}")
+    elif len(ordered) > 1 and len(held_out) == len(ordered):
+        held_out.discard(ordered[-1])
+        remarks.append(f"no file fell to training by its hash; trains on {_listed(groups[ordered[-1]], names)}")
+    return Split(
+        training=tuple(index for index, key in enumerate(keys) if key not in held_out),
+        validation=tuple(index for index, key in enumerate(keys) if key in held_out),
+        remarks=tuple(remarks),
+    )
+
+
+def hash_fraction(key: str) -> float:
+    r"""Returns the place of a text in [0, 1), the same on every machine.
+
+    The text is brought to one Unicode form first: file systems differ in how they write an accent.
+
+    >>> hash_fraction("caf\u00e9") == hash_fraction("cafe\u0301")
+    True
+    """
+    digest = hashlib.blake2b(unicodedata.normalize("NFC", key).encode("utf-8", "surrogateescape"), digest_size=6)
+    return int.from_bytes(digest.digest(), "big") / 2**48
+
+
+def _keys(names: Sequence[str], split_by: str | None) -> tuple[list[str], int]:
+    if split_by is None:
+        return list(names), 0
+    try:
+        pattern = re.compile(split_by)
+    except re.error as error:
+        raise UserError(f"--split-by '{split_by}' is not a valid regular expression: {error}") from None
+    keys, unmatched = [], 0
+    for name in names:
+        match = pattern.search(name)
+        if match is None:
+            keys.append(name)
+            unmatched += 1
+        else:
+            key = match.group(1) if pattern.groups else None
+            keys.append(match.group(0) if key is None else key)
+    return keys, unmatched
+
+
+def _listed(indices: Sequence[int], names: Sequence[str]) -> str:
+    return names[indices[0]] + (f" and {len(indices) - 1} more" if len(indices) > 1 else "")

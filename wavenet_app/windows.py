@@ -1,0 +1,204 @@
+"""Clips as batches of windows: every sample once an epoch, in an order that is a function of the seed and the step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from wavenet_app.corpus import Clip, Corpus
+from wavenet_app.mu_law import encode, silence_code
+
+Batch = dict[str, torch.Tensor]
+
+_POOL_BATCHES = 32
+_ACCEPTED_FILL = 0.75
+
+
+class TrainingWindows(IterableDataset[Batch]):
+    """Endless training batches, resumed at any step without replaying the steps before it.
+
+    Each clip is cut into as few windows as it takes; where the first cut falls is drawn anew for each clip and epoch.
+    The windows of an epoch are shuffled and dealt to `batches_per_epoch` batches of nearly equal size. If many
+    windows are short, windows of similar length go into the same batch, so that little of a batch is padding.
+
+    A batch holds "codes", int64 (batch, context + length), and "mask", bool (batch, length), length <= window:
+    `codes[:, context:]` are the targets, the mask is False where they are padding, and the model sees `codes[:, :-1]`.
+    Before a clip's first sample and after its last stand silence codes.
+
+    To be given to a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
+
+    Args:
+        corpus: its training clips are used.
+        context: samples before the first target that the model sees.
+        window: greatest number of targets in a row of the batch.
+        batch_size: greatest number of rows.
+        quantization_channels: number of mu-law codes.
+        seed: of the order.
+        start_step: batches, of this rank, to pass over.
+        rank: of this process; it gets every `world_size`-th batch.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        context: int,
+        window: int,
+        batch_size: int,
+        quantization_channels: int,
+        seed: int,
+        start_step: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.corpus = corpus
+        self.context = context
+        self.window = window
+        self.batch_size = batch_size
+        self.quantization_channels = quantization_channels
+        self.seed = seed
+        self.start_step = start_step
+        self.rank = rank
+        self.world_size = world_size
+        self._lengths = np.array([clip.num_samples for clip in corpus.training], dtype=np.int64)
+        self._num_windows = int(np.ceil(self._lengths / window).sum())
+        self._order: tuple[int, _Order] | None = None
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches, of all ranks together, in which every training sample comes up once."""
+        return math.ceil(self._num_windows / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        # A loader takes from its workers in turn, so worker w of n makes every n-th batch.
+        first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in itertools.count(self.start_step + first, stride):
+            yield self.batch(step * self.world_size + self.rank)
+
+    def batch(self, number: int) -> Batch:
+        """Returns batch `number`, counted over all ranks; a function of the seed and the number alone."""
+        epoch, index = divmod(number, self.batches_per_epoch)
+        if self._order is None or self._order[0] != epoch:
+            self._order = epoch, self._shuffled(epoch)
+        order = self._order[1]
+        position = int(order.batches[index])
+        first = position * self._num_windows // self.batches_per_epoch
+        last = (position + 1) * self._num_windows // self.batches_per_epoch
+        windows = [
+            (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
+            for place in order.windows[first:last]
+        ]
+        return _collate(self.corpus, windows, self.context, self.quantization_channels)
+
+    def _shuffled(self, epoch: int) -> _Order:
+        generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
+        slack = -self._lengths % self.window
+        # The first window is shorter by a part of what the last one lacks: the border moves, the count does not.
+        cut = np.where(self._lengths > self.window, generator.integers(0, slack + 1), 0)
+        clips, starts, stops = _cut(self._lengths, self.window, cut)
+        windows = generator.permutation(self._num_windows).astype(np.int32)
+        lengths = stops - starts
+        if lengths.mean() < _ACCEPTED_FILL * self.window:
+            pool = np.arange(self._num_windows) // (_POOL_BATCHES * self.batch_size)
+            windows = windows[np.lexsort((lengths[windows], pool))]
+        return _Order(clips, starts, stops, windows, generator.permutation(self.batches_per_epoch))
+
+
+class ValidationWindows(Dataset[Batch]):
+    """All validation samples, each once, in fixed batches as `TrainingWindows` makes them.
+
+    Args:
+        corpus: its validation clips are used.
+        context: samples before the first target that the model sees.
+        window: greatest number of targets in a row of the batch.
+        batch_size: greatest number of rows.
+        quantization_channels: number of mu-law codes.
+        limit_seconds: if there is more audio than this, whole windows spread evenly over it are picked; never none.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        context: int,
+        window: int,
+        batch_size: int,
+        quantization_channels: int,
+        limit_seconds: float | None = None,
+    ) -> None:
+        self.corpus = corpus
+        self.context = context
+        self.batch_size = batch_size
+        self.quantization_channels = quantization_channels
+        lengths = np.array([clip.num_samples for clip in corpus.validation], dtype=np.int64)
+        clips, starts, stops = _cut(lengths, window, np.zeros_like(lengths))
+        total_seconds = lengths.sum() / corpus.sample_rate
+        picked = np.arange(len(clips))
+        if limit_seconds is not None and limit_seconds < total_seconds:
+            count = max(1, int(len(clips) * limit_seconds / total_seconds))
+            picked = ((np.arange(count) + 0.5) * len(clips) / count).astype(np.int64)
+        # Longest first: rows of a batch are then nearly equally long.
+        picked = picked[np.argsort((starts - stops)[picked], kind="stable")]
+        self._windows = [(int(clips[place]), int(starts[place]), int(stops[place])) for place in picked]
+
+    @property
+    def num_samples(self) -> int:
+        """Targets in all batches together."""
+        return sum(stop - start for _, start, stop in self._windows)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._windows) / self.batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
+        windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
+        return _collate(self.corpus, windows, self.context, self.quantization_channels)
+
+
+class _Order(NamedTuple):
+    """An epoch: windows as (clip, start, stop), the order they are dealt in, and the order of the batches."""
+
+    clips: NDArray[np.int32]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    windows: NDArray[np.int32]
+    batches: NDArray[np.int64]
+
+
+def _cut(
+    lengths: NDArray[np.int64], window: int, cut: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Returns clip index, start and stop of every window; the first window of a clip is shorter by its `cut`.
+
+    >>> [part.tolist() for part in _cut(np.array([10, 3]), 4, np.array([1, 0]))]
+    [[0, 0, 0, 1], [0, 3, 7, 0], [3, 7, 10, 3]]
+    """
+    counts = -(-lengths // window)
+    clips = np.repeat(np.arange(len(lengths), dtype=np.int32), counts)
+    ordinal = np.arange(len(clips)) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = ordinal * window - cut[clips]
+    return clips, np.maximum(starts, 0), np.minimum(starts + window, lengths[clips])
+
+
+def _collate(corpus: Corpus, windows: list[tuple[Clip, int, int]], context: int, channels: int) -> Batch:
+    length = max(stop - start for _, start, stop in windows)
+    codes = np.full((len(windows), context + length), silence_code(channels), dtype=np.int64)
+    mask = np.zeros((len(windows), length), dtype=bool)
+    for row, (clip, start, stop) in enumerate(windows):
+        before = min(context, start)
+        codes[row, context - before : context + stop - start] = encode(
+            corpus.waveform(clip, start - before, stop), channels
+        )
+        mask[row, : stop - start] = True
+    return {"codes": torch.from_numpy(codes), "mask": torch.from_numpy(mask)}
