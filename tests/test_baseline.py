@@ -1,0 +1,203 @@
+"""The classical predictors: known sources give their known bits, and the real speech gives its documented floor."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.linalg import solve_toeplitz
+
+from wavenet_app import baseline
+from wavenet_app.baseline import LazyClips, corpus_baseline, lpc_bits, measure_baseline
+from wavenet_app.config import AudioConfig, CorpusConfig
+from wavenet_app.corpus import open_corpus
+from wavenet_app.mu_law import decision_edges, decode_table, encode
+
+RATE = 16_000
+
+
+def noise(seconds: float, seed: int, level: float = 0.1) -> NDArray[np.float64]:
+    return level * np.random.default_rng(seed).standard_normal(int(seconds * RATE))
+
+
+def resonance(seconds: float, seed: int) -> NDArray[np.int16]:
+    """Codes of noise through a sharp resonance: easy for LPC, hard for a histogram."""
+    from scipy.signal import lfilter
+
+    return encode(lfilter([0.05], [1, -1.9, 0.95], noise(seconds, seed)))
+
+
+def plain_lpc_bits(codes: NDArray[np.int16], factor: float) -> tuple[float, int]:
+    """The recipe, sample by sample and frame by frame, as a second opinion at 16 kHz."""
+    waveform = decode_table()[codes].astype(np.float64)
+    window = np.sin(0.75 * np.pi * (np.arange(480) + 0.5) / 480) ** 2
+    edges = [-math.inf, *decision_edges(), math.inf]
+    mean, bits = 0.0, 0.0
+    for start in range(480, len(codes), 80):
+        frame = waveform[start - 480 : start] * window
+        lags = np.array([frame[: 480 - lag] @ frame[lag:] for lag in range(25)])
+        lags[0] *= 1.0001
+        predictor = solve_toeplitz(lags[:24], lags[1:])
+        for time in range(start, min(start + 80, len(codes))):
+            predicted = predictor @ waveform[time - 24 : time][::-1]
+            scale = factor * max(mean, 1e-5)
+            cumulative = [1 / (1 + math.exp(-np.clip((edge - predicted) / scale, -700, 700)))
+                          for edge in edges[codes[time] : codes[time] + 2]]  # fmt: skip
+            bits -= math.log2(0.995 * (cumulative[1] - cumulative[0]) + 0.005 / 256)
+            mean = 0.97 * mean + 0.03 * abs(waveform[time] - predicted)
+    return bits, len(codes) - 480
+
+
+def test_uniform_codes_need_eight_bits() -> None:
+    rng = np.random.default_rng(0)
+    clips = [rng.integers(0, 256, 200_000).astype(np.int16) for _ in range(4)]
+    found = measure_baseline(clips[:3], clips[3:], sample_rate=RATE)
+    assert found.unigram == pytest.approx(8, abs=0.01)
+    assert found.order1 == pytest.approx(8, abs=0.1)
+    assert found.lpc > 7.9
+
+
+def test_a_code_that_follows_from_the_one_before_costs_nothing_to_order_1() -> None:
+    codes = np.tile(np.arange(128, 192, dtype=np.int16), 500)
+    found = measure_baseline([codes], [codes], sample_rate=RATE)
+    assert found.unigram == pytest.approx(6, abs=0.02)
+    assert found.order1 < 0.1
+
+
+def test_unigram_is_add_one_smoothed() -> None:
+    found = measure_baseline([np.zeros(744, dtype=np.int16)], [np.full(10, 3, dtype=np.int16)], sample_rate=RATE)
+    assert found.unigram == pytest.approx(math.log2(744 + 256))
+
+
+def test_each_predictor_beats_the_one_before_on_a_resonance() -> None:
+    found = measure_baseline([resonance(2, 0)], [resonance(1, 1)], sample_rate=RATE)
+    assert found.lpc < found.order1 - 0.5 < found.unigram - 1
+    assert found.samples == RATE - 480
+
+
+def test_white_noise_needs_its_entropy() -> None:
+    """A Gaussian of deviation 0.1 through 256 codes, with some of a bit for the logistic and the 24 idle taps."""
+    found = measure_baseline([encode(noise(4, 0))], [encode(noise(2, 1))], sample_rate=RATE)
+    assert found.unigram < found.lpc < found.unigram + 0.2
+
+
+def test_lpc_equals_the_recipe_written_out() -> None:
+    codes = resonance(0.15, 3)
+    bits, samples = lpc_bits(codes, (0.5, 0.9), sample_rate=RATE)
+    for found, factor in zip(bits, (0.5, 0.9), strict=True):
+        expected, expected_samples = plain_lpc_bits(codes, factor)
+        assert samples == expected_samples
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_lpc_does_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = resonance(1, 4)
+    whole, _ = lpc_bits(codes, (0.7,), sample_rate=RATE)
+    monkeypatch.setattr(baseline, "CHUNK_FRAMES", 7)
+    assert lpc_bits(codes, (0.7,), sample_rate=RATE)[0] == pytest.approx(whole, rel=1e-9)
+
+
+@given(st.integers(1, 600), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_a_prediction_never_depends_on_the_future(cut: int, seed: int) -> None:
+    codes = resonance(0.1, seed)
+    changed = codes.copy()
+    changed[480 + cut :] = 255 - changed[480 + cut :]
+    (_, before, deviation_before), *_ = baseline._predictions(codes, RATE, 256)
+    (_, after, deviation_after), *_ = baseline._predictions(changed, RATE, 256)
+    # The prediction at the cut itself still sees only what lies before it.
+    np.testing.assert_allclose(before[: cut + 1], after[: cut + 1], atol=1e-12)
+    np.testing.assert_allclose(deviation_before[: cut + 1], deviation_after[: cut + 1], atol=1e-12)
+
+
+def test_short_clips_count_in_the_tables_only() -> None:
+    short = np.full(480, 128, dtype=np.int16)
+    found = measure_baseline([resonance(1, 0)], [short], sample_rate=RATE)
+    assert math.isnan(found.lpc)
+    assert found.samples == 0
+    assert math.isfinite(found.unigram)
+    mixed = measure_baseline([resonance(1, 0)], [short, resonance(1, 1)], sample_rate=RATE)
+    assert mixed.lpc == measure_baseline([resonance(1, 0)], [resonance(1, 1)], sample_rate=RATE).lpc
+
+
+def test_nothing_to_measure_is_nan_and_nothing_to_fit_is_uniform() -> None:
+    empty = np.zeros(0, dtype=np.int16)
+    found = measure_baseline([empty], [empty], sample_rate=RATE)
+    assert math.isnan(found.unigram)
+    assert math.isnan(found.order1)
+    assert measure_baseline([], [resonance(0.1, 0)], sample_rate=RATE).unigram == pytest.approx(8)
+
+
+def test_silence_is_finite() -> None:
+    silent = np.full(RATE, 128, dtype=np.int16)
+    assert measure_baseline([silent], [silent], sample_rate=RATE).lpc < 0.1
+
+
+def test_a_generator_and_a_list_agree_and_are_read_once() -> None:
+    clips = [resonance(0.2, seed) for seed in range(4)]
+    from_list = measure_baseline(clips[:3], clips[3:], sample_rate=RATE)
+    assert measure_baseline(iter(clips[:3]), iter(clips[3:]), sample_rate=RATE) == from_list
+
+
+def test_a_long_training_split_is_sampled_evenly_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baseline, "TABLE_SECONDS", 5)
+    asked: list[int] = []
+
+    def load(index: int) -> NDArray[np.int16]:
+        asked.append(index)
+        return np.full(RATE // 2, 128, dtype=np.int16)
+
+    measure_baseline(LazyClips(1000, load), [], sample_rate=RATE)
+    assert len(asked) == len(set(asked)) == 10
+    assert np.diff([0, *sorted(asked), 1000]).max() < 200
+
+
+def test_frames_scale_with_the_sample_rate() -> None:
+    codes = resonance(1, 0)
+    assert measure_baseline([codes], [codes], sample_rate=8_000).samples == len(codes) - 240
+    assert measure_baseline([codes], [codes], sample_rate=48_000).samples == len(codes) - 1440
+
+
+def test_fewer_codes_need_fewer_bits() -> None:
+    clips = [encode(noise(1, seed), 16) for seed in range(2)]
+    found = measure_baseline(clips[:1], clips[1:], sample_rate=RATE, channels=16)
+    assert found.lpc < 4.2
+
+
+def test_a_corpus_is_measured_on_its_own_split_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import soundfile
+
+    for index in range(6):
+        soundfile.write(tmp_path / f"{index}.wav", 0.01 * noise(2, index), RATE)
+    corpus = open_corpus(
+        [tmp_path], audio=AudioConfig(), split=CorpusConfig(), cache_dir=tmp_path / ".cache", sample_rate=None
+    )
+    training, validation = (
+        [encode(corpus.waveform(clip)) for clip in clips] for clips in (corpus.training, corpus.validation)
+    )
+    whole = corpus_baseline(corpus)
+    assert whole == measure_baseline(training, validation, sample_rate=RATE)
+    monkeypatch.setattr(baseline, "PIECE_SECONDS", 1)
+    pieces = corpus_baseline(corpus)
+    assert pieces.samples == whole.samples - 480 * len(validation)
+    assert pieces.lpc == pytest.approx(whole.lpc, abs=0.02)
+    assert pieces.unigram == whole.unigram
+
+
+@pytest.mark.shared_data
+def test_real_speech_has_its_documented_floor(shared_audio: Path) -> None:
+    """At raw level the whole voice has 7.21, 5.00 and 3.54 bits."""
+    import soundfile
+
+    clips = [encode(soundfile.read(path)[0]) for path in sorted((shared_audio / "speech").glob("*.flac"))[::3]]
+    found = measure_baseline(
+        [clip for index, clip in enumerate(clips) if index % 10],
+        clips[::10],
+        sample_rate=RATE,
+    )
+    assert found.unigram == pytest.approx(7.21, abs=0.15)
+    assert found.order1 == pytest.approx(5.00, abs=0.15)
+    assert found.lpc == pytest.approx(3.54, abs=0.15)

@@ -1,0 +1,272 @@
+"""The classical predictors that a trained model must beat, in bits per sample of mu-law codes.
+
+Three of them, each stronger than the one before: the histogram of the codes (order 0), the histogram given the code
+before (order 1), and backward-adaptive linear prediction (LPC) of order 24 with a logistic residual. The last is the
+floor that counts: it knows everything about the spectrum of the last 30 ms and nothing about speech or music.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.mu_law import decision_edges, decode_table, encode, silence_code
+
+if TYPE_CHECKING:
+    from wavenet_app.corpus import Clip, Corpus
+
+ORDER = 24
+FRAME_SECONDS = 480 / 16_000
+HOP_SECONDS = 80 / 16_000
+DECAY = 0.97
+SCALE_FLOOR = 1e-5
+SCALE_FACTORS = (0.5, 0.7, 0.9)
+UNIFORM_SHARE = 0.005
+# Pseudo-counts that the order-1 table borrows from the histogram: the weight of the prior in a row seldom visited.
+PRIOR_COUNTS = 16.0
+# The tables and the one scale factor change in the fourth digit only beyond this much audio.
+TABLE_SECONDS = 3_600
+SCALE_SECONDS = 60
+# Long clips are measured in pieces, so that memory does not grow with their length.
+PIECE_SECONDS = 600
+# Frames predicted at once: long enough to vectorise, short enough to stay in the processor's cache.
+CHUNK_FRAMES = 512
+# Samples counted at once, so that a clip of hours needs no more memory than one of minutes.
+BLOCK = 1 << 20
+
+Codes = NDArray[np.int16]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Bits per sample of the validation clips.
+
+    Attributes:
+        unigram: code histogram of the training split, add-one smoothed; over all validation samples.
+        order1: the same given the code before; over all validation samples.
+        lpc: linear prediction; over everything after the first frame (30 ms) of each clip. NaN where no validation
+            clip is longer than that.
+        samples: validation samples that `lpc` is averaged over.
+    """
+
+    unigram: float
+    order1: float
+    lpc: float
+    samples: int
+
+
+class LazyClips(Sequence[Codes]):
+    """A sequence of clips that are made when they are asked for, so that only one is in memory at a time.
+
+    >>> clips = LazyClips(3, lambda index: np.full(2, index, dtype=np.int16))
+    >>> len(clips), clips[2].tolist()
+    (3, [2, 2])
+    """
+
+    def __init__(self, count: int, load: Callable[[int], Codes]):
+        self._count = count
+        self._load = load
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Codes: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyClips: ...
+    def __getitem__(self, index: int | slice) -> Codes | LazyClips:
+        chosen = range(self._count)[index]
+        if isinstance(chosen, range):
+            return LazyClips(len(chosen), lambda position: self._load(chosen[position]))
+        return self._load(chosen)
+
+
+def measure_baseline(
+    training: Iterable[Codes], validation: Iterable[Codes], *, sample_rate: int, channels: int = 256
+) -> Baseline:
+    """Returns what the classical predictors, fitted on the training clips, need on the validation clips.
+
+    Each clip is read at most once and dropped, so memory does not grow with their number. At most an hour of training
+    audio fills the tables and a minute chooses the scale of the LPC residual; a sequence is sampled evenly
+    for that (see `LazyClips`), any other iterable from its start. Without training audio the tables are uniform.
+
+    Args:
+        training: arrays of codes, each of shape (samples,).
+        validation: likewise; every sample of it is measured.
+        sample_rate: in Hz; the LPC frame is 30 ms and moves by 5 ms, 480 and 80 samples at 16 kHz.
+        channels: number of codes.
+    """
+    counts, factor = _fit(training, sample_rate, channels)
+    unigram_bits, order1_bits = _table_bits(counts)
+    seen = np.zeros_like(counts)
+    lpc_total, lpc_samples = 0.0, 0
+    for codes in validation:
+        _count_pairs(codes, seen)
+        bits, samples = lpc_bits(codes, (factor,), sample_rate=sample_rate, channels=channels)
+        lpc_total += float(bits[0])
+        lpc_samples += samples
+    every = int(seen.sum())
+    return Baseline(
+        unigram=float((seen.sum(axis=0) * unigram_bits).sum()) / every if every else math.nan,
+        order1=float((seen * order1_bits).sum()) / every if every else math.nan,
+        lpc=lpc_total / lpc_samples if lpc_samples else math.nan,
+        samples=lpc_samples,
+    )
+
+
+def corpus_baseline(corpus: Corpus, *, channels: int = 256) -> Baseline:
+    """Returns `measure_baseline` of a corpus's own split, at its own gain; every validation sample is measured."""
+
+    def pieces(clips: Sequence[Clip]) -> LazyClips:
+        step = PIECE_SECONDS * corpus.sample_rate
+        parts = [(clip, start) for clip in clips for start in range(0, clip.num_samples, step)]
+
+        def load(index: int) -> Codes:
+            clip, start = parts[index]
+            return encode(corpus.waveform(clip, start, min(start + step, clip.num_samples)), channels)
+
+        return LazyClips(len(parts), load)
+
+    return measure_baseline(
+        pieces(corpus.training), pieces(corpus.validation), sample_rate=corpus.sample_rate, channels=channels
+    )
+
+
+def lpc_bits(codes: Codes, factors: Sequence[float], *, sample_rate: int, channels: int = 256) -> tuple[Floats, int]:
+    """Returns the bits that linear prediction needs for one clip, summed, and the number of samples they are for.
+
+    Every 5 ms a predictor of order 24 is solved from the 30 ms before by the autocorrelation method (Makhoul 1975,
+    "Linear Prediction: A Tutorial Review", section II-D) and predicts the next 5 ms from their true past. The residual
+    is logistic; its scale is a factor times a causal running mean of the absolute residual. A code's probability is
+    the logistic's mass between its decision edges, mixed with 0.5 % of uniform.
+
+    Args:
+        codes: one clip, shape (samples,).
+        factors: scale factors to try at once.
+        sample_rate: in Hz.
+        channels: number of codes.
+
+    Returns:
+        Bits of shape (len(factors),), and the samples after the first frame; both zero where the clip ends before.
+    """
+    from scipy.special import expit
+
+    edges = np.concatenate([[-np.inf], decision_edges(channels), [np.inf]])
+    bits = np.zeros(len(factors))
+    samples = 0
+    for chunk, prediction, deviation in _predictions(codes, sample_rate, channels):
+        below = edges[chunk] - prediction
+        above = edges[chunk.astype(np.intp) + 1] - prediction
+        for position, factor in enumerate(factors):
+            rate = 1 / (factor * deviation)
+            mass = expit(above * rate) - expit(below * rate)
+            bits[position] -= np.log2((1 - UNIFORM_SHARE) * mass + UNIFORM_SHARE / channels).sum()
+        samples += len(chunk)
+    return bits, samples
+
+
+def _fit(training: Iterable[Codes], sample_rate: int, channels: int) -> tuple[NDArray[np.int64], float]:
+    """Returns the code-pair counts, shape (before, after), and the scale factor of fewest bits."""
+    counts = np.zeros((channels, channels), dtype=np.int64)
+    factor_bits = np.zeros(len(SCALE_FACTORS))
+    table_budget, scale_budget = TABLE_SECONDS * sample_rate, SCALE_SECONDS * sample_rate
+    for codes in _spread(training):
+        _count_pairs(codes[:table_budget], counts)
+        table_budget -= len(codes)
+        if scale_budget > 0:
+            bits, samples = lpc_bits(codes[:scale_budget], SCALE_FACTORS, sample_rate=sample_rate, channels=channels)
+            factor_bits += bits
+            scale_budget -= samples
+        if table_budget <= 0:
+            break
+    # Without a clip of one frame all factors tie and the middle one stands.
+    best = int(np.argmin(factor_bits)) if factor_bits.any() else len(SCALE_FACTORS) // 2
+    return counts, SCALE_FACTORS[best]
+
+
+def _count_pairs(codes: Codes, counts: NDArray[np.int64]) -> None:
+    """Adds one clip's (code before, code) pairs to `counts`; silence stands before the first."""
+    channels = len(counts)
+    before = silence_code(channels)
+    for start in range(0, len(codes), BLOCK):
+        block = codes[start : start + BLOCK].astype(np.intp)
+        pairs = np.concatenate([[before], block[:-1]]) * channels + block
+        counts += np.bincount(pairs, minlength=counts.size).reshape(counts.shape)
+        before = int(block[-1])
+
+
+def _spread(clips: Iterable[Codes]) -> Iterator[Codes]:
+    """Yields a sequence's clips so that any first part is spread evenly over it; other iterables as they come."""
+    if not isinstance(clips, Sequence):
+        yield from clips
+        return
+    # The indices whose multiple of the golden ratio has a small fraction lie evenly (three-distance theorem).
+    golden = (math.sqrt(5) - 1) / 2
+    for index in np.argsort(np.arange(len(clips)) * golden % 1.0, kind="stable"):
+        yield clips[int(index)]
+
+
+def _table_bits(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Returns bits of each code, shape (channels,), and given the code before, shape (before, after)."""
+    histogram = counts.sum(axis=0) + 1.0
+    unigram = histogram / histogram.sum()
+    order1 = (counts + PRIOR_COUNTS * unigram) / (counts.sum(axis=1, keepdims=True) + PRIOR_COUNTS)
+    return -np.log2(unigram), -np.log2(order1)
+
+
+def _predictions(codes: Codes, sample_rate: int, channels: int) -> Iterator[tuple[Codes, Floats, Floats]]:
+    """Yields the codes after the first frame in chunks, each with its prediction and running mean residual."""
+    from scipy.signal import lfilter
+
+    frame = max(round(FRAME_SECONDS * sample_rate), ORDER + 1)
+    hop = max(round(HOP_SECONDS * sample_rate), 1)
+    window = np.sin(0.75 * np.pi * (np.arange(frame) + 0.5) / frame) ** 2
+    table = decode_table(channels).astype(np.float64)
+    mean = 0.0
+    for start in range(frame, len(codes), CHUNK_FRAMES * hop):
+        chunk = codes[start : start + CHUNK_FRAMES * hop]
+        frames = -(-len(chunk) // hop)
+        waveform = np.zeros(frame + frames * hop)
+        waveform[: frame + len(chunk)] = table[codes[start - frame : start + len(chunk)]]
+        pasts = np.lib.stride_tricks.sliding_window_view(waveform, frame)[: frames * hop : hop]
+        coefficients = _solve_toeplitz(_autocorrelation(pasts * window))
+        prediction = np.zeros((frames, hop))
+        for lag, coefficient in enumerate(coefficients, start=1):
+            first = frame - lag
+            prediction += coefficient[:, None] * waveform[first : first + frames * hop].reshape(frames, hop)
+        flat = prediction.ravel()[: len(chunk)]
+        residual = np.abs(waveform[frame : frame + len(chunk)] - flat)
+        means, _ = lfilter([1 - DECAY], [1, -DECAY], residual, zi=[DECAY * mean])
+        yield chunk, flat, np.maximum(np.concatenate([[mean], means[:-1]]), SCALE_FLOOR)
+        mean = float(means[-1])
+
+
+def _autocorrelation(frames: Floats) -> Floats:
+    """Returns lags 0 to ORDER of every frame: (frames, samples) to (ORDER + 1, frames)."""
+    from scipy.fft import irfft, next_fast_len, rfft
+
+    length = next_fast_len(frames.shape[1] + ORDER, real=True)
+    spectrum = rfft(frames, length, axis=1)
+    return irfft(spectrum.real**2 + spectrum.imag**2, length, axis=1)[:, : ORDER + 1].T.copy()
+
+
+def _solve_toeplitz(lags: Floats) -> Floats:
+    """Returns the predictors of all frames at once, by Levinson's recursion: (ORDER + 1, frames) to (ORDER, frames).
+
+    Row j weighs the sample j + 1 steps back. Source: Makhoul 1975, equations 38a to 38e.
+    """
+    error = np.maximum(lags[0] * 1.0001, np.finfo(np.float64).tiny)
+    coefficients = np.zeros((ORDER, lags.shape[1]))
+    for order in range(ORDER):
+        known = coefficients[:order].copy()
+        reflection = (lags[order + 1] - (known * lags[order:0:-1]).sum(axis=0)) / error
+        coefficients[:order] = known - reflection * known[::-1]
+        coefficients[order] = reflection
+        error = error * (1 - reflection**2)
+    return coefficients

@@ -1,0 +1,174 @@
+"""The data doctor: what is in these folders of sound, what is wrong with it, and what to do about it."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from wavenet_app.audio import UnreadableAudioError
+from wavenet_app.audio_cache import Progress
+from wavenet_app.baseline import corpus_baseline
+from wavenet_app.config import AudioConfig, CorpusConfig
+from wavenet_app.corpus import Corpus, open_corpus
+from wavenet_app.doctor_advice import SHORT_SECONDS, advise, is_narrow, is_offset
+from wavenet_app.doctor_facts import FileFacts, measure_file
+from wavenet_app.doctor_report import CorpusFacts, Duplicate, Problem, Report, Spread
+from wavenet_app.errors import UserError
+from wavenet_app.sources import scan_sources
+
+
+def examine(
+    paths: Sequence[Path],
+    *,
+    cache_dir: Path | None = None,
+    audio: AudioConfig | None = None,
+    split: CorpusConfig | None = None,
+    sample_rate: int | None = None,
+    seconds_per_epoch: dict[str, float] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Returns what the files say about themselves and about training on them.
+
+    Every file is decoded once for its facts, in threads, a block at a time. For the bits per sample the same corpus is
+    opened as by training, which fills the cache that training will use.
+
+    Args:
+        paths: folders and files.
+        cache_dir: of decoded audio; None leaves out the part about training.
+        audio: as for training.
+        split: as for training.
+        sample_rate: as for training; None lets the files decide.
+        seconds_per_epoch: preset -> seconds, only carried into the report.
+        progress: called in this thread after each file with (done, total, file name).
+
+    Raises:
+        UserError: a path does not exist, or there is no audio file and no folder that failed.
+    """
+    sources = scan_sources(paths)
+    files, unreadable = _measure_all([file for _, file in sources.files], progress)
+    unreadable += [Problem(str(folder), reason) for folder, reason in sources.unlisted]
+    if not files and not unreadable:
+        found = f" ({sources.remark})" if sources.remark else ""
+        raise UserError(
+            f"no audio in {', '.join(map(str, paths))}{found}; give a folder of WAV, FLAC, OGG or MP3 files"
+        )
+    report = replace(
+        _summary(files),
+        paths=tuple(map(str, paths)),
+        unreadable=tuple(unreadable),
+        ignored=sources.others,
+        seconds_per_epoch=seconds_per_epoch or {},
+    )
+    if cache_dir is not None:
+        try:
+            corpus = open_corpus(
+                paths,
+                audio=audio or AudioConfig(),
+                split=split or CorpusConfig(),
+                cache_dir=cache_dir,
+                sample_rate=sample_rate,
+                progress=progress,
+            )
+            report = replace(report, corpus=_corpus_facts(corpus))
+        except UserError as error:
+            report = replace(report, corpus_problem=str(error))
+    return replace(report, advice=advise(report))
+
+
+def _measure_all(paths: Sequence[Path], progress: Progress | None) -> tuple[list[FileFacts], list[Problem]]:
+    """Returns the facts of readable files and the others' problems, each in the order of `paths`."""
+    found: dict[int, FileFacts | Problem] = {}
+    # libsndfile, numpy and the hashes leave the interpreter's lock, so threads suffice.
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        futures = {pool.submit(_measured, path): index for index, path in enumerate(paths)}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                index = futures[future]
+                found[index] = future.result()
+                if progress is not None:
+                    progress(done, len(paths), paths[index].name)
+        finally:
+            pool.shutdown(cancel_futures=True)
+    ordered = [found[index] for index in range(len(paths))]
+    facts = [item for item in ordered if isinstance(item, FileFacts)]
+    return facts, [item for item in ordered if isinstance(item, Problem)]
+
+
+def _measured(path: Path) -> FileFacts | Problem:
+    try:
+        return measure_file(path)
+    except UnreadableAudioError as error:
+        return Problem(str(path), error.reason)
+    except (OSError, soundfile.SoundFileError) as error:  # for example removed while we were at it
+        return Problem(str(path), str(getattr(error, "strerror", None) or error).lower())
+
+
+def _summary(files: Sequence[FileFacts]) -> Report:
+    audible = [file for file in files if math.isfinite(file.peak)]
+    seconds = sum(file.seconds for file in files)
+    return Report(
+        paths=(),
+        hours=seconds / 3600,
+        sample_rates=_counted(file.sample_rate for file in files),
+        channels=_counted(file.channels for file in files),
+        formats=_counted(f"{file.format} {file.subtype}" for file in files),
+        peak=_spread([file.peak for file in audible]),
+        rms=_spread([file.rms for file in audible]),
+        bandwidth=_spread([file.bandwidth for file in audible]),
+        silent_share=sum(file.silent_share * file.seconds for file in files) / seconds if seconds else 0.0,
+        leading_silence=sum(file.leading_silence for file in files),
+        trailing_silence=sum(file.trailing_silence for file in audible),
+        clipped=tuple(file.path for file in files if file.clipped_runs),
+        narrow=tuple(file.path for file in audible if is_narrow(file)),
+        offset=tuple(file.path for file in audible if is_offset(file)),
+        short=tuple(file.path for file in files if file.seconds < SHORT_SECONDS),
+        silent=tuple(file.path for file in files if not math.isfinite(file.peak)),
+        damaged=tuple(Problem(file.path, file.damage) for file in files if file.damage),
+        duplicates=_duplicates(files),
+        unreadable=(),
+        ignored={},
+        files=tuple(files),
+    )
+
+
+def _corpus_facts(corpus: Corpus) -> CorpusFacts:
+    return CorpusFacts(
+        sample_rate=corpus.sample_rate,
+        gain=corpus.gain,
+        training_clips=len(corpus.training),
+        validation_clips=len(corpus.validation),
+        training_seconds=corpus.duration(corpus.training),
+        validation_seconds=corpus.duration(corpus.validation),
+        skipped=tuple(Problem(item.name, item.reason) for item in corpus.skipped),
+        remarks=corpus.remarks,
+        bits=corpus_baseline(corpus),
+    )
+
+
+def _duplicates(files: Sequence[FileFacts]) -> tuple[Duplicate, ...]:
+    groups: dict[str, list[FileFacts]] = defaultdict(list)
+    for file in files:
+        groups[file.sound_digest].append(file)
+    return tuple(
+        Duplicate(tuple(file.path for file in group), len({file.byte_digest for file in group}) == 1)
+        for group in groups.values()
+        if len(group) > 1
+    )
+
+
+def _counted(values: Iterable[object]) -> dict[str, int]:
+    return {str(value): count for value, count in Counter(values).most_common()}
+
+
+def _spread(values: Sequence[float]) -> Spread | None:
+    if not values:
+        return None
+    return Spread(min(values), float(np.median(values)), max(values))

@@ -1,0 +1,140 @@
+"""The data doctor's report as tables for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wavenet_app.doctor_report import CorpusFacts, Problem, Report, Spread
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+GREATEST_ROWS = 50
+
+
+def render(report: Report) -> Group:
+    """Returns the report for `rich.console.Console.print`: the facts, the files left out, and the advice."""
+    from rich.console import Group, RenderableType
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_facts(report)]
+    if report.unreadable:
+        parts.append(_problems("left out", report.unreadable))
+    if report.damaged:
+        parts.append(_problems("damaged, read in part", report.damaged))
+    if report.corpus:
+        unreadable = {problem.reason for problem in report.unreadable}
+        skipped = tuple(problem for problem in report.corpus.skipped if problem.reason not in unreadable)
+        if skipped:
+            parts.append(_problems("left out by training", skipped))
+        parts.append(_bits(report.corpus))
+    if report.seconds_per_epoch:
+        parts.append(_epochs(report.seconds_per_epoch))
+    lines = report.advice or ("nothing stands in the way of training",)
+    # Text, not markup: a file's name may hold brackets.
+    parts.extend(Text(f"- {line}") for line in (*lines, *(report.corpus.remarks if report.corpus else ())))
+    return Group(*parts)
+
+
+def _facts(report: Report) -> Table:
+    table = _table(", ".join(report.paths), "", "")
+    files = f"{len(report.files):,} readable, {len(report.unreadable):,} not"
+    others = sum(report.ignored.values())
+    if others:
+        listed = ", ".join(f"{suffix or 'no suffix'} {count:,}" for suffix, count in report.ignored.items())
+        files += f"; {others:,} not audio ({listed})"
+    rows = [
+        ("files", files),
+        ("audio", _duration(3600 * report.hours)),
+        ("sample rates", _counts(report.sample_rates, " Hz")),
+        ("channels", _counts(report.channels)),
+        ("formats", _counts(report.formats)),
+        ("peak", _spread(report.peak, "dBFS")),
+        ("RMS", _spread(report.rms, "dBFS")),
+        ("bandwidth", _spread(report.bandwidth, "Hz")),
+        ("narrow files", f"{len(report.narrow):,}"),
+        ("clipped files", f"{len(report.clipped):,}"),
+        ("DC offset", _number(len(report.offset), "file")),
+        (
+            "silence",
+            f"{report.silent_share:.1%}; {report.leading_silence:.1f} s before and {report.trailing_silence:.1f} s "
+            "after the sound",
+        ),
+        ("shorter than 0.1 s", f"{len(report.short):,}"),
+        ("same sound twice", f"{sum(len(group.names) - 1 for group in report.duplicates):,}"),
+    ]
+    for name, value in rows:
+        _add(table, name, value)
+    return table
+
+
+def _bits(corpus: CorpusFacts) -> Table:
+    table = _table("what training starts from", "", "")
+    rows = [
+        ("training", f"{_number(corpus.training_clips, 'clip')}, {_duration(corpus.training_seconds)}"),
+        ("held out", f"{_number(corpus.validation_clips, 'clip')}, {_duration(corpus.validation_seconds)}"),
+        ("sample rate, gain", f"{corpus.sample_rate} Hz, x{corpus.gain:.3g}"),
+        ("code histogram", f"{corpus.bits.unigram:.2f} bits per sample"),
+        ("given the code before", f"{corpus.bits.order1:.2f} bits per sample"),
+        ("linear prediction, LPC-24", f"{corpus.bits.lpc:.2f} bits per sample: the floor that a net must beat"),
+    ]
+    for name, value in rows:
+        _add(table, name, value)
+    return table
+
+
+def _epochs(seconds: dict[str, float]) -> Table:
+    table = _table("expected time per epoch on this machine", "preset", "time")
+    for preset, value in seconds.items():
+        _add(table, preset, _duration(value))
+    return table
+
+
+def _problems(title: str, problems: tuple[Problem, ...]) -> Table:
+    table = _table(f"{title}: {len(problems):,}", "file", "reason")
+    for problem in problems[:GREATEST_ROWS]:
+        _add(table, problem.name, problem.reason)
+    if problems[GREATEST_ROWS:]:
+        _add(table, f"and {len(problems) - GREATEST_ROWS:,} more", "all of them with --json")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", show_header=any(columns))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))
+
+
+def _spread(spread: Spread | None, unit: str) -> str:
+    if spread is None:
+        return "-"
+    digits = 0 if unit == "Hz" else 1
+    values = (spread.minimum, spread.median, spread.maximum)
+    return " / ".join(f"{value:.{digits}f}" for value in values) + f" {unit} (lowest / median / highest)"
+
+
+def _counts(counts: dict[str, int], unit: str = "") -> str:
+    if len(counts) == 1:
+        return f"{next(iter(counts))}{unit}"
+    return ", ".join(f"{name}{unit}: {_number(count, 'file')}" for name, count in counts.items()) or "-"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7_200 else f"{seconds / 3600:.2f} h"

@@ -1,0 +1,177 @@
+"""Waveforms as pictures: a spectrogram under its waveform, and several spectrograms on one colour scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.audio import replacing
+from wavenet_app.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+WINDOW_SECONDS = 1024 / 16_000
+# More columns than a picture has pixels would only cost time and memory.
+GREATEST_COLUMNS = 2_000
+RANGE_DECIBELS = 80.0
+FLOOR = 1e-10
+COLOURS = "magma"
+DOTS_PER_INCH = 120
+
+
+def spectrogram(waveform: NDArray[np.floating], sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Returns the level of every frequency over time: Hann windows of 64 ms, about 16 ms apart.
+
+    Args:
+        waveform: shape (samples,).
+        sample_rate: in Hz.
+
+    Returns:
+        Levels in dB relative to a sine of full scale, shape (frequencies, columns), and each column's centre in
+        seconds, shape (columns,). Frequencies run evenly from 0 to half the sample rate.
+    """
+    points = max(2 * round(WINDOW_SECONDS * sample_rate / 2), 2)
+    hop = max(points // 4, -(-len(waveform) // GREATEST_COLUMNS))
+    starts = np.arange(0, max(len(waveform), 1), hop)
+    padded = np.pad(np.asarray(waveform, dtype=np.float32), (points // 2, points))
+    window = np.hanning(points + 1)[:-1].astype(np.float32)
+    levels = np.empty((points // 2 + 1, len(starts)), dtype=np.float32)
+    for column, start in enumerate(starts):
+        magnitude = np.abs(np.fft.rfft(padded[start : start + points] * window))
+        levels[:, column] = 20 * np.log10(np.maximum(magnitude * 2 / window.sum(), FLOOR))
+    return levels, starts / sample_rate
+
+
+def spectrogram_figure(waveform: NDArray[np.floating], sample_rate: int, title: str = "") -> Figure:
+    """Returns a figure with the waveform in a strip above its spectrogram.
+
+    The figure belongs to the caller alone: no global state of matplotlib is read or changed.
+
+    Args:
+        waveform: shape (samples,); may be empty.
+        sample_rate: in Hz.
+        title: above the picture.
+
+    Raises:
+        ValueError: the waveform has another shape or is not finite.
+    """
+    samples = _checked(waveform)
+    levels, times = spectrogram(samples, sample_rate)
+    figure = _figure(height=5.0)
+    strip, picture = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
+    _draw_waveform(strip, samples, sample_rate)
+    strip.set_title(title)
+    image = _draw_spectrogram(picture, levels, times, sample_rate, top=float(levels.max()))
+    picture.set_xlabel("time (s)")
+    figure.colorbar(image, ax=[strip, picture], label="level (dB)", pad=0.02)
+    return figure
+
+
+def comparison_figure(waveforms: Mapping[str, NDArray[np.floating]], sample_rate: int) -> Figure:
+    """Returns a figure with one spectrogram above another, all on one colour scale and one time scale.
+
+    Args:
+        waveforms: title -> samples, each of shape (samples,), in the order from top to bottom.
+        sample_rate: of all of them, in Hz.
+
+    Raises:
+        ValueError: there is no waveform, or one has another shape or is not finite.
+    """
+    if not waveforms:
+        raise ValueError("there is nothing to compare")
+    drawn = {title: spectrogram(_checked(waveform), sample_rate) for title, waveform in waveforms.items()}
+    top = max(float(levels.max()) for levels, _ in drawn.values())
+    figure = _figure(height=1.0 + 2.4 * len(drawn))
+    axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
+    for picture, (title, (levels, times)) in zip(axes, drawn.items(), strict=True):
+        image = _draw_spectrogram(picture, levels, times, sample_rate, top)
+        picture.set_title(title)
+    longest = max(len(waveform) for waveform in waveforms.values())
+    axes[-1].set_xlim(0, max(longest / sample_rate, WINDOW_SECONDS))
+    axes[-1].set_xlabel("time (s)")
+    figure.colorbar(image, ax=list(axes), label="level (dB)", pad=0.02)
+    return figure
+
+
+def write_spectrogram(path: Path, waveform: NDArray[np.floating], sample_rate: int, title: str = "") -> None:
+    """Writes `spectrogram_figure` as a PNG; the file appears whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+        ValueError: the waveform has another shape or is not finite.
+    """
+    _write(path, spectrogram_figure(waveform, sample_rate, title))
+
+
+def write_comparison(path: Path, waveforms: Mapping[str, NDArray[np.floating]], sample_rate: int) -> None:
+    """Writes `comparison_figure` as a PNG; the file appears whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+        ValueError: there is no waveform, or one has another shape or is not finite.
+    """
+    _write(path, comparison_figure(waveforms, sample_rate))
+
+
+def _checked(waveform: NDArray[np.floating]) -> NDArray[np.floating]:
+    samples = np.asarray(waveform)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise ValueError(f"a waveform must be finite and of shape (samples,), not {samples.shape}")
+    return samples
+
+
+def _figure(height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, height), dpi=DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw_waveform(axes: Axes, samples: NDArray[np.floating], sample_rate: int) -> None:
+    # Lowest and highest sample of each column keep every peak, which plain thinning would lose.
+    step = max(-(-len(samples) // GREATEST_COLUMNS), 1)
+    if len(samples):
+        starts = np.arange(0, len(samples), step)
+        low, high = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
+        axes.fill_between(starts / sample_rate, low, high, linewidth=0.6, edgecolor="C0")
+    reach = max(float(np.abs(samples).max()) if len(samples) else 0.0, 1e-3)
+    axes.set_ylim(-1.05 * reach, 1.05 * reach)
+    axes.set_ylabel("amplitude")
+
+
+def _draw_spectrogram(
+    axes: Axes, levels: NDArray[np.float32], times: NDArray[np.float64], sample_rate: int, top: float
+) -> AxesImage:
+    hop = float(times[1] - times[0]) if len(times) > 1 else WINDOW_SECONDS
+    image = axes.imshow(
+        levels,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        cmap=COLOURS,
+        vmin=top - RANGE_DECIBELS,
+        vmax=top,
+        extent=(times[0] - hop / 2, times[-1] + hop / 2, 0.0, sample_rate / 2_000),
+    )
+    axes.set_facecolor(image.cmap(0.0))  # where a shorter clip has ended
+    axes.set_xlim(0, max(float(times[-1]), hop))
+    axes.set_ylabel("frequency (kHz)")
+    return image
+
+
+def _write(path: Path, figure: Figure) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            figure.savefig(file, format="png")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
