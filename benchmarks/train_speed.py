@@ -1,0 +1,169 @@
+"""Audio samples trained per second: wavegen's WaveNet against a textbook one, interleaved in one run.
+
+    python benchmarks/train_speed.py small base
+
+Both see the same windows, count every target in the loss and take the same fused Adam step; first the losses and
+gradients of the two are compared on equal weights. Reported is the median of the rounds, and its ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavenet_app.config import ModelConfig, preset
+from wavenet_app.heads import categorical_bits
+from wavenet_app.model import WaveNet
+from wavenet_app.training import training_device
+
+
+class Textbook(nn.Module):
+    """WaveNet as tutorials write it: one-hot input, Conv1d modules, channels first, one skip product a layer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        codes, residual, width, skip = (
+            config.quantization_channels,
+            config.residual_channels,
+            config.dilation_channels,
+            config.skip_channels,
+        )
+        taps = config.kernel_size
+        self.front = nn.Conv1d(codes, residual, taps)
+        self.dilated = nn.ModuleList(nn.Conv1d(residual, 2 * width, taps, dilation=d) for d in config.dilations)
+        self.residuals = nn.ModuleList(nn.Conv1d(width, residual, 1) for _ in config.dilations)
+        self.skips = nn.ModuleList(nn.Conv1d(width, skip, 1) for _ in config.dilations)
+        self.output1 = nn.Conv1d(skip, skip, 1)
+        self.output2 = nn.Conv1d(skip, codes, 1)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Returns logits, (batch, quantization_channels, time), for codes (batch, time)."""
+        reach = self.config.kernel_size - 1
+        hidden = F.one_hot(codes, self.config.quantization_channels).float().transpose(1, 2)
+        hidden = self.front(F.pad(hidden, (reach, 0)))
+        total: Tensor | float = 0.0
+        for dilated, residual, skip, dilation in zip(
+            self.dilated, self.residuals, self.skips, self.config.dilations, strict=True
+        ):
+            filtered, gate = dilated(F.pad(hidden, (reach * dilation, 0))).chunk(2, dim=1)
+            activated = torch.tanh(filtered) * torch.sigmoid(gate)
+            total = total + skip(activated)
+            hidden = hidden + residual(activated)
+        assert isinstance(total, Tensor)
+        return self.output2(F.relu(self.output1(F.relu(total))))
+
+    @torch.no_grad()
+    def copy_from(self, model: WaveNet) -> None:
+        """Takes over the weights of our net, so that both compute the same function."""
+        self.front.weight.copy_(model.front.tables.permute(2, 1, 0))
+        self.front.bias.copy_(model.front.bias)
+        for layer, block in enumerate(model.blocks):
+            for theirs, ours in (
+                (self.dilated[layer], block.dilated),
+                (self.residuals[layer], block.residual),
+                (self.skips[layer], block.skip),
+            ):
+                if ours is not None:
+                    theirs.load_state_dict(ours.state_dict())
+        for theirs, ours in ((self.output1, model.output1), (self.output2, model.output2)):
+            theirs.weight.copy_(ours.weight[:, :, None])
+            theirs.bias.copy_(ours.bias)
+
+
+def stepper(model: nn.Module, bits: Callable[[], Tensor]) -> Callable[[], float]:
+    """Returns a function that takes one optimizer step and returns its loss, in bits per sample."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = bits()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def compare(name: str, batch_size: int, window: int, rounds: int, steps: int, device: str) -> None:
+    """Checks that the nets agree, then times them in turn and prints one table row for each."""
+    config = preset(name).model
+    generator = torch.Generator().manual_seed(0)
+    ours = WaveNet(config, generator).to(device)
+    nn.init.normal_(ours.output2.weight, std=0.1)
+    textbook = Textbook(config).to(device)
+    textbook.copy_from(ours)
+    codes = torch.randint(256, (batch_size, window + 1), generator=generator).to(device)
+    mask = torch.ones(batch_size, window, dtype=torch.bool, device=device)
+
+    def our_bits() -> Tensor:
+        return categorical_bits(ours(codes[:, :-1]), codes[:, 1:], mask)
+
+    def textbook_bits() -> Tensor:
+        return categorical_bits(textbook(codes[:, :-1]).transpose(1, 2), codes[:, 1:], mask)
+
+    dtypes = [torch.float32, torch.bfloat16]
+    for dtype in dtypes:
+        ours.product_dtype = dtype
+        gradients = [
+            torch.autograd.grad(bits(), front)[0].flatten()
+            for bits, front in ((textbook_bits, textbook.front.bias), (our_bits, ours.front.bias))
+        ]
+        off = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
+        losses = f"{textbook_bits().item():.6f} / {our_bits().item():.6f} bits"
+        print(f"{name} {dtype}: loss {losses}, gradient off by {off:.1e}")
+
+    textbook_step, our_step = stepper(textbook, textbook_bits), stepper(ours, our_bits)
+    rates: dict[str, list[float]] = {"textbook float32": [], "wavegen float32": [], "wavegen bfloat16": []}
+    for _ in range(rounds):
+        for label, times in rates.items():
+            ours.product_dtype = torch.bfloat16 if label.endswith("bfloat16") else torch.float32
+            step = textbook_step if label.startswith("textbook") else our_step
+            step()
+            began = time.perf_counter()
+            for _ in range(steps):
+                step()
+            times.append(steps * batch_size * window / (time.perf_counter() - began))
+    base = statistics.median(rates["textbook float32"])
+    for label, times in rates.items():
+        rate = statistics.median(times)
+        print(f"| {name} | {batch_size} x {window} | {label} | {rate:,.0f} | {rate / base:.2f} |")
+
+
+def machine(device: str) -> str:
+    """Returns what the figures were taken on: device, threads, torch and commit."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    chip = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
+    capability = torch.backends.cpu.get_cpu_capability()
+    return (
+        f"{device} ({chip}, {capability}), {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"commit {commit.stdout.strip() or 'unknown'}"
+    )
+
+
+def main() -> None:
+    """Runs the presets named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="*", default=["small", "base"])
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--window", type=int, default=8192)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=3)
+    arguments = parser.parse_args()
+    device = training_device()
+    print(machine(device))
+    print("| preset | batch | net | samples/s | ratio |\n|---|---|---|---|---|")
+    for name in arguments.presets:
+        compare(name, arguments.batch_size, arguments.window, arguments.rounds, arguments.steps, device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""WaveNet: the fast path equals the plain blocks, in values and gradients, and nothing leaks from the future."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wavenet_app.config import ModelConfig, preset
+from wavenet_app.fused_stack import needed_starts
+from wavenet_app.heads import categorical_bits
+from wavenet_app.model import CodeFront, WaveNet
+
+configs = st.builds(
+    ModelConfig,
+    residual_channels=st.integers(1, 6),
+    dilation_channels=st.integers(1, 6),
+    skip_channels=st.integers(1, 6),
+    kernel_size=st.sampled_from([2, 3]),
+    dilations=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple),
+    quantization_channels=st.sampled_from([4, 16]),
+)
+
+
+def net(config: ModelConfig, seed: int = 0) -> WaveNet:
+    generator = torch.Generator().manual_seed(seed)
+    model = WaveNet(config, generator)
+    for parameter in model.parameters():
+        # output2 and the biases start at zero, which would hide mistakes
+        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
+    return model
+
+
+@given(configs, st.integers(1, 60), st.data())
+@settings(deadline=None, max_examples=60)
+def test_fast_path_equals_the_plain_blocks(config, time, data):
+    start = data.draw(st.integers(0, time - 1))
+    model = net(config).double()
+    model.product_dtype = torch.float64
+    codes = torch.randint(config.quantization_channels, (2, time), generator=torch.Generator().manual_seed(time))
+    weight = torch.randn(2, time - start, config.quantization_channels, dtype=torch.float64)
+    reference = model.forward_by_blocks(codes)[:, start:]
+    fast = model(codes, start)
+    torch.testing.assert_close(fast, reference)
+    parameters = list(model.parameters())
+    expected = torch.autograd.grad((reference * weight).sum(), parameters, allow_unused=True)
+    found = torch.autograd.grad((fast * weight).sum(), parameters, allow_unused=True)
+    for one, other in zip(expected, found, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other)
+
+
+def test_float32_agrees_within_its_rounding():
+    model = WaveNet(preset("small").model, torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(model.output2.weight, std=0.2)
+    codes = torch.randint(256, (2, 3000))
+    with torch.no_grad():
+        torch.testing.assert_close(model(codes), model.forward_by_blocks(codes), atol=1e-4, rtol=1e-4)
+
+
+def test_bfloat16_stays_near_float32():
+    model = WaveNet(preset("tiny").model, torch.Generator().manual_seed(1))
+    torch.nn.init.normal_(model.output2.weight, std=0.2)
+    codes = torch.randint(256, (1, 2000))
+    with torch.no_grad():
+        exact = model(codes)
+        model.product_dtype = torch.bfloat16
+        rough = model(codes).float()
+    assert (rough - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@given(configs, st.integers(1, 39))
+@settings(deadline=None, max_examples=25)
+def test_logits_never_depend_on_later_codes(config, cut):
+    model = net(config)
+    codes = torch.randint(config.quantization_channels, (1, 40), generator=torch.Generator().manual_seed(cut))
+    changed = codes.clone()
+    changed[:, cut:] = (changed[:, cut:] + 1) % config.quantization_channels
+    with torch.no_grad():
+        torch.testing.assert_close(model(codes)[:, :cut], model(changed)[:, :cut])
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("dilations", [(1,), (1, 2, 4, 8), (3, 1, 7)])
+def test_receptive_field_is_what_context_is_needed(kernel_size, dilations):
+    config = ModelConfig(
+        residual_channels=8, dilation_channels=8, skip_channels=16, kernel_size=kernel_size, dilations=dilations
+    )
+    model = net(config).double()
+    model.product_dtype = torch.float64
+    field = config.receptive_field
+    codes = torch.randint(config.quantization_channels, (1, field + 30), generator=torch.Generator().manual_seed(field))
+    with torch.no_grad():
+        whole = model(codes)[:, -1]
+        torch.testing.assert_close(model(codes[:, -field:])[:, -1], whole)
+        first_seen = codes.clone()
+        first_seen[:, -field] = (first_seen[:, -field] + 1) % config.quantization_channels
+        assert not torch.equal(model(first_seen)[:, -1], whole)
+
+
+def test_front_is_a_convolution_over_one_hot_codes():
+    front = CodeFront(8, 5, 3)
+    torch.nn.init.normal_(front.tables)
+    torch.nn.init.normal_(front.bias)
+    codes = torch.randint(8, (2, 12))
+    one_hot = torch.nn.functional.one_hot(codes, 8).float().transpose(1, 2)
+    weight = front.tables.permute(2, 1, 0)
+    expected = torch.nn.functional.conv1d(torch.nn.functional.pad(one_hot, (2, 0)), weight, front.bias)
+    torch.testing.assert_close(front(codes), expected.transpose(1, 2))
+
+
+@given(st.sampled_from([2, 3]), st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 50))
+def test_needed_starts_rise_by_what_each_layer_sees(kernel_size, dilations, start):
+    starts = needed_starts(kernel_size, dilations, start)
+    assert starts[-1] == start
+    for first, wanted, dilation in zip(starts[:-1], starts[1:], dilations, strict=True):
+        assert first == max(0, wanted - (kernel_size - 1) * dilation)
+
+
+def test_same_generator_gives_the_same_net_and_nothing_global_is_drawn():
+    state = torch.get_rng_state()
+    one, other = (WaveNet(preset("tiny").model, torch.Generator().manual_seed(3)) for _ in range(2))
+    torch.set_rng_state(state)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_untrained_net_needs_eight_bits_a_sample():
+    model = WaveNet(preset("tiny").model)
+    codes = torch.randint(256, (1, 50))
+    mask = torch.ones(1, 50, dtype=torch.bool)
+    assert categorical_bits(model(codes), codes, mask).item() == pytest.approx(8.0, abs=1e-5)
+
+
+def test_masked_targets_do_not_count():
+    logits = torch.randn(1, 4, 8)
+    targets = torch.tensor([[1, 2, 3, 4]])
+    mask = torch.tensor([[True, True, False, False]])
+    expected = torch.nn.functional.cross_entropy(logits[0, :2], targets[0, :2]) / torch.tensor(2.0).log()
+    torch.testing.assert_close(categorical_bits(logits, targets, mask), expected)
+    assert float(categorical_bits(logits, targets, torch.zeros_like(mask))) == 0

@@ -1,0 +1,118 @@
+"""WaveNet: the distribution of the next sample, given all the samples before it (van den Oord et al. 2016)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wavenet_app.config import ModelConfig
+from wavenet_app.dilated import ResidualBlock
+from wavenet_app.fused_stack import skip_sum
+
+
+class CodeFront(nn.Module):
+    """A causal convolution over one-hot codes, done as what it is: a sum of one table row for each tap.
+
+    Args:
+        quantization_channels: number of codes.
+        residual_channels: width of the output.
+        kernel_size: taps, at dilation 1.
+    """
+
+    def __init__(self, quantization_channels: int, residual_channels: int, kernel_size: int) -> None:
+        super().__init__()
+        self.tables = nn.Parameter(torch.empty(kernel_size, quantization_channels, residual_channels))
+        self.bias = nn.Parameter(torch.zeros(residual_channels))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Returns float32 (batch, time, residual_channels) for int64 codes (batch, time); tables[-1] is for the newest.
+
+        Before the first code there is nothing: those taps add zero.
+        """
+        hidden = F.embedding(codes, self.tables[-1]) + self.bias
+        for delay in range(1, min(len(self.tables), codes.shape[1])):
+            hidden[:, delay:] += F.embedding(codes[:, :-delay], self.tables[-1 - delay])
+        return hidden
+
+
+class WaveNet(nn.Module):
+    """Causal front, gated residual blocks, skip sum, and two 1x1 layers onto the logits of the next code.
+
+    Args:
+        config: the shape of the net.
+        generator: source of the initial weights; None takes torch's default one.
+
+    >>> net = WaveNet(ModelConfig(dilations=(1, 2, 4)))
+    >>> net(torch.zeros(1, 20, dtype=torch.int64)).shape
+    torch.Size([1, 20, 256])
+    """
+
+    def __init__(self, config: ModelConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.product_dtype = torch.float32
+        self.front = CodeFront(config.quantization_channels, config.residual_channels, config.kernel_size)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(
+                config.residual_channels,
+                config.dilation_channels,
+                skip_channels=config.skip_channels,
+                kernel_size=config.kernel_size,
+                dilation=dilation,
+                projects_residual=layer < len(config.dilations) - 1,
+            )
+            for layer, dilation in enumerate(config.dilations)
+        )
+        self.output1 = nn.Linear(config.skip_channels, config.skip_channels)
+        self.output2 = nn.Linear(config.skip_channels, config.quantization_channels)
+        self._initialise(generator)
+
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator | None) -> None:
+        """Draws the weights so that the residual stream and the skip sum have about unit variance at any depth."""
+        depth = len(self.blocks)
+        self.front.tables.normal_(std=1 / math.sqrt(self.config.kernel_size), generator=generator)
+        for block in self.blocks:
+            assert isinstance(block, ResidualBlock)
+            for convolution, gain in ((block.dilated, 1.0), (block.residual, depth**-0.5), (block.skip, depth**-0.5)):
+                if convolution is not None:
+                    fan_in = convolution.weight[0].numel()
+                    convolution.weight.normal_(std=gain / math.sqrt(fan_in), generator=generator)
+        self.output1.weight.normal_(std=math.sqrt(2 / self.config.skip_channels), generator=generator)
+        self.output2.weight.zero_()
+        for output in (self.output1, self.output2):
+            output.bias.zero_()
+
+    def forward(self, codes: Tensor, start: int = 0) -> Tensor:
+        """Returns the logits of each next code.
+
+        Args:
+            codes: int64 (batch, time). Before the first one, all activations are zero.
+            start: first time step whose logits are wanted; earlier codes serve as context.
+
+        Returns:
+            (batch, time - start, quantization_channels), in `product_dtype`: place t holds the logits of the code
+            that follows codes[:, start + t].
+        """
+        skips = skip_sum(self.front(codes), list(self.blocks), start=start, product_dtype=self.product_dtype)  # type: ignore[arg-type]
+        return self._output(skips)
+
+    def forward_by_blocks(self, codes: Tensor) -> Tensor:
+        """Returns what `forward` does, in float32, by the plain blocks: the reference that the fast path is held to."""
+        hidden = self.front(codes).transpose(1, 2)
+        total: Tensor | int = 0
+        for block in self.blocks:
+            hidden, skip = block(hidden)
+            total = total + skip
+        assert isinstance(total, Tensor)
+        return self._output(total.transpose(1, 2))
+
+    def _output(self, skips: Tensor) -> Tensor:
+        hidden = F.relu(skips)
+        for layer, output in enumerate((self.output1, self.output2)):
+            weight, bias = output.weight.to(hidden.dtype), output.bias.to(hidden.dtype)
+            hidden = F.linear(hidden if layer == 0 else F.relu(hidden), weight, bias)
+        return hidden
