@@ -1,0 +1,184 @@
+"""What an engine is, which engines there are, and which of them to take on this machine."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.errors import UserError
+
+if TYPE_CHECKING:
+    from fast_gen.sampling import SamplingSettings
+    from fast_gen.weights import GeneratorWeights
+
+ENGINES: dict[str, str] = {
+    "torch": "fast_gen.torch_queue:TorchQueue",
+}
+"""Name -> "module:Class", the fastest first; nothing is imported before it is asked for."""
+
+DEVICES = ("cpu", "cuda")
+
+
+class Engine(Protocol):
+    """Continues one history of codes for each row of a batch, in time that does not depend on the history's length.
+
+    The history is all that an engine knows. `reset` makes it a single silence code, before which all activations are
+    zero. `prime`, `score` and `generate` each append as many codes as they are given or asked for, and differ only in
+    where the codes come from and what is reported. So any sequence of calls can be split or joined: chunks make up the
+    whole, and a primed engine is one that has been stepped through the same codes.
+
+    With history H before a call that appends codes x, the distribution of x[:, t] is
+
+        WaveNet.forward(concatenate(H, x))[:, len(H) - 1 + t]
+
+    The newest code of the history has been read by nobody yet: the next call begins by consuming it. Arrays come and
+    go on the host; the device, the layout of the queues and the arithmetic are the engine's own. A new engine is in
+    the state that `reset(1)` leaves.
+
+    Attributes:
+        weights: the model.
+        device: "cpu" or "cuda", where it runs.
+        batch_size: rows of the present batch.
+    """
+
+    weights: GeneratorWeights
+    device: str
+    batch_size: int
+
+    def reset(self, batch_size: int) -> None:
+        """Forgets everything: each of `batch_size` rows has one silence code as its history."""
+
+    def prime(self, codes: NDArray[np.integer]) -> None:
+        """Appends known codes (batch, time) in one parallel pass; equal to stepping through them up to rounding."""
+
+    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Appends known codes (batch, time) step by step, by the arithmetic of `generate`.
+
+        Returns:
+            Logits (batch, time, quantization_channels): place t is the distribution of codes[:, t], given all before.
+        """
+
+    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+        """Appends codes of its own, each picked as `fast_gen.sampling.pick` defines.
+
+        Args:
+            uniforms: (batch, time), a number from 0 up to but not including 1 for each code.
+            settings: temperature, top-k and top-p.
+
+        Returns:
+            The codes, (batch, time).
+        """
+
+
+class EngineClass(Protocol):
+    """What a class named in `ENGINES` offers, without a device being touched when its module is imported."""
+
+    devices: Sequence[str]
+    """Where it can run, the faster for a few clips first."""
+
+    summary: str
+    """What it is, in a few words for the user."""
+
+    def __call__(self, weights: GeneratorWeights, device: str) -> Engine:
+        """Returns a ready engine, in the state of `reset(1)`."""
+
+    def missing(self, weights: GeneratorWeights, device: str) -> str | None:
+        """Returns what keeps it from running this model on one of its devices, or None (a static method)."""
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """An engine that can run here.
+
+    Attributes:
+        name: key of `ENGINES`.
+        device: "cpu" or "cuda".
+        reason: one line for the user: which, and why.
+    """
+
+    name: str
+    device: str
+    reason: str
+
+
+def choose_engine(name: str, weights: GeneratorWeights, device: str = "auto") -> EngineChoice:
+    """Returns which engine to take, and why.
+
+    Args:
+        name: an engine, or "auto" for the fastest that runs this model here.
+        weights: the model.
+        device: "cpu", "cuda", or "auto" for the one on which the engine is fastest with a few clips.
+
+    Raises:
+        UserError: the name or device is unknown, or what was asked for cannot run; it says what is missing.
+    """
+    if name != "auto" and name not in ENGINES:
+        raise UserError(f"there is no engine {name!r}; choose one of: {', '.join(['auto', *ENGINES])}")
+    if device not in ("auto", *DEVICES):
+        raise UserError(f"there is no device {device!r}; choose one of: {', '.join(['auto', *DEVICES])}")
+    obstacles: list[str] = []
+    for candidate in ENGINES if name == "auto" else [name]:
+        engine_class = _engine_class(candidate)
+        for place in engine_class.devices if device == "auto" else [device]:
+            missing = (
+                engine_class.missing(weights, place) if place in engine_class.devices else f"it does not run on {place}"
+            )
+            if missing is None:
+                passed_over = f"; passed over: {'; '.join(obstacles)}" if obstacles else ""
+                why = "asked for" if name != "auto" else "the fastest that can run here"
+                return EngineChoice(
+                    candidate, place, f"engine {candidate} on {place} ({engine_class.summary}): {why}{passed_over}"
+                )
+            obstacles.append(f"{candidate} on {place}: {missing}")
+    raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); --engine auto takes one that can")
+
+
+def load_engine(name: str, weights: GeneratorWeights, device: str = "auto") -> Engine:
+    """Returns the engine that `choose_engine` names, ready to generate; takes the same and raises the same."""
+    choice = choose_engine(name, weights, device)
+    return _engine_class(choice.name)(weights, choice.device)
+
+
+def _engine_class(name: str) -> EngineClass:
+    module, _, attribute = ENGINES[name].partition(":")
+    engine_class: EngineClass = getattr(importlib.import_module(module), attribute)
+    return engine_class
+
+
+def checked_codes(codes: NDArray[np.integer], engine: Engine) -> NDArray[np.int64]:
+    """Returns codes as contiguous int64, for an engine whose compiled loop would not notice a wrong one.
+
+    Raises:
+        ValueError: they are not (batch_size, time) integers from 0 to quantization_channels - 1.
+    """
+    codes = np.asarray(codes)
+    _check_shape(codes, engine, "codes")
+    if not np.issubdtype(codes.dtype, np.integer):
+        raise ValueError(f"codes must be integers, not {codes.dtype}")
+    channels = engine.weights.quantization_channels
+    if codes.size and not (codes.min() >= 0 and codes.max() < channels):
+        raise ValueError(f"codes must be from 0 to {channels - 1}, not {codes.min()} to {codes.max()}")
+    return np.ascontiguousarray(codes, dtype=np.int64)
+
+
+def checked_uniforms(uniforms: NDArray[np.floating], engine: Engine) -> NDArray[np.float32]:
+    """Returns uniforms as contiguous float32.
+
+    Raises:
+        ValueError: they are not (batch_size, time) numbers of at least 0 and less than 1.
+    """
+    uniforms = np.ascontiguousarray(uniforms, dtype=np.float32)
+    _check_shape(uniforms, engine, "uniforms")
+    if uniforms.size and not (uniforms.min() >= 0 and uniforms.max() < 1):
+        raise ValueError(f"uniforms must be at least 0 and less than 1, not {uniforms.min()} to {uniforms.max()}")
+    return uniforms
+
+
+def _check_shape(array: NDArray[np.generic], engine: Engine, what: str) -> None:
+    if array.ndim != 2 or len(array) != engine.batch_size:
+        raise ValueError(f"{what} must have the shape ({engine.batch_size}, time), not {array.shape}")

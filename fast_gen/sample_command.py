@@ -1,0 +1,148 @@
+"""`wavegen sample` from request to files, told to a terminal."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fast_gen.engine import choose_engine, load_engine
+from fast_gen.generate import generate
+from fast_gen.sampling import SamplingSettings
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio import read_audio, write_wav
+from wavenet_app.config import RunConfig
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.model import WaveNet
+from wavenet_app.mu_law import decode, encode
+from wavenet_app.pictures import write_spectrogram
+from wavenet_app.trained import find_checkpoint, load_trained
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What a user asked to hear.
+
+    Attributes:
+        checkpoint: what `find_checkpoint` takes; None for the newest run.
+        seconds: length of each clip.
+        out: folder for the files.
+        clips: how many, generated as one batch.
+        seed: of the random numbers.
+        temperature: 0 for the likeliest code every time.
+        top_k: 0 for all codes.
+        top_p: 1 for all codes.
+        prime: recording to continue.
+        keep_prime: whether the recording stands before what is generated.
+        engine: name of an engine, or "auto".
+    """
+
+    checkpoint: str | None
+    seconds: float
+    out: Path
+    clips: int = 1
+    seed: int = 0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    prime: Path | None = None
+    keep_prime: bool = False
+    engine: str = "auto"
+
+
+def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
+    """Generates the clips and writes each as <run>-seed<seed>-<number>.wav with a .png of its spectrogram.
+
+    Returns:
+        The WAV files, in order.
+
+    Raises:
+        UserError: the checkpoint, the prime, a setting or the disk does not allow it.
+    """
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
+    path = find_checkpoint(folder.root, request.checkpoint)
+    trained = load_trained(path)
+    weights = GeneratorWeights.of(trained.model)
+    sample_rate = trained.config.audio.sample_rate
+    prime = _prime_codes(request.prime, trained.config) if request.prime else None
+    console.print(f"{path}\n{choose_engine(request.engine, weights).reason}", highlight=False, soft_wrap=True)
+    engine = load_engine(request.engine, weights)
+    num_samples = max(1, round(request.seconds * sample_rate))
+    began = time.monotonic()
+    with Progress(
+        TextColumn("generating"),
+        BarColumn(),
+        TextColumn("{task.fields[factor]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("generating", total=num_samples, factor="")
+        done = 0
+
+        def on_chunk(samples: int) -> None:
+            nonlocal done
+            done += samples
+            progress.update(task, advance=samples, factor=_speed(done * request.clips, sample_rate, began))
+
+        waveforms = generate(
+            engine,
+            num_samples=num_samples,
+            batch_size=request.clips,
+            seed=request.seed,
+            settings=settings,
+            # what lies further back than the receptive field changes nothing
+            prime_codes=None if prime is None else prime[-trained.config.model.receptive_field :],
+            progress=on_chunk,
+        )
+    console.print(_speed(num_samples * request.clips, sample_rate, began), highlight=False)
+    if prime is not None and request.keep_prime:
+        heard = np.broadcast_to(decode(prime, trained.config.model.quantization_channels), (request.clips, len(prime)))
+        waveforms = np.concatenate([heard, waveforms], axis=1)
+    return _write_clips(waveforms, request, trained.config, console)
+
+
+def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:
+    """Returns audio from a model in training, always with the same random numbers so that previews can be compared.
+
+    Args:
+        model: the net, on any device.
+        config: the settings of its run.
+        num_samples: length.
+
+    Returns:
+        float32 (num_samples,) in [-1, 1].
+    """
+    engine = load_engine("auto", GeneratorWeights.of(model))
+    return generate(engine, num_samples=num_samples, seed=config.training.seed, settings=SamplingSettings())[0]
+
+
+def _prime_codes(path: Path, config: RunConfig) -> NDArray[np.int16]:
+    """Returns a recording as the codes that the model was trained on: its rate, its gain."""
+    waveform = read_audio(path, config.audio.sample_rate) * np.float32(config.audio.gain)
+    return encode(waveform, config.model.quantization_channels)
+
+
+def _write_clips(
+    waveforms: NDArray[np.float32], request: SampleRequest, config: RunConfig, console: Console
+) -> list[Path]:
+    request.out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number, waveform in enumerate(waveforms):
+        path = request.out / f"{config.name}-seed{request.seed}-{number}.wav"
+        write_wav(path, waveform, config.audio.sample_rate)
+        write_spectrogram(path.with_suffix(".png"), waveform, config.audio.sample_rate, path.stem)
+        console.print(f"{path}  (and its spectrogram, {path.stem}.png)", highlight=False, soft_wrap=True)
+        written.append(path)
+    return written
+
+
+def _speed(samples: int, sample_rate: int, began: float) -> str:
+    rate = samples / max(time.monotonic() - began, 1e-9)
+    return f"{rate:,.0f} samples/s, {rate / sample_rate:.2f} x real time"

@@ -1,0 +1,133 @@
+"""From a seed to uniform numbers, and from logits and a uniform number to the next code."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavenet_app.errors import UserError
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER1 = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLIER2 = np.uint64(0x94D049BB133111EB)
+_WORD = 2**64 - 1
+
+
+def splitmix64(seed: NDArray[np.uint64], index: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Returns output number `index`, from 0, of SplitMix64 generators; both arguments broadcast.
+
+    Source: Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators", with the constants of
+    Vigna's reference code. State number n is seed + (n + 1) x golden, so any output can be had without those before.
+    """
+    mixed = seed + (index + np.uint64(1)) * _GOLDEN
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * _MULTIPLIER1
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * _MULTIPLIER2
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def uniforms(seed: int, *, rows: int, first_row: int = 0, start: int = 0, length: int) -> NDArray[np.float32]:
+    """Returns the uniform numbers that `rows` clips use over a stretch of time.
+
+    Each is a function of (seed, row, time) alone, so chunks join up and a clip does not depend on those beside it:
+    output `row` of the SplitMix64 generator with this seed is the seed of the row's own generator, and the upper 24
+    bits of that one's output `time`, divided by 2^24, are the number. 24 bits are what float32 holds exactly.
+
+    Args:
+        seed: any integer; taken modulo 2^64.
+        rows: number of clips.
+        first_row: number of the first clip.
+        start: first time step.
+        length: number of time steps.
+
+    Returns:
+        float32 (rows, length), from 0 to 1 - 2^-24.
+
+    >>> whole = uniforms(7, rows=2, length=5)
+    >>> bool((whole[1:, 3:] == uniforms(7, rows=1, first_row=1, start=3, length=2)).all())
+    True
+    """
+    row_numbers = np.arange(first_row, first_row + rows, dtype=np.uint64)
+    times = np.arange(start, start + length, dtype=np.uint64)
+    row_seeds = splitmix64(np.array([seed & _WORD], dtype=np.uint64), row_numbers)
+    bits = splitmix64(row_seeds[:, None], times) >> np.uint64(40)
+    return bits.astype(np.float32) * np.float32(2.0**-24)
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How a code is picked from the model's distribution.
+
+    Attributes:
+        temperature: divides the logits; below 1 is safer and duller, 0 always takes the most likely code.
+        top_k: only the `top_k` most likely codes may be picked; 0 allows all.
+        top_p: only the fewest most likely codes whose probability together reaches `top_p` may be picked; 1 allows all.
+
+    Raises:
+        UserError: a value is out of its range.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise UserError(f"the temperature must be 0 or more, not {self.temperature}; 1 samples as the model learnt")
+        if self.top_k < 0:
+            raise UserError(f"top-k must be 0 (all codes) or more, not {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"top-p must be above 0 and at most 1 (all codes), not {self.top_p}")
+
+
+def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Returns one code for each row, by the inverse of the cumulative distribution.
+
+    The definition that every engine follows, in float64 from the logits on:
+
+    1. Temperature 0: the code of the greatest logit, the lower code where logits are equal; the rest is left out.
+    2. Weights: exp((logit - greatest logit) / temperature).
+    3. Codes ranked by logit, the greater first, of equal ones the lower code first. Top-k keeps the first k.
+    4. Top-p keeps, of those, each code before which the weights add up to less than p times their total, added in the
+       order of rank; at least one is kept.
+    5. The weights that are kept are accumulated in ascending order of the codes. The pick is the first code at which
+       the sum is greater than uniform x total.
+
+    Args:
+        logits: (batch, quantization_channels), of any floating type.
+        uniforms: (batch,), at least 0 and less than 1.
+        settings: temperature, top-k and top-p.
+
+    Returns:
+        int64 (batch,).
+
+    >>> pick(torch.tensor([[0.0, 2.0, 0.0, 1.0]]), torch.tensor([0.99]), SamplingSettings(top_k=2))
+    tensor([3])
+    """
+    if settings.temperature == 0:
+        return logits.argmax(-1)
+    precise = logits.double()
+    weights = ((precise - precise.amax(-1, keepdim=True)) / settings.temperature).exp_()
+    if settings.top_k or settings.top_p < 1:
+        weights = weights * _allowed(precise, weights, settings)
+    cumulative = weights.cumsum(-1)
+    targets = uniforms.double().unsqueeze(-1) * cumulative[..., -1:]
+    return (cumulative <= targets).sum(-1)
+
+
+def _allowed(logits: Tensor, weights: Tensor, settings: SamplingSettings) -> Tensor:
+    """Returns which codes top-k and then top-p leave, boolean, shaped as the logits."""
+    ranking = logits.sort(dim=-1, descending=True, stable=True).indices
+    ranked = weights.gather(-1, ranking)
+    if settings.top_k:
+        ranked[..., settings.top_k :] = 0
+    cumulative = ranked.cumsum(-1)
+    kept = torch.ones_like(ranked, dtype=torch.bool)
+    kept[..., 1:] = cumulative[..., :-1] < settings.top_p * cumulative[..., -1:]
+    if settings.top_k:
+        kept[..., settings.top_k :] = False
+    return torch.zeros_like(kept).scatter_(-1, ranking, kept)

@@ -1,0 +1,141 @@
+"""The weights of a WaveNet as plain arrays, laid out for generation; the only file here that knows its attributes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.dilation import receptive_field
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wavenet_app.model import WaveNet
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratorWeights:
+    """Everything that an engine needs to know of a model: contiguous float32 arrays, read-only, on the host.
+
+    Every matrix is stored (in, out), so a layer is `inputs @ matrix + bias`, and every axis of taps runs from the
+    oldest to the newest. All layers of the stack lie in one array, layer first. With z = tanh(filter) x sigmoid(gate),
+    a layer takes its input h to h + z @ residual + residual_bias, and the skips of all layers sum up to
+    `sum(z @ skip) + skip_bias`.
+
+    Attributes:
+        front_tables: (kernel_size, quantization_channels, residual_channels); one row for each code and tap.
+        front_bias: (residual_channels,).
+        dilated: (layers, kernel_size, residual_channels, 2 x dilation_channels); of the outputs, the first half is
+            the filter and the second the gate.
+        dilated_biases: (layers, 2 x dilation_channels).
+        residual: (layers, dilation_channels, residual_channels); zero for the last layer, whose output nobody reads,
+            so that all layers look alike. An engine may leave that product out.
+        residual_biases: (layers, residual_channels); zero for the last layer.
+        skip: (layers, dilation_channels, skip_channels).
+        skip_bias: (skip_channels,), the sum over all layers.
+        output1: (skip_channels, skip_channels), after a ReLU of the skip sum.
+        output1_bias: (skip_channels,).
+        output2: (skip_channels, quantization_channels), after another ReLU.
+        output2_bias: (quantization_channels,).
+        dilations: spacing of the taps in each layer.
+    """
+
+    front_tables: Array
+    front_bias: Array
+    dilated: Array
+    dilated_biases: Array
+    residual: Array
+    residual_biases: Array
+    skip: Array
+    skip_bias: Array
+    output1: Array
+    output1_bias: Array
+    output2: Array
+    output2_bias: Array
+    dilations: tuple[int, ...]
+
+    @classmethod
+    def of(cls, model: WaveNet) -> GeneratorWeights:
+        """Returns a copy of the present weights of a model, wherever they are; later training does not change it."""
+        blocks: list[Any] = list(model.blocks)
+        config = model.config
+        residual = np.zeros((len(blocks), config.dilation_channels, config.residual_channels), np.float32)
+        residual_biases = np.zeros((len(blocks), config.residual_channels), np.float32)
+        for layer, block in enumerate(blocks[:-1]):
+            residual[layer] = _matrix(block.residual.weight)[0]
+            residual_biases[layer] = _array(block.residual.bias)
+        return cls(
+            front_tables=_array(model.front.tables),
+            front_bias=_array(model.front.bias),
+            dilated=np.stack([_matrix(block.dilated.weight) for block in blocks]),
+            dilated_biases=np.stack([_array(block.dilated.bias) for block in blocks]),
+            residual=residual,
+            residual_biases=residual_biases,
+            skip=np.stack([_matrix(block.skip.weight)[0] for block in blocks]),
+            skip_bias=np.sum([_array(block.skip.bias) for block in blocks], axis=0, dtype=np.float32),
+            output1=_contiguous(_array(model.output1.weight).T),
+            output1_bias=_array(model.output1.bias),
+            output2=_contiguous(_array(model.output2.weight).T),
+            output2_bias=_array(model.output2.bias),
+            dilations=tuple(config.dilations),
+        )
+
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)
+
+    @property
+    def kernel_size(self) -> int:
+        """Taps of every dilated convolution and of the front."""
+        return self.front_tables.shape[0]
+
+    @property
+    def quantization_channels(self) -> int:
+        """Number of mu-law codes."""
+        return self.front_tables.shape[1]
+
+    @property
+    def residual_channels(self) -> int:
+        """Width of the residual stream."""
+        return self.front_tables.shape[2]
+
+    @property
+    def dilation_channels(self) -> int:
+        """Width of each half of the gate."""
+        return self.skip.shape[1]
+
+    @property
+    def skip_channels(self) -> int:
+        """Width of the skip sum."""
+        return self.skip.shape[2]
+
+    @property
+    def receptive_field(self) -> int:
+        """Codes that one prediction can see."""
+        return receptive_field(self.kernel_size, (1, *self.dilations))
+
+    @property
+    def multiply_accumulates(self) -> int:
+        """Multiply-accumulates of one sample: all matrices once, but the last layer's residual, which is not needed."""
+        matrices = (self.dilated, self.residual[:-1], self.skip, self.output1, self.output2)
+        return sum(matrix.size for matrix in matrices)
+
+
+def _array(parameter: Tensor) -> Array:
+    """Returns a float32 copy on the host."""
+    return np.array(parameter.detach().float().cpu().numpy())
+
+
+def _contiguous(array: Array) -> Array:
+    return np.ascontiguousarray(array)
+
+
+def _matrix(convolution: Tensor) -> Array:
+    """Returns (taps, in, out), the oldest tap first, of a convolution's weight (out, in, taps)."""
+    return _contiguous(_array(convolution).transpose(2, 1, 0))

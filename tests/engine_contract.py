@@ -1,0 +1,288 @@
+"""What every engine must do. A test file subclasses `EngineContract` and says how its engine is made."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fast_gen.engine import Engine
+from fast_gen.sampling import SamplingSettings, pick, uniforms
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import ModelConfig
+from wavenet_app.dilation import dilation_cycle
+from wavenet_app.mu_law import silence_code
+
+Codes = NDArray[np.integer]
+
+SHAPES = {
+    "two cycles": ModelConfig(
+        residual_channels=8,
+        dilation_channels=8,
+        skip_channels=16,
+        dilations=dilation_cycle(6, repeats=2),
+        quantization_channels=64,
+    ),
+    "odd widths": ModelConfig(
+        residual_channels=7,
+        dilation_channels=5,
+        skip_channels=11,
+        dilations=(1, 3, 2, 7),
+        quantization_channels=32,
+    ),
+    "three taps": ModelConfig(
+        residual_channels=6,
+        dilation_channels=9,
+        skip_channels=10,
+        kernel_size=3,
+        dilations=(1, 2, 4, 8, 1, 5),
+        quantization_channels=32,
+    ),
+    "one layer": ModelConfig(
+        residual_channels=4, dilation_channels=4, skip_channels=4, dilations=(1,), quantization_channels=16
+    ),
+    "one channel": ModelConfig(
+        residual_channels=1, dilation_channels=1, skip_channels=1, dilations=(2, 1), quantization_channels=4
+    ),
+    "dilation larger than the clip": ModelConfig(
+        residual_channels=6, dilation_channels=6, skip_channels=8, kernel_size=3, dilations=(1, 5000, 2)
+    ),
+}
+
+SETTINGS = {
+    "greedy": SamplingSettings(temperature=0),
+    "plain": SamplingSettings(),
+    "cool": SamplingSettings(temperature=0.7),
+    "top-k": SamplingSettings(temperature=1.2, top_k=5),
+    "top-p": SamplingSettings(top_p=0.8),
+    "top-k and top-p": SamplingSettings(top_k=12, top_p=0.9),
+}
+
+
+def random_net(config: ModelConfig, seed: int = 0) -> torch.nn.Module:
+    """A net in which every weight and bias counts, lively enough that even greedy decoding never settles."""
+    from wavenet_app.model import WaveNet
+
+    generator = torch.Generator().manual_seed(seed)
+    net = WaveNet(config, generator)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("bias"):
+                parameter.normal_(std=0.1 if "output" in name else 0.3, generator=generator)
+            elif "residual" in name or "skip" in name:
+                parameter *= 4
+            elif "output" not in name:
+                parameter *= 2
+        net.output2.weight.normal_(std=config.skip_channels**-0.5, generator=generator)
+    return net
+
+
+def random_codes(config: ModelConfig, rows: int, length: int, seed: int = 0) -> Codes:
+    return np.random.default_rng(seed).integers(0, config.quantization_channels, (rows, length))
+
+
+def full_network(net: torch.nn.Module, codes: Codes) -> torch.Tensor:
+    """Logits (batch, time, channels) of each of `codes` after the engine's first history, by the clear full forward."""
+    silence = np.full((len(codes), 1), silence_code(net.config.quantization_channels))
+    history = np.concatenate([silence, codes[:, :-1]], axis=1)
+    with torch.no_grad():
+        return net.forward_by_blocks(torch.from_numpy(history).long())
+
+
+def assert_picked_by(
+    logits: torch.Tensor, codes: Codes, numbers: NDArray[np.float32], settings: SamplingSettings, tolerance: float
+) -> None:
+    """Every code is the pick from the full network's logits.
+
+    Where logits that differ by rounding can decide otherwise, the pick must follow from a number within `tolerance` of
+    the one used, or from a logit within `tolerance` of the greatest; and such steps must be very rare.
+    """
+    flat, made = logits.flatten(0, 1), torch.from_numpy(codes.astype(np.int64)).flatten()
+    used = torch.from_numpy(numbers).double().flatten()
+    differing = pick(flat, used, settings) != made
+    assert int(differing.sum()) <= 1 + len(made) // 1000
+    if settings.temperature == 0:
+        loss = flat.amax(-1) - flat.gather(-1, made[:, None])[:, 0]
+        assert float(loss.max()) <= tolerance
+        return
+    lower = pick(flat, (used - tolerance).clamp(min=0), settings)
+    upper = pick(flat, (used + tolerance).clamp(max=1 - 1e-12), settings)
+    for found in torch.nonzero(differing)[:, 0].tolist():
+        assert made[found] in (lower[found], upper[found])
+
+
+class EngineContract:
+    """The promises of `fast_gen.engine.Engine`. Subclasses are named Test..., so that pytest collects them.
+
+    Attributes:
+        steps: length of the long runs; a slow (interpreted) engine may set less.
+        tolerance: greatest difference of a logit from `WaveNet.forward`, the logits being of order 10.
+        exact_rows: whether a clip is the same, to the bit, alone and in a batch.
+    """
+
+    steps = 2_200
+    tolerance = 1e-4
+    exact_rows = True
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        raise NotImplementedError
+
+    def ready(self, shape: str, rows: int, seed: int = 0) -> tuple[torch.nn.Module, Engine]:
+        net = random_net(SHAPES[shape], seed)
+        engine = self.make_engine(GeneratorWeights.of(net))
+        engine.reset(rows)
+        return net, engine
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_score_equals_the_full_network(self, shape: str) -> None:
+        net, engine = self.ready(shape, 2)
+        codes = random_codes(net.config, 2, 300)
+        difference = engine.score(codes) - full_network(net, codes).numpy()
+        assert np.abs(difference).max() < self.tolerance
+
+    @pytest.mark.parametrize("settings", SETTINGS)
+    def test_long_decoding_equals_the_full_network(self, settings: str) -> None:
+        net, engine = self.ready("two cycles", 1)
+        assert self.steps > 10 * engine.weights.receptive_field
+        self.decode_and_check(net, engine, SETTINGS[settings], self.steps)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_decoding_of_any_shape_equals_the_full_network(self, shape: str) -> None:
+        net, engine = self.ready(shape, 2, seed=1)
+        self.decode_and_check(net, engine, SETTINGS["plain"], 400)
+
+    def decode_and_check(self, net: torch.nn.Module, engine: Engine, settings: SamplingSettings, steps: int) -> None:
+        numbers = uniforms(3, rows=engine.batch_size, length=steps)
+        codes = engine.generate(numbers, settings)
+        assert codes.shape == numbers.shape
+        assert codes.dtype == np.int16
+        assert len(np.unique(codes)) > min(8, net.config.quantization_channels // 2)
+        assert_picked_by(full_network(net, codes), codes, numbers, settings, self.tolerance)
+
+    @pytest.mark.parametrize("settings", ["greedy", "plain"])
+    @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
+    def test_growing_the_codes_one_full_forward_at_a_time(self, shape: str, settings: str) -> None:
+        net, engine = self.ready(shape, 1)
+        numbers = uniforms(5, rows=1, length=50)
+        history = torch.tensor([[silence_code(net.config.quantization_channels)]])
+        for time in range(50):
+            with torch.no_grad():
+                logits = net(history)[:, -1]
+            code = pick(logits, torch.from_numpy(numbers[:, time]), SETTINGS[settings])
+            history = torch.cat([history, code[:, None]], dim=1)
+        np.testing.assert_array_equal(engine.generate(numbers, SETTINGS[settings]), history[:, 1:].numpy())
+
+    @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
+    def test_chunks_equal_the_whole(self, shape: str) -> None:
+        _, engine = self.ready(shape, 2)
+        numbers = uniforms(1, rows=2, length=330)
+        whole = engine.generate(numbers, SETTINGS["plain"])
+        engine.reset(2)
+        borders = [0, 1, 2, 9, 9, 200, 330]
+        chunks = [
+            engine.generate(numbers[:, borders[i] : borders[i + 1]], SETTINGS["plain"]) for i in range(len(borders) - 1)
+        ]
+        assert chunks[3].shape == (2, 0)
+        np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole)
+
+    @pytest.mark.parametrize("shape", ["two cycles", "odd widths", "three taps"])
+    @pytest.mark.parametrize("alike", [True, False])
+    def test_a_row_alone_equals_the_row_in_a_batch(self, shape: str, alike: bool) -> None:
+        net, engine = self.ready(shape, 5)
+        known = random_codes(net.config, 5, 90)
+        if alike:
+            known = np.repeat(known[:1], 5, axis=0)
+        numbers = uniforms(2, rows=5, length=150)
+        following = random_codes(net.config, 5, 20, seed=1)
+        engine.prime(known)
+        batch = engine.generate(numbers, SETTINGS["plain"])
+        logits = engine.score(following)
+        assert not np.array_equal(batch[0], batch[1])
+        for row in range(5):
+            engine.reset(1)
+            engine.prime(known[row : row + 1])
+            alone = engine.generate(uniforms(2, rows=1, first_row=row, length=150), SETTINGS["plain"])
+            alone_logits = engine.score(following[row : row + 1])
+            if self.exact_rows:
+                np.testing.assert_array_equal(alone[0], batch[row])
+                np.testing.assert_array_equal(alone_logits[0], logits[row])
+            else:
+                seen = np.concatenate([known[row], alone[0]])[None]
+                assert_picked_by(
+                    full_network(net, seen)[:, 90:],
+                    alone,
+                    numbers[row : row + 1],
+                    SETTINGS["plain"],
+                    self.tolerance,
+                )
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("lengths", [(1,), (3,), (61,), (400,), (5, 1, 40), (0, 2)])
+    def test_prime_equals_stepping(self, shape: str, lengths: tuple[int, ...]) -> None:
+        net, engine = self.ready(shape, 2)
+        known = random_codes(net.config, 2, sum(lengths))
+        following = random_codes(net.config, 2, 90, seed=1)
+        engine.score(known)
+        stepped = engine.score(following)
+        engine.reset(2)
+        start = 0
+        for length in lengths:
+            engine.prime(known[:, start : start + length])
+            start += length
+        np.testing.assert_allclose(engine.score(following), stepped, atol=self.tolerance, rtol=0)
+
+    def test_all_calls_continue_one_history(self) -> None:
+        net, engine = self.ready("three taps", 2)
+        known = random_codes(net.config, 2, 75)
+        numbers = uniforms(4, rows=2, length=60)
+        engine.score(known[:, :20])
+        first = engine.generate(numbers[:, :30], SETTINGS["plain"])
+        engine.prime(known[:, 20:55])
+        scored = engine.score(known[:, 55:])
+        last = engine.generate(numbers[:, 30:], SETTINGS["plain"])
+        logits = full_network(net, np.concatenate([known[:, :20], first, known[:, 20:], last], axis=1))
+        assert_picked_by(logits[:, 20:50], first, numbers[:, :30], SETTINGS["plain"], self.tolerance)
+        np.testing.assert_allclose(scored, logits[:, 85:105], atol=self.tolerance, rtol=0)
+        assert_picked_by(logits[:, 105:], last, numbers[:, 30:], SETTINGS["plain"], self.tolerance)
+
+    @pytest.mark.parametrize("first", ["score", "prime"])
+    def test_a_common_prime_does_not_make_clips_alike(self, first: str) -> None:
+        net, engine = self.ready("two cycles", 2)
+        before, after = random_codes(net.config, 2, 40), random_codes(net.config, 2, 60, seed=1)
+        common = np.repeat(random_codes(net.config, 1, 5, seed=2), 2, axis=0)
+        getattr(engine, first)(before)
+        engine.prime(common)
+        logits = full_network(net, np.concatenate([before, common, after], axis=1))[:, 45:]
+        np.testing.assert_allclose(engine.score(after), logits, atol=self.tolerance, rtol=0)
+
+    def test_reset_forgets_everything(self) -> None:
+        net, engine = self.ready("two cycles", 1)
+        codes = random_codes(net.config, 1, 80)
+        fresh = engine.score(codes)
+        engine.reset(1)
+        np.testing.assert_array_equal(engine.score(codes), fresh)
+
+    def test_a_new_engine_is_reset_to_one_row(self) -> None:
+        net = random_net(SHAPES["odd widths"])
+        engine = self.make_engine(GeneratorWeights.of(net))
+        assert engine.batch_size == 1
+        codes = random_codes(net.config, 1, 10)
+        assert np.abs(engine.score(codes) - full_network(net, codes).numpy()).max() < self.tolerance
+
+    @pytest.mark.parametrize(
+        "codes",
+        [np.zeros((1, 3), int), np.zeros(3, int), np.full((2, 3), 64), np.full((2, 3), -1), np.zeros((2, 3))],
+        ids=["rows", "axes", "too large", "negative", "float"],
+    )
+    def test_wrong_codes_are_refused(self, codes: Codes) -> None:
+        _, engine = self.ready("two cycles", 2)
+        for call in (engine.prime, engine.score):
+            with pytest.raises(ValueError, match="codes must"):
+                call(codes)
+
+    @pytest.mark.parametrize(
+        "numbers", [np.zeros((1, 3)), np.ones((2, 3)), np.full((2, 3), -0.1), np.full((2, 3), np.nan)]
+    )
+    def test_wrong_uniforms_are_refused(self, numbers: NDArray[np.float64]) -> None:
+        _, engine = self.ready("two cycles", 2)
+        with pytest.raises(ValueError, match="uniforms must"):
+            engine.generate(numbers.astype(np.float32), SETTINGS["plain"])

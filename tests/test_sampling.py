@@ -1,0 +1,138 @@
+"""Uniform numbers that depend on seed, row and time alone, and the pick against its definition in plain Python."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fast_gen.sampling import SamplingSettings, pick, splitmix64, uniforms
+from wavenet_app.errors import UserError
+
+SEEDS = st.integers(min_value=-(2**70), max_value=2**70)
+
+
+def test_splitmix64_gives_the_published_sequence() -> None:
+    found = splitmix64(np.array([1234567], dtype=np.uint64), np.arange(4, dtype=np.uint64))
+    assert found.tolist() == [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+
+
+@given(SEEDS, st.integers(0, 10**12), st.lists(st.integers(0, 20), min_size=1, max_size=5))
+def test_chunks_equal_the_whole(seed: int, start: int, lengths: list[int]) -> None:
+    whole = uniforms(seed, rows=2, start=start, length=sum(lengths))
+    starts = [start + sum(lengths[:number]) for number in range(len(lengths))]
+    chunks = [uniforms(seed, rows=2, start=begin, length=size) for begin, size in zip(starts, lengths, strict=True)]
+    np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole)
+
+
+@given(SEEDS, st.integers(1, 6), st.integers(0, 1000))
+def test_a_row_does_not_depend_on_the_batch(seed: int, rows: int, first_row: int) -> None:
+    batch = uniforms(seed, rows=rows, first_row=first_row, length=9)
+    for row in range(rows):
+        np.testing.assert_array_equal(uniforms(seed, rows=1, first_row=first_row + row, length=9)[0], batch[row])
+
+
+@given(SEEDS)
+def test_rows_and_seeds_differ(seed: int) -> None:
+    numbers = uniforms(seed, rows=3, length=64)
+    assert len(np.unique(numbers)) > 180
+    assert not np.array_equal(numbers, uniforms(seed + 1, rows=3, length=64))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**63])
+def test_numbers_are_uniform_uncorrelated_and_below_one(seed: int) -> None:
+    numbers = uniforms(seed, rows=50, length=20_000)
+    assert numbers.dtype == np.float32
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    counts = np.histogram(numbers, bins=100, range=(0, 1))[0]
+    chi_squared = ((counts - counts.mean()) ** 2 / counts.mean()).sum()
+    assert 50 < chi_squared < 160  # 99 degrees of freedom: about 99 +- 14
+    centred = numbers - 0.5
+    for one, other in ((centred[:, 1:], centred[:, :-1]), (centred[1:], centred[:-1])):
+        assert abs((one * other).mean() * 12) < 0.005
+
+
+def test_the_greatest_number_is_below_one() -> None:
+    assert np.float32(2**24 - 1) * np.float32(2.0**-24) < 1
+
+
+def plain_pick(logits: list[float], uniform: float, settings: SamplingSettings) -> int:
+    """The definition, one code at a time."""
+    ranking = sorted(range(len(logits)), key=lambda code: (-logits[code], code))
+    if settings.temperature == 0:
+        return ranking[0]
+    weights = [math.exp((logit - max(logits)) / settings.temperature) for logit in logits]
+    if settings.top_k:
+        ranking = ranking[: settings.top_k]
+    total = sum(weights[code] for code in ranking)
+    kept, reached = [], 0.0
+    for code in ranking:
+        if kept and reached >= settings.top_p * total:
+            break
+        kept.append(code)
+        reached += weights[code]
+    total = sum(weights[code] for code in sorted(kept))
+    reached = 0.0
+    for code in sorted(kept):
+        reached += weights[code]
+        if reached > uniform * total:
+            return code
+    raise AssertionError("no code was picked")
+
+
+# Few distinct values, so that ties are common.
+LOGITS = st.lists(st.sampled_from([-3.0, -1.0, 0.0, 0.5, 2.0]), min_size=2, max_size=9)
+
+
+@given(
+    LOGITS,
+    st.integers(0, 2**24 - 1),
+    st.sampled_from([0.0, 0.01, 0.6, 1.0, 3.0]),
+    st.integers(0, 12),
+    st.sampled_from([1e-9, 0.3, 0.77, 0.999, 1.0]),
+)
+def test_pick_follows_its_definition(logits: list[float], bits: int, heat: float, top_k: int, top_p: float) -> None:
+    settings = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p)
+    uniform = bits * 2.0**-24
+    found = pick(torch.tensor([logits]), torch.tensor([uniform]), settings)
+    assert found.tolist() == [plain_pick(logits, uniform, settings)]
+
+
+def test_pick_is_distributed_as_the_softmax() -> None:
+    logits = torch.tensor([0.0, 2.0, -1.0, 1.0])
+    count = 40_000
+    numbers = torch.from_numpy(uniforms(0, rows=count, length=1)[:, 0])
+    codes = pick(logits.expand(count, -1), numbers, SamplingSettings(temperature=0.8))
+    shares = torch.bincount(codes, minlength=4) / count
+    assert torch.allclose(shares, (logits / 0.8).softmax(0), atol=0.01)
+
+
+def test_the_extreme_numbers_pick_the_first_and_the_last_code() -> None:
+    logits = torch.zeros(2, 256)
+    assert pick(logits, torch.tensor([0.0, 1 - 2.0**-24]), SamplingSettings()).tolist() == [0, 255]
+
+
+def test_a_code_of_no_probability_is_never_picked() -> None:
+    logits = torch.tensor([[-1e30, 0.0, -1e30]])
+    for number in (0.0, 0.5, 1 - 2.0**-24):
+        assert pick(logits, torch.tensor([number]), SamplingSettings()).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": math.nan}, "temperature"),
+        ({"temperature": math.inf}, "temperature"),
+        ({"top_k": -1}, "top-k"),
+        ({"top_p": 0.0}, "top-p"),
+        ({"top_p": 1.1}, "top-p"),
+        ({"top_p": math.nan}, "top-p"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values: dict[str, float], word: str) -> None:
+    with pytest.raises(UserError, match=word):
+        SamplingSettings(**values)
