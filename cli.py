@@ -1,0 +1,209 @@
+"""The command line: one short function per command, which parses, calls one function and prints one result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+
+app = typer.Typer(
+    name="wavegen",
+    help="Train WaveNet on a folder of audio, and hear it.",
+    epilog="Start with: wavegen demo",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Root of all that is written (default: $WAVEGEN_DATA, else ./data).")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CheckpointName = Annotated[
+    str | None, typer.Argument(metavar="[CHECKPOINT]", help="A file, a run's name, or nothing for the newest run.")
+]
+
+
+@app.command()
+def train(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Folders and files of audio; none: the built-in corpus."),
+    ] = None,
+    preset: Annotated[
+        str, typer.Option(help="tiny, small, base, large, or auto: small on a CPU, base on a GPU.")
+    ] = "auto",
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for so long (default: 30, if --max-steps is not given).")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Train for so many optimizer steps.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run (default: after the folder).")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run, exactly where its last checkpoint stands.")
+    ] = None,
+    sample_rate: Annotated[
+        int | None, typer.Option(help="Hz to resample to (default: the commonest rate of the files, at most 16000).")
+    ] = None,
+    split_by: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Keep files whose match is equal on one side of the split.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the windows.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings, laid over the preset.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    logger: Annotated[
+        str, typer.Option(help="tensorboard, wandb (also offline, WANDB_MODE=offline) or none.")
+    ] = "tensorboard",
+    data_dir: DataDir = None,
+) -> None:
+    """Train a WaveNet on audio; keep its best and last checkpoint."""
+    from wavenet_app.run import RunOptions
+    from wavenet_app.train_command import run_training
+
+    options = RunOptions(
+        paths=tuple(paths or ()),
+        preset=preset,
+        config_file=config,
+        assignments=tuple(set_ or ()),
+        name=name,
+        sample_rate=sample_rate,
+        max_steps=max_steps,
+        minutes=minutes,
+        split_by=split_by,
+        seed=seed,
+        resume=resume,
+        logger=logger,
+    )
+    run_training(options, DataFolder.at(data_dir), console=_console(), preview=_preview)
+
+
+@app.command()
+def sample(
+    checkpoint: CheckpointName = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Length of each clip.")] = 2.0,
+    clips: Annotated[int, typer.Option("--clips", "-n", min=1, help="How many clips, generated side by side.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same audio.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Below 1: safer; above 1: wilder; 0: always the likeliest.")
+    ] = 1.0,
+    top_k: Annotated[int, typer.Option(min=0, help="Pick among the k likeliest codes only; 0 for all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Pick among the likeliest codes that hold this probability.")
+    ] = 1.0,
+    prime: Annotated[Path | None, typer.Option(metavar="CLIP", help="Continue this recording.")] = None,
+    keep_prime: Annotated[
+        bool, typer.Option("--keep-prime", help="Put the primed recording before what is generated.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    data_dir: DataDir = None,
+) -> None:
+    """Generate audio: a WAV and a picture of its spectrogram per clip."""
+    from fast_gen.sample_command import SampleRequest, run_sampling
+
+    folder = DataFolder.at(data_dir)
+    request = SampleRequest(
+        checkpoint=checkpoint,
+        seconds=seconds,
+        clips=clips,
+        seed=seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        prime=prime,
+        keep_prime=keep_prime,
+        out=out or folder.generated,
+        engine=engine,
+    )
+    run_sampling(request, folder, console=_console())
+
+
+@app.command()
+def inspect(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders and files of audio.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Look a corpus over before training: files, levels, defects, and how hard it is to predict."""
+    from wavenet_app.inspect_command import run_inspection
+
+    run_inspection(paths, DataFolder.at(data_dir), console=_console(), as_json=as_json)
+
+
+@app.command()
+def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show what a checkpoint holds: settings, size, receptive field, history and bits per sample."""
+    from wavenet_app.info_command import run_info
+
+    run_info(checkpoint, DataFolder.at(data_dir), console=_console(), as_json=as_json)
+
+
+@app.command()
+def export(
+    checkpoint: CheckpointName = None,
+    name: Annotated[
+        str | None, typer.Option(help="Written as pretrained/wavenet_<name>.pth (default: the run's name).")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write a checkpoint without its training state, to keep or to share."""
+    from wavenet_app.trained import export_run
+
+    target = export_run(checkpoint, name, DataFolder.at(data_dir))
+    _console().print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 2.5,
+    data_dir: DataDir = None,
+) -> None:
+    """Train a small model on the built-in plucked strings, generate audio, and say where to look next."""
+    from fast_gen.sample_command import SampleRequest, run_sampling
+    from wavenet_app.run import RunOptions
+    from wavenet_app.train_command import run_training
+
+    folder, console = DataFolder.at(data_dir), _console()
+    options = RunOptions(preset="tiny", minutes=minutes, logger="none")
+    result = run_training(options, folder, console=console, preview=None)
+    request = SampleRequest(checkpoint=str(result.checkpoint), seconds=4.0, out=folder.generated)
+    run_sampling(request, folder, console=console)
+    console.print(
+        "\nThose were plucked strings. Now your own recordings:\n"
+        "  wavegen inspect FOLDER    what is in there, and whether it is fit to train on\n"
+        "  wavegen train FOLDER      half an hour by default; Ctrl-C keeps what is learnt\n"
+        "  wavegen sample            hear the newest model",
+        highlight=False,
+    )
+
+
+def main() -> None:
+    """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console()
+
+
+def _preview(model: Any, config: Any, num_samples: int) -> Any:
+    from fast_gen.sample_command import preview
+
+    return preview(model, config, num_samples)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""The command line where a user stands: the main job end to end, and one clear line for what cannot be done."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+import cli
+from wavenet_app.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = [
+    "--set=model.residual_channels=4",
+    "--set=model.dilation_channels=4",
+    "--set=model.skip_channels=8",
+    "--set=model.dilations=[1,2,4]",
+    "--set=training.window=256",
+]
+
+
+class Outcome(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
+    """Runs a command in this process, in an empty folder, as the installed script would."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+def shell(*arguments: object, folder: Path) -> subprocess.Popen[str]:
+    """Starts a command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_train_sample_info_export(wavegen, tone_folder, tmp_path):
+    trained = wavegen("train", tone_folder, "--max-steps", 8, "--seed", 3, *TINY)
+    assert trained.code == 0, trained.err
+    assert "LPC-24" in trained.out
+    assert "hear it: wavegen sample tones" in trained.out
+    run = tmp_path / "data" / "checkpoints" / "tones"
+    assert {"best.pth", "last.pth", "config.json", "split.json", "metrics.csv"} <= {path.name for path in run.iterdir()}
+    assert any((tmp_path / "data" / "tensorboard" / "tones").iterdir())
+
+    sampled = wavegen("sample", "--seconds", 0.05, "-n", 2, "--seed", 5, "--temperature", 0.9, "--top-p", 0.95)
+    assert sampled.code == 0, sampled.err
+    for number in range(2):
+        path = tmp_path / "data" / "generated" / f"tones-seed5-{number}.wav"
+        waveform, rate = soundfile.read(path)
+        assert (len(waveform), rate) == (400, 8_000)
+        assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+    facts = json.loads(wavegen("info", "tones", "--json").out)
+    assert facts["config"]["model"]["dilations"] == [1, 2, 4]
+    assert facts["config"]["audio"]["sample_rate"] == 8_000
+    assert facts["receptive_field"] == 9
+    assert facts["steps"] == 8
+    assert "receptive field" in wavegen("info", run / "best.pth").out
+
+    exported = wavegen("export", "--name", "mine")
+    assert exported.code == 0, exported.err
+    content = read_checkpoint(tmp_path / "data" / "pretrained" / "wavenet_mine.pth", "wavenet")
+    assert "training" not in content
+    again = wavegen("sample", "mine", "--seconds", 0.05, "-n", 2, "--seed", 5, "--temperature", 0.9, "--top-p", 0.95)
+    assert again.code == 0, again.err
+
+
+def test_same_seed_same_audio_and_a_prime_is_continued(wavegen, tone_folder, tmp_path):
+    assert wavegen("train", tone_folder, "--max-steps", 2, "--logger", "none", *TINY).code == 0
+    folders = [tmp_path / name for name in ("a", "b", "c")]
+    for folder, seed in zip(folders, (1, 1, 2), strict=True):
+        assert wavegen("sample", "--seconds", 0.1, "--seed", seed, "--out", folder).code == 0
+    first, same, other = (soundfile.read(next(folder.glob("*.wav")))[0] for folder in folders)
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+    primed = wavegen(
+        "sample", "--seconds", 0.1, "--prime", tone_folder / "tone0.wav", "--keep-prime", "--out", tmp_path / "p"
+    )
+    assert primed.code == 0, primed.err
+    joined, _ = soundfile.read(next((tmp_path / "p").glob("*.wav")))
+    assert len(joined) == 4_000 + 800
+
+
+def test_resume_needs_no_flag_repeated_and_gives_the_same_bits(wavegen, tone_folder, tmp_path):
+    through, halted = tmp_path / "through", tmp_path / "halted"
+    assert wavegen("train", tone_folder, "--max-steps", 12, "--data-dir", through, "--name", "x", *TINY).code == 0
+    # a run of twelve steps that is cut at five: the learning rate must not see where it was cut
+    from wavenet_app import fit
+
+    real = fit._Loop.on_train_batch_end
+
+    def stop_at_five(loop, *arguments):
+        real(loop, *arguments)
+        loop.trainer.should_stop |= loop.status.step == 5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fit._Loop, "on_train_batch_end", stop_at_five)
+        assert wavegen("train", tone_folder, "--max-steps", 12, "--data-dir", halted, "--name", "x", *TINY).code == 0
+    last = halted / "checkpoints" / "x" / "last.pth"
+    assert read_checkpoint(last, "wavenet")["training"]["step"] == 5
+    assert wavegen("train", "--resume", "x", "--data-dir", halted).code == 0
+    one = read_checkpoint(through / "checkpoints" / "x" / "last.pth", "wavenet")
+    other = read_checkpoint(last, "wavenet")
+    assert other["training"]["step"] == 12
+    for name, tensor in one["weights"].items():
+        assert torch.equal(tensor, other["weights"][name])
+        assert torch.equal(one["training"]["weights"][name], other["training"]["weights"][name])
+
+
+def test_files_left_out_are_named_with_a_reason(wavegen, tone_folder):
+    (tone_folder / "broken.flac").write_bytes(b"")
+    (tone_folder / "notes.txt").write_text("hello", encoding="utf-8")
+    outcome = wavegen("train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
+    assert outcome.code == 0, outcome.err
+    assert "1 files left out" in outcome.out
+    assert "broken.flac" in outcome.out
+    assert ".txt" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nowhere"], "no file or folder 'nowhere'"),
+        (["train", "empty"], "no audio in"),
+        (["train", "texts"], "2 files are not audio"),
+        (["train", "--preset", "huge"], "no preset is called 'huge'"),
+        (["train", "--set", "model.skp_channels=3"], "did you mean model.skip_channels"),
+        (["train", "--logger", "paper"], "--logger takes tensorboard, wandb, none"),
+        (["train", "--config", "absent.toml"], "absent.toml"),
+        (["train", "--resume", "nothing"], "no run 'nothing' to resume"),
+        (["train", "--split-by", "("], "--split-by"),
+        (["sample"], "no trained model"),
+        (["sample", "nothing"], "no checkpoint is called 'nothing'"),
+        (["sample", "cut.pth"], "cut.pth"),
+        (["info", "cut.pth"], "cut.pth"),
+        (["inspect", "nowhere"], "no file or folder 'nowhere'"),
+        (["inspect", "texts"], "no audio in"),
+        (["export", "nothing"], "no checkpoint is called 'nothing'"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "texts").mkdir()
+    for number in range(2):
+        (tmp_path / "texts" / f"{number}.txt").write_text("no sound", encoding="utf-8")
+    (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")
+    outcome = wavegen(*arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("error: ")
+
+
+def test_a_taken_name_and_repeated_flags_are_refused(wavegen, tone_folder):
+    assert wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY).code == 0
+    taken = wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY)
+    assert (taken.code, "exists already" in taken.err) == (2, True)
+    repeated = wavegen("train", tone_folder, "--resume", "x")
+    assert (repeated.code, "leave out paths" in repeated.err) == (2, True)
+
+
+def test_inspect_reports_as_table_and_json(wavegen, tone_folder):
+    table = wavegen("inspect", tone_folder)
+    assert table.code == 0, table.err
+    assert "LPC" in table.out
+    report = json.loads(wavegen("inspect", tone_folder, "--json").out)
+    assert set(report["seconds_per_epoch"]) == {"tiny", "small", "base", "large"}
+    assert report["corpus"]["training_clips"] + report["corpus"]["validation_clips"] == 6
+
+
+def test_importing_the_command_line_imports_nothing_heavy():
+    code = (
+        "import sys, cli; heavy = {'torch', 'lightning', 'numpy', 'librosa', 'matplotlib', 'soundfile', 'pydantic'}; "
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_a_run_killed_and_resumed_ends_with_the_same_bits(tone_folder, tmp_path):
+    common = ["train", str(tone_folder), "--max-steps", 400, "--name", "x", "--logger", "none", *TINY]
+    common += ["--set=training.checkpoint_seconds=0.2"]
+    process = shell(*common, "--data-dir", "through", folder=tmp_path)
+    assert process.wait(120) == 0, process.communicate()
+    last = tmp_path / "halted" / "checkpoints" / "x" / "last.pth"
+    process = shell(*common, "--data-dir", "halted", folder=tmp_path)
+    while not last.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    step = read_checkpoint(last, "wavenet")["training"]["step"]
+    assert step < 400
+    process = shell("train", "--resume", "x", "--data-dir", "halted", folder=tmp_path)
+    assert process.wait(120) == 0, process.communicate()
+    one = read_checkpoint(tmp_path / "through" / "checkpoints" / "x" / "last.pth", "wavenet")
+    other = read_checkpoint(last, "wavenet")
+    for name, tensor in one["training"]["weights"].items():
+        assert torch.equal(tensor, other["training"]["weights"][name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
+    process = shell(
+        "train", tone_folder, "--minutes", 5, "--set=training.checkpoint_seconds=0.2", *TINY, folder=tmp_path
+    )
+    last = tmp_path / "data" / "checkpoints" / "tones" / "last.pth"
+    while not last.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert f"stopped by {number.name}; go on with: wavegen train --resume tones" in out
+    assert "Traceback" not in err

@@ -1,0 +1,184 @@
+"""The loop: it learns, keeps what it must, stops when asked and resumes to the bit."""
+
+import csv
+import itertools
+import math
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from wavenet_app.checkpoint import read_checkpoint
+from wavenet_app.errors import UserError
+from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit
+
+
+class Endless(torch.utils.data.IterableDataset):
+    """Calls `batch` with start, start + 1, ..."""
+
+    def __init__(self, batch: Callable[[int], Any], start: int) -> None:
+        self.batch, self.start = batch, start
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.batch, itertools.count(self.start))
+
+
+class Line(Task):
+    """Learns y = 3 x + 1 from batches that are a function of their number alone."""
+
+    kind = "line"
+    unit = "squares"
+
+    def __init__(self, learning_rate: float = 0.05) -> None:
+        self.model = nn.Linear(1, 1)
+        with torch.no_grad():
+            self.model.weight.zero_()
+            self.model.bias.zero_()
+        self.rate = learning_rate
+
+    def training_batches(self, start_step: int) -> Iterable[Any]:
+        return Endless(self._batch, start_step)
+
+    def validation_batches(self) -> Iterable[Any]:
+        batches = [self._batch(10**6 + number) for number in range(2)]
+        return torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.model.parameters(), lr=self.rate)
+
+    def learning_rate_share(self, step: int, progress: float) -> float:
+        return 1 - 0.9 * progress
+
+    def loss(self, batch: Any) -> Tensor:
+        return nn.functional.mse_loss(self.model(batch[0]), batch[1])
+
+    def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        return nn.functional.mse_loss(model(batch[0]), batch[1], reduction="sum"), torch.tensor(len(batch[0]))
+
+    def work(self, batch: Any) -> float:
+        return len(batch[0])
+
+    def content(self) -> dict[str, Any]:
+        return {"config": {"slope": 3}}
+
+    @staticmethod
+    def _batch(number: int) -> tuple[Tensor, Tensor]:
+        inputs = torch.randn(8, 1, generator=torch.Generator().manual_seed(number))
+        return inputs, 3 * inputs + 1
+
+
+def plan(folder: Path, **changes: Any) -> FitPlan:
+    settings: dict[str, Any] = {
+        "run_dir": folder,
+        "tensorboard_dir": None,
+        "wandb_dir": None,
+        "max_steps": 60,
+        "minutes": None,
+        "gradient_clip": 10.0,
+        "ema_decay": 0.9,
+        "validate_seconds": 0.02,
+        "checkpoint_seconds": 0.0,
+        "accelerator": "cpu",
+    }
+    return FitPlan(**{**settings, **changes})
+
+
+def weights(path: Path) -> tuple[list[Tensor], list[Tensor]]:
+    content = read_checkpoint(path, "line")
+    return list(content["weights"].values()), list(content["training"]["weights"].values())
+
+
+def stop_at(step: int, number: signal.Signals):
+    def on_step(status: FitStatus) -> None:
+        if status.step == step:
+            os.kill(os.getpid(), number)
+
+    return Watcher(on_step=on_step)
+
+
+def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):
+    status = fit(Line(), plan(tmp_path, max_steps=300), watcher=Watcher())
+    assert (status.step, status.interrupted) == (300, None)
+    assert status.loss < 0.1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "last.pth", "metrics.csv"]
+    content = read_checkpoint(tmp_path / "last.pth", "line")
+    assert content["config"] == {"slope": 3}
+    assert content["training"]["step"] == 300
+    with (tmp_path / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["validation"]) for row in rows] == [row["validation"] for row in status.history]
+    assert min(float(row["validation"]) for row in rows) == status.best
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_cleanly_and_resuming_gives_the_same_bits(tmp_path, number):
+    before = signal.getsignal(number)
+    fit(Line(), plan(tmp_path / "through"), watcher=Watcher())
+    halted = fit(Line(), plan(tmp_path / "halted"), watcher=stop_at(23, number))
+    assert (halted.step, halted.interrupted) == (23, number.name)
+    assert signal.getsignal(number) == before
+    resume = read_checkpoint(tmp_path / "halted" / "last.pth", "line")
+    assert resume["training"]["step"] == 23
+    resumed = fit(Line(), plan(tmp_path / "halted"), watcher=Watcher(), resume=resume)
+    assert resumed.step == 60
+    for one, other in zip(
+        itertools.chain(*weights(tmp_path / "through" / "last.pth")),
+        itertools.chain(*weights(tmp_path / "halted" / "last.pth")),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def test_history_goes_on_over_a_resume(tmp_path):
+    first = fit(Line(), plan(tmp_path, max_steps=40), watcher=Watcher())
+    resume = read_checkpoint(tmp_path / "last.pth", "line")
+    second = fit(Line(), plan(tmp_path, max_steps=80), watcher=Watcher(), resume=resume)
+    assert second.history[: len(first.history)] == first.history
+    assert second.seconds > first.seconds
+
+
+def test_a_spent_budget_trains_no_further(tmp_path):
+    fit(Line(), plan(tmp_path, max_steps=5), watcher=Watcher())
+    resume = read_checkpoint(tmp_path / "last.pth", "line")
+    assert fit(Line(), plan(tmp_path, max_steps=5), watcher=Watcher(), resume=resume).step == 5
+
+
+def test_the_clock_ends_a_run_and_leads_the_learning_rate(tmp_path):
+    rates = []
+
+    def on_step(status: FitStatus) -> None:
+        rates.append(status.progress)
+
+    status = fit(Line(), plan(tmp_path, max_steps=None, minutes=0.5 / 60), watcher=Watcher(on_step=on_step))
+    assert 0.5 <= status.seconds < 5
+    assert rates == sorted(rates)
+    assert rates[-1] == 1
+
+
+def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(tmp_path):
+    task = Line()
+    fit(task, plan(tmp_path, max_steps=20), watcher=Watcher())
+    with torch.no_grad():
+        task.model.weight.fill_(math.nan)
+    with pytest.raises(UserError, match="no longer a number"):
+        fit(task, plan(tmp_path, max_steps=40), watcher=Watcher())
+    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "last.pth")[0])
+
+
+def test_averaged_weights_lag_behind_the_raw_ones(tmp_path):
+    fit(Line(), plan(tmp_path, max_steps=10, ema_decay=0.999), watcher=Watcher())
+    averaged, raw = weights(tmp_path / "last.pth")
+    assert 0 < averaged[0].item() < raw[0].item()
+
+
+def test_neither_the_seed_nor_the_thread_count_is_touched(tmp_path):
+    task = Line()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    fit(task, plan(tmp_path, max_steps=5), watcher=Watcher())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads

@@ -1,0 +1,35 @@
+"""`wavegen inspect`: the data doctor, with the training time that this machine would take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.doctor import examine
+from wavenet_app.doctor_view import render
+from wavenet_app.step_timing import seconds_per_epoch
+from wavenet_app.training import training_device
+from wavenet_app.training_view import DecodeView
+
+
+def run_inspection(paths: Sequence[str], folder: DataFolder, *, console: Console, as_json: bool) -> None:
+    """Examines folders and files of audio and prints the report.
+
+    Raises:
+        UserError: a path does not exist or holds no audio.
+    """
+    sources = [folder.data_set(path) for path in paths]
+    progress_console = Console(stderr=True)
+    with DecodeView(progress_console) as view:
+        report = examine(sources, cache_dir=folder.cache, progress=view.on_decode)
+    if report.corpus is not None:
+        num_samples = round(report.corpus.training_seconds * report.corpus.sample_rate)
+        with progress_console.status("timing a training step of each preset"):
+            report = replace(report, seconds_per_epoch=seconds_per_epoch(num_samples, training_device()))
+    if as_json:
+        console.print_json(report.to_json())
+    else:
+        console.print(render(report))

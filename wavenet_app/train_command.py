@@ -1,0 +1,66 @@
+"""`wavegen train` from options to result, told to a terminal."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from wavenet_app.baseline import corpus_baseline
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.run import RunOptions, prepare_run
+from wavenet_app.training import Preview, TrainingResult, WaveNetTask, train, training_device
+from wavenet_app.training_view import DecodeView, TrainingView, show_corpus, show_result, show_start
+
+
+def run_training(
+    options: RunOptions, folder: DataFolder, *, console: Console, preview: Preview | None
+) -> TrainingResult:
+    """Trains as the options say, and prints what a user wants to know before, during and after.
+
+    Raises:
+        UserError: the options, the audio or the disk do not allow it.
+    """
+    device = training_device()
+    with DecodeView(console) as decoding:
+        run = prepare_run(options, folder, device=device, on_decode=decoding.on_decode)
+    show_corpus(console, run.corpus)
+    with console.status("measuring the classical predictors on this corpus"):
+        baseline = corpus_baseline(run.corpus, channels=run.config.model.quantization_channels)
+    task = WaveNetTask(run.config, run.corpus, baseline, device)
+    dtype = str(task.model.product_dtype).removeprefix("torch.")
+    parameters = sum(parameter.numel() for parameter in task.model.parameters())
+    show_start(console, run, device=device, dtype=dtype, parameters=parameters)
+    with TrainingView(console, run.plan, baseline) as view, _quiet_lightning():
+        result = train(
+            task,
+            run.plan,
+            on_step=view.on_step,
+            on_validation=view.on_validation,
+            preview=preview,
+            resume=run.resume,
+        )
+    show_result(console, result, run.config.name)
+    if run.plan.tensorboard_dir is not None:
+        console.print(
+            f"curves: tensorboard --logdir {Path(run.plan.tensorboard_dir).parent}", highlight=False, soft_wrap=True
+        )
+    return result
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Holds back Lightning's talk of devices and tips while our own view is on the screen."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning.*")
+            yield
+    finally:
+        logger.setLevel(level)

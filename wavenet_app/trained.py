@@ -1,0 +1,117 @@
+"""A trained WaveNet as it stands in a checkpoint: finding it, loading it, stripping it for others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.config import RunConfig, validated
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+from wavenet_app.model import WaveNet
+
+KIND = "wavenet"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A loaded checkpoint.
+
+    Attributes:
+        model: the net with its averaged weights, on the CPU.
+        config: all settings of the run.
+        content: everything else that the file says: history, baseline, split, validation.
+    """
+
+    model: WaveNet
+    config: RunConfig
+    content: dict[str, Any]
+
+
+def plain_config(config: RunConfig) -> dict[str, Any]:
+    """Returns a config as the plain values that checkpoints and JSON hold."""
+    return config.model_dump(mode="json")
+
+
+def load_trained(path: Path) -> Trained:
+    """Returns the model of a checkpoint.
+
+    Raises:
+        UserError: the file is absent, damaged, or its weights do not fit its own config.
+    """
+    content = read_checkpoint(path, KIND)
+    config = validated(content["config"])
+    model = WaveNet(config.model)
+    try:
+        model.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit its config ({str(error).splitlines()[1].strip()})") from None
+    return Trained(model.eval(), config, content)
+
+
+def find_checkpoint(data_dir: Path, name: str | None) -> Path:
+    """Returns the file that a name stands for.
+
+    Args:
+        data_dir: root of the data folder.
+        name: a file, a run's folder or name, the name of a pretrained file, or None for the newest run.
+
+    Raises:
+        UserError: nothing goes by that name; the message lists what there is.
+    """
+    runs = data_dir / "checkpoints"
+    if name is None:
+        candidates = sorted(runs.glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
+        if not candidates:
+            raise UserError(f"there is no trained model in {runs} yet; make one with: wavegen train FOLDER")
+        return candidates[-1]
+    stem = name.removesuffix(".pth").removeprefix("wavenet_")
+    for path in (
+        Path(name),
+        Path(name) / "best.pth",
+        runs / name / "best.pth",
+        data_dir / "pretrained" / f"wavenet_{stem}.pth",
+    ):
+        if path.is_file():
+            return path
+    known = [path.parent.name for path in runs.glob("*/best.pth")]
+    known += [path.stem.removeprefix("wavenet_") for path in (data_dir / "pretrained").glob("wavenet_*.pth")]
+    listed = f"there are: {', '.join(sorted(known))}" if known else f"none has been trained in {runs} yet"
+    raise UserError(f"no checkpoint is called '{name}'; {listed}")
+
+
+def export(path: Path, target: Path) -> None:
+    """Writes a checkpoint without its training state: what generation needs, and what the model says about itself.
+
+    Args:
+        path: the checkpoint to strip.
+        target: where to, by custom data/pretrained/wavenet_<name>.pth.
+
+    Raises:
+        UserError: the checkpoint cannot be read or the target not written.
+    """
+    content = read_checkpoint(path, KIND)
+    left_out = ("training", "split", "format", "version")
+    write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in left_out})
+
+
+def export_run(checkpoint: str | None, name: str | None, folder: DataFolder) -> Path:
+    """Exports a checkpoint into the pretrained folder and returns the file written there.
+
+    Args:
+        checkpoint: what `find_checkpoint` takes.
+        name: middle of wavenet_<name>.pth; None for the run's own name.
+        folder: the data folder.
+
+    Raises:
+        UserError: nothing goes by the checkpoint's name, the name holds a slash, or the file cannot be written.
+    """
+    path = find_checkpoint(folder.root, checkpoint)
+    chosen = name or load_trained(path).config.name
+    if Path(chosen).name != chosen:
+        raise UserError(f"--name '{chosen}' must be a plain name without folders")
+    target = folder.pretrained / f"wavenet_{chosen}.pth"
+    export(path, target)
+    return target

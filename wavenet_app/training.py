@@ -1,0 +1,282 @@
+"""Training WaveNet: corpus, model, loss and baseline, handed to `fit`."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wavenet_app.baseline import Baseline
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.config import RunConfig, TrainingConfig
+from wavenet_app.corpus import Corpus, split_record
+from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, mean_score
+from wavenet_app.heads import categorical_bits
+from wavenet_app.model import WaveNet
+from wavenet_app.trained import KIND, plain_config
+from wavenet_app.windows import TrainingWindows, ValidationWindows
+
+Preview = Callable[[WaveNet, RunConfig, int], NDArray[np.float32]]
+"""Generates so many samples of audio from a model in training, float32 (samples,)."""
+
+VALIDATION_SECONDS = 24.0  # audio that each validation during training looks at; the final one takes all
+PREVIEW_SECONDS = 1.0  # audio of each preview
+PREVIEW_SHARE = 0.05  # of the training time, at most, goes into previews
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a finished run says.
+
+    Attributes:
+        checkpoint: the best checkpoint.
+        status: the loop's final status.
+        validation: bits per sample of that checkpoint over the whole validation split.
+        baseline: what the classical predictors need on the same samples.
+    """
+
+    checkpoint: Path
+    status: FitStatus
+    validation: float
+    baseline: Baseline
+
+
+def verdict(validation: float, baseline: Baseline) -> str:
+    """Returns in plain words whether a model has learnt more than a classical linear predictor.
+
+    >>> verdict(3.0, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
+    '1.10 bits below LPC-24: it has learnt more than a linear predictor can'
+    >>> verdict(4.3, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
+    'not yet better than LPC-24 (0.20 bits above): expect noise, train longer'
+    """
+    gap = baseline.lpc - validation
+    if math.isnan(gap):
+        return "no verdict: the validation clips are too short for the LPC-24 baseline"
+    if gap > 0:
+        return f"{gap:.2f} bits below LPC-24: it has learnt more than a linear predictor can"
+    return f"not yet better than LPC-24 ({-gap:.2f} bits above): expect noise, train longer"
+
+
+def learning_rate_share(training: TrainingConfig, step: int, progress: float) -> float:
+    """Returns linear warm-up times a cosine from 1 to `final_learning_rate` (Loshchilov and Hutter 2017, section 3).
+
+    Args:
+        training: the settings.
+        step: optimizer steps done.
+        progress: share of the budget spent, 0 to 1.
+    """
+    warm = min(1.0, (step + 1) / (training.warmup_steps + 1))
+    floor = training.final_learning_rate
+    return warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class WaveNetTask(Task):
+    """Next-code prediction on the windows of a corpus.
+
+    Args:
+        config: the run's settings, gain and sample rate being the corpus's own.
+        corpus: the audio.
+        baseline: what goes into the checkpoints beside the model's own figures.
+        device: "cpu", "cuda" or "mps", where the loop will run.
+    """
+
+    kind = KIND
+    unit = "bits per sample"
+
+    def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
+        self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
+        self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
+        self.model.product_dtype = product_dtype(config.training.precision, device)
+
+    def training_batches(self, start_step: int) -> Iterable[Any]:
+        """Returns the windows of the training clips from a step on, as `TrainingWindows` deals them."""
+        windows = TrainingWindows(
+            self.corpus,
+            context=self.config.model.receptive_field,
+            window=self.config.training.window,
+            batch_size=self.config.training.batch_size,
+            quantization_channels=self.config.model.quantization_channels,
+            seed=self.config.training.seed,
+            start_step=start_step,
+        )
+        return _loader(windows)
+
+    def validation_batches(self, limit_seconds: float | None = VALIDATION_SECONDS) -> Iterable[Any]:
+        """Returns windows of the validation clips; `limit_seconds` of audio at most, None for all of it."""
+        windows = ValidationWindows(
+            self.corpus,
+            context=self.config.model.receptive_field,
+            window=self.config.training.window,
+            batch_size=self.config.training.batch_size,
+            quantization_channels=self.config.model.quantization_channels,
+            limit_seconds=limit_seconds,
+        )
+        return _loader(windows)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Returns Adam (Kingma and Ba 2015); no weight decay, which did not help in the half hours it was tried for."""
+        return torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.config.training.learning_rate,
+            betas=(0.9, 0.99),
+            weight_decay=0.0,
+            fused=True,
+        )
+
+    def learning_rate_share(self, step: int, progress: float) -> float:
+        """Returns warm-up times cosine, as the function of the same name says."""
+        return learning_rate_share(self.config.training, step, progress)
+
+    def loss(self, batch: Any) -> Tensor:
+        """Returns the mean bits per sample of a batch of windows."""
+        return self._bits(self.model, batch)
+
+    def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
+        """Returns the bits of all samples of a batch that count, and how many these are."""
+        count = batch["mask"].sum()
+        return self._bits(model, batch) * count, count
+
+    def _bits(self, model: nn.Module, batch: Any) -> Tensor:
+        codes, mask = batch["codes"], batch["mask"]
+        context = codes.shape[1] - mask.shape[1]
+        return categorical_bits(model(codes[:, :-1], context - 1), codes[:, context:], mask)
+
+    def work(self, batch: Any) -> float:
+        """Returns the seconds of audio in a batch."""
+        return batch["mask"].numel() / self.corpus.sample_rate
+
+    def content(self) -> dict[str, Any]:
+        """Returns config, baseline and split, as plain values."""
+        return {
+            "config": plain_config(self.config),
+            "baseline": asdict(self.baseline),
+            "split": split_record(self.corpus),
+        }
+
+
+def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:
+    # a generator of its own, for a loader otherwise draws from torch's global one
+    return torch.utils.data.DataLoader(windows, batch_size=None, generator=torch.Generator())
+
+
+def product_dtype(precision: str, device: str) -> torch.dtype:
+    """Returns the arithmetic of the matrix products: for "auto", bfloat16 where the hardware multiplies it natively.
+
+    Args:
+        precision: "auto", "float32" or "bfloat16".
+        device: "cpu", "cuda" or "mps".
+    """
+    if precision != "auto":
+        return getattr(torch, precision)
+    if device == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device == "cpu":
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    else:
+        native = False
+    return torch.bfloat16 if native else torch.float32
+
+
+def training_device() -> str:
+    """Returns "cuda", "mps" or "cpu": the first that this machine has, as Lightning chooses."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def train(
+    task: WaveNetTask,
+    plan: FitPlan,
+    *,
+    on_step: Callable[[FitStatus], None],
+    on_validation: Callable[[FitStatus], None],
+    preview: Preview | None,
+    resume: dict[str, Any] | None = None,
+) -> TrainingResult:
+    """Trains until the budget is spent or a signal asks to stop, then scores the best checkpoint on all of validation.
+
+    Args:
+        task: the model and its data.
+        plan: how long and where to; its run folder also gets config.json and split.json.
+        on_step: told of every step.
+        on_validation: told of every validation.
+        preview: makes audio for TensorBoard; None for none.
+        resume: content of a last.pth to go on from.
+
+    Raises:
+        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+    """
+    plan.run_dir.mkdir(parents=True, exist_ok=True)
+    _write_json(plan.run_dir / "config.json", plain_config(task.config))
+    _write_json(plan.run_dir / "split.json", split_record(task.corpus))
+    listener = _Listener(task, preview)
+
+    def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
+        on_validation(status)
+        assert isinstance(model, WaveNet)
+        if writer is not None:
+            listener.write(status, model, writer)
+
+    status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
+    return _finish(task, plan, status)
+
+
+def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResult:
+    scores: dict[str, float] = {}
+    contents: dict[str, dict[str, Any]] = {}
+    model = WaveNet(task.config.model).to(task.device)
+    model.product_dtype = task.model.product_dtype
+    for name in ("last", "best"):
+        if (plan.run_dir / f"{name}.pth").exists():
+            contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND)
+            model.load_state_dict(contents[name]["weights"])
+            scores[name] = mean_score(task, model, task.validation_batches(limit_seconds=None))
+    winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))
+    best = {**contents[winner], "validation": scores[winner]}
+    write_checkpoint(plan.run_dir / "best.pth", KIND, best)
+    return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline)
+
+
+class _Listener:
+    """Writes a fixed real clip once, and generated audio as often as its share of the time allows."""
+
+    def __init__(self, task: WaveNetTask, preview: Preview | None) -> None:
+        self.task, self.preview = task, preview
+        self.spent = 0.0
+        self.began = time.monotonic()
+        self.real_written = False
+
+    def write(self, status: FitStatus, model: WaveNet, writer: Any) -> None:
+        length = round(PREVIEW_SECONDS * self.task.corpus.sample_rate)
+        if not self.real_written:
+            clip = max(self.task.corpus.validation, key=lambda clip: clip.num_samples)
+            self._sound(writer, "real", self.task.corpus.waveform(clip, 0, 3 * length), status.step)
+            self.real_written = True
+        if self.preview is None or self.spent > PREVIEW_SHARE * (time.monotonic() - self.began):
+            return
+        before = time.monotonic()
+        self._sound(writer, "generated", self.preview(model, self.task.config, length), status.step)
+        # what the next one would cost must have been earned first
+        self.spent += time.monotonic() - before
+
+    def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
+        from wavenet_app.pictures import spectrogram_figure
+
+        rate = self.task.corpus.sample_rate
+        writer.add_audio(name, torch.from_numpy(waveform.copy())[None], step, sample_rate=rate)
+        writer.add_figure(f"{name} spectrogram", spectrogram_figure(waveform, rate, name), step, close=False)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,175 @@
+"""What a training run looks like in the terminal."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from wavenet_app.baseline import Baseline
+from wavenet_app.corpus import Corpus
+from wavenet_app.fit import FitPlan, FitStatus
+from wavenet_app.run import Run
+from wavenet_app.training import TrainingResult, verdict
+
+
+class DecodeView:
+    """A progress bar for opening a corpus; shows itself at the first file.
+
+    Args:
+        console: where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.progress = Progress(
+            TextColumn("decoding"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} files"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task("decoding")
+
+    def __enter__(self) -> DecodeView:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def on_decode(self, done: int, total: int, _name: str) -> None:
+        """Moves the bar on."""
+        self.progress.update(self.task, completed=done, total=total)
+
+
+class TrainingView:
+    """The progress line of a run, and a line for each validation above it.
+
+    Args:
+        console: where to.
+        plan: the run's budget.
+        baseline: figures to stand beside the model's.
+    """
+
+    def __init__(self, console: Console, plan: FitPlan, baseline: Baseline) -> None:
+        self.console, self.plan, self.baseline = console, plan, baseline
+        self.progress = Progress(
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
+        self.validation = math.nan
+
+    def __enter__(self) -> TrainingView:
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def on_step(self, status: FitStatus) -> None:
+        """Moves the bar on; the loss is shown in bits per sample, the speed in seconds of audio a second."""
+        if status.step % 10:
+            return
+        left = status.seconds * (1 - status.progress) / status.progress if status.progress else math.nan
+        self.progress.update(
+            self.task,
+            completed=status.progress,
+            text=f"step {status.step}  {status.loss:.3f} bits  {self._held_out()}  {status.rate:.1f} s audio/s",
+            left="" if math.isnan(left) else f"{_clock(left)} left",
+        )
+
+    def on_validation(self, status: FitStatus) -> None:
+        """Prints the figures of a validation."""
+        row = status.history[-1]
+        self.validation = row["validation"]
+        self.console.print(
+            f"[dim]{_clock(status.seconds):>8}[/dim]  step {status.step:>6}  train {row['train']:.3f}  "
+            f"validation [bold]{row['validation']:.3f}[/bold]  (LPC-24 {self.baseline.lpc:.3f})"
+            + ("" if status.improved else "  [dim]not the best[/dim]"),
+            highlight=False,
+        )
+
+    def _held_out(self) -> str:
+        if math.isnan(self.validation):
+            return f"LPC-24 {self.baseline.lpc:.2f}"
+        return f"validation {self.validation:.3f} / LPC-24 {self.baseline.lpc:.2f}"
+
+
+def show_corpus(console: Console, corpus: Corpus) -> None:
+    """Prints what is trained on, and every file that is left out, with its reason."""
+    seconds = [corpus.duration(clips) for clips in (corpus.training, corpus.validation)]
+    console.print(
+        f"{len(corpus.training)} clips ({_clock(seconds[0])}) to train on, {len(corpus.validation)} "
+        f"({_clock(seconds[1])}) held out; {corpus.sample_rate} Hz, gain x{corpus.gain:.2f}",
+        highlight=False,
+    )
+    if corpus.skipped:
+        table = Table(title=f"{len(corpus.skipped)} files left out", title_justify="left")
+        table.add_column("file", overflow="fold")
+        table.add_column("why", overflow="fold")
+        for skipped in corpus.skipped:
+            table.add_row(skipped.name, skipped.reason)
+        console.print(table)
+
+
+def show_start(console: Console, run: Run, *, device: str, dtype: str, parameters: int) -> None:
+    """Prints the run's name, model, receptive field and budget, and what the user should know before it starts."""
+    config = run.config
+    field_samples = config.model.receptive_field
+    milliseconds = 1000 * field_samples / run.corpus.sample_rate
+    budget = " or ".join(
+        text
+        for text in (
+            f"{config.training.minutes:g} minutes" if config.training.minutes else "",
+            f"{config.training.max_steps} steps" if config.training.max_steps else "",
+        )
+        if text
+    )
+    console.print(
+        f"run [bold]{config.name}[/bold]: {parameters:,} parameters, receptive field {field_samples} samples "
+        f"({milliseconds:.0f} ms), on {device} in {dtype}, for {budget} (Ctrl-C stops early and keeps everything)",
+        highlight=False,
+    )
+    for note in run.notes:
+        console.print(f"[yellow]note:[/yellow] {note}", highlight=False)
+
+
+def show_result(console: Console, result: TrainingResult, name: str) -> None:
+    """Prints the final table, the verdict and what to do next."""
+    table = Table(title="bits per sample on held-out clips (lower is better)", title_justify="left")
+    table.add_column("predictor")
+    table.add_column("bits", justify="right")
+    for label, bits in (
+        ("unigram", result.baseline.unigram),
+        ("order-1", result.baseline.order1),
+        ("LPC-24", result.baseline.lpc),
+        ("this model", result.validation),
+    ):
+        table.add_row(label, f"{bits:.3f}")
+    console.print(table)
+    console.print(verdict(result.validation, result.baseline), highlight=False)
+    status = result.status
+    if status.interrupted:
+        console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
+    console.print(f"checkpoint: {result.checkpoint}\nhear it: wavegen sample {name}", highlight=False, soft_wrap=True)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
