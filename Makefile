@@ -4,11 +4,12 @@ UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
 PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test slow check format clean
 
 help:
 	@echo "make demo    train a small model on the built-in corpus and hear it, in under five minutes"
 	@echo "make test    run the tests"
+	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
 	@echo "make check   format, lint, import floors, types and tests: what continuous integration runs"
 	@echo "make format  put the code into its one format"
 	@echo "make clean   remove what set-up and checks have left; data/ stays"
@@ -19,12 +20,15 @@ demo: $(BOOTSTRAP)
 test: $(BOOTSTRAP)
 	$(UV) run pytest
 
+slow: $(BOOTSTRAP)
+	$(UV) run pytest -m slow
+
 check: $(BOOTSTRAP)
 	$(UV) run ruff format --check
 	$(UV) run ruff check
 	$(UV) run lint-imports
 	$(UV) run mypy
-	$(UV) run pytest
+	$(MAKE) test
 
 format: $(BOOTSTRAP)
 	$(UV) run ruff format

@@ -60,6 +60,131 @@ def needed_starts(kernel_size: int, dilations: Sequence[int], start: int) -> lis
 _FILTER_SCALE = -2.0
 _FILTER_SLOPE = 4.0
 
+# On a CPU each layer is worked through in pieces that stay in the second-level cache between one operation and the
+# next; smaller ones lose more to the calls than the cache gives. A GPU is fed by everything at once.
+_PIECE_BYTES = 16_384  # of one channel
+
+Piece = tuple[slice, slice]
+"""Rows of the batch and time steps, the latter counted from the first step of a layer's output."""
+
+
+class _SkipSum(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, dilations: tuple[int, ...], start: int, dtype: torch.dtype, *parameters: Tensor
+    ) -> Tensor:
+        layers = _layers(parameters, len(dilations))
+        kernel_size, width = layers[0][0].shape[2], layers[0][2].shape[1]
+        starts = needed_starts(kernel_size, dilations, start)
+        batch, time, channels = hidden.shape
+        joined = hidden.new_empty(batch, time - start, len(layers) * width, dtype=dtype)
+        inputs: list[Tensor] = []
+        squashed: list[Tensor] = []
+        for layer, dilation in enumerate(dilations):
+            steps = time - starts[layer + 1]
+            lead = start - starts[layer + 1]
+            matrix = _half_scaled(_matrix(layers[layer][0]), _FILTER_SCALE).to(dtype)
+            shift = _half_scaled(layers[layer][1], _FILTER_SCALE).to(dtype)
+            residual = layers[layer][4:] if layer < len(layers) - 1 else ()
+            following = hidden.new_empty(batch, steps, channels) if residual else hidden
+            squash = hidden.new_empty(batch, steps, 2 * width, dtype=dtype)
+            now = hidden[:, starts[layer + 1] - starts[layer] :]
+            for piece in _pieces(squash):
+                taps = _gather_taps(hidden, piece, kernel_size, dilation, starts[layer + 1] - starts[layer], dtype)
+                squash[piece] = torch.addmm(shift, _flat(taps), matrix).sigmoid_().view(squash[piece].shape)
+                activated = _activated(squash[piece])
+                _copy_from_lead(joined[..., layer * width : (layer + 1) * width], activated, piece, lead)
+                if residual:
+                    step = torch.addmm(residual[1].to(dtype), _flat(activated), _matrix(residual[0]).to(dtype))
+                    torch.add(now[piece], step.view(following[piece].shape), out=following[piece])
+            inputs.append(hidden)
+            squashed.append(squash)
+            hidden = following
+        ctx.save_for_backward(joined, *parameters, *inputs, *squashed)
+        ctx.geometry = dilations, starts, dtype, len(parameters)
+        skip_bias = torch.stack([layer[3] for layer in layers]).sum(0).to(dtype)
+        return torch.addmm(skip_bias, _flat(joined), _skip_matrix(layers, dtype)).view(batch, time - start, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        dilations, starts, dtype, count = ctx.geometry
+        joined, *rest = ctx.saved_tensors
+        layers = _layers(rest[:count], len(dilations))
+        inputs, squashed = rest[count : count + len(layers)], rest[count + len(layers) :]
+        kernel_size, width = layers[0][0].shape[2], layers[0][2].shape[1]
+        skip_gradient = gradients[0].to(dtype).contiguous()
+        skip_weight_gradient = torch.mm(_flat(joined).t(), _flat(skip_gradient)).to(inputs[0].dtype)
+        skip_bias_gradient = _flat(skip_gradient).sum(0, dtype=inputs[0].dtype)
+        joined_gradient = torch.mm(_flat(skip_gradient), _skip_matrix(layers, dtype).t()).view(joined.shape)
+
+        stream: Tensor | None = None  # gradient of the layer's residual output, never narrowed
+        by_layer: list[list[Tensor | None]] = []
+        for layer in reversed(range(len(layers))):
+            hidden, squash = inputs[layer], squashed[layer]
+            cut = starts[layer + 1] - starts[layer]
+            slope = _half_scaled(_matrix(layers[layer][0]), _FILTER_SLOPE).to(dtype)
+            matrix_gradient = torch.zeros_like(slope, dtype=hidden.dtype)
+            bias_gradient = hidden.new_zeros(2 * width)
+            residual = layers[layer][4:] if stream is not None else ()
+            residual_gradients = (
+                [hidden.new_zeros(width, hidden.shape[2]), hidden.new_zeros(hidden.shape[2])] if residual else []
+            )
+            before = torch.zeros_like(hidden)
+            if stream is not None:
+                before[:, cut:] = stream
+            from_skips = joined_gradient[..., layer * width : (layer + 1) * width]
+            for piece in _pieces(squash):
+                activated = _activated(squash[piece])
+                if stream is None:
+                    gradient = torch.zeros_like(activated)
+                else:
+                    whole = _flat(stream[piece])
+                    narrow = whole.to(dtype)
+                    gradient = torch.mm(narrow, _matrix(residual[0]).t().to(dtype)).view(activated.shape)
+                    residual_gradients[0] += torch.mm(_flat(activated).t(), narrow)
+                    residual_gradients[1] += whole.sum(0)
+                _add_from_lead(gradient, from_skips, piece, starts[-1] - starts[layer + 1])
+                inner = _flat(_gate_gradient(gradient, squash[piece], activated))
+                taps = _gather_taps(hidden, piece, kernel_size, dilations[layer], cut, dtype)
+                matrix_gradient += torch.mm(_flat(taps).t(), inner)
+                bias_gradient += inner.sum(0, dtype=hidden.dtype)
+                taps_gradient = torch.mm(inner, slope.t()).view(taps.shape)
+                _scatter_taps(before, taps_gradient, piece, kernel_size, dilations[layer], cut)
+            by_layer.append(
+                [
+                    _weight(_half_scaled(matrix_gradient, _FILTER_SLOPE), kernel_size),
+                    _half_scaled(bias_gradient, _FILTER_SLOPE),
+                    _weight(skip_weight_gradient[layer * width : (layer + 1) * width], 1),
+                    skip_bias_gradient,
+                ]
+            )
+            if residual:
+                by_layer[-1] += [_weight(residual_gradients[0], 1), residual_gradients[1]]
+            else:
+                by_layer[-1] += [None] * (len(layers[layer]) - 4)
+            stream = before
+        flat_gradients = [gradient for layer_gradients in reversed(by_layer) for gradient in layer_gradients]
+        return stream, None, None, None, *flat_gradients
+
+
+def _layers(parameters: Sequence[Tensor], count: int) -> list[Sequence[Tensor]]:
+    """Returns each layer's dilated weight and bias, skip weight and bias and, but for the last, the residual's."""
+    return [parameters[6 * layer : 6 * layer + 6] for layer in range(count)]
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """Returns a convolution's weight (out, in, taps) as a matrix (taps x in, out), the oldest tap first."""
+    return weight.permute(2, 1, 0).reshape(-1, weight.shape[0])
+
+
+def _weight(matrix: Tensor, kernel_size: int) -> Tensor:
+    """Returns what `_matrix` takes."""
+    return matrix.view(kernel_size, -1, matrix.shape[1]).permute(2, 1, 0)
+
+
+def _skip_matrix(layers: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> Tensor:
+    return torch.cat([_matrix(layer[2]) for layer in layers]).to(dtype)
+
 
 def _half_scaled(weight: Tensor, scale: float) -> Tensor:
     """Returns a copy of (..., 2 x dilation_channels) with its first half scaled."""
@@ -69,142 +194,82 @@ def _half_scaled(weight: Tensor, scale: float) -> Tensor:
 
 
 def _flat(activations: Tensor) -> Tensor:
-    return activations.view(-1, activations.shape[-1])
+    """Returns (batch, time, channels) as (batch x time, channels)."""
+    return activations.flatten(0, 1)
 
 
-class _SkipSum(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, hidden: Tensor, dilations: tuple[int, ...], start: int, dtype: torch.dtype, *parameters: Tensor
-    ) -> Tensor:
-        batch, time, _ = hidden.shape
-        layers = len(dilations)
-        by_layer = [parameters[6 * layer : 6 * layer + 6] for layer in range(layers)]
-        kernel_size = by_layer[0][0].shape[2]
-        starts = needed_starts(kernel_size, dilations, start)
-        width = by_layer[0][2].shape[1]
-        joined = hidden.new_empty(batch, time - start, layers * width, dtype=dtype)
-        skip_bias = torch.stack([layer[3] for layer in by_layer]).sum(0)
-        skip_weights = torch.cat([layer[2][:, :, 0].t() for layer in by_layer]).to(dtype)
-        saved: list[Tensor] = []
-        for layer, dilation in enumerate(dilations):
-            weight, bias = by_layer[layer][:2]
-            taps = _gather_taps(hidden, kernel_size, dilation, starts[layer], starts[layer + 1], dtype)
-            # (out, in, taps) -> (taps x in, out), the newest tap last as in the convolution
-            matrix = _half_scaled(weight.permute(2, 1, 0).reshape(-1, weight.shape[0]), _FILTER_SCALE).to(dtype)
-            shift = _half_scaled(bias, _FILTER_SCALE).to(dtype)
-            squashed = torch.addmm(shift, _flat(taps), matrix).sigmoid_().view(batch, -1, 2 * width)
-            gate = squashed[..., width:]
-            activated = torch.addcmul(gate, squashed[..., :width], gate, value=-2)
-            joined[..., layer * width : (layer + 1) * width] = activated[:, start - starts[layer + 1] :]
-            saved += [taps, squashed, activated]
-            if len(by_layer[layer]) == 6 and layer < layers - 1:
-                residual = torch.mm(_flat(activated), by_layer[layer][4][:, :, 0].t().to(dtype))
-                hidden = hidden[:, starts[layer + 1] - starts[layer] :] + by_layer[layer][5]
-                hidden += residual.view(hidden.shape)
-        ctx.save_for_backward(joined, *parameters, *saved)
-        ctx.geometry = dilations, starts, dtype, len(parameters)
-        return torch.addmm(skip_bias.to(dtype), _flat(joined), skip_weights).view(batch, time - start, -1)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        dilations, starts, dtype, count = ctx.geometry
-        joined, *rest = ctx.saved_tensors
-        parameters, saved = rest[:count], rest[count:]
-        layers = len(dilations)
-        by_layer = [parameters[6 * layer : 6 * layer + 6] for layer in range(layers)]
-        kernel_size = by_layer[0][0].shape[2]
-        width = by_layer[0][2].shape[1]
-        channels = by_layer[0][0].shape[1]
-        batch = joined.shape[0]
-        exact = by_layer[0][0].dtype
-        skip_gradient = gradients[0].to(dtype).contiguous()
-        skip_weights = torch.cat([layer[2][:, :, 0].t() for layer in by_layer]).to(dtype)
-        skip_weight_gradient = torch.mm(_flat(joined).t(), _flat(skip_gradient)).to(exact)
-        skip_bias_gradient = _flat(skip_gradient).sum(0, dtype=exact)
-        joined_gradient = torch.mm(_flat(skip_gradient), skip_weights.t()).view(joined.shape)
-
-        stream: Tensor | None = None  # gradient of the layer's residual output, never narrowed
-        by_parameter: list[list[Tensor | None]] = []
-        for layer in reversed(range(layers)):
-            taps, squashed, activated = saved[3 * layer : 3 * layer + 3]
-            weight = by_layer[layer][0]
-            lead = starts[-1] - starts[layer + 1]
-            from_skip = joined_gradient[..., layer * width : (layer + 1) * width]
-            residual_gradients: list[Tensor | None] = []
-            if len(by_layer[layer]) == 6:
-                residual_gradients = [None, None]
-            if stream is None:
-                gradient = from_skip.contiguous()
-            else:
-                narrow = _flat(stream.to(dtype))
-                gradient = torch.mm(narrow, by_layer[layer][4][:, :, 0].to(dtype)).view(activated.shape)
-                gradient[:, lead:] += from_skip
-                residual_gradients = [
-                    torch.mm(narrow.t(), _flat(activated)).to(exact).unsqueeze(2),
-                    _flat(stream).sum(0),
-                ]
-            sigmoid, gate = squashed[..., :width], squashed[..., width:]
-            inner = torch.empty_like(squashed)
-            torch.mul(gradient * gate, torch.addcmul(sigmoid, sigmoid, sigmoid, value=-1), out=inner[..., :width])
-            gradient *= activated
-            torch.addcmul(gradient, gradient, gate, value=-1, out=inner[..., width:])
-            inner_flat = _flat(inner)
-            matrix_gradient = _half_scaled(torch.mm(_flat(taps).t(), inner_flat).to(exact), _FILTER_SLOPE)
-            weight_gradient = matrix_gradient.view(kernel_size, channels, 2 * width).permute(2, 1, 0)
-            bias_gradient = _half_scaled(inner_flat.sum(0, dtype=exact), _FILTER_SLOPE)
-            by_parameter.append(
-                [
-                    weight_gradient,
-                    bias_gradient,
-                    skip_weight_gradient[layer * width : (layer + 1) * width].t().unsqueeze(2),
-                    skip_bias_gradient,
-                    *residual_gradients,
-                ]
-            )
-            matrix = _half_scaled(weight.permute(2, 1, 0).reshape(-1, 2 * width), _FILTER_SLOPE).to(dtype)
-            taps_gradient = torch.mm(inner_flat, matrix.t()).view(batch, -1, kernel_size * channels)
-            stream = _scatter_taps(
-                taps_gradient, stream, kernel_size, dilations[layer], starts[layer], starts[layer + 1], exact
-            )
-        flat_gradients = [gradient for layer_gradients in reversed(by_parameter) for gradient in layer_gradients]
-        return stream, None, None, None, *flat_gradients
+def _pieces(activations: Tensor) -> list[Piece]:
+    """Returns the pieces that (batch, time, channels) is worked through in."""
+    batch, steps, _ = activations.shape
+    if activations.device.type != "cpu":
+        return [(slice(0, batch), slice(0, steps))]
+    length = _PIECE_BYTES // activations.element_size()
+    return [
+        (slice(row, row + 1), slice(first, min(first + length, steps)))
+        for row in range(batch)
+        for first in range(0, steps, length)
+    ]
 
 
-def _gather_taps(
-    hidden: Tensor, kernel_size: int, dilation: int, first: int, wanted: int, dtype: torch.dtype
-) -> Tensor:
-    """Returns (batch, time from `wanted`, taps x channels), oldest tap first; the first step of `hidden` is `first`."""
-    batch, length, channels = hidden.shape
-    steps = length - (wanted - first)
-    taps = hidden.new_empty(batch, steps, kernel_size * channels, dtype=dtype)
+def _activated(squashed: Tensor) -> Tensor:
+    """Returns tanh(filter) x sigmoid(gate) from the sigmoids of -2 x filter and of the gate."""
+    width = squashed.shape[-1] // 2
+    gate = squashed[..., width:]
+    return torch.addcmul(gate, squashed[..., :width], gate, value=-2)
+
+
+def _gate_gradient(gradient: Tensor, squashed: Tensor, activated: Tensor) -> Tensor:
+    """Returns the gradient before the sigmoids, the filter half still to be multiplied by `_FILTER_SLOPE`."""
+    width = squashed.shape[-1] // 2
+    filtered, gate = squashed[..., :width], squashed[..., width:]
+    inner = torch.empty_like(squashed)
+    slope = torch.addcmul(filtered, filtered, filtered, value=-1)
+    torch.mul(gradient * gate, slope, out=inner[..., :width])
+    product = gradient * activated
+    torch.addcmul(product, product, gate, value=-1, out=inner[..., width:])
+    return inner
+
+
+def _gather_taps(hidden: Tensor, piece: Piece, kernel_size: int, dilation: int, cut: int, dtype: torch.dtype) -> Tensor:
+    """Returns (rows, steps, taps x channels), oldest tap first; the first output stands `cut` steps into `hidden`."""
+    rows, steps = piece
+    source = hidden[rows]
+    length, channels = steps.stop - steps.start, hidden.shape[2]
+    taps = hidden.new_empty(source.shape[0], length, kernel_size * channels, dtype=dtype)
     for tap in range(kernel_size):
         place = taps[..., tap * channels : (tap + 1) * channels]
-        begin = wanted - first - (kernel_size - 1 - tap) * dilation
-        missing = min(max(0, -begin), steps)
+        begin = steps.start + cut - (kernel_size - 1 - tap) * dilation
+        missing = min(max(0, -begin), length)
         place[:, :missing] = 0
-        place[:, missing:] = hidden[:, begin + missing : begin + steps]
+        place[:, missing:] = source[:, begin + missing : begin + length]
     return taps
 
 
 def _scatter_taps(
-    taps_gradient: Tensor,
-    stream: Tensor | None,
-    kernel_size: int,
-    dilation: int,
-    first: int,
-    wanted: int,
-    dtype: torch.dtype,
-) -> Tensor:
-    """Returns the gradient of a layer's input: that of its taps, each at its own delay, plus the residual stream's."""
-    batch, steps, width = taps_gradient.shape
-    channels = width // kernel_size
-    gradient = taps_gradient.new_zeros(batch, steps + wanted - first, channels, dtype=dtype)
-    if stream is not None:
-        gradient[:, wanted - first :] = stream
+    before: Tensor, taps_gradient: Tensor, piece: Piece, kernel_size: int, dilation: int, cut: int
+) -> None:
+    """Adds the gradient of each tap where `_gather_taps` took it from."""
+    rows, steps = piece
+    target = before[rows]
+    length, channels = steps.stop - steps.start, before.shape[2]
     for tap in range(kernel_size):
-        begin = wanted - first - (kernel_size - 1 - tap) * dilation
-        missing = min(max(0, -begin), steps)
+        begin = steps.start + cut - (kernel_size - 1 - tap) * dilation
+        missing = min(max(0, -begin), length)
         place = taps_gradient[:, missing:, tap * channels : (tap + 1) * channels]
-        gradient[:, begin + missing : begin + steps] += place
-    return gradient
+        target[:, begin + missing : begin + length] += place
+
+
+def _copy_from_lead(target: Tensor, source: Tensor, piece: Piece, lead: int) -> None:
+    """Copies the steps of a piece that the skip sum wants; these begin `lead` steps into the layer's output."""
+    rows, steps = piece
+    first = max(steps.start, lead)
+    if first < steps.stop:
+        target[rows, first - lead : steps.stop - lead] = source[:, first - steps.start :]
+
+
+def _add_from_lead(target: Tensor, source: Tensor, piece: Piece, lead: int) -> None:
+    """Adds what came from the skip sum to the same steps that `_copy_from_lead` copied."""
+    rows, steps = piece
+    first = max(steps.start, lead)
+    if first < steps.stop:
+        target[:, first - steps.start :] += source[rows, first - lead : steps.stop - lead]
