@@ -7,7 +7,7 @@ import pickle
 import pytest
 import torch
 
-from wavenet_app import checkpoint
+from wavenet_app import files
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.errors import UserError
 
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkey
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(UserError, match=r"a\.pth: No space left on device"):
         write_checkpoint(path, "test", {"step": 2})
     assert read_checkpoint(path, "test")["step"] == 1

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-import uuid
 import warnings
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import soundfile
@@ -20,6 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from wavenet_app.errors import UserError
+from wavenet_app.files import replacing
 
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
     {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"}
@@ -185,19 +184,6 @@ def readable_status(path: Path) -> os.stat_result:
     if not status.st_size:
         raise UnreadableAudioError(path, "the file is empty (0 bytes)")
     return status
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Opens a temporary file beside `path` for writing, and moves it there only if the block ends without an error."""
-    temporary = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import uuid
 from pathlib import Path
 from typing import Any
 
 from wavenet_app.errors import UserError
+from wavenet_app.files import write_whole
 
 FORMAT_VERSION = 1
 
@@ -26,21 +26,9 @@ def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """
     import torch
 
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, **content}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise UserError(
-            f"cannot write the checkpoint {path}: {reason}; free some space or choose another --data-dir"
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    whole = io.BytesIO()  # torch's own file writer would hide the reason of a failure
+    torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, **content}, whole)
+    write_whole(path, whole.getvalue())
 
 
 def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:

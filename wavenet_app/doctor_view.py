@@ -104,7 +104,8 @@ def _table(title: str, *columns: str) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", show_header=any(columns))
+    # as wide as its title, which would otherwise be broken over several lines
+    table = Table(title=Text(title), title_justify="left", show_header=any(columns), min_width=len(title))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

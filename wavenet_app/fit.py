@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from wavenet_app.checkpoint import write_checkpoint
 from wavenet_app.errors import UserError
+from wavenet_app.files import write_whole
 
 HistoryRow = dict[str, float]
 
@@ -419,6 +420,4 @@ def _write_metrics(path: Path, history: list[HistoryRow]) -> None:
     writer = csv.DictWriter(text, fieldnames=["step", "seconds", "train", "validation", "learning_rate"])
     writer.writeheader()
     writer.writerows(history)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, text.getvalue().encode())

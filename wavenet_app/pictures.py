@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio import replacing
 from wavenet_app.errors import UserError
+from wavenet_app.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

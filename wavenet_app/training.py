@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from wavenet_app.baseline import Baseline
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.config import RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
+from wavenet_app.files import write_json
 from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, mean_score
 from wavenet_app.heads import categorical_bits
 from wavenet_app.model import WaveNet
@@ -215,9 +215,8 @@ def train(
     Raises:
         UserError: the loss is no longer a number, or a checkpoint cannot be written.
     """
-    plan.run_dir.mkdir(parents=True, exist_ok=True)
-    _write_json(plan.run_dir / "config.json", plain_config(task.config))
-    _write_json(plan.run_dir / "split.json", split_record(task.corpus))
+    write_json(plan.run_dir / "config.json", plain_config(task.config))
+    write_json(plan.run_dir / "split.json", split_record(task.corpus))
     listener = _Listener(task, preview)
 
     def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
@@ -274,9 +273,3 @@ class _Listener:
         rate = self.task.corpus.sample_rate
         writer.add_audio(name, torch.from_numpy(waveform.copy())[None], step, sample_rate=rate)
         writer.add_figure(f"{name} spectrogram", spectrogram_figure(waveform, rate, name), step, close=False)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -151,7 +151,8 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
 
 def show_result(console: Console, result: TrainingResult, name: str) -> None:
     """Prints the final table, the verdict and what to do next."""
-    table = Table(title="bits per sample on held-out clips (lower is better)", title_justify="left")
+    console.print("bits per sample on held-out clips, lower is better:")
+    table = Table()
     table.add_column("predictor")
     table.add_column("bits", justify="right")
     for label, bits in (

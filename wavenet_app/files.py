@@ -1,0 +1,51 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from wavenet_app.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a temporary file beside `path` for writing, and moves it there only if the block ends without an error."""
+    temporary = path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.part")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or not at all, and makes its folder.
+
+    It is on the disk before it gets its name, so not even a loss of power leaves half of it.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; an old file of that name is still there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; free some space or choose another --data-dir"
+        ) from None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes plain values as indented JSON, whole or not at all; raises what `write_whole` does."""
+    write_whole(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
