@@ -32,7 +32,7 @@ class Line(Task):
     """Learns y = 3 x + 1 from batches that are a function of their number alone."""
 
     kind = "line"
-    unit = "squares"
+    measure = "squares"
 
     def __init__(self, learning_rate: float = 0.05) -> None:
         self.model = nn.Linear(1, 1)

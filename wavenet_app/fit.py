@@ -37,12 +37,12 @@ class Task(ABC):
     Attributes:
         model: the module whose parameters are trained.
         kind: kind of the checkpoints, as `checkpoint.read_checkpoint` asks for it.
-        unit: what the loss and the score count in, such as "bits per sample"; lower is better.
+        measure: what loss and score are called in the logs, such as "bits"; lower is better.
     """
 
     model: nn.Module
     kind: str
-    unit: str
+    measure: str
 
     @abstractmethod
     def training_batches(self, start_step: int) -> Iterable[Any]:
@@ -62,11 +62,11 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
-        """Returns the scalar to be minimised, in `unit`."""
+        """Returns the scalar to be minimised."""
 
     @abstractmethod
     def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        """Returns the sum over a validation batch, in `unit`, by the averaged `model`, and what to divide by."""
+        """Returns the sum of the score over a validation batch, by the averaged `model`, and what to divide it by."""
 
     @abstractmethod
     def work(self, batch: Any) -> float:
@@ -193,7 +193,7 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
 
 
 def mean_score(task: Task, model: nn.Module, batches: Iterable[Any]) -> float:
-    """Returns the score of a model over batches, in the task's unit; nan where nothing counts."""
+    """Returns the mean score of a model over batches; nan where nothing counts."""
     device = next(model.parameters()).device
     total = weight = 0.0
     with torch.inference_mode():
@@ -316,7 +316,7 @@ class _Loop(lightning.LightningModule):
             status.best = score
             self._write("best")
         for logger in self.trainer.loggers:
-            logger.log_metrics({f"bits/{name}": row[name] for name in ("train", "validation")}, status.step)
+            logger.log_metrics({f"{self.task.measure}/{name}": row[name] for name in ("train", "validation")}, status.step)
             logger.log_metrics({"learning_rate": row["learning_rate"], "rate": status.rate}, status.step)
         self._write("last")
         self.watcher.on_validation(status, self.averaged, self._tensorboard())

@@ -90,7 +90,7 @@ class WaveNetTask(Task):
     """
 
     kind = KIND
-    unit = "bits per sample"
+    measure = "bits"
 
     def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
