@@ -316,7 +316,9 @@ class _Loop(lightning.LightningModule):
             status.best = score
             self._write("best")
         for logger in self.trainer.loggers:
-            logger.log_metrics({f"{self.task.measure}/{name}": row[name] for name in ("train", "validation")}, status.step)
+            logger.log_metrics(
+                {f"{self.task.measure}/{name}": row[name] for name in ("train", "validation")}, status.step
+            )
             logger.log_metrics({"learning_rate": row["learning_rate"], "rate": status.rate}, status.step)
         self._write("last")
         self.watcher.on_validation(status, self.averaged, self._tensorboard())

@@ -23,7 +23,8 @@ def run_inspection(paths: Sequence[str], folder: DataFolder, *, console: Console
     """
     sources = [folder.data_set(path) for path in paths]
     progress_console = Console(stderr=True)
-    with DecodeView(progress_console) as view:
+    view = DecodeView(progress_console)
+    with view.progress:
         report = examine(sources, cache_dir=folder.cache, progress=view.on_decode)
     if report.corpus is not None:
         num_samples = round(report.corpus.training_seconds * report.corpus.sample_rate)

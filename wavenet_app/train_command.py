@@ -26,7 +26,8 @@ def run_training(
         UserError: the options, the audio or the disk do not allow it.
     """
     device = training_device()
-    with DecodeView(console) as decoding:
+    decoding = DecodeView(console)
+    with decoding.progress:
         run = prepare_run(options, folder, device=device, on_decode=decoding.on_decode)
     show_corpus(console, run.corpus)
     with console.status("measuring the classical predictors on this corpus"):
@@ -35,7 +36,8 @@ def run_training(
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
-    with TrainingView(console, run.plan, baseline) as view, _quiet_lightning():
+    view = TrainingView(console, run.plan, baseline)
+    with view.progress, _quiet_lightning():
         result = train(
             task,
             run.plan,

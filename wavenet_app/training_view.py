@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -17,7 +16,7 @@ from wavenet_app.training import TrainingResult, verdict
 
 
 class DecodeView:
-    """A progress bar for opening a corpus; shows itself at the first file.
+    """A bar for opening a corpus, seen while its `progress` is entered.
 
     Args:
         console: where to.
@@ -34,22 +33,13 @@ class DecodeView:
         )
         self.task = self.progress.add_task("decoding")
 
-    def __enter__(self) -> DecodeView:
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.progress.stop()
-
     def on_decode(self, done: int, total: int, _name: str) -> None:
         """Moves the bar on."""
         self.progress.update(self.task, completed=done, total=total)
 
 
 class TrainingView:
-    """The progress line of a run, and a line for each validation above it.
+    """The line of a run, seen while its `progress` is entered, and a line for each validation above it.
 
     Args:
         console: where to.
@@ -71,15 +61,6 @@ class TrainingView:
         )
         self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
         self.validation = math.nan
-
-    def __enter__(self) -> TrainingView:
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.progress.stop()
 
     def on_step(self, status: FitStatus) -> None:
         """Moves the bar on; the loss is shown in bits per sample, the speed in seconds of audio a second."""
