@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -186,6 +187,9 @@ def demo(
 
 def main() -> None:
     """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
+    # Threads that wait for each other by spinning halve the speed as soon as anything else runs on the machine; this
+    # many turns cost nothing when it is quiet. Read by OpenMP when torch is first imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         app()
     except UserError as error:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fast_gen.weights import GeneratorWeights
 
 ENGINES: dict[str, str] = {
+    "cpu": "fast_gen.numba_cpu:NumbaCpu",
     "torch": "fast_gen.torch_queue:TorchQueue",
 }
 """Name -> "module:Class", the fastest first; nothing is imported before it is asked for."""
@@ -90,6 +91,9 @@ class EngineClass(Protocol):
     def missing(self, weights: GeneratorWeights, device: str) -> str | None:
         """Returns what keeps it from running this model on one of its devices, or None (a static method)."""
 
+    def preparation(self) -> str | None:
+        """Returns a line for the user if the first call will have to be waited for, or None (a static method)."""
+
 
 @dataclass(frozen=True)
 class EngineChoice:
@@ -99,11 +103,13 @@ class EngineChoice:
         name: key of `ENGINES`.
         device: "cpu" or "cuda".
         reason: one line for the user: which, and why.
+        preparation: one line for the user if the first call will have to be waited for, else None.
     """
 
     name: str
     device: str
     reason: str
+    preparation: str | None
 
 
 def choose_engine(name: str, weights: GeneratorWeights, device: str = "auto") -> EngineChoice:
@@ -131,9 +137,8 @@ def choose_engine(name: str, weights: GeneratorWeights, device: str = "auto") ->
             if missing is None:
                 passed_over = f"; passed over: {'; '.join(obstacles)}" if obstacles else ""
                 why = "asked for" if name != "auto" else "the fastest that can run here"
-                return EngineChoice(
-                    candidate, place, f"engine {candidate} on {place} ({engine_class.summary}): {why}{passed_over}"
-                )
+                reason = f"engine {candidate} on {place} ({engine_class.summary}): {why}{passed_over}"
+                return EngineChoice(candidate, place, reason, engine_class.preparation())
             obstacles.append(f"{candidate} on {place}: {missing}")
     raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); --engine auto takes one that can")
 

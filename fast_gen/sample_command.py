@@ -70,7 +70,10 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     weights = GeneratorWeights.of(trained.model)
     sample_rate = trained.config.audio.sample_rate
     prime = _prime_codes(request.prime, trained.config) if request.prime else None
-    console.print(f"{path}\n{choose_engine(request.engine, weights).reason}", highlight=False, soft_wrap=True)
+    choice = choose_engine(request.engine, weights)
+    for line in (str(path), choice.reason, choice.preparation):
+        if line is not None:
+            console.print(line, highlight=False, soft_wrap=True)
     engine = load_engine(request.engine, weights)
     num_samples = max(1, round(request.seconds * sample_rate))
     began = time.monotonic()

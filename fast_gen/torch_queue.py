@@ -101,6 +101,11 @@ class TorchQueue:
             return "torch sees no CUDA device"
         return None
 
+    @staticmethod
+    def preparation() -> str | None:
+        """Returns None: it is ready at once."""
+        return None
+
     def __init__(self, weights: GeneratorWeights, device: str = "cpu") -> None:
         self.weights = weights
         self.device = device

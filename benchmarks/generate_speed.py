@@ -1,0 +1,167 @@
+"""Samples generated per second: the engines against a textbook queue generator, interleaved in one run.
+
+    python benchmarks/generate_speed.py small base --batch-sizes 1 16
+
+All have the same weights and the same uniform numbers; first each engine's codes are compared with the textbook's.
+Reported is the median of the rounds: samples of all clips together, the real-time factor of one clip at 16 kHz, and
+the ratio to the textbook. `--threads` are torch's; the compiled engine has one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fast_gen.engine import choose_engine, load_engine
+from fast_gen.sampling import SamplingSettings, pick, uniforms
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import preset
+from wavenet_app.model import WaveNet
+from wavenet_app.mu_law import silence_code
+
+SAMPLE_RATE = 16_000
+SETTINGS = SamplingSettings()
+
+
+class Textbook:
+    """Fast WaveNet as tutorials write it: a deque of past inputs for each layer, eager torch, layer by layer."""
+
+    def __init__(self, weights: GeneratorWeights) -> None:
+        self.weights = weights
+        self.front, self.front_bias = torch.tensor(weights.front_tables), torch.tensor(weights.front_bias)
+        # (out, in), as the weight of a layer in torch
+        self.taps = [[torch.tensor(tap.T.copy()) for tap in layer] for layer in weights.dilated]
+        self.dilated_biases = [torch.tensor(bias) for bias in weights.dilated_biases]
+        self.residuals = [torch.tensor(matrix.T.copy()) for matrix in weights.residual]
+        self.residual_biases = [torch.tensor(bias) for bias in weights.residual_biases]
+        self.skips = [torch.tensor(matrix.T.copy()) for matrix in weights.skip]
+        self.skip_bias = torch.tensor(weights.skip_bias)
+        self.output1, self.output1_bias = torch.tensor(weights.output1.T.copy()), torch.tensor(weights.output1_bias)
+        self.output2, self.output2_bias = torch.tensor(weights.output2.T.copy()), torch.tensor(weights.output2_bias)
+        self.reset(1)
+
+    def reset(self, batch_size: int) -> None:
+        """Makes the history one silence code."""
+        weights, taps = self.weights, self.weights.kernel_size
+        nothing = torch.zeros(batch_size, weights.residual_channels)
+        self.queues = [deque([nothing] * ((taps - 1) * dilation)) for dilation in weights.dilations]
+        self.codes = deque([torch.full((batch_size,), -1)] * (taps - 1), maxlen=taps)
+        self.codes.append(torch.full((batch_size,), silence_code(weights.quantization_channels)))
+
+    def step(self) -> Tensor:
+        """Returns the logits (batch, codes) of the next sample."""
+        hidden = self.front_bias
+        for table, codes in zip(self.front, self.codes, strict=True):
+            hidden = hidden + torch.where((codes >= 0)[:, None], F.embedding(codes.clamp(min=0), table), 0)
+        total = self.skip_bias
+        for layer, (queue, dilation) in enumerate(zip(self.queues, self.weights.dilations, strict=True)):
+            queue.append(hidden)
+            gates = self.dilated_biases[layer]
+            for tap, matrix in enumerate(self.taps[layer]):
+                gates = gates + F.linear(queue[tap * dilation], matrix)
+            queue.popleft()
+            filtered, gate = gates.chunk(2, dim=1)
+            activated = torch.tanh(filtered) * torch.sigmoid(gate)
+            total = total + F.linear(activated, self.skips[layer])
+            hidden = hidden + F.linear(activated, self.residuals[layer], self.residual_biases[layer])
+        hidden = F.relu(F.linear(F.relu(total), self.output1, self.output1_bias))
+        return F.linear(hidden, self.output2, self.output2_bias)
+
+    @torch.inference_mode()
+    def generate(self, numbers: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+        """Returns codes (batch, time) that continue the history."""
+        made = []
+        for number in torch.from_numpy(numbers).unbind(1):
+            made.append(pick(self.step(), number, settings))
+            self.codes.append(made[-1])
+        return torch.stack(made, dim=1).numpy().astype(np.int16)
+
+
+def compare(name: str, batch_size: int, engines: list[str], rounds: int, seconds: float) -> None:
+    """Checks that all pick the same codes, then times them in turn and prints one table row for each."""
+    generator = torch.Generator().manual_seed(0)
+    model = WaveNet(preset(name).model, generator)
+    torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
+    weights = GeneratorWeights.of(model)
+    generators: dict[str, Callable[[NDArray[np.float32], SamplingSettings], NDArray[np.int16]]] = {}
+    textbook = Textbook(weights)
+    textbook.reset(batch_size)
+    generators["textbook"] = textbook.generate
+    for label in engines:
+        engine = load_engine(label, weights)
+        engine.reset(batch_size)
+        generators[label] = engine.generate
+
+    numbers = uniforms(0, rows=batch_size, length=200)
+    expected = textbook.generate(numbers, SETTINGS)
+    for label in engines:
+        same = float((generators[label](numbers, SETTINGS) == expected).mean())
+        print(f"{name}, {batch_size} clips: {same:.2%} of the codes of {label} are the textbook's")
+
+    steps = {}
+    for label, generate in generators.items():
+        began = time.perf_counter()
+        generate(numbers, SETTINGS)
+        steps[label] = max(50, round(200 * seconds / (time.perf_counter() - began)))
+    rates: dict[str, list[float]] = {label: [] for label in generators}
+    for _ in range(rounds):
+        for label, generate in generators.items():
+            numbers = uniforms(1, rows=batch_size, length=steps[label])
+            began = time.perf_counter()
+            generate(numbers, SETTINGS)
+            rates[label].append(numbers.size / (time.perf_counter() - began))
+    base = statistics.median(rates["textbook"])
+    for label, found in rates.items():
+        rate = statistics.median(found)
+        factor = rate / batch_size / SAMPLE_RATE
+        print(f"| {name} | {batch_size} | {label} | {rate:,.0f} | {factor:.2f} | {rate / base:.1f} |")
+
+
+def machine() -> str:
+    """Returns what the figures were taken on: processor, threads, torch and commit."""
+    here = Path(__file__).parent
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=here
+    )
+    chip = platform.processor() or platform.machine()
+    return (
+        f"cpu ({chip}, {torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, commit {commit.stdout.strip() or 'unknown'}"
+    )
+
+
+def main() -> None:
+    """Runs the presets named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="*", default=["small", "base"])
+    parser.add_argument("--batch-sizes", nargs="*", type=int, default=[1, 16])
+    parser.add_argument("--engines", nargs="*", default=["torch", "cpu"])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of one round of one engine")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(machine())
+    weights = GeneratorWeights.of(WaveNet(preset("tiny").model))
+    for label in arguments.engines:
+        print(choose_engine(label, weights).reason)
+    print("| preset | clips | engine | samples/s | x real time | ratio |\n|---|---|---|---|---|---|")
+    for name in arguments.presets:
+        for batch_size in arguments.batch_sizes:
+            compare(name, batch_size, arguments.engines, arguments.rounds, arguments.seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The compiled CPU engine keeps the contract, primes to the bit, and finds a place for its compiled code."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from engine_contract import SHAPES, EngineContract, random_codes, random_net
+from numpy.typing import NDArray
+
+from fast_gen import compiled
+from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.numba_cpu import NumbaCpu
+from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.torch_queue import TorchQueue
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import preset
+from wavenet_app.errors import UserError
+
+
+class TestNumbaCpu(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights)
+
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_prime_equals_stepping_to_the_bit(self, shape: str) -> None:
+        net, engine = self.ready(shape, 2)
+        known, following = random_codes(net.config, 2, 37), random_codes(net.config, 2, 30, seed=1)
+        engine.score(known)
+        stepped = engine.score(following)
+        engine.reset(2)
+        engine.score(known[:, :11])
+        engine.prime(known[:, 11:])
+        np.testing.assert_array_equal(engine.score(following), stepped)
+
+    def test_generating_equals_scoring_what_was_generated(self) -> None:
+        _, engine = self.ready("odd widths", 3)
+        codes = engine.generate(uniforms(0, rows=3, length=40), SamplingSettings())
+        after = engine.score(codes[:, :5])
+        engine.reset(3)
+        engine.score(codes)
+        np.testing.assert_array_equal(engine.score(codes[:, :5]), after)
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_the_small_preset_picks_what_the_reference_picks(rows: int) -> None:
+    weights = GeneratorWeights.of(random_net(preset("small").model))
+    settings, numbers = SamplingSettings(temperature=0.9), uniforms(1, rows=rows, length=300)
+    found = []
+    for engine in (TorchQueue(weights), NumbaCpu(weights)):
+        engine.reset(rows)
+        engine.prime(random_codes(preset("small").model, rows, 3000))
+        found.append(engine.generate(numbers, settings))
+    np.testing.assert_array_equal(*found)
+
+
+def test_past_taps_are_multiplied_for_several_samples_at_once() -> None:
+    weights = GeneratorWeights.of(random_net(SHAPES["odd widths"]))
+    assert weights.dilations == (1, 3, 2, 7)
+    assert first_state(weights, 1).spans.tolist() == [1, 3, 2, 7]
+    assert first_state(weights, 2).spans.tolist() == [1, 3, 2, 1]
+    assert first_state(weights, LOOK_AHEAD).spans.tolist() == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("outputs", [128, 96, 48])
+def test_a_packed_matrix_has_the_weights_of_an_input_and_a_block_side_by_side(outputs: int) -> None:
+    matrix = np.arange(32 * outputs, dtype=np.float32).reshape(32, outputs)
+    width = block_width(outputs)
+    packed = packed_matrix(matrix).reshape(outputs // width, 32, width)
+    for block in range(outputs // width):
+        np.testing.assert_array_equal(packed[block], matrix[:, block * width : (block + 1) * width])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_packing_pads_with_zeros_and_loses_nothing(shape: str) -> None:
+    weights = GeneratorWeights.of(random_net(SHAPES[shape]))
+    packed = pack(weights)
+    assert packed.tables.shape[2] == padded(weights.residual_channels)
+    for array in packed[1:3]:
+        assert array.ctypes.data % 64 == 0
+    matrices = (weights.dilated, weights.residual, weights.skip, weights.output1, weights.output2)
+    expected = sum(np.abs(matrix).sum(dtype=np.float64) for matrix in matrices)
+    assert sum(np.abs(array).sum(dtype=np.float64) for array in packed[1:3]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_auto_takes_it_on_the_cpu() -> None:
+    weights = GeneratorWeights.of(random_net(SHAPES["one channel"]))
+    assert choose_engine("auto", weights, "cpu").name == "cpu"
+    assert isinstance(load_engine("cpu", weights), NumbaCpu)
+    with pytest.raises(UserError, match="does not run on cuda"):
+        choose_engine("cpu", weights, "cuda")
+
+
+def test_without_numba_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    weights = GeneratorWeights.of(random_net(SHAPES["one channel"]))
+    choice = choose_engine("auto", weights, "cpu")
+    assert choice.name == "torch"
+    assert "numba cannot be imported" in choice.reason
+
+
+def python(code: str, **environment: str) -> str:
+    """Returns what a fresh interpreter prints."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | environment,
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout.strip()
+
+
+def test_the_engine_is_chosen_without_compiling_anything() -> None:
+    assert python("import fast_gen.engine, fast_gen.numba_cpu, sys; print('numba' in sys.modules)") == "False"
+
+
+def test_compiled_code_goes_to_the_first_folder_that_can_be_written(tmp_path: Path) -> None:
+    show = "from fast_gen.compiled import cache_folder; print(cache_folder())"
+    (tmp_path / "file").touch()
+    wanted = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "wanted")))
+    assert wanted.parent == tmp_path / "wanted"
+    beside = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "file")))
+    assert beside == Path(__file__).parents[1] / "fast_gen" / "__pycache__" / wanted.name
+
+
+READ_ONLY = """
+import tempfile
+from pathlib import Path
+writable = tempfile.TemporaryFile
+def refuse(dir):
+    if {refused!r} in str(dir):
+        raise PermissionError(dir)
+    return writable(dir=dir)
+tempfile.TemporaryFile = refuse
+from fast_gen import compiled, numba_loop
+print(compiled.CACHE_FOLDER)
+print(numba_loop.append_codes.__wrapped__.__name__)
+print(compiled.first_start())
+import numba
+assert not numba.config.CACHE_DIR
+"""
+
+
+def test_a_read_only_package_caches_in_the_home_and_a_read_only_machine_not_at_all(tmp_path: Path) -> None:
+    home = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": ""}
+    folder, name, note = python(READ_ONLY.format(refused="__pycache__"), **home).splitlines()
+    assert Path(folder).parent == tmp_path / "wavegen"
+    assert name == "append_codes"
+    assert "once on this machine" in note
+    folder, _, note = python(READ_ONLY.format(refused="/"), **home).splitlines()
+    assert folder == "None"
+    assert "at each start" in note
+
+
+def double(numbers: NDArray[np.float64]) -> None:
+    for place in range(len(numbers)):
+        numbers[place] *= 2
+
+
+def test_compiled_code_is_kept_and_a_full_disk_only_costs_the_keeping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    monkeypatch.setattr(compiled, "CACHE_FOLDER", tmp_path)
+    assert compiled.first_start() is not None
+    numbers = np.ones(3)
+    with full_disk(16):
+        compiled.compiled(double)(numbers)
+    assert numbers.tolist() == [2, 2, 2]
+    assert compiled.first_start() is not None
+    compiled.compiled(double)(numbers)
+    assert numbers.tolist() == [4, 4, 4]
+    assert compiled.first_start() is None

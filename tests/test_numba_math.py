@@ -1,0 +1,153 @@
+"""The compiled approximations keep their stated errors, and the compiled pick follows its definition."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+from numpy.typing import NDArray
+
+from fast_gen.numba_math import ACTIVATION_ERROR, EXP_ERRORS, activate, exp
+from fast_gen.numba_pick import pick_code
+from fast_gen.numba_product import ROWS_TOGETHER, add_product, address
+from fast_gen.packing import aligned, packed_matrix
+from fast_gen.sampling import SamplingSettings, pick
+
+Floats = NDArray[np.floating]
+
+
+@njit
+def exp_of_all(values, results):
+    for index in range(len(values)):
+        results[index] = exp(values[index])
+
+
+@njit
+def activate_all(gates, activated):
+    activate(gates, 0, len(activated), activated, 0)
+
+
+@njit
+def product(weights, inputs, outputs, x, y):
+    add_product(address(weights, 0), inputs, outputs, address(x, 0), inputs, address(y, 0), outputs, len(x))
+
+
+@pytest.mark.parametrize(("dtype", "lowest", "highest"), [("float32", -87, 88), ("float64", -708, 709)])
+def test_exp_keeps_its_error(dtype: str, lowest: float, highest: float) -> None:
+    steps = np.linspace(lowest, highest, 400_001)
+    near = np.concatenate([np.geomspace(1e-30, 1, 20_000), -np.geomspace(1e-30, 1, 20_000), [0.0, -0.0]])
+    values = np.concatenate([steps, near]).astype(dtype)
+    results = np.empty_like(values)
+    exp_of_all(values, results)
+    exact = np.exp(values.astype(np.longdouble))
+    error = float(np.abs(results / exact - 1).max())
+    assert EXP_ERRORS[dtype] / 4 < error < EXP_ERRORS[dtype]
+    assert results[values == 0].tolist() == [1, 1]
+
+
+def exact_activation(filtered: Floats, gate: Floats) -> Floats:
+    exact: Floats = np.tanh(filtered.astype(float)) / (1 + np.exp(-gate.astype(float)))
+    return exact
+
+
+def test_the_activation_keeps_its_error_on_a_dense_grid() -> None:
+    line = np.concatenate([np.linspace(-12, 12, 2_400), [-1e30, -88, -45, 45, 88, 1e30, 0.0, -0.0]])
+    line = np.resize(line, 2_416).astype(np.float32)
+    worst = 0.0
+    gates = aligned(2 * len(line))
+    gates[: len(line)] = line
+    activated = aligned(len(line))
+    for gate in line[::7]:
+        gates[len(line) :] = gate
+        activate_all(gates, activated)
+        with np.errstate(over="ignore"):
+            worst = max(worst, float(np.abs(activated - exact_activation(line, gates[len(line) :])).max()))
+    assert ACTIVATION_ERROR / 4 < worst < ACTIVATION_ERROR
+
+
+def test_what_is_padded_stays_zero() -> None:
+    activated = aligned(16)
+    activated[:] = 5
+    activate_all(aligned(32), activated)
+    assert not activated.any()
+
+
+@pytest.mark.parametrize("inputs", [16, 64, 112])
+@pytest.mark.parametrize("outputs", [16, 32, 48, 64, 96, 128])
+def test_products_are_right_and_the_same_for_any_number_of_rows(inputs: int, outputs: int) -> None:
+    generator = np.random.default_rng(inputs + outputs)
+    matrix = generator.normal(size=(inputs, outputs)).astype(np.float32)
+    rows = ROWS_TOGETHER + 3
+    x = generator.normal(size=(rows, inputs)).astype(np.float32)
+    before = generator.normal(size=(rows, outputs)).astype(np.float32)
+    y = before.copy()
+    product(packed_matrix(matrix), inputs, outputs, x, y)
+    np.testing.assert_allclose(y, before + x.astype(float) @ matrix, atol=1e-4)
+    for row in range(rows):
+        alone = before[row : row + 1].copy()
+        product(packed_matrix(matrix), inputs, outputs, x[row : row + 1].copy(), alone)
+        np.testing.assert_array_equal(alone[0], y[row])
+
+
+def compiled_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
+    row = np.zeros(-(-len(logits) // 16) * 16, np.float32)
+    row[: len(logits)] = logits
+    place = np.empty(len(logits))
+    heat, top_p = float(settings.temperature), float(settings.top_p)
+    return int(pick_code(row, np.float32(uniform), heat, settings.top_k, top_p, place))
+
+
+def reference_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
+    return int(pick(torch.tensor(logits[None], dtype=torch.float32), torch.tensor([uniform]), settings))
+
+
+# Few distinct values, so that ties are common, and both zeros.
+LOGITS = st.lists(st.sampled_from([-1e30, -3.0, -1.0, -0.0, 0.0, 0.5, 2.0]), min_size=2, max_size=40)
+
+
+@settings(deadline=None)
+@given(
+    LOGITS,
+    st.integers(0, 2**24 - 1),
+    st.sampled_from([0.0, 0.01, 0.6, 1.0, 3.0]),
+    st.integers(0, 45),
+    st.sampled_from([1e-9, 0.3, 0.77, 0.999, 1.0]),
+)
+def test_pick_follows_the_definition_among_ties(
+    logits: list[float], bits: int, heat: float, top_k: int, top_p: float
+) -> None:
+    how = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p)
+    numbers = np.array(logits, np.float32)
+    assert compiled_pick(numbers, bits * 2.0**-24, how) == reference_pick(numbers, bits * 2.0**-24, how)
+
+
+@pytest.mark.parametrize("codes", [2, 256, 1024])
+@pytest.mark.parametrize(
+    "how",
+    [
+        SamplingSettings(temperature=0),
+        SamplingSettings(temperature=1.3),
+        SamplingSettings(top_k=20),
+        SamplingSettings(temperature=0.5, top_p=0.9),
+        SamplingSettings(top_k=100, top_p=0.7),
+    ],
+    ids=str,
+)
+def test_pick_follows_the_definition_on_lively_logits(codes: int, how: SamplingSettings) -> None:
+    generator = np.random.default_rng(codes)
+    for logits in generator.normal(scale=3, size=(60, codes)).astype(np.float32):
+        uniform = float(generator.integers(2**24)) * 2.0**-24
+        assert compiled_pick(logits, uniform, how) == reference_pick(logits, uniform, how)
+
+
+def test_a_code_of_no_probability_is_never_picked() -> None:
+    logits = np.array([-1e30, 0.0, -1e30], np.float32)
+    for uniform in (0.0, 0.5, 1 - 2.0**-24):
+        assert compiled_pick(logits, uniform, SamplingSettings()) == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_broken_logits_still_pick_a_code(bad: float) -> None:
+    for how in (SamplingSettings(temperature=0), SamplingSettings(), SamplingSettings(top_k=2, top_p=0.5)):
+        assert 0 <= compiled_pick(np.full(5, bad, np.float32), 0.5, how) < 5
