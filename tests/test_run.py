@@ -1,0 +1,64 @@
+"""A run from its options: what is chosen, what is named, what is warned of."""
+
+from pathlib import Path
+
+import pytest
+
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+from wavenet_app.run import RunOptions, prepare_run
+
+
+def prepared(folder: Path, tones: Path, device: str = "cpu", **options):
+    return prepare_run(RunOptions(paths=(str(tones),), **options), DataFolder(folder), device=device)
+
+
+def test_auto_is_small_on_a_cpu_and_base_with_more_windows_on_a_gpu(tmp_path, tone_folder):
+    on_cpu, on_gpu = (prepared(tmp_path, tone_folder, device).config for device in ("cpu", "cuda"))
+    assert len(on_cpu.model.dilations) == 20
+    assert len(on_gpu.model.dilations) == 30
+    assert on_gpu.training.batch_size > on_cpu.training.batch_size
+
+
+def test_rate_and_gain_are_the_corpus_own_and_half_an_hour_is_the_default(tmp_path, tone_folder):
+    run = prepared(tmp_path, tone_folder)
+    assert run.config.audio.sample_rate == run.corpus.sample_rate == 8_000
+    assert run.config.audio.gain == run.corpus.gain == pytest.approx(0.9 / 0.5, rel=0.02)
+    assert (run.plan.minutes, run.plan.max_steps) == (30.0, None)
+
+
+def test_command_line_beats_file_beats_preset(tmp_path, tone_folder):
+    file = tmp_path / "run.toml"
+    file.write_text(
+        "[model]\nskip_channels = 7\nresidual_channels = 9\n[audio]\nsample_rate = 4000\n", encoding="utf-8"
+    )
+    run = prepared(tmp_path, tone_folder, config_file=file, assignments=("model.skip_channels=5",))
+    assert (run.config.model.skip_channels, run.config.model.residual_channels) == (5, 9)
+    assert run.config.model.dilation_channels == 32
+    assert run.corpus.sample_rate == 4_000
+
+
+def test_runs_are_named_after_their_folder_and_never_overwritten(tmp_path, tone_folder):
+    names = []
+    for _ in range(3):
+        run = prepared(tmp_path, tone_folder, preset="tiny")
+        (tmp_path / "checkpoints" / run.config.name).mkdir(parents=True)
+        names.append(run.config.name)
+    assert names == ["tones-tiny", "tones-tiny-2", "tones-tiny-3"]
+
+
+def test_a_short_field_and_a_short_window_are_warned_of(tmp_path, tone_folder):
+    narrow = prepared(tmp_path, tone_folder, assignments=("model.dilations=[1, 2]",)).notes
+    assert any("only 0 ms" in note or "only 1 ms" in note for note in narrow)
+    short = prepared(tmp_path, tone_folder, assignments=("training.window=100",)).notes
+    assert any("shorter than the receptive field" in note for note in short)
+    assert not any("receptive field" in note for note in prepared(tmp_path, tone_folder).notes)
+
+
+def test_a_data_set_is_a_path_or_a_name_in_the_data_folder(tmp_path, tone_folder):
+    (tmp_path / "data" / "pascal_voc").mkdir(parents=True)
+    folder = DataFolder(tmp_path / "data")
+    assert folder.data_set(str(tone_folder)) == tone_folder
+    assert folder.data_set("voc") == tmp_path / "data" / "pascal_voc"
+    with pytest.raises(UserError, match="no file or folder 'speech/'"):
+        folder.data_set("speech/")
