@@ -104,6 +104,16 @@ def sample(
         Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
     ] = None,
     engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    play: Annotated[bool, typer.Option("--play", help="Play it while it is made, and write the WAV.")] = False,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME|INDEX", help="Where to play; see: wavegen devices.")
+    ] = None,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Until stopped with Ctrl-C; with --play or --stdout.")
+    ] = False,
+    stdout: Annotated[
+        bool, typer.Option("--stdout", help="Write the WAV to a pipe while it is made, and no file.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Generate audio: a WAV and a picture of its spectrogram per clip."""
@@ -123,7 +133,21 @@ def sample(
         out=out or folder.generated,
         engine=engine,
     )
-    run_sampling(request, folder, console=_console())
+    if not (play or forever or stdout or device is not None):
+        run_sampling(request, folder, console=_console())
+        return
+    from fast_gen.live_command import LiveRequest, run_live
+
+    live = LiveRequest(play=play, device=device, forever=forever, pipe=sys.stdout.buffer if stdout else None)
+    run_live(request, live, folder, console=_console(stderr=stdout))
+
+
+@app.command()
+def devices() -> None:
+    """List the sound devices that sample --play --device takes."""
+    from fast_gen.live_command import run_devices
+
+    run_devices(_console())
 
 
 @app.command()
@@ -163,7 +187,7 @@ def export(
 
 @app.command()
 def demo(
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 2.5,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 3.5,
     data_dir: DataDir = None,
 ) -> None:
     """Train a small model on the built-in plucked strings, generate audio, and say where to look next."""
@@ -197,10 +221,10 @@ def main() -> None:
         sys.exit(2)
 
 
-def _console() -> Any:
+def _console(*, stderr: bool = False) -> Any:
     from rich.console import Console
 
-    return Console()
+    return Console(stderr=stderr)
 
 
 def _preview(model: Any, config: Any, num_samples: int) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engine import choose_engine, load_engine
+from fast_gen.engine import Engine, choose_engine, load_engine
 from fast_gen.generate import generate
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
@@ -55,6 +55,28 @@ class SampleRequest:
     engine: str = "auto"
 
 
+@dataclass(frozen=True)
+class ReadyToSample:
+    """All that generating needs.
+
+    Attributes:
+        engine: what generates.
+        config: the settings of the model's run.
+        settings: temperature, top-k and top-p.
+        prime: codes (time,) of the whole recording to continue, or None.
+    """
+
+    engine: Engine
+    config: RunConfig
+    settings: SamplingSettings
+    prime: NDArray[np.int16] | None
+
+    @property
+    def recent_prime(self) -> NDArray[np.int16] | None:
+        """The end of the prime; what lies further back than the receptive field changes nothing."""
+        return None if self.prime is None else self.prime[-self.config.model.receptive_field :]
+
+
 def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
     """Generates the clips and writes each as <run>-seed<seed>-<number>.wav with a .png of its spectrogram.
 
@@ -64,18 +86,11 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     Raises:
         UserError: the checkpoint, the prime, a setting or the disk does not allow it.
     """
-    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
-    path = find_checkpoint(folder.root, request.checkpoint)
-    trained = load_trained(path)
-    weights = GeneratorWeights.of(trained.model)
-    sample_rate = trained.config.audio.sample_rate
-    prime = _prime_codes(request.prime, trained.config) if request.prime else None
-    choice = choose_engine(request.engine, weights)
-    for line in (str(path), choice.reason, choice.preparation):
-        if line is not None:
-            console.print(line, highlight=False, soft_wrap=True)
-    engine = load_engine(request.engine, weights)
+    ready = get_ready(request, folder, console)
+    sample_rate = ready.config.audio.sample_rate
     num_samples = max(1, round(request.seconds * sample_rate))
+    # compiles what is not yet compiled, so that the speed shown is the engine's own
+    generate(ready.engine, num_samples=1, batch_size=request.clips, seed=request.seed, settings=ready.settings)
     began = time.monotonic()
     with Progress(
         TextColumn("generating"),
@@ -95,20 +110,37 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
             progress.update(task, advance=samples, factor=_speed(done * request.clips, sample_rate, began))
 
         waveforms = generate(
-            engine,
+            ready.engine,
             num_samples=num_samples,
             batch_size=request.clips,
             seed=request.seed,
-            settings=settings,
-            # what lies further back than the receptive field changes nothing
-            prime_codes=None if prime is None else prime[-trained.config.model.receptive_field :],
+            settings=ready.settings,
+            prime_codes=ready.recent_prime,
             progress=on_chunk,
         )
     console.print(_speed(num_samples * request.clips, sample_rate, began), highlight=False)
-    if prime is not None and request.keep_prime:
-        heard = np.broadcast_to(decode(prime, trained.config.model.quantization_channels), (request.clips, len(prime)))
-        waveforms = np.concatenate([heard, waveforms], axis=1)
-    return _write_clips(waveforms, request, trained.config, console)
+    if ready.prime is not None and request.keep_prime:
+        heard = decode(ready.prime, ready.config.model.quantization_channels)
+        waveforms = np.concatenate([np.broadcast_to(heard, (request.clips, len(heard))), waveforms], axis=1)
+    return _write_clips(waveforms, request, ready.config, console)
+
+
+def get_ready(request: SampleRequest, folder: DataFolder, console: Console) -> ReadyToSample:
+    """Loads the checkpoint, the prime and an engine, and says which.
+
+    Raises:
+        UserError: one of them, or a setting, is not fit.
+    """
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
+    path = find_checkpoint(folder.root, request.checkpoint)
+    trained = load_trained(path)
+    weights = GeneratorWeights.of(trained.model)
+    prime = _prime_codes(request.prime, trained.config) if request.prime else None
+    choice = choose_engine(request.engine, weights)
+    for line in (str(path), choice.reason, choice.preparation):
+        if line is not None:
+            console.print(line, highlight=False, soft_wrap=True)
+    return ReadyToSample(load_engine(request.engine, weights), trained.config, settings, prime)
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:

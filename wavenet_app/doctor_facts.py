@@ -206,7 +206,7 @@ class _Spectrum:
         # Scaled so that white noise of power p has p in every bin.
         power = self._power[1:] / (self._count * float(np.square(self._window).sum()))
         bands = power.reshape(SPECTRUM_BANDS, -1).mean(axis=1)
-        nothing = bands.max() * 10 ** (-NOTHING_DECIBELS / 10)
+        nothing = float(bands.max()) * 10 ** (-NOTHING_DECIBELS / 10)
         if subtype in INTEGER_BITS:
             # Rounding noise of a step s has power s^2 / 12.
             noise = 4.0 ** (1 - INTEGER_BITS[subtype]) / 12

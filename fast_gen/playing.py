@@ -1,0 +1,247 @@
+"""Playing while generating: a bounded buffer between two threads, and when to begin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.sound_device import Fill, NoSoundError, Output
+
+RESERVE_SECONDS = 0.25  # buffered before the first sound, however fast the engine
+LEAD_IN_SECONDS = 0.2  # of silence before the first sound: devices and sound servers swallow what comes as they wake
+MARGIN = 0.9  # of the measured speed is counted on: the machine also does other things
+ENDLESS_SECONDS = 30.0  # a clip without end is buffered for as if it had this length
+AHEAD_SECONDS = 2.0  # the engine runs ahead of the sound by so much more than what was buffered first
+PATIENCE_SECONDS = 3.0  # a device that asks for nothing for so long is gone
+_POLL_SECONDS = 0.005
+_LEVEL_SECONDS = 0.05
+
+OpenOutput = Callable[[int, Fill], Output]
+"""Wished sample rate in Hz and what fills the blocks -> an output that is ready to start."""
+
+Convert = Callable[[NDArray[np.int16], bool], NDArray[np.int16]]
+"""Samples, and whether they are the last -> as many of them as can be said yet, at another rate."""
+
+
+class RingBuffer:
+    """A bounded queue of samples between one thread that puts and one that takes, neither of which ever waits.
+
+    Each counter is written by one side only, and only after the samples that it stands for were copied. So no lock is
+    needed, which a device's thread must not wait for.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._samples = np.zeros(capacity, dtype=np.int16)
+        self._put = 0
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return self._put - self._taken
+
+    def put(self, samples: NDArray[np.int16]) -> int:
+        """Copies as many of the samples as there is room for; returns how many."""
+        count = min(len(samples), self.capacity - len(self))
+        start = self._put % self.capacity
+        before_end = min(count, self.capacity - start)
+        self._samples[start : start + before_end] = samples[:before_end]
+        self._samples[: count - before_end] = samples[before_end:count]
+        self._put += count
+        return count
+
+    def take(self, block: NDArray[np.int16]) -> int:
+        """Moves as many samples as there are to the beginning of the block; returns how many."""
+        count = self.peek(block)
+        self._taken += count
+        return count
+
+    def peek(self, block: NDArray[np.int16]) -> int:
+        """Copies as many samples as there are to the beginning of the block; returns how many."""
+        count = min(len(block), len(self))
+        start = self._taken % self.capacity
+        before_end = min(count, self.capacity - start)
+        block[:before_end] = self._samples[start : start + before_end]
+        block[before_end:count] = self._samples[: count - before_end]
+        return count
+
+
+def seconds_to_buffer(speed: float, total_seconds: float | None) -> float:
+    """Returns how much sound must wait before playing begins, so that it does not run dry.
+
+    After b seconds of a clip of T seconds, the rest takes (T - b) / speed to make. It must be made before the T
+    seconds have been played, so b >= T (1 - speed).
+
+    Args:
+        speed: seconds of sound made in a second.
+        total_seconds: length of the clip, None for no end: a slow engine will then run dry in the end.
+
+    >>> seconds_to_buffer(2.0, 60.0)
+    0.25
+    >>> seconds_to_buffer(0.5, 60.0)
+    33.25
+    """
+    total = ENDLESS_SECONDS if total_seconds is None else total_seconds
+    return min(total, RESERVE_SECONDS + max(0.0, 1.0 - MARGIN * speed) * total)
+
+
+class Player:
+    """Plays chunks in the order in which they are fed, beginning when enough of them wait.
+
+    All methods are for the thread that generates; the device takes from the buffer in a thread of its own. What a
+    device cannot be given in time is silence, which is counted, and the sound goes on where it stopped: nothing is
+    left out or repeated.
+
+    Attributes:
+        gaps: how often the buffer ran dry.
+        silent_samples: samples of silence in those gaps.
+        late_blocks: how often the device itself reported that it had to wait.
+        lost: why nothing is played any more, or None.
+    """
+
+    def __init__(self, open_output: OpenOutput, sample_rate: int, num_samples: int | None) -> None:
+        """Opens the output.
+
+        Args:
+            open_output: gives the output.
+            sample_rate: in Hz.
+            num_samples: of the whole clip, None for no end.
+
+        Raises:
+            NoSoundError: it cannot be opened.
+        """
+        self.gaps = 0
+        self.silent_samples = 0
+        self.late_blocks = 0
+        self.lost: str | None = None
+        self._total_seconds = None if num_samples is None else num_samples / sample_rate
+        self._waiting: list[NDArray[np.int16]] = []
+        self._buffer: RingBuffer | None = None
+        self._ended = False
+        self._dry = False
+        self._blocks = 0
+        self._output = open_output(sample_rate, self._fill)
+        self._sample_rate = self._output.sample_rate
+        self._convert = _converter(sample_rate, self._sample_rate)
+
+    @property
+    def playing(self) -> bool:
+        """Whether the first sound was given to the device."""
+        return self._buffer is not None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the clip has an end."""
+        return self._total_seconds is not None
+
+    @property
+    def buffered_seconds(self) -> float:
+        """Seconds of sound that were fed and not yet taken."""
+        waiting = sum(map(len, self._waiting)) if self._buffer is None else len(self._buffer)
+        return waiting / self._sample_rate
+
+    @property
+    def fill_level(self) -> float:
+        """How full the buffer is, from 0 to 1."""
+        return 0.0 if self._buffer is None else len(self._buffer) / self._buffer.capacity
+
+    def level(self) -> float:
+        """Returns the greatest magnitude, from 0 to 1, of what is just about to be heard."""
+        block = np.zeros(max(1, round(_LEVEL_SECONDS * self._sample_rate)), dtype=np.int16)
+        if self._buffer is not None:
+            self._buffer.peek(block)
+        return float(np.abs(block.astype(np.int32)).max()) / 32768
+
+    def seconds_until_sound(self, speed: float) -> float:
+        """Returns for how long an engine of this speed still generates before playing begins."""
+        missing = seconds_to_buffer(speed, self._total_seconds) - self.buffered_seconds
+        return 0.0 if self.playing else max(0.0, missing) / speed
+
+    def feed(self, samples: NDArray[np.int16], speed: float | None, on_wait: Callable[[], None] | None = None) -> None:
+        """Takes the next samples; waits while the buffer is full.
+
+        Args:
+            samples: of any number.
+            speed: seconds of sound that the engine makes in a second, None if that is not known yet.
+            on_wait: called again and again while it waits.
+        """
+        self._pass_on(self._convert(samples, False), speed, on_wait)
+
+    def finish(self, on_wait: Callable[[], None] | None = None) -> None:
+        """Waits until all that was fed is heard, and closes the output."""
+        self._pass_on(self._convert(np.zeros(0, dtype=np.int16), True), None, on_wait)
+        if self._buffer is None and self.buffered_seconds and self.lost is None:
+            self._begin()
+        self._ended = True
+        if (buffer := self._buffer) is not None:
+            self._wait_while(lambda: len(buffer) > 0, on_wait)
+            if self.lost is None:
+                time.sleep(self._output.latency)
+        self._output.close(play_out=self.lost is None)
+
+    def stop(self) -> None:
+        """Falls silent at once and closes the output."""
+        self._ended = True
+        self._output.close(play_out=False)
+
+    def _pass_on(self, samples: NDArray[np.int16], speed: float | None, on_wait: Callable[[], None] | None) -> None:
+        if self.lost is not None:
+            return
+        if self._buffer is None:
+            self._waiting.append(samples)
+            if speed is not None and self.buffered_seconds >= seconds_to_buffer(speed, self._total_seconds):
+                self._begin()
+            return
+        buffer = self._buffer
+        while len(samples) and self.lost is None:
+            samples = samples[buffer.put(samples) :]
+            if len(samples):
+                self._wait_while(lambda: len(buffer) == buffer.capacity, on_wait)
+
+    def _begin(self) -> None:
+        lead_in = np.zeros(round(LEAD_IN_SECONDS * self._sample_rate), dtype=np.int16)
+        samples = np.concatenate([lead_in, *self._waiting])
+        buffer = RingBuffer(len(samples) + round(AHEAD_SECONDS * self._sample_rate))
+        buffer.put(samples)
+        self._waiting.clear()
+        self._buffer = buffer
+        try:
+            self._output.start()
+        except NoSoundError as error:
+            self.lost = str(error)
+
+    def _fill(self, block: NDArray[np.int16], late: bool) -> None:
+        """Fills a block for the device, in the device's thread: copies and counts, no more."""
+        taken = 0 if self._buffer is None else self._buffer.take(block)
+        block[taken:] = 0
+        dry = taken < len(block) and not self._ended
+        if dry:
+            self.silent_samples += len(block) - taken
+            self.gaps += not self._dry
+        self._dry = dry
+        self.late_blocks += late and not self._ended
+        self._blocks += 1
+
+    def _wait_while(self, waiting: Callable[[], bool], on_wait: Callable[[], None] | None) -> None:
+        """Waits for the device to take samples, but not for a device that is gone."""
+        blocks, since = self._blocks, time.monotonic()
+        while self.lost is None and waiting():
+            time.sleep(_POLL_SECONDS)
+            if on_wait is not None:
+                on_wait()
+            if self._blocks != blocks:
+                blocks, since = self._blocks, time.monotonic()
+            elif not self._output.running() or time.monotonic() - since > PATIENCE_SECONDS:
+                self.lost = "the sound device is gone"
+
+
+def _converter(rate: int, wished_rate: int) -> Convert:
+    """Returns what turns consecutive samples of one rate into those of another."""
+    if rate == wished_rate:
+        return lambda samples, _last: samples
+    import soxr
+
+    resampler = soxr.ResampleStream(rate, wished_rate, 1, dtype="int16")
+    return lambda samples, last: resampler.resample_chunk(samples, last=last)

@@ -1,0 +1,192 @@
+"""The sound devices of this machine, through sounddevice and PortAudio."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.errors import UserError
+
+Fill = Callable[[NDArray[np.int16], bool], None]
+"""Fills a block with the next samples; the flag says that the device had to wait for the block before."""
+
+NO_DEVICE = "this machine has no sound output device that PortAudio can see"
+
+
+class NoSoundError(UserError):
+    """Nothing can be played here; says why, and what to do about it."""
+
+
+class Output(Protocol):
+    """A mono 16-bit output that asks for its samples.
+
+    Attributes:
+        sample_rate: in Hz.
+        latency: seconds from asking for a sample to hearing it.
+    """
+
+    sample_rate: int
+    latency: float
+
+    def start(self) -> None:
+        """Begins to ask for samples; raises NoSoundError if the device refuses."""
+
+    def running(self) -> bool:
+        """Returns whether it still asks for samples."""
+
+    def close(self, *, play_out: bool) -> None:
+        """Ends it: after all it was given is heard, or at once. Closing twice is no error."""
+
+
+@dataclass(frozen=True)
+class OutputDevice:
+    """A device that plays.
+
+    Attributes:
+        index: number to ask for it with.
+        name: what its driver calls it.
+        system: the sound system that it is reached through, such as ALSA or Core Audio.
+        channels: how many at most.
+        sample_rate: the one it likes best, in Hz.
+        default: whether it is the one that plays if none is named.
+    """
+
+    index: int
+    name: str
+    system: str
+    channels: int
+    sample_rate: float
+    default: bool
+
+
+def output_devices() -> list[OutputDevice]:
+    """Returns the devices that play, in the order of their numbers; none if there are none.
+
+    Raises:
+        NoSoundError: PortAudio, which knows them, is not installed.
+    """
+    sounddevice = _sounddevice()
+    systems = sounddevice.query_hostapis()
+    default = _default_index(sounddevice)
+    return [
+        OutputDevice(
+            index,
+            device["name"],
+            systems[device["hostapi"]]["name"],
+            device["max_output_channels"],
+            device["default_samplerate"],
+            index == default,
+        )
+        for index, device in enumerate(sounddevice.query_devices())
+        if device["max_output_channels"] > 0
+    ]
+
+
+def open_output(sample_rate: int, fill: Fill, device: str | None = None) -> Output:
+    """Returns an output that is ready to start, at another rate if the device does not play the one asked for.
+
+    Args:
+        sample_rate: in Hz.
+        fill: called from a thread of the device, with int16 (samples,) to be filled at once.
+        device: a number or part of a name out of `output_devices`; None for the system's default.
+
+    Raises:
+        NoSoundError: PortAudio is not installed, there is no output device, or the device is taken.
+        UserError: no device, or more than one, has the number or name that was asked for.
+    """
+    sounddevice = _sounddevice()
+    devices = output_devices()
+    if not devices:
+        raise NoSoundError(NO_DEVICE)
+    if device is not None:
+        index = _find(devices, device).index
+    else:
+        index = _default_index(sounddevice)
+        if index < 0:
+            index = devices[0].index
+    own_rate = round(next(found.sample_rate for found in devices if found.index == index))
+    try:
+        return _PortAudioOutput(sounddevice, sample_rate, fill, index)
+    except sounddevice.PortAudioError as error:
+        refusal = _one_line(error)
+    try:
+        return _PortAudioOutput(sounddevice, own_rate, fill, index)
+    except sounddevice.PortAudioError:
+        raise NoSoundError(
+            f"the sound device does not play at {sample_rate} Hz ({refusal}); wavegen devices lists others"
+        ) from None
+
+
+class _PortAudioOutput:
+    def __init__(self, sounddevice: Any, sample_rate: int, fill: Fill, index: int) -> None:
+        def callback(block: NDArray[np.int16], _frames: int, _time: Any, status: Any) -> None:
+            fill(block[:, 0], bool(status.output_underflow))
+
+        self._error = sounddevice.PortAudioError
+        self._closed = False
+        self._stream = sounddevice.OutputStream(
+            samplerate=sample_rate, device=index, channels=1, dtype="int16", latency="high", callback=callback
+        )
+        self.sample_rate = sample_rate
+        self.latency = float(self._stream.latency)
+
+    def start(self) -> None:
+        try:
+            self._stream.start()
+        except self._error as error:
+            raise NoSoundError(f"the sound device does not start ({_one_line(error)})") from None
+
+    def running(self) -> bool:
+        try:
+            return bool(self._stream.active)
+        except self._error:
+            return False
+
+    def close(self, *, play_out: bool) -> None:
+        if self._closed:  # PortAudio would look at memory that is free
+            return
+        self._closed = True
+        if play_out:
+            self._stream.stop()
+        else:
+            self._stream.abort()
+        self._stream.close()
+
+
+def _sounddevice() -> Any:
+    """Returns the module, whose import looks for PortAudio."""
+    try:
+        import sounddevice
+    except OSError:
+        how = "; on Debian or Ubuntu: sudo apt install libportaudio2" if sys.platform.startswith("linux") else ""
+        raise NoSoundError(f"playing needs the PortAudio library, which is not installed{how}") from None
+    return sounddevice
+
+
+def _default_index(sounddevice: Any) -> int:
+    """Returns the number of the device that plays if none is named, or -1."""
+    try:
+        return int(sounddevice.query_devices(kind="output")["index"])
+    except (sounddevice.PortAudioError, ValueError):
+        return -1
+
+
+def _find(devices: list[OutputDevice], wanted: str) -> OutputDevice:
+    if wanted.isdecimal():
+        found = [device for device in devices if device.index == int(wanted)]
+    else:
+        found = [device for device in devices if wanted.lower() == device.name.lower()]
+        found = found or [device for device in devices if wanted.lower() in f"{device.name}, {device.system}".lower()]
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} output devices have" if found else "no output device has"
+    raise UserError(f"{what} the number or name {wanted!r}; wavegen devices lists them")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,128 @@
+"""16-bit WAV that grows: a file that is valid at every moment, and a pipe."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.errors import UserError
+
+HEADER_BYTES = 44
+UNKNOWN_SIZE = 0xFFFFFFFF  # what readers take for "until the end"; also all that a field of the header can say
+
+
+def pcm16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Returns a waveform in [-1, 1] as 16-bit samples, rounded and clipped as `wavenet_app.audio.write_wav` does.
+
+    >>> pcm16(np.array([-1.0, 0.0, 0.5, 1.0])).tolist()
+    [-32768, 0, 16384, 32767]
+    """
+    return np.clip(np.round(np.asarray(waveform) * 32768.0), -32768, 32767).astype(np.int16)
+
+
+def wav_header(sample_rate: int, num_samples: int | None) -> bytes:
+    """Returns the 44 bytes before the samples of a mono 16-bit WAV.
+
+    Args:
+        sample_rate: in Hz.
+        num_samples: None if nobody knows yet, as in a pipe. More than the format can count is taken as None.
+    """
+    data_bytes = UNKNOWN_SIZE if num_samples is None else min(2 * num_samples, UNKNOWN_SIZE)
+    riff_bytes = min(data_bytes + HEADER_BYTES - 8, UNKNOWN_SIZE)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE") + form + struct.pack("<4sI", b"data", data_bytes)
+
+
+class WavFile:
+    """A WAV file that is written chunk by chunk; after each chunk its header says exactly what it holds.
+
+    The samples are written before the header that counts them, so whatever ends the process leaves a file that any
+    reader takes. It appears, in place of an older one of that name, with the first chunk.
+
+    Attributes:
+        path: the file.
+        sample_rate: in Hz.
+        num_samples: how many it holds.
+    """
+
+    def __init__(self, path: Path, sample_rate: int) -> None:
+        self.path = path
+        self.sample_rate = sample_rate
+        self.num_samples = 0
+        self._file: BinaryIO | None = None
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """Appends samples.
+
+        Raises:
+            UserError: the file cannot be written, for example because the disk is full; it keeps what it holds.
+        """
+        try:
+            if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("w+b")
+                self._file.write(wav_header(self.sample_rate, 0))
+            self._file.seek(HEADER_BYTES + 2 * self.num_samples)
+            self._file.write(samples.astype("<i2").tobytes())
+            self._file.flush()
+            self.num_samples += len(samples)
+            self._write_header(self._file)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Ends the file; also after an interrupted write, of which it keeps what is on the disk."""
+        if self._file is None:
+            return
+        file, self._file = self._file, None
+        try:
+            with file:
+                file.flush()
+                self.num_samples = max(0, file.seek(0, os.SEEK_END) - HEADER_BYTES) // 2
+                self._write_header(file)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+
+    def __enter__(self) -> WavFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write_header(self, file: BinaryIO) -> None:
+        file.seek(0)
+        file.write(wav_header(self.sample_rate, self.num_samples))
+        file.flush()
+
+
+class WavPipe:
+    """A WAV written to a pipe: the header once, then the samples, each chunk at once.
+
+    Attributes:
+        num_samples: how many were written.
+    """
+
+    def __init__(self, pipe: BinaryIO, sample_rate: int, num_samples: int | None) -> None:
+        """Takes the pipe, the rate in Hz, and the number of samples to come, None for no end."""
+        self.num_samples = 0
+        self._pipe = pipe
+        self._header = wav_header(sample_rate, num_samples)
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """Appends samples.
+
+        Raises:
+            BrokenPipeError: the reader has closed its end.
+        """
+        self._pipe.write(self._header + samples.astype("<i2").tobytes())
+        self._pipe.flush()
+        self._header = b""
+        self.num_samples += len(samples)

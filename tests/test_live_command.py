@@ -1,0 +1,291 @@
+"""Playing and piping where a user stands, with a device that only listens."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import cli
+from fast_gen import live_command
+from fast_gen.live_view import LiveView
+from fast_gen.playing import LEAD_IN_SECONDS, Player
+from fast_gen.sound_device import NoSoundError, OutputDevice
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY_RUN = [
+    "--set=model.residual_channels=4",
+    "--set=model.dilation_channels=4",
+    "--set=model.skip_channels=8",
+    "--set=model.dilations=[1,2,4]",
+    "--set=training.window=256",
+    "--max-steps=2",
+    "--name=x",
+    "--logger=none",
+]
+
+
+class ListeningDevice:
+    """An output that takes blocks in a thread of its own; sends itself Ctrl-C after so many, if told to."""
+
+    latency = 0.0
+
+    def __init__(self, sample_rate, fill, blocks_until_interrupt=None):
+        self.sample_rate = sample_rate
+        self.fill = fill
+        self.heard = []
+        self.closed = threading.Event()
+        self.blocks_left = blocks_until_interrupt
+        self.thread = threading.Thread(target=self.run)
+
+    def start(self):
+        self.thread.start()
+
+    def running(self):
+        return True
+
+    def run(self):
+        while not self.closed.is_set():
+            block = np.zeros(256, dtype=np.int16)
+            self.fill(block, False)
+            self.heard.append(block)
+            if self.blocks_left is not None:
+                self.blocks_left -= 1
+                if self.blocks_left == 0:
+                    os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.001)
+
+    def close(self, *, play_out):
+        self.closed.set()
+        if self.thread.is_alive():
+            self.thread.join()
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """Puts a listening device in place of the machine's; the list holds it once it is opened."""
+    opened = []
+
+    def listen(blocks_until_interrupt=None):
+        def open_fake(sample_rate, fill, device=None):
+            opened.append(ListeningDevice(sample_rate, fill, blocks_until_interrupt))
+            return opened[-1]
+
+        monkeypatch.setattr(live_command, "open_output", open_fake)
+        return opened
+
+    return listen
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A data folder with a run of two steps, called x, 8 kHz."""
+    folder = tmp_path_factory.mktemp("trained")
+    times = np.arange(4_000) / 8_000
+    for index in range(4):
+        (folder / "tones").mkdir(exist_ok=True)
+        soundfile.write(folder / "tones" / f"{index}.wav", 0.5 * np.sin(2 * np.pi * 220 * (index + 1) * times), 8_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            sys,
+            "argv",
+            ["wavegen", "train", str(folder / "tones"), f"--data-dir={folder / 'data'}", *TINY_RUN],
+        )
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    assert not end.value.code
+    return folder / "data"
+
+
+@pytest.fixture
+def sample(monkeypatch, capsys, trained, tmp_path):
+    """Runs `wavegen sample x` into tmp_path/out; returns exit code, standard output and standard error."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments):
+        argv = ["wavegen", "sample", "x", f"--data-dir={trained}", f"--out={tmp_path / 'out'}", "--engine=torch"]
+        monkeypatch.setattr(sys, "argv", argv + [str(argument) for argument in arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def heard_samples(opened):
+    return np.concatenate(opened[0].heard)
+
+
+def test_what_is_played_is_what_is_written_and_what_is_made_without_playing(sample, device, tmp_path):
+    opened = device()
+    code, out, err = sample("--play", "--seconds", 1.5, "--seed", 4)
+    assert code == 0, err
+    path = tmp_path / "out" / "x-seed4-0.wav"
+    assert str(path) in out
+    written = path.read_bytes()
+    assert path.with_suffix(".png").exists()
+    heard = heard_samples(opened)
+    samples = soundfile.read(path, dtype="int16")[0]
+    assert len(samples) == 12_000
+    if "without a gap" in out:
+        lead_in = round(LEAD_IN_SECONDS * 8_000)
+        assert np.array_equal(heard[lead_in : lead_in + 12_000], samples)
+    assert np.array_equal(heard[heard != 0], samples[samples != 0])
+    assert sample("--seconds", 1.5, "--seed", 4)[0] == 0
+    assert path.read_bytes() == written
+
+
+def test_a_kept_prime_is_heard_first(sample, device, trained, tmp_path):
+    opened = device()
+    prime = trained.parent / "tones" / "0.wav"
+    code, _, err = sample("--play", "--seconds", 0.3, "--prime", prime, "--keep-prime")
+    assert code == 0, err
+    samples = soundfile.read(tmp_path / "out" / "x-seed0-0.wav", dtype="int16")[0]
+    assert len(samples) == 4_000 + 2_400
+    heard = heard_samples(opened)
+    assert np.array_equal(heard[heard != 0], samples[samples != 0])
+
+
+def test_ctrl_c_ends_what_never_ends_and_keeps_it(sample, device, tmp_path):
+    device(blocks_until_interrupt=40)
+    code, out, err = sample("--play", "--forever")
+    assert code == 0, err
+    assert "stopped" in out
+    assert "Traceback" not in err
+    assert len(soundfile.read(tmp_path / "out" / "x-seed0-forever.wav")[0]) >= 256
+
+
+def test_without_sound_the_wav_is_written_and_forever_is_refused(sample, monkeypatch, tmp_path):
+    def refuse(sample_rate, fill, device=None):
+        raise NoSoundError("no PortAudio; apt install it")
+
+    monkeypatch.setattr(live_command, "open_output", refuse)
+    code, out, err = sample("--play", "--seconds", 0.2)
+    assert code == 0, err
+    assert "not played: no PortAudio; apt install it; the WAV is written all the same" in out
+    assert len(soundfile.read(tmp_path / "out" / "x-seed0-0.wav")[0]) == 1_600
+    code, _, err = sample("--play", "--forever")
+    assert (code, err) == (2, "error: no PortAudio; apt install it\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--play", "-n", 2], "take one clip, not 2"),
+        (["--play", "--stdout"], "exclude each other"),
+        (["--forever"], "add --play or --stdout"),
+        (["--device", "1"], "add --play"),
+    ],
+)
+def test_contradictions_are_refused_in_a_line(sample, arguments, message):
+    code, _, err = sample(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_standard_output_gets_the_wav_and_nothing_else(sample, monkeypatch, tmp_path):
+    assert sample("--seconds", 0.3, "--seed", 2)[0] == 0
+    written = (tmp_path / "out" / "x-seed2-0.wav").read_bytes()
+    (tmp_path / "out" / "x-seed2-0.wav").unlink()
+    pipe = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe))
+    code, _, err = sample("--stdout", "--seconds", 0.3, "--seed", 2)
+    assert code == 0, err
+    assert pipe.getvalue() == written
+    assert "engine torch" in err
+    assert not (tmp_path / "out" / "x-seed2-0.wav").exists()
+
+
+def test_a_terminal_gets_no_wav(sample, monkeypatch):
+    class Terminal(io.BytesIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(terminal))
+    code, _, err = sample("--stdout")
+    assert code == 2
+    assert "pipe it" in err
+    assert terminal.getvalue() == b""
+
+
+def test_a_reader_that_has_enough_ends_what_never_ends(trained):
+    command = [sys.executable, "-m", "cli", "sample", "x", f"--data-dir={trained}", "--engine=torch"]
+    process = subprocess.Popen(
+        [*command, "--stdout", "--forever"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    start = process.stdout.read(10_044)
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    assert process.wait(60) == 0, errors
+    assert "rror" not in errors
+    assert len(soundfile.read(io.BytesIO(start))[0]) == 5_000
+
+
+def test_devices_are_listed_or_their_absence_said(monkeypatch, capsys):
+    found = [OutputDevice(3, "Speakers", "ALSA", 2, 48_000.0, True)]
+    monkeypatch.setattr(live_command, "output_devices", lambda: found)
+    monkeypatch.setattr(sys, "argv", ["wavegen", "devices"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("3", "Speakers", "ALSA", "48000", "default"))
+    found.clear()
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_live_line_says_time_speed_buffer_and_level():
+    from rich.console import Console
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=120)
+
+    class Silent(ListeningDevice):
+        def start(self):
+            pass
+
+    player = Player(Silent, 100, None)
+    with LiveView(console, player) as view:
+        player.feed(np.full(20, 16_384, dtype=np.int16), None)
+        assert "buffering, 0.2 s so far" in view.line()
+        view.speed = 2.0
+        player.feed(np.full(30, 16_384, dtype=np.int16), 2.0)
+        view.update()
+        assert "2.00 x real time  buffer [###.........]  0.7 s  level [............]" in view.line()
+    assert "2.00 x real time" in screen.getvalue()
+    player.stop()
+
+
+def test_a_slow_engine_says_for_how_long_it_buffers(sample, device, monkeypatch):
+    class Slow(live_command.Pace):
+        def timed(self, chunks):
+            for chunk in super().timed(chunks):
+                if self.speed is not None:
+                    self.speed = 0.5
+                yield chunk
+
+    monkeypatch.setattr(live_command, "Pace", Slow)
+    device()
+    code, out, err = sample("--play", "--seconds", 2)
+    assert code == 0, err
+    assert "0.50 x real time: buffering first" in out
+    # 0.25 s and 55 % of 2 s, less the two chunks of 0.128 s that are there, at half of real time
+    assert "playing begins in about 2 s" in out
