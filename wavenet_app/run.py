@@ -123,7 +123,7 @@ def _settings(options: RunOptions, device: str) -> RunConfig:
     chosen = options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small")
     config = preset(chosen)
     if device == "cuda":
-        # a GPU is fed by more windows at once; two would leave it idle
+        # meant to keep a GPU busy, which one window would not; not yet measured on one
         config = override(config, {"training": {"batch_size": 16}})
     if options.config_file:
         config = override(config, read_config_file(options.config_file))

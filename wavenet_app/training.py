@@ -123,7 +123,7 @@ class WaveNetTask(Task):
         return _loader(windows)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Returns Adam (Kingma and Ba 2015); no weight decay, which did not help in the half hours it was tried for."""
+        """Returns Adam (Kingma and Ba 2015), without weight decay, which has not been tried yet."""
         return torch.optim.AdamW(
             self.model.parameters(),
             lr=self.config.training.learning_rate,
