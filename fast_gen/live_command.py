@@ -21,8 +21,8 @@ from fast_gen.live_view import LiveView
 from fast_gen.playing import Player
 from fast_gen.sample_command import ReadyToSample, SampleRequest, get_ready
 from fast_gen.sound_device import NO_DEVICE, NoSoundError, open_output, output_devices
-from fast_gen.wav_stream import WavFile, WavPipe, pcm16
-from wavenet_app.audio import read_audio
+from fast_gen.wav_stream import WavFile, WavPipe
+from wavenet_app.audio import pcm16, read_audio
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.mu_law import decode

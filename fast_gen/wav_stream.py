@@ -17,15 +17,6 @@ HEADER_BYTES = 44
 UNKNOWN_SIZE = 0xFFFFFFFF  # what readers take for "until the end"; also all that a field of the header can say
 
 
-def pcm16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Returns a waveform in [-1, 1] as 16-bit samples, rounded and clipped as `wavenet_app.audio.write_wav` does.
-
-    >>> pcm16(np.array([-1.0, 0.0, 0.5, 1.0])).tolist()
-    [-32768, 0, 16384, 32767]
-    """
-    return np.clip(np.round(np.asarray(waveform) * 32768.0), -32768, 32767).astype(np.int16)
-
-
 def wav_header(sample_rate: int, num_samples: int | None) -> bytes:
     """Returns the 44 bytes before the samples of a mono 16-bit WAV.
 

@@ -9,8 +9,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fast_gen.wav_stream import HEADER_BYTES, WavFile, WavPipe, pcm16, wav_header
-from wavenet_app.audio import read_audio, write_wav
+from fast_gen.wav_stream import HEADER_BYTES, WavFile, WavPipe, wav_header
+from wavenet_app.audio import pcm16, read_audio, write_wav
 from wavenet_app.errors import UserError
 
 

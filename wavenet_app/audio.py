@@ -133,6 +133,15 @@ def read_blocks(
             on_remark(remark)
 
 
+def pcm16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Returns a waveform in [-1, 1] as 16-bit samples, rounded and clipped.
+
+    >>> pcm16(np.array([-1.0, 0.0, 0.5, 1.0])).tolist()
+    [-32768, 0, 16384, 32767]
+    """
+    return np.clip(np.round(np.asarray(waveform) * 32768.0), -32768, 32767).astype(np.int16)
+
+
 def write_wav(path: Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
     """Writes a mono 16-bit WAV; the file appears whole or not at all.
 
@@ -148,7 +157,7 @@ def write_wav(path: Path, waveform: NDArray[np.floating], sample_rate: int) -> N
     samples = np.asarray(waveform)
     if samples.ndim != 1 or not np.isfinite(samples).all():
         raise ValueError(f"a waveform must be finite and of shape (samples,), not {samples.shape}")
-    pcm = np.clip(np.round(samples * 32768.0), -32768, 32767).astype("<i2")
+    pcm = pcm16(samples).astype("<i2")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file, wave.open(file, "wb") as writer:
