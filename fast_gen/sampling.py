@@ -93,7 +93,7 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     2. Weights: exp((logit - greatest logit) / temperature).
     3. Codes ranked by logit, the greater first, of equal ones the lower code first. Top-k keeps the first k.
     4. Top-p keeps, of those, each code before which the weights add up to less than p times their total, added in the
-       order of rank; at least one is kept.
+       order of rank; at least one is kept. Where neither top-k nor top-p is set, 3 and 4 are left out.
     5. The weights that are kept are accumulated in ascending order of the codes. The pick is the first code at which
        the sum is greater than uniform x total.
 

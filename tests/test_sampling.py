@@ -67,10 +67,11 @@ def plain_pick(logits: list[float], uniform: float, settings: SamplingSettings) 
     weights = [math.exp((logit - max(logits)) / settings.temperature) for logit in logits]
     if settings.top_k:
         ranking = ranking[: settings.top_k]
+    limited = settings.top_k > 0 or settings.top_p < 1
     total = sum(weights[code] for code in ranking)
     kept, reached = [], 0.0
     for code in ranking:
-        if kept and reached >= settings.top_p * total:
+        if kept and limited and reached >= settings.top_p * total:
             break
         kept.append(code)
         reached += weights[code]
