@@ -14,18 +14,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tiny_run import TINY, TINY_NET
 
 import cli
 from wavenet_app.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = [
-    "--set=model.residual_channels=4",
-    "--set=model.dilation_channels=4",
-    "--set=model.skip_channels=8",
-    "--set=model.dilations=[1,2,4]",
-    "--set=training.window=256",
-]
 
 
 class Outcome(NamedTuple):
@@ -213,8 +207,8 @@ def test_importing_the_command_line_imports_nothing_heavy():
 
 @pytest.mark.slow
 def test_a_run_killed_and_resumed_ends_with_the_same_bits(tone_folder, tmp_path):
-    common = ["train", str(tone_folder), "--max-steps", 400, "--name", "x", "--logger", "none", *TINY]
-    common += ["--set=training.checkpoint_seconds=0.2"]
+    common = ["train", str(tone_folder), "--max-steps", 400, "--name", "x", "--logger", "none", *TINY_NET]
+    common += ["--set=training.checkpoint_seconds=0.2", "--set=training.processes=2"]
     process = shell(*common, "--data-dir", "through", folder=tmp_path)
     assert process.wait(120) == 0, process.communicate()
     last = tmp_path / "halted" / "checkpoints" / "x" / "last.pth"
@@ -238,7 +232,7 @@ def test_a_run_killed_and_resumed_ends_with_the_same_bits(tone_folder, tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
     process = shell(
-        "train", tone_folder, "--minutes", 5, "--set=training.checkpoint_seconds=0.2", *TINY, folder=tmp_path
+        "train", tone_folder, "--minutes", 5, "--set=training.checkpoint_seconds=0.2", *TINY_NET, folder=tmp_path
     )
     last = tmp_path / "data" / "checkpoints" / "tones" / "last.pth"
     while not last.exists():

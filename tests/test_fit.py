@@ -3,102 +3,15 @@
 import csv
 import itertools
 import math
-import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from line_task import Line, plan, stop_at, weights
 
 from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.errors import UserError
-from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit
-
-
-class Endless(torch.utils.data.IterableDataset):
-    """Calls `batch` with start, start + 1, ..."""
-
-    def __init__(self, batch: Callable[[int], Any], start: int) -> None:
-        self.batch, self.start = batch, start
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self.batch, itertools.count(self.start))
-
-
-class Line(Task):
-    """Learns y = 3 x + 1 from batches that are a function of their number alone."""
-
-    kind = "line"
-    measure = "squares"
-
-    def __init__(self, learning_rate: float = 0.05) -> None:
-        self.model = nn.Linear(1, 1)
-        with torch.no_grad():
-            self.model.weight.zero_()
-            self.model.bias.zero_()
-        self.rate = learning_rate
-
-    def training_batches(self, start_step: int) -> Iterable[Any]:
-        return Endless(self._batch, start_step)
-
-    def validation_batches(self) -> Iterable[Any]:
-        batches = [self._batch(10**6 + number) for number in range(2)]
-        return torch.utils.data.DataLoader(batches, batch_size=None, generator=torch.Generator())
-
-    def optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.model.parameters(), lr=self.rate)
-
-    def learning_rate_share(self, step: int, progress: float) -> float:
-        return 1 - 0.9 * progress
-
-    def loss(self, batch: Any) -> Tensor:
-        return nn.functional.mse_loss(self.model(batch[0]), batch[1])
-
-    def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        return nn.functional.mse_loss(model(batch[0]), batch[1], reduction="sum"), torch.tensor(len(batch[0]))
-
-    def work(self, batch: Any) -> float:
-        return len(batch[0])
-
-    def content(self) -> dict[str, Any]:
-        return {"config": {"slope": 3}}
-
-    @staticmethod
-    def _batch(number: int) -> tuple[Tensor, Tensor]:
-        inputs = torch.randn(8, 1, generator=torch.Generator().manual_seed(number))
-        return inputs, 3 * inputs + 1
-
-
-def plan(folder: Path, **changes: Any) -> FitPlan:
-    settings: dict[str, Any] = {
-        "run_dir": folder,
-        "tensorboard_dir": None,
-        "wandb_dir": None,
-        "max_steps": 60,
-        "minutes": None,
-        "gradient_clip": 10.0,
-        "ema_decay": 0.9,
-        "validate_seconds": 0.02,
-        "checkpoint_seconds": 0.0,
-        "accelerator": "cpu",
-    }
-    return FitPlan(**{**settings, **changes})
-
-
-def weights(path: Path) -> tuple[list[Tensor], list[Tensor]]:
-    content = read_checkpoint(path, "line")
-    return list(content["weights"].values()), list(content["training"]["weights"].values())
-
-
-def stop_at(step: int, number: signal.Signals):
-    def on_step(status: FitStatus) -> None:
-        if status.step == step:
-            os.kill(os.getpid(), number)
-
-    return Watcher(on_step=on_step)
+from wavenet_app.fit import FitStatus, Watcher, fit
 
 
 def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):

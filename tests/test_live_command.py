@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from tiny_run import TINY
 
 import cli
 from fast_gen import live_command
@@ -20,16 +21,7 @@ from fast_gen.playing import LEAD_IN_SECONDS, Player
 from fast_gen.sound_device import NoSoundError, OutputDevice
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY_RUN = [
-    "--set=model.residual_channels=4",
-    "--set=model.dilation_channels=4",
-    "--set=model.skip_channels=8",
-    "--set=model.dilations=[1,2,4]",
-    "--set=training.window=256",
-    "--max-steps=2",
-    "--name=x",
-    "--logger=none",
-]
+TINY_RUN = [*TINY, "--max-steps=2", "--name=x", "--logger=none"]
 
 
 class ListeningDevice:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
@@ -18,6 +19,13 @@ def test_auto_is_small_on_a_cpu_and_base_with_more_windows_on_a_gpu(tmp_path, to
     assert len(on_cpu.model.dilations) == 20
     assert len(on_gpu.model.dilations) == 30
     assert on_gpu.training.batch_size > on_cpu.training.batch_size
+
+
+def test_a_process_for_each_core_and_one_for_a_gpu(tmp_path, tone_folder):
+    on_cpu, on_gpu = (prepared(tmp_path, tone_folder, device) for device in ("cpu", "cuda"))
+    assert on_cpu.plan.processes == on_cpu.config.training.processes == min(4, torch.get_num_threads())
+    assert on_gpu.plan.processes == 1
+    assert prepared(tmp_path, tone_folder, assignments=("training.processes=3",)).plan.processes == 3
 
 
 def test_rate_and_gain_are_the_corpus_own_and_half_an_hour_is_the_default(tmp_path, tone_folder):

@@ -84,8 +84,13 @@ class TrainingConfig(Settings):
     """How the weights are found."""
 
     window: int = Field(default=6_144, ge=1, description="samples that count in the loss, a window")
-    batch_size: int = Field(default=1, ge=1, description="windows a step")
-    learning_rate: float = Field(default=8e-3, gt=0, description="greatest learning rate")
+    batch_size: int = Field(default=1, ge=1, description="windows a step of each process")
+    processes: int | None = Field(
+        default=None,
+        ge=1,
+        description="processes that take each step together; unset: one on a GPU, one for each core up to four without",
+    )
+    learning_rate: float = Field(default=1e-2, gt=0, description="greatest learning rate")
     warmup_steps: int = Field(default=200, ge=0, description="steps of linear warm-up")
     final_learning_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of the greatest rate left at the end"

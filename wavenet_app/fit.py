@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import math
-import signal
-import threading
 import time
+import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import timedelta
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning
@@ -27,12 +26,16 @@ from torch import Tensor, nn
 from wavenet_app.checkpoint import write_checkpoint
 from wavenet_app.errors import UserError
 from wavenet_app.files import write_whole
+from wavenet_app.interrupts import handlers_restored, note_interrupts
+from wavenet_app.process_group import ProcessGroup, process_group
 
 HistoryRow = dict[str, float]
 
 
 class Task(ABC):
     """What is to be learned: a model, its data, its loss and its score, all that the loop does not want to know.
+
+    With more than one process it is pickled, and each process learns on its own copy.
 
     Attributes:
         model: the module whose parameters are trained.
@@ -45,8 +48,11 @@ class Task(ABC):
     measure: str
 
     @abstractmethod
-    def training_batches(self, start_step: int) -> Iterable[Any]:
-        """Returns batches without end; the first is the one that step `start_step` of any run would see."""
+    def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
+        """Returns batches without end; the first is the one that step `start_step` of any run would see.
+
+        Process `rank` of `world_size` gets batches that no other process gets.
+        """
 
     @abstractmethod
     def validation_batches(self) -> Iterable[Any]:
@@ -91,6 +97,7 @@ class FitPlan:
         ema_decay: decay of the averaged weights; it is reached by warm-up, (1 + step) / (10 + step).
         validate_seconds: time between validations.
         checkpoint_seconds: time between writings of last.pth.
+        processes: processes that take each step together, each with a batch of its own.
         precision: Lightning's precision, such as "32-true" or "bf16-mixed".
         accelerator: Lightning's accelerator, such as "auto", "cpu" or "gpu".
     """
@@ -104,6 +111,7 @@ class FitPlan:
     ema_decay: float
     validate_seconds: float
     checkpoint_seconds: float
+    processes: int = 1
     precision: Any = "32-true"
     accelerator: str = "auto"
 
@@ -167,9 +175,21 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
     Raises:
         UserError: the loss is no longer a number, or a checkpoint cannot be written.
     """
-    loop = _Loop(task, plan, watcher, resume)
-    if loop.budget_spent():
-        return loop.status
+    status = _status(resume)
+    if _progress(plan, status) >= 1:
+        return status
+    with process_group(plan.processes, partial(_follow, task, plan, resume)) as group:
+        return _fit(task, plan, watcher, resume, group)
+
+
+def _follow(task: Task, plan: FitPlan, resume: dict[str, Any] | None, group: ProcessGroup) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    _fit(task, plan, Watcher(), resume, group)
+
+
+def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | None, group: ProcessGroup) -> FitStatus:
+    loop = _Loop(task, plan, watcher, resume, group)
     trainer = lightning.Trainer(
         accelerator=plan.accelerator,
         devices=1,
@@ -177,23 +197,27 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
         max_steps=-1,
         max_epochs=-1,
         gradient_clip_val=plan.gradient_clip,
-        val_check_interval=timedelta(seconds=plan.validate_seconds),
         num_sanity_val_steps=0,
-        logger=_loggers(plan),
-        callbacks=[_StopOnSignal(loop.status)],
+        logger=_loggers(plan) if group.leads else False,
         log_every_n_steps=50,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    with _handlers_restored():
-        trainer.fit(loop, loop.training_loader(), loop.validation_loader())
+    # Lightning sets handlers of its own when it begins, so the loop sets ours after that, within these
+    with handlers_restored():
+        trainer.fit(loop, task.training_batches(loop.status.step, group.rank, group.size))
     return loop.status
 
 
 def mean_score(task: Task, model: nn.Module, batches: Iterable[Any]) -> float:
     """Returns the mean score of a model over batches; nan where nothing counts."""
+    total, weight = _summed_score(task, model, batches)
+    return total / weight if weight else math.nan
+
+
+def _summed_score(task: Task, model: nn.Module, batches: Iterable[Any]) -> tuple[float, float]:
     device = next(model.parameters()).device
     total = weight = 0.0
     with torch.inference_mode():
@@ -201,40 +225,49 @@ def mean_score(task: Task, model: nn.Module, batches: Iterable[Any]) -> float:
             batch_sum, batch_weight = task.score(model, move_data_to_device(batch, device))
             total += float(batch_sum)
             weight += float(batch_weight)
-    return total / weight if weight else math.nan
+    return total, weight
+
+
+def _status(resume: dict[str, Any] | None) -> FitStatus:
+    if resume is None:
+        return FitStatus()
+    training = resume["training"]
+    return FitStatus(
+        step=training["step"],
+        seconds=training["seconds"],
+        loss=training["loss"],
+        best=training["best"],
+        history=list(resume["history"]),
+    )
+
+
+def _progress(plan: FitPlan, status: FitStatus) -> float:
+    by_steps = status.step / plan.max_steps if plan.max_steps else 0.0
+    by_clock = status.seconds / (60 * plan.minutes) if plan.minutes else 0.0
+    return min(1.0, max(by_steps, by_clock))
 
 
 class _Loop(lightning.LightningModule):
-    def __init__(self, task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | None) -> None:
+    """One process's part: it steps on its own batches; the leader also decides, tells and writes."""
+
+    def __init__(
+        self, task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | None, group: ProcessGroup
+    ) -> None:
         super().__init__()
-        self.task, self.plan, self.watcher = task, plan, watcher
+        self.task, self.plan, self.watcher, self.group = task, plan, watcher, group
         self.model = task.model
         self.averaged = deepcopy(task.model).requires_grad_(False)
         self.resumed = resume["training"] if resume else None
-        self.status = FitStatus()
         if resume:
             self.model.load_state_dict(resume["training"]["weights"])
             self.averaged.load_state_dict(resume["weights"])
-            self.status.step = resume["training"]["step"]
-            self.status.seconds = resume["training"]["seconds"]
-            self.status.loss = resume["training"]["loss"]
-            self.status.best = resume["training"]["best"]
-            self.status.history = list(resume["history"])
+        self.status = _status(resume)
         self.earlier_seconds = self.status.seconds
-        self.started = time.monotonic()
+        self.started = self.written = self.validated = time.monotonic()
         self.paused = 0.0
         self.work_done = 0.0
-        self.written = self.started
-        self.totals = [0.0, 0.0]
-        self.validation_began = 0.0
         self.first_step = self.status.step
         self.running = torch.tensor(0.0)
-
-    def training_loader(self) -> Iterable[Any]:
-        return self.task.training_batches(self.status.step)
-
-    def validation_loader(self) -> Iterable[Any]:
-        return self.task.validation_batches()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimizer = self.task.optimizer()
@@ -244,17 +277,13 @@ class _Loop(lightning.LightningModule):
             optimizer.load_state_dict(self.resumed["optimizer"])
         return optimizer
 
-    def progress(self) -> float:
-        plan, status = self.plan, self.status
-        by_steps = status.step / plan.max_steps if plan.max_steps else 0.0
-        by_clock = status.seconds / (60 * plan.minutes) if plan.minutes else 0.0
-        return min(1.0, max(by_steps, by_clock))
-
-    def budget_spent(self) -> bool:
-        return self.progress() >= 1
-
     def on_train_start(self) -> None:
-        self.started = self.written = time.monotonic()
+        self.started = self.written = self.validated = time.monotonic()
+        if self.group.leads:
+            note_interrupts(self._on_interrupt)
+
+    def _on_interrupt(self, name: str) -> None:
+        self.status.interrupted = name
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         loss = self.task.loss(batch)
@@ -264,45 +293,62 @@ class _Loop(lightning.LightningModule):
         self.running = before.lerp(loss.detach(), 0.02)
         return loss
 
+    def on_after_backward(self) -> None:
+        self.group.average_gradients(self.model)
+
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        share = self.task.learning_rate_share(self.status.step, self.progress())
+        share = self.task.learning_rate_share(self.status.step, _progress(self.plan, self.status))
         for group in optimizer.param_groups:
             group["lr"] = group["greatest_lr"] * share
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
         status = self.status
+        now = time.monotonic()
         status.step += 1
-        status.seconds = self.earlier_seconds + time.monotonic() - self.started
-        status.progress = self.progress()
+        status.seconds = self.earlier_seconds + now - self.started
+        status.progress = _progress(self.plan, status)
         training_seconds = status.seconds - self.earlier_seconds - self.paused
-        status.rate = self.work_done / max(training_seconds, 1e-9)
+        status.rate = self.group.size * self.work_done / max(training_seconds, 1e-9)
         self._average()
         if status.step % 10 == 0:
             self._check_loss()
         self.watcher.on_step(status)
-        if self.budget_spent():
+        validates, stops = self._agree(now)
+        if validates or stops:
+            self._validate()
+        elif self.group.leads and now - self.written > self.plan.checkpoint_seconds:
+            self._check_loss()
+            self._write("last")
+        if stops:
             self.trainer.should_stop = True
-        elif time.monotonic() - self.written > self.plan.checkpoint_seconds:
+
+    def _agree(self, now: float) -> tuple[bool, bool]:
+        """Takes the leader's clock, and its word on whether to validate and whether to stop."""
+        status = self.status
+        due = now - self.validated >= self.plan.validate_seconds
+        asked = status.interrupted is not None
+        status.seconds, validates, interrupted = self.group.leaders([status.seconds, due, asked])
+        return bool(validates), bool(interrupted) or _progress(self.plan, status) >= 1
+
+    def on_train_end(self) -> None:
+        if self.group.leads:
             self._check_loss()
             self._write("last")
 
-    def on_train_end(self) -> None:
-        self._check_loss()
-        self._write("last")
+    def _validate(self) -> None:
+        began = time.monotonic()
+        self.averaged.eval()
+        mine = islice(self.task.validation_batches(), self.group.rank, None, self.group.size)
+        with self.trainer.precision_plugin.forward_context():
+            total, weight = self.group.sums(_summed_score(self.task, self.averaged, mine))
+        if self.group.leads:
+            self._check_loss()
+            self._record(total / weight if weight else math.nan)
+        self.validated = time.monotonic()
+        self.paused += self.validated - began
 
-    def on_validation_start(self) -> None:
-        self.totals = [0.0, 0.0]
-        self.validation_began = time.monotonic()
-
-    def validation_step(self, batch: Any, batch_index: int) -> None:
-        batch_sum, weight = self.task.score(self.averaged, batch)
-        self.totals[0] += float(batch_sum)
-        self.totals[1] += float(weight)
-
-    def on_validation_end(self) -> None:
+    def _record(self, score: float) -> None:
         status = self.status
-        score = self.totals[0] / self.totals[1] if self.totals[1] else math.nan
-        self._check_loss()
         row = {
             "step": status.step,
             "seconds": round(status.seconds, 3),
@@ -322,7 +368,6 @@ class _Loop(lightning.LightningModule):
             logger.log_metrics({"learning_rate": row["learning_rate"], "rate": status.rate}, status.step)
         self._write("last")
         self.watcher.on_validation(status, self.averaged, self._tensorboard())
-        self.paused += time.monotonic() - self.validation_began
 
     def _average(self) -> None:
         decay = min(self.plan.ema_decay, (1 + self.status.step) / (10 + self.status.step))
@@ -362,40 +407,6 @@ class _Loop(lightning.LightningModule):
             if isinstance(logger, TensorBoardLogger):
                 return logger.experiment
         return None
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class _StopOnSignal(lightning.Callback):
-    """Ends the loop after the current step at the first SIGINT or SIGTERM; a second one acts as it always did."""
-
-    def __init__(self, status: FitStatus) -> None:
-        self.status = status
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        def stop(number: int, _frame: FrameType | None) -> None:
-            self.status.interrupted = signal.Signals(number).name
-            trainer.should_stop = True
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                signal.signal(number, stop)
-
-
-@contextmanager
-def _handlers_restored() -> Iterator[None]:
-    """Puts back the signal handlers of the caller, whatever the loop and Lightning have set."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _loggers(plan: FitPlan) -> list[Logger]:

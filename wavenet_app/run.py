@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.config import RunConfig, override, parse_assignments, preset, read_config_file, validated
 from wavenet_app.corpus import Corpus, open_corpus, split_record
@@ -16,6 +18,7 @@ from wavenet_app.fit import FitPlan
 from wavenet_app.trained import KIND
 
 DEFAULT_MINUTES = 30.0
+MOST_PROCESSES = 4  # more windows a step than that would want a recipe of their own
 LOGGERS = ("tensorboard", "wandb", "none")
 
 
@@ -91,6 +94,9 @@ def prepare_run(
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
+    if config.training.processes is None:
+        # a run from before there was a choice had one
+        config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     sources = [folder.data_set(path) for path in config.corpus.paths]
     corpus = open_corpus(
         sources,
@@ -115,8 +121,14 @@ def prepare_run(
         ema_decay=config.training.ema_decay,
         validate_seconds=config.training.validate_seconds,
         checkpoint_seconds=config.training.checkpoint_seconds,
+        processes=config.training.processes or 1,
     )
     return Run(config, corpus, plan, resume, _notes(config, corpus, resume))
+
+
+def default_processes(device: str) -> int:
+    """Returns how many processes train on a device: one for each of PyTorch's threads up to four, one on a GPU."""
+    return min(MOST_PROCESSES, torch.get_num_threads()) if device == "cpu" else 1
 
 
 def _settings(options: RunOptions, device: str) -> RunConfig:

@@ -97,8 +97,8 @@ class WaveNetTask(Task):
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device)
 
-    def training_batches(self, start_step: int) -> Iterable[Any]:
-        """Returns the windows of the training clips from a step on, as `TrainingWindows` deals them."""
+    def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
+        """Returns the windows that a process gets of the training clips from a step on, as `TrainingWindows` deals."""
         windows = TrainingWindows(
             self.corpus,
             context=self.config.model.receptive_field,
@@ -107,6 +107,8 @@ class WaveNetTask(Task):
             quantization_channels=self.config.model.quantization_channels,
             seed=self.config.training.seed,
             start_step=start_step,
+            rank=rank,
+            world_size=world_size,
         )
         return _loader(windows)
 

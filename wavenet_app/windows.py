@@ -24,7 +24,8 @@ _ACCEPTED_FILL = 0.75
 class TrainingWindows(IterableDataset[Batch]):
     """Endless training batches, resumed at any step without replaying the steps before it.
 
-    Each clip is cut into as few windows as it takes; where the first cut falls is drawn anew for each clip and epoch.
+    Each clip is cut into as few windows as it takes, of nearly equal length, so that processes that step together
+    seldom wait for each other; by how much the cuts are shifted is drawn anew for each clip and epoch.
     The windows of an epoch are shuffled and dealt to `batches_per_epoch` batches of nearly equal size. If many
     windows are short, windows of similar length go into the same batch, so that little of a batch is padding.
 
@@ -101,10 +102,11 @@ class TrainingWindows(IterableDataset[Batch]):
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
-        slack = -self._lengths % self.window
-        # The first window is shorter by a part of what the last one lacks: the border moves, the count does not.
-        cut = np.where(self._lengths > self.window, generator.integers(0, slack + 1), 0)
-        clips, starts, stops = _cut(self._lengths, self.window, cut)
+        counts = -(-self._lengths // self.window)
+        # no window may outgrow the greatest length, nor the first or last become much shorter than the others
+        reach = np.minimum(self.window - -(-self._lengths // counts), self._lengths // counts // 4)
+        shift = np.where(counts > 1, generator.integers(-reach, reach + 1), 0)
+        clips, starts, stops = _cut(self._lengths, self.window, shift)
         windows = generator.permutation(self._num_windows).astype(np.int32)
         lengths = stops - starts
         if lengths.mean() < _ACCEPTED_FILL * self.window:
@@ -177,18 +179,20 @@ class _Order(NamedTuple):
 
 
 def _cut(
-    lengths: NDArray[np.int64], window: int, cut: NDArray[np.int64]
+    lengths: NDArray[np.int64], window: int, shift: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """Returns clip index, start and stop of every window; the first window of a clip is shorter by its `cut`.
+    """Returns clip index, start and stop of every window; all cuts of a clip are moved by its `shift`.
 
     >>> [part.tolist() for part in _cut(np.array([10, 3]), 4, np.array([1, 0]))]
-    [[0, 0, 0, 1], [0, 3, 7, 0], [3, 7, 10, 3]]
+    [[0, 0, 0, 1], [0, 4, 7, 0], [4, 7, 10, 3]]
     """
     counts = -(-lengths // window)
     clips = np.repeat(np.arange(len(lengths), dtype=np.int32), counts)
     ordinal = np.arange(len(clips)) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = ordinal * window - cut[clips]
-    return clips, np.maximum(starts, 0), np.minimum(starts + window, lengths[clips])
+    even = ordinal * lengths[clips] // counts[clips]
+    starts = np.where(ordinal > 0, even + shift[clips], 0)
+    last = ordinal == counts[clips] - 1
+    return clips, starts, np.where(last, lengths[clips], np.append(starts[1:], 0))
 
 
 def _collate(corpus: Corpus, windows: list[tuple[Clip, int, int]], context: int, channels: int) -> Batch:

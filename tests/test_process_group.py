@@ -1,0 +1,111 @@
+"""Processes that step together: they agree, they learn what one process would, and none is left behind."""
+
+import functools
+import itertools
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from line_task import Line, plan, stop_at, weights
+from torch import nn
+
+from wavenet_app.checkpoint import read_checkpoint
+from wavenet_app.errors import UserError
+from wavenet_app.fit import FitStatus, Watcher, fit
+from wavenet_app.process_group import ProcessGroup, process_group
+
+
+def _exchange(folder: Path, group: ProcessGroup) -> None:
+    model = nn.Linear(3, 2)
+    for number, parameter in enumerate(model.parameters()):
+        parameter.grad = torch.full_like(parameter, float(10 * group.rank + number))
+    group.average_gradients(model)
+    means = [parameter.grad.unique().tolist() for parameter in model.parameters()]
+    said = group.leaders([100.0 + group.rank, 0.5]), group.sums([1.0, group.rank])
+    (folder / str(group.rank)).write_text(repr((means, *said)))
+
+
+def test_all_processes_get_the_mean_the_sum_and_the_leaders_word(tmp_path):
+    threads = torch.get_num_threads()
+    with process_group(3, functools.partial(_exchange, tmp_path)) as group:
+        _exchange(tmp_path, group)
+    expected = repr(([[10.0], [11.0]], [100.0, 0.5], [3.0, 3.0]))
+    assert [(tmp_path / str(rank)).read_text() for rank in range(3)] == [expected] * 3
+    assert torch.get_num_threads() == threads
+    assert not torch.distributed.is_initialized()
+
+
+def _fail(group: ProcessGroup) -> None:
+    raise ValueError(f"no such clip on {group.rank}")
+
+
+def _vanish(group: ProcessGroup) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("follow", "reason"), [(_fail, "no such clip on 1"), (_vanish, "exit code -9")])
+def test_a_follower_that_fails_is_an_error_that_says_how(follow, reason):
+    with pytest.raises(UserError, match=reason), process_group(2, follow) as group:
+        group.sums([1.0])
+
+
+def test_an_error_of_the_leader_ends_the_followers(tmp_path):
+    before = time.monotonic()
+    with pytest.raises(KeyError), process_group(2, functools.partial(_exchange, tmp_path)):
+        raise KeyError
+    assert time.monotonic() - before < 30
+
+
+class Halves(Line):
+    """The batch of `Line`, shared out among the processes of a group."""
+
+    def training_batches(self, start_step, rank, world_size):
+        whole = super().training_batches(start_step, 0, 1)
+        whole.batch = functools.partial(self._part, rank, world_size)
+        return whole
+
+    @classmethod
+    def _part(cls, rank, world_size, number):
+        inputs, outputs = cls._batch(number)
+        return inputs[rank::world_size], outputs[rank::world_size]
+
+
+def test_two_processes_learn_what_one_learns_from_the_batch_of_both(tmp_path):
+    alone = fit(Halves(), plan(tmp_path / "alone", validate_seconds=60), watcher=Watcher())
+    both = fit(Halves(), plan(tmp_path / "both", validate_seconds=60, processes=2), watcher=Watcher())
+    assert both.step == alone.step
+    assert both.history[-1]["validation"] == pytest.approx(alone.history[-1]["validation"], rel=1e-4)
+    for one, other in zip(
+        itertools.chain(*weights(tmp_path / "alone" / "last.pth")),
+        itertools.chain(*weights(tmp_path / "both" / "last.pth")),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_stop_at_a_signal_and_resume_to_the_same_bits(tmp_path):
+    fit(Line(), plan(tmp_path / "through", processes=2), watcher=Watcher())
+    halted = fit(Line(), plan(tmp_path / "halted", processes=2), watcher=stop_at(23, signal.SIGINT))
+    assert (halted.step, halted.interrupted) == (23, "SIGINT")
+    resume = read_checkpoint(tmp_path / "halted" / "last.pth", "line")
+    fit(Line(), plan(tmp_path / "halted", processes=2), watcher=Watcher(), resume=resume)
+    for one, other in zip(
+        itertools.chain(*weights(tmp_path / "through" / "last.pth")),
+        itertools.chain(*weights(tmp_path / "halted" / "last.pth")),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.slow
+def test_the_leaders_clock_ends_all_processes(tmp_path):
+    seen: list[FitStatus] = []
+    status = fit(
+        Line(), plan(tmp_path, max_steps=None, minutes=0.5 / 60, processes=2), watcher=Watcher(on_step=seen.append)
+    )
+    assert 0.5 <= status.seconds < 10
+    assert read_checkpoint(tmp_path / "last.pth", "line")["training"]["step"] == status.step
