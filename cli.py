@@ -104,6 +104,14 @@ def sample(
         Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
     ] = None,
     engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float32|bfloat16|int8",
+            help="Of the weights; less is faster (default: float32; with --play less if float32 cannot keep up).",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Cores for one engine.")] = 1,
     play: Annotated[bool, typer.Option("--play", help="Play it while it is made, and write the WAV.")] = False,
     device: Annotated[
         str | None, typer.Option(metavar="NAME|INDEX", help="Where to play; see: wavegen devices.")
@@ -132,6 +140,8 @@ def sample(
         keep_prime=keep_prime,
         out=out or folder.generated,
         engine=engine,
+        precision=precision,
+        threads=threads,
     )
     if not (play or forever or stdout or device is not None):
         run_sampling(request, folder, console=_console())

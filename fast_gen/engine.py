@@ -24,6 +24,9 @@ ENGINES: dict[str, str] = {
 
 DEVICES = ("cpu", "cuda")
 
+PRECISIONS = ("float32", "bfloat16", "int8")
+"""What the weights are kept and multiplied in, the exact first; what each costs in bits, `fast_gen.verify` measures."""
+
 
 class Engine(Protocol):
     """Continues one history of codes for each row of a batch, in time that does not depend on the history's length.
@@ -44,11 +47,15 @@ class Engine(Protocol):
     Attributes:
         weights: the model.
         device: "cpu" or "cuda", where it runs.
+        precision: one of `PRECISIONS`.
+        threads: how many of the CPU it takes.
         batch_size: rows of the present batch.
     """
 
     weights: GeneratorWeights
     device: str
+    precision: str
+    threads: int
     batch_size: int
 
     def reset(self, batch_size: int) -> None:
@@ -82,16 +89,22 @@ class EngineClass(Protocol):
     devices: Sequence[str]
     """Where it can run, the faster for a few clips first."""
 
+    precisions: Sequence[str]
+    """Those of `PRECISIONS` that it offers."""
+
     summary: str
     """What it is, in a few words for the user."""
 
-    def __call__(self, weights: GeneratorWeights, device: str) -> Engine:
+    def __call__(self, weights: GeneratorWeights, device: str, precision: str, threads: int) -> Engine:
         """Returns a ready engine, in the state of `reset(1)`."""
 
-    def missing(self, weights: GeneratorWeights, device: str) -> str | None:
-        """Returns what keeps it from running this model on one of its devices, or None (a static method)."""
+    def missing(self, weights: GeneratorWeights, device: str, precision: str, threads: int) -> str | None:
+        """Returns what keeps it from running this model so on one of its devices, or None (a static method).
 
-    def preparation(self) -> str | None:
+        The precision is one of `precisions`.
+        """
+
+    def preparation(self, precision: str) -> str | None:
         """Returns a line for the user if the first call will have to be waited for, or None (a static method)."""
 
 
@@ -102,27 +115,39 @@ class EngineChoice:
     Attributes:
         name: key of `ENGINES`.
         device: "cpu" or "cuda".
+        precision: one of `PRECISIONS`.
+        threads: how many of the CPU it takes.
         reason: one line for the user: which, and why.
         preparation: one line for the user if the first call will have to be waited for, else None.
     """
 
     name: str
     device: str
+    precision: str
+    threads: int
     reason: str
     preparation: str | None
 
 
-def choose_engine(name: str, weights: GeneratorWeights, device: str = "auto") -> EngineChoice:
+def choose_engine(
+    name: str, weights: GeneratorWeights, device: str = "auto", precision: str = "float32", threads: int = 1
+) -> EngineChoice:
     """Returns which engine to take, and why.
 
     Args:
         name: an engine, or "auto" for the fastest that runs this model here.
         weights: the model.
         device: "cpu", "cuda", or "auto" for the one on which the engine is fastest with a few clips.
+        precision: one of `PRECISIONS`.
+        threads: how many of the CPU to take.
 
     Raises:
-        UserError: the name or device is unknown, or what was asked for cannot run; it says what is missing.
+        UserError: the name, device or precision is unknown, or what was asked for cannot run; it says what is missing.
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"there is no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
+    if threads < 1:
+        raise UserError(f"the number of threads must be at least 1, not {threads}")
     if name != "auto" and name not in ENGINES:
         raise UserError(f"there is no engine {name!r}; choose one of: {', '.join(['auto', *ENGINES])}")
     if device not in ("auto", *DEVICES):
@@ -131,22 +156,34 @@ def choose_engine(name: str, weights: GeneratorWeights, device: str = "auto") ->
     for candidate in ENGINES if name == "auto" else [name]:
         engine_class = _engine_class(candidate)
         for place in engine_class.devices if device == "auto" else [device]:
-            missing = (
-                engine_class.missing(weights, place) if place in engine_class.devices else f"it does not run on {place}"
-            )
+            missing = _missing(engine_class, weights, place, precision, threads)
             if missing is None:
                 passed_over = f"; passed over: {'; '.join(obstacles)}" if obstacles else ""
                 why = "asked for" if name != "auto" else "the fastest that can run here"
-                reason = f"engine {candidate} on {place} ({engine_class.summary}): {why}{passed_over}"
-                return EngineChoice(candidate, place, reason, engine_class.preparation())
+                how = f"{engine_class.summary}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+                reason = f"engine {candidate} on {place} ({how}): {why}{passed_over}"
+                return EngineChoice(candidate, place, precision, threads, reason, engine_class.preparation(precision))
             obstacles.append(f"{candidate} on {place}: {missing}")
     raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); --engine auto takes one that can")
 
 
-def load_engine(name: str, weights: GeneratorWeights, device: str = "auto") -> Engine:
+def load_engine(
+    name: str, weights: GeneratorWeights, device: str = "auto", precision: str = "float32", threads: int = 1
+) -> Engine:
     """Returns the engine that `choose_engine` names, ready to generate; takes the same and raises the same."""
-    choice = choose_engine(name, weights, device)
-    return _engine_class(choice.name)(weights, choice.device)
+    choice = choose_engine(name, weights, device, precision, threads)
+    return _engine_class(choice.name)(weights, choice.device, precision, threads)
+
+
+def _missing(
+    engine_class: EngineClass, weights: GeneratorWeights, device: str, precision: str, threads: int
+) -> str | None:
+    """Returns what keeps an engine from running as asked, or None."""
+    if device not in engine_class.devices:
+        return f"it does not run on {device}"
+    if precision not in engine_class.precisions:
+        return f"it does not compute in {precision}, only in {' or '.join(engine_class.precisions)}"
+    return engine_class.missing(weights, device, precision, threads)
 
 
 def _engine_class(name: str) -> EngineClass:

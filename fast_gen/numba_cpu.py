@@ -20,14 +20,24 @@ class NumbaCpu:
     Args:
         weights: the model.
         device: "cpu".
+        precision: one of `precisions`.
+        threads: 1.
     """
 
     devices = ("cpu",)
-    summary = "the whole loop compiled, float32, one thread"
+    precisions = ("float32",)
+    summary = "the whole loop compiled"
 
     @staticmethod
-    def missing(weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG004 - it runs any model, here
-        """Returns what keeps it from running, or None."""
+    def missing(
+        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
+        device: str,  # noqa: ARG004 - there is one
+        precision: str,  # noqa: ARG004 - it runs here in each that it offers
+        threads: int,
+    ) -> str | None:
+        """Returns what keeps it from running so, or None."""
+        if threads > 1:
+            return f"it takes one thread, not {threads}"
         try:
             import numba  # noqa: F401
         except ImportError as error:
@@ -35,15 +45,19 @@ class NumbaCpu:
         return None
 
     @staticmethod
-    def preparation() -> str | None:
+    def preparation(precision: str) -> str | None:  # noqa: ARG004 - all are compiled alike
         """Returns a line for the user if the compiler will have to be waited for, or None."""
         from fast_gen.compiled import first_start
 
         return first_start()
 
-    def __init__(self, weights: GeneratorWeights, device: str = "cpu") -> None:
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
+    ) -> None:
         self.weights = weights
         self.device = device
+        self.precision = precision
+        self.threads = threads
         self._packed = pack(weights)
         self.reset(1)
 

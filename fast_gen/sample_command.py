@@ -40,6 +40,8 @@ class SampleRequest:
         prime: recording to continue.
         keep_prime: whether the recording stands before what is generated.
         engine: name of an engine, or "auto".
+        precision: of the weights; None for float32, or for playing the first precision that keeps up.
+        threads: of the CPU, for the engine.
     """
 
     checkpoint: str | None
@@ -53,6 +55,8 @@ class SampleRequest:
     prime: Path | None = None
     keep_prime: bool = False
     engine: str = "auto"
+    precision: str | None = None
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -136,11 +140,12 @@ def get_ready(request: SampleRequest, folder: DataFolder, console: Console) -> R
     trained = load_trained(path)
     weights = GeneratorWeights.of(trained.model)
     prime = _prime_codes(request.prime, trained.config) if request.prime else None
-    choice = choose_engine(request.engine, weights)
+    wanted = (request.engine, weights, "auto", request.precision or "float32", request.threads)
+    choice = choose_engine(*wanted)
     for line in (str(path), choice.reason, choice.preparation):
         if line is not None:
             console.print(line, highlight=False, soft_wrap=True)
-    return ReadyToSample(load_engine(request.engine, weights), trained.config, settings, prime)
+    return ReadyToSample(load_engine(*wanted), trained.config, settings, prime)
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:

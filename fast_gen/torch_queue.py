@@ -89,26 +89,40 @@ class TorchQueue:
     Args:
         weights: the model.
         device: "cpu" or "cuda".
+        precision: "float32".
+        threads: 1.
     """
 
     devices = ("cpu", "cuda")  # a GPU takes longer to start these small products than a CPU core to compute them
+    precisions = ("float32",)
     summary = "the reference, torch layer by layer"
 
     @staticmethod
-    def missing(weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG004 - it runs any model
-        """Returns what keeps it from running on a device, or None."""
+    def missing(
+        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
+        device: str,
+        precision: str,  # noqa: ARG004 - there is one
+        threads: int,
+    ) -> str | None:
+        """Returns what keeps it from running so on a device, or None."""
+        if threads != 1:
+            return f"it takes one thread, not {threads}"
         if device == "cuda" and not torch.cuda.is_available():
             return "torch sees no CUDA device"
         return None
 
     @staticmethod
-    def preparation() -> str | None:
+    def preparation(precision: str) -> str | None:  # noqa: ARG004 - there is one
         """Returns None: it is ready at once."""
         return None
 
-    def __init__(self, weights: GeneratorWeights, device: str = "cpu") -> None:
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
+    ) -> None:
         self.weights = weights
         self.device = device
+        self.precision = precision
+        self.threads = threads
         tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
         tables[-1, :-1] += weights.front_bias
         # One table after the other; each ends in a row of zeros, for the time before the first code.

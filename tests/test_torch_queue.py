@@ -96,12 +96,13 @@ def test_auto_passes_over_what_cannot_run_and_says_so(
         choose_engine("broken", weights)
 
 
-def no_luck(weights: GeneratorWeights, device: str) -> str:
+def no_luck(weights: GeneratorWeights, device: str, precision: str, threads: int) -> str:
     return "no luck"
 
 
 class Broken:
     devices = ("cpu",)
+    precisions = ("float32",)
     summary = "never runs"
     missing = staticmethod(no_luck)
 
@@ -110,3 +111,14 @@ class Broken:
 def test_unknown_names_are_refused_with_the_known_ones(weights: GeneratorWeights, name: str, device: str) -> None:
     with pytest.raises(UserError, match="choose one of: auto, "):
         choose_engine(name, weights, device)
+
+
+def test_what_the_reference_cannot_do_is_refused_in_a_line(weights: GeneratorWeights) -> None:
+    with pytest.raises(UserError, match="torch on cpu: it does not compute in int8, only in float32"):
+        load_engine("torch", weights, "cpu", precision="int8")
+    with pytest.raises(UserError, match="torch on cpu: it takes one thread, not 2"):
+        load_engine("torch", weights, "cpu", threads=2)
+    with pytest.raises(UserError, match="choose one of: float32, bfloat16, int8"):
+        choose_engine("auto", weights, precision="int3")
+    with pytest.raises(UserError, match="at least 1, not 0"):
+        choose_engine("auto", weights, threads=0)

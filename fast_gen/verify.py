@@ -1,0 +1,90 @@
+"""What an engine's arithmetic costs: its logits, bits and samples beside those of the full network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fast_gen.engine import Engine
+from fast_gen.sampling import SamplingSettings, pick, uniforms
+from wavenet_app.model import WaveNet
+from wavenet_app.mu_law import silence_code
+
+GENERATED_SAMPLES = 1_000
+"""How many samples are generated and held against the full network's."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """An engine beside the full network.
+
+    Attributes:
+        greatest_logit_difference: over all codes of all samples that were scored.
+        bits: that the engine needs for a sample, on average.
+        reference_bits: that the full network needs for the same ones.
+        samples_equal: share, from 0 to 1, of generated samples that the full network would have picked too, given the
+            same ones before and the same random numbers.
+    """
+
+    greatest_logit_difference: float
+    bits: float
+    reference_bits: float
+    samples_equal: float
+
+    @property
+    def bits_cost(self) -> float:
+        """Bits per sample that the engine's arithmetic costs."""
+        return self.bits - self.reference_bits
+
+
+def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int = 0) -> Verification:
+    """Scores codes and generates some with an engine, and does the same with the full network.
+
+    Each clip begins after a receptive field of silence, as in training.
+
+    Args:
+        engine: of the model; its state is lost.
+        model: the full network, on any device.
+        codes: (batch, time) of recordings, best ones that the model was not trained on.
+        seed: of the generated samples.
+
+    Raises:
+        ValueError: `codes` has the wrong shape or codes that the model does not know.
+    """
+    codes = np.asarray(codes)
+    silence = np.full(model.config.receptive_field, silence_code(model.config.quantization_channels))
+    numbers, settings = uniforms(seed, rows=1, length=GENERATED_SAMPLES), SamplingSettings()
+    difference, bits, reference_bits = 0.0, 0.0, 0.0
+    # clip by clip, since the logits of a batch would take gigabytes
+    for clip in codes:
+        engine.reset(1)
+        engine.prime(silence[None])
+        found = torch.from_numpy(engine.score(clip[None])[0])
+        reference = _full_network(model, silence, clip)
+        difference = max(difference, float((found - reference).abs().max()))
+        bits += _total_bits(found, clip)
+        reference_bits += _total_bits(reference, clip)
+    engine.reset(1)
+    engine.prime(silence[None])
+    generated = engine.generate(numbers, settings)[0]
+    picked = pick(_full_network(model, silence, generated), torch.from_numpy(numbers[0]), settings)
+    samples_equal = float((picked.numpy() == generated).mean())
+    return Verification(difference, bits / codes.size, reference_bits / codes.size, samples_equal)
+
+
+def _full_network(model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer]) -> torch.Tensor:
+    """Returns the logits (time, channels) of each code of one clip, given the first silence code and those before."""
+    history = np.concatenate([before[:1], before, codes[:-1]]).astype(np.int64)
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        return model.forward_by_blocks(torch.from_numpy(history)[None].to(device))[0, len(before) :].float().cpu()
+
+
+def _total_bits(logits: torch.Tensor, codes: NDArray[np.integer]) -> float:
+    """Returns the bits that distributions (time, channels) need for codes (time,)."""
+    targets = torch.from_numpy(codes.astype(np.int64))
+    return float(torch.nn.functional.cross_entropy(logits.double(), targets, reduction="sum")) / math.log(2)
