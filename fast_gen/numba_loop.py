@@ -1,8 +1,12 @@
 """The whole time loop compiled: front, layers, output layers, pick and queues; imports numba.
 
 The order of a sample: the front's tables give the residual stream; each layer adds the newest tap's product to what
-its bias and past taps gave, activates, and adds its residual; one product takes all layers' activations to the skip
-sum; two output layers end in logits. All arrays are those of `fast_gen.packing`.
+its bias and past taps gave, activates, and adds its residual and its skip; two output layers end in logits. All arrays
+are those of `fast_gen.packing`.
+
+Two threads can share a sample. The leader goes through what each layer needs of the one before. The helper follows
+one layer behind with what is not waited for, skips and past taps; the output layers they share by halves. Which of them
+computes an output changes nothing in it.
 """
 
 # mypy: ignore-errors
@@ -12,12 +16,37 @@ import numpy as np
 from numba import njit
 
 from fast_gen.compiled import compiled
+from fast_gen.numba_flags import HELPER, LEADER, publish, wait_for
 from fast_gen.numba_math import activate
 from fast_gen.numba_pick import pick_code
-from fast_gen.numba_product import add_product, address
+from fast_gen.numba_product import add_product, address, matrix_bytes, ready_rows
+from fast_gen.packing import ROW_HEADER
+
+inlined = njit(inline="always")  # a call would copy the 200 fields of model and state, which takes as long as a layer
+
+LEADERS_SKIPS = 4
+"""The leader takes one in so many blocks of the skips, which makes both threads' shares last about as long."""
 
 
-@njit
+@inlined
+def _blocks(outputs):
+    """Returns the blocks of a padded number of outputs, and the width of each; see `packing.block_width`."""
+    width = 64 if outputs % 64 == 0 else 32 if outputs % 32 == 0 else 16
+    return outputs // width, width
+
+
+@inlined
+def _layer_bytes(model):
+    """Returns the bytes of a layer's matrices in the stream: of newest tap, residual and skip."""
+    residual, gates, skip = model.tables.shape[2], model.gate_biases.shape[1], len(model.skip_bias)
+    return (
+        matrix_bytes(model.stream, residual, gates),
+        matrix_bytes(model.stream, gates // 2, residual),
+        matrix_bytes(model.stream, gates // 2, skip),
+    )
+
+
+@inlined
 def _consume_front(model, recent, hidden):
     """Writes the first layer's input of one clip, given its newest codes."""
     taps, _, residual = model.tables.shape
@@ -28,9 +57,12 @@ def _consume_front(model, recent, hidden):
             hidden[channel] += model.tables[tap, recent[tap], channel]
 
 
-@njit
+@inlined
 def _look_ahead(model, state, layer):
-    """Computes the bias and the past taps' share of a layer's gates, for as many samples as its queue knows."""
+    """Computes the bias and the past taps' share of a layer's gates, for as many samples as its queue knows.
+
+    Of these some may lie behind, if `aheads` is not 0.
+    """
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     gates = model.gate_biases.shape[1]
@@ -39,17 +71,19 @@ def _look_ahead(model, state, layer):
         for clip in range(clips):
             for channel in range(gates):
                 state.gates[layer, ahead, clip, channel] = model.gate_biases[layer, channel]
-    y = address(state.gates, layer * state.gates.shape[1] * clips * gates)
-    w = address(model.past, layer * (taps - 1) * residual * gates)
+    y = address(state.gates, layer * state.gates.shape[1] * clips * gates), 4 * gates
+    begin, size = state.slots[layer] - state.aheads[layer], matrix_bytes(model.past, residual, gates)
     for tap in range(taps - 1):
-        slot = (state.slots[layer] + tap * model.dilations[layer]) % slots
-        x = address(state.rings, state.ring_starts[layer] + slot * clips * residual)
-        w = add_product(w, residual, gates, x, residual, y, gates, span * clips)
+        slot = (begin + tap * model.dilations[layer]) % slots
+        x = address(state.rings, state.ring_starts[layer] + slot * clips * residual), 4 * residual
+        x = ready_rows(model.past, x, residual, span * clips, 0, address(state.ready_past, 0))
+        w = address(model.past, 0) + (layer * (taps - 1) + tap) * size
+        add_product(model.past, w, residual, gates, 0, _blocks(gates)[0], x, y, span * clips)
 
 
-@njit
+@inlined
 def _queue_up(model, state, layer):
-    """Puts a layer's newest input in the place of its oldest."""
+    """Puts a layer's newest input in the place of its oldest, and goes on to the next sample."""
     slot, (clips, residual) = state.slots[layer], state.hidden.shape
     place = state.ring_starts[layer] + slot * clips * residual
     for clip in range(clips):
@@ -57,93 +91,214 @@ def _queue_up(model, state, layer):
             state.rings[place + clip * residual + channel] = state.hidden[clip, channel]
     slots = (model.tables.shape[0] - 1) * model.dilations[layer]
     state.slots[layer] = slot + 1 if slot + 1 < slots else 0
+    ahead = state.aheads[layer] + 1
+    state.aheads[layer] = ahead if ahead < state.spans[layer] else 0
 
 
-@njit
-def _advance(model, state):
-    """Consumes the newest code of each clip, and leaves the logits of the next one in the state."""
-    taps, _, residual = model.tables.shape
-    clips = len(state.recent)
-    layers, gates = model.gate_biases.shape
-    width = gates // 2
-    for clip in range(clips):
-        _consume_front(model, state.recent[clip], state.hidden[clip])
-        for tap in range(taps - 1):
-            state.recent[clip, tap] = state.recent[clip, tap + 1]
-    hidden = address(state.hidden, 0)
-    w = address(model.stream, 0)
-    for layer in range(layers):
-        ahead = state.slots[layer] % state.spans[layer]
-        if ahead == 0:
-            _look_ahead(model, state, layer)
-        _queue_up(model, state, layer)
-        gates_at = (layer * state.gates.shape[1] + ahead) * clips * gates
-        w = add_product(w, residual, gates, hidden, residual, address(state.gates, gates_at), gates, clips)
-        for clip in range(clips):
-            activate(state.gates, gates_at + clip * gates, width, state.activated, (clip * layers + layer) * width)
-        if layer + 1 < layers:
-            for clip in range(clips):
-                for channel in range(residual):
-                    state.hidden[clip, channel] += model.residual_biases[layer, channel]
-            x = address(state.activated, layer * width)
-            w = add_product(w, width, residual, x, layers * width, hidden, residual, clips)
-    _output_layers(model, state, w)
+@inlined
+def _set_rows(rows, bias, first, last):
+    """Writes the biases of some blocks of outputs to all rows."""
+    width = _blocks(len(bias))[1]
+    for row in range(len(rows)):
+        for channel in range(first * width, last * width):
+            rows[row, channel] = bias[channel]
 
 
-@njit
-def _output_layers(model, state, w):
-    """Takes the activations of all layers to logits."""
-    clips, layers, width = state.activated.shape
-    skip, codes = len(model.skip_bias), len(model.output2_bias)
-    for clip in range(clips):
-        for channel in range(skip):
-            state.skips[clip, channel] = model.skip_bias[channel]
-            state.outputs[clip, channel] = model.output1_bias[channel]
-        for code in range(codes):
-            state.logits[clip, code] = model.output2_bias[code]
-    activated, skips = address(state.activated, 0), address(state.skips, 0)
-    outputs, logits = address(state.outputs, 0), address(state.logits, 0)
-    w = add_product(w, layers * width, skip, activated, layers * width, skips, skip, clips)
-    _rectify(state.skips)
-    w = add_product(w, skip, skip, skips, skip, outputs, skip, clips)
-    _rectify(state.outputs)
-    add_product(w, skip, codes, outputs, skip, logits, codes, clips)
-
-
-@njit
-def _rectify(rows):
-    for row in range(rows.shape[0]):
-        for channel in range(rows.shape[1]):
+@inlined
+def _rectify(rows, first, last):
+    """Sets what is negative in some blocks of outputs to zero."""
+    width = _blocks(rows.shape[1])[1]
+    for row in range(len(rows)):
+        for channel in range(first * width, last * width):
             rows[row, channel] = max(rows[row, channel], np.float32(0))
 
 
-@compiled
-def append_codes(model, state, codes, logits, uniforms, temperature, top_k, top_p):
+@inlined
+def _ready_activated(model, state, layer, write):
+    """Returns a layer's activations as products take them; `write` unless they are there already."""
+    clips, width = state.activated.shape[1:]
+    x = address(state.activated, layer * clips * width), 4 * width
+    place = address(state.ready_activated, layer * state.ready_activated.shape[1])
+    # tanh x sigmoid does not exceed 1
+    return ready_rows(model.stream, x, width, clips if write else 0, 1, place)
+
+
+@inlined
+def _add_skip(model, state, layer, x, first, last):
+    """Adds a layer's activations to some blocks of the skip sum."""
+    clips, skip = state.skips.shape
+    newest, residual, whole = _layer_bytes(model)
+    w = address(model.stream, 0) + layer * (newest + residual + whole) + newest + residual
+    y = address(state.skips, 0), 4 * skip
+    add_product(model.stream, w, state.activated.shape[2], skip, first, last, x, y, clips)
+
+
+@inlined
+def _first_output(model, state, place, first, last):
+    """Computes some blocks of the layer behind the skip sum; at `place` there is room for that as products take it."""
+    clips, skip = state.skips.shape
+    _set_rows(state.outputs, model.output1_bias, first, last)
+    w = address(model.stream, 0) + len(model.dilations) * sum(_layer_bytes(model))
+    x = ready_rows(model.stream, (address(state.skips, 0), 4 * skip), skip, clips, 0, place)
+    add_product(model.stream, w, skip, skip, first, last, x, (address(state.outputs, 0), 4 * skip), clips)
+    _rectify(state.outputs, first, last)
+
+
+@inlined
+def _last_output(model, state, first, last):
+    """Computes some blocks of the logits."""
+    (clips, skip), codes = state.outputs.shape, state.logits.shape[1]
+    _set_rows(state.logits, model.output2_bias, first, last)
+    x, y = (address(state.outputs, 0), 4 * skip), (address(state.logits, 0), 4 * codes)
+    add_product(model.head, address(model.head, 0), skip, codes, first, last, x, y, clips)
+
+
+@inlined
+def _advance_layer(model, state, layer):
+    """Takes the residual stream through a layer up to its activation; returns that as products take it."""
+    clips, residual = state.hidden.shape
+    gates = model.gate_biases.shape[1]
+    width = gates // 2
+    ahead = state.aheads[layer]
+    _queue_up(model, state, layer)
+    hidden = address(state.hidden, 0), 4 * residual
+    x = ready_rows(model.stream, hidden, residual, clips, 0, address(state.ready_hidden, 0))
+    gates_at = (layer * state.gates.shape[1] + ahead) * clips * gates
+    w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
+    y = address(state.gates, gates_at), 4 * gates
+    add_product(model.stream, w, residual, gates, 0, _blocks(gates)[0], x, y, clips)
+    for clip in range(clips):
+        activate(state.gates, gates_at + clip * gates, width, state.activated, (layer * clips + clip) * width)
+    return _ready_activated(model, state, layer, True)
+
+
+@inlined
+def _add_residual(model, state, layer, x):
+    """Adds a layer's residual to the stream."""
+    clips, residual = state.hidden.shape
+    for clip in range(clips):
+        for channel in range(residual):
+            state.hidden[clip, channel] += model.residual_biases[layer, channel]
+    w = address(model.stream, 0) + layer * sum(_layer_bytes(model)) + _layer_bytes(model)[0]
+    y = address(state.hidden, 0), 4 * residual
+    add_product(model.stream, w, state.activated.shape[2], residual, 0, _blocks(residual)[0], x, y, clips)
+
+
+@inlined
+def _advance(model, state, flags, time):
+    """Consumes the newest code of each clip, and leaves the logits of the next one in the state.
+
+    Args:
+        model: `PackedWeights`.
+        state: `State`.
+        flags: counters that are shared with a helper; none without one.
+        time: number of the sample since the helper began.
+
+    Returns:
+        False if the helper gave up.
+    """
+    taps, layers = model.tables.shape[0], len(model.dilations)
+    alone = len(flags) == 0
+    for clip in range(len(state.recent)):
+        _consume_front(model, state.recent[clip], state.hidden[clip])
+        for tap in range(taps - 1):
+            state.recent[clip, tap] = state.recent[clip, tap + 1]
+    blocks = _blocks(len(model.skip_bias))[0]
+    skips = blocks if alone else blocks // LEADERS_SKIPS
+    _set_rows(state.skips, model.skip_bias, 0, skips)
+    done = time * (layers + 2)
+    for layer in range(layers):
+        x = _advance_layer(model, state, layer)
+        if not alone:
+            publish(flags, LEADER, done + layer + 1)
+        if layer + 1 < layers:
+            _add_residual(model, state, layer, x)
+        _add_skip(model, state, layer, x, 0, skips)
+        if alone and state.aheads[layer] == 0:
+            _look_ahead(model, state, layer)
+    _rectify(state.skips, 0, skips)
+    if not alone:
+        publish(flags, LEADER, done + layers + 1)
+        if not wait_for(flags, HELPER, 3 * time + 1):
+            return False
+    half = blocks if alone else blocks // 2
+    _first_output(model, state, address(state.ready_hidden, 0), 0, half)
+    if not alone:
+        publish(flags, LEADER, done + layers + 2)
+        if not wait_for(flags, HELPER, 3 * time + 2):
+            return False
+    blocks = _blocks(len(model.output2_bias))[0]
+    half = blocks if alone else blocks // 2
+    _last_output(model, state, 0, half)
+    return alone or wait_for(flags, HELPER, 3 * time + 3)
+
+
+@compiled(allocates=False)
+def help_along(model, state, flags, samples):
+    """Does the helper's share of so many samples, while another thread runs `append_codes` with the same flags."""
+    layers = len(model.dilations)
+    for time in range(samples):
+        done = time * (layers + 2)
+        blocks = _blocks(len(model.skip_bias))[0]
+        first = blocks // LEADERS_SKIPS
+        _set_rows(state.skips, model.skip_bias, first, blocks)
+        for layer in range(layers):
+            if not wait_for(flags, LEADER, done + layer + 1):
+                return
+            x = _ready_activated(model, state, layer, False)
+            _add_skip(model, state, layer, x, first, blocks)
+            if state.aheads[layer] == 0:
+                _look_ahead(model, state, layer)
+        _rectify(state.skips, first, blocks)
+        publish(flags, HELPER, 3 * time + 1)
+        if not wait_for(flags, LEADER, done + layers + 1):
+            return
+        _first_output(model, state, address(state.ready_past, 0), blocks // 2, blocks)
+        publish(flags, HELPER, 3 * time + 2)
+        if not wait_for(flags, LEADER, done + layers + 2):
+            return
+        blocks = _blocks(len(model.output2_bias))[0]
+        _last_output(model, state, blocks // 2, blocks)
+        publish(flags, HELPER, 3 * time + 3)
+
+
+@compiled(allocates=False)
+def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_k, top_p):
     """Appends codes (batch, time).
 
     Either they are known, and the logits (batch, time, quantization_channels) of each are written; or `logits` has no
-    channels, and the codes are picked with `uniforms` (batch, time) and written.
+    channels, and the codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
+    `help_along` for as many samples; should it give up, this ends too.
     """
     known = logits.shape[2] > 0
     for time in range(codes.shape[1]):
-        _advance(model, state)
+        if not _advance(model, state, flags, time):
+            return
         for clip in range(codes.shape[0]):
             if known:
                 for code in range(logits.shape[2]):
                     logits[clip, time, code] = state.logits[clip, code]
             else:
                 codes[clip, time] = pick_code(
-                    state.logits[clip], uniforms[clip, time], temperature, top_k, top_p, state.weights
+                    state.logits[clip], uniforms[clip, time], temperature, top_k, top_p, state.weights, state.order
                 )
             state.recent[clip, -1] = codes[clip, time]
 
 
-@compiled
-def prime_clip(model, state, clip, read):
-    """Takes one clip's queues through codes, layer by layer; the first kernel_size - 1 are consumed already.
+@compiled(allocates=True)
+def prime_clips(model, state, read):
+    """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
-    The arithmetic is that of `_advance`, to the bit. All clips must be primed before the slots begin anew.
+    The arithmetic is that of `_advance`, to the bit.
     """
+    for clip in range(len(read)):
+        _prime_clip(model, state, clip, read[clip])
+    for layer in range(len(model.dilations)):
+        _look_ahead(model, state, layer)
+
+
+@njit
+def _prime_clip(model, state, clip, read):
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
@@ -152,9 +307,11 @@ def prime_clip(model, state, clip, read):
     hidden = np.empty((steps, residual), np.float32)
     activated = np.empty((steps, width), np.float32)
     rows = np.empty((steps, gates), np.float32)
+    longest = (taps - 1) * model.dilations.max() + steps
+    ready = np.empty(longest * (ROW_HEADER + max(residual, width)), np.uint8)
     for time in range(steps):
         _consume_front(model, read[time : time + taps], hidden[time])
-    past, w = address(model.past, 0), address(model.stream, 0)
+    size = matrix_bytes(model.past, residual, gates)
     for layer in range(layers):
         dilation = model.dilations[layer]
         slots = (taps - 1) * dilation
@@ -168,7 +325,8 @@ def prime_clip(model, state, clip, read):
             for channel in range(residual):
                 inputs[slots + time, channel] = hidden[time, channel]
         for place in range(slots):
-            ring = state.ring_starts[layer] + (place * clips + clip) * residual
+            slot = (state.slots[layer] + place) % slots
+            ring = state.ring_starts[layer] + (slot * clips + clip) * residual
             for channel in range(residual):
                 state.rings[ring + channel] = inputs[steps + place, channel]
         if layer + 1 == layers:
@@ -176,13 +334,23 @@ def prime_clip(model, state, clip, read):
         for time in range(steps):
             for gate in range(gates):
                 rows[time, gate] = model.gate_biases[layer, gate]
-        y = address(rows, 0)
+        y = address(rows, 0), 4 * gates
+        blocks = _blocks(gates)[0]
+        x = address(inputs, 0), 4 * residual
+        x_start, x_stride = ready_rows(model.past, x, residual, slots + steps, 0, address(ready, 0))
         for tap in range(taps - 1):
-            x = address(inputs, tap * dilation * residual)
-            past = add_product(past, residual, gates, x, residual, y, gates, steps)
-        w = add_product(w, residual, gates, address(hidden, 0), residual, y, gates, steps)
+            w = address(model.past, 0) + (layer * (taps - 1) + tap) * size
+            x = x_start + tap * dilation * x_stride, x_stride
+            add_product(model.past, w, residual, gates, 0, blocks, x, y, steps)
+        w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
+        x = x_start + slots * x_stride, x_stride
+        add_product(model.stream, w, residual, gates, 0, blocks, x, y, steps)
         for time in range(steps):
             activate(rows, time * gates, width, activated, time * width)
             for channel in range(residual):
                 hidden[time, channel] += model.residual_biases[layer, channel]
-        w = add_product(w, width, residual, address(activated, 0), width, address(hidden, 0), residual, steps)
+        x = address(activated, 0), 4 * width
+        x = ready_rows(model.stream, x, width, steps, 1, address(ready, 0))
+        y = address(hidden, 0), 4 * residual
+        w += _layer_bytes(model)[0]
+        add_product(model.stream, w, width, residual, 0, _blocks(residual)[0], x, y, steps)

@@ -12,7 +12,7 @@ _LEAST = -708.0  # exp of it is the least float64 of full precision; what is les
 
 
 @njit(error_model="numpy")  # which divides without asking whether it is by zero
-def pick_code(logits, uniform, temperature, top_k, top_p, weights):
+def pick_code(logits, uniform, temperature, top_k, top_p, weights, order):
     """Returns the next code.
 
     Args:
@@ -22,6 +22,7 @@ def pick_code(logits, uniform, temperature, top_k, top_p, weights):
         top_k: 0 for all.
         top_p: 1 for all.
         weights: float64 (quantization_channels,), written over.
+        order: int64 (2, quantization_channels), written over.
     """
     codes = len(weights)
     greatest = logits[0]
@@ -37,7 +38,7 @@ def pick_code(logits, uniform, temperature, top_k, top_p, weights):
         exponent = (np.float64(logits[code]) - summit) / temperature
         weights[code] = exp(max(exponent, _LEAST)) if exponent >= _LEAST else 0.0
     if top_k > 0 or top_p < 1:
-        _leave_out(logits, top_k, top_p, weights)
+        _leave_out(logits, top_k, top_p, weights, order[0], order[1])
     total = 0.0
     for code in range(codes):
         total += weights[code]
@@ -50,18 +51,16 @@ def pick_code(logits, uniform, temperature, top_k, top_p, weights):
 
 
 @njit
-def _leave_out(logits, top_k, top_p, weights):
+def _leave_out(logits, top_k, top_p, weights, keys, ranking):
     """Sets to zero the weights of the codes that top-k and then top-p leave out."""
     codes = len(weights)
     # An integer that is the lower, the greater the logit; of equal ones the lower code first. Floats of one sign are
     # ordered as their bits are, and adding 0 makes -0 a 0.
-    keys = np.empty(codes, np.int64)
     for code in range(codes):
         bits = np.int64(np.float32(logits[code] + np.float32(0)).view(np.int32))
         ascending = bits if bits >= 0 else np.int64(-(2**31)) - bits
         keys[code] = code - ascending * codes
     # Counting the lower keys has no branch to guess wrong, and beats sorting by far.
-    ranking = np.empty(codes, np.int64)
     for code in range(codes):
         rank = 0
         for other in range(codes):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from engine_contract import SHAPES, EngineContract, random_codes, random_net
 from numpy.typing import NDArray
 
-from fast_gen import compiled
+from fast_gen import compiled, numba_loop
 from fast_gen.engine import Engine, choose_engine, load_engine
 from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
 from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.together import run_together
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
@@ -26,6 +28,22 @@ from wavenet_app.errors import UserError
 class TestNumbaCpu(EngineContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights)
+
+    def test_two_threads_pick_the_same_as_one(self) -> None:
+        for shape in SHAPES:
+            net, alone = self.ready(shape, 1)
+            numbers, known = uniforms(6, rows=3, length=400), random_codes(net.config, 3, 60)
+            for rows in (1, 3):
+                found = []
+                for threads in (1, 2, 5):
+                    engine: Engine = NumbaCpu(alone.weights, precision=alone.precision, threads=threads)
+                    engine.reset(rows)
+                    engine.prime(known[:rows])
+                    parts = [engine.generate(numbers[:rows, a:b], SamplingSettings()) for a, b in ((0, 7), (7, 400))]
+                    found.append((np.concatenate(parts, axis=1), engine.score(known[:rows])))
+                for codes, logits in found[1:]:
+                    np.testing.assert_array_equal(codes, found[0][0])
+                    np.testing.assert_array_equal(logits, found[0][1])
 
     @pytest.mark.parametrize("shape", SHAPES)
     def test_prime_equals_stepping_to_the_bit(self, shape: str) -> None:
@@ -47,6 +65,34 @@ class TestNumbaCpu(EngineContract):
         np.testing.assert_array_equal(engine.score(codes[:, :5]), after)
 
 
+class TestNumbaCpuOnTwoThreads(TestNumbaCpu):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights, threads=2)
+
+
+class TestNumbaCpuInBfloat16(TestNumbaCpu):
+    tolerance = 0.5
+    mean_tolerance = 0.03
+    same_picks = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights, precision="bfloat16")
+
+
+class TestNumbaCpuInInt8(TestNumbaCpu):
+    tolerance = 3.0  # the unlikeliest codes' logits; of 1,000 differences 999 are below 0.5
+    mean_tolerance = 0.1
+    same_picks = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights, precision="int8")
+
+
+class TestNumbaCpuInInt8OnTwoThreads(TestNumbaCpuInInt8):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights, precision="int8", threads=2)
+
+
 @pytest.mark.parametrize("rows", [1, 5])
 def test_the_small_preset_picks_what_the_reference_picks(rows: int) -> None:
     weights = GeneratorWeights.of(random_net(preset("small").model))
@@ -62,9 +108,10 @@ def test_the_small_preset_picks_what_the_reference_picks(rows: int) -> None:
 def test_past_taps_are_multiplied_for_several_samples_at_once() -> None:
     weights = GeneratorWeights.of(random_net(SHAPES["odd widths"]))
     assert weights.dilations == (1, 3, 2, 7)
-    assert first_state(weights, 1).spans.tolist() == [1, 3, 2, 7]
-    assert first_state(weights, 2).spans.tolist() == [1, 3, 2, 1]
-    assert first_state(weights, LOOK_AHEAD).spans.tolist() == [1, 1, 1, 1]
+    packed = pack(weights)
+    assert first_state(packed, 1).spans.tolist() == [1, 3, 2, 7]
+    assert first_state(packed, 2).spans.tolist() == [1, 3, 2, 1]
+    assert first_state(packed, LOOK_AHEAD).spans.tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("outputs", [128, 96, 48])
@@ -81,11 +128,12 @@ def test_packing_pads_with_zeros_and_loses_nothing(shape: str) -> None:
     weights = GeneratorWeights.of(random_net(SHAPES[shape]))
     packed = pack(weights)
     assert packed.tables.shape[2] == padded(weights.residual_channels)
-    for array in packed[1:3]:
+    arrays = (packed.stream, packed.past, packed.head)
+    for array in arrays:
         assert array.ctypes.data % 64 == 0
     matrices = (weights.dilated, weights.residual, weights.skip, weights.output1, weights.output2)
     expected = sum(np.abs(matrix).sum(dtype=np.float64) for matrix in matrices)
-    assert sum(np.abs(array).sum(dtype=np.float64) for array in packed[1:3]) == pytest.approx(expected, rel=1e-6)
+    assert sum(np.abs(array).sum(dtype=np.float64) for array in arrays) == pytest.approx(expected, rel=1e-6)
 
 
 def test_auto_takes_it_on_the_cpu() -> None:
@@ -140,9 +188,9 @@ def refuse(dir):
     return writable(dir=dir)
 tempfile.TemporaryFile = refuse
 from fast_gen import compiled, numba_loop
-print(compiled.CACHE_FOLDER)
+print(compiled.cache_folder())
 print(numba_loop.append_codes.__wrapped__.__name__)
-print(compiled.first_start())
+print(compiled.first_start("float32"))
 import numba
 assert not numba.config.CACHE_DIR
 """
@@ -167,13 +215,98 @@ def double(numbers: NDArray[np.float64]) -> None:
 def test_compiled_code_is_kept_and_a_full_disk_only_costs_the_keeping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    monkeypatch.setattr(compiled, "CACHE_FOLDER", tmp_path)
-    assert compiled.first_start() is not None
+    monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path)
     numbers = np.ones(3)
     with full_disk(16):
-        compiled.compiled(double)(numbers)
+        compiled.compiled(allocates=False)(double)(numbers)
+        compiled.remember("doubling")
     assert numbers.tolist() == [2, 2, 2]
-    assert compiled.first_start() is not None
-    compiled.compiled(double)(numbers)
+    assert compiled.first_start("doubling") is not None
+    compiled.compiled(allocates=False)(double)(numbers)
+    compiled.remember("doubling")
     assert numbers.tolist() == [4, 4, 4]
-    assert compiled.first_start() is None
+    assert compiled.first_start("doubling") is None
+    assert compiled.first_start("halving") is not None
+
+
+def test_a_new_cache_folder_takes_the_place_of_older_ones_and_importing_makes_none(tmp_path: Path) -> None:
+    (tmp_path / "compiled-old" / "inside").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    show = "import fast_gen.compiled, fast_gen.numba_loop, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
+    assert python(show, NUMBA_CACHE_DIR=str(tmp_path)) == "['compiled-old', 'other']"
+    folder = python(
+        "from fast_gen.compiled import cache_folder; print(cache_folder().name)", NUMBA_CACHE_DIR=str(tmp_path)
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder, "other"]
+
+
+INTERRUPTED = """
+import os, signal, threading, time
+import numpy as np
+from engine_contract import SHAPES, random_net
+from fast_gen.numba_cpu import NumbaCpu
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.weights import GeneratorWeights
+engine = NumbaCpu(GeneratorWeights.of(random_net(SHAPES["two cycles"])), threads=2)
+numbers = uniforms(0, rows=1, length=400)
+first = engine.generate(numbers, SamplingSettings())
+stopped = 0
+for wait in np.linspace(0, 0.02, 40):
+    engine.reset(1)
+    try:
+        threading.Timer(wait, os.kill, (os.getpid(), signal.SIGINT)).start()
+        for _ in range(200):
+            engine.generate(numbers, SamplingSettings())
+            time.sleep(0.0001)
+    except KeyboardInterrupt:
+        stopped += 1
+engine.reset(1)
+assert (engine.generate(numbers, SamplingSettings()) == first).all()
+print(stopped, threading.active_count())
+"""
+
+
+def test_ctrl_c_ends_both_threads_and_the_engine_goes_on() -> None:
+    assert python(INTERRUPTED, PYTHONPATH=str(Path(__file__).parent)) == "40 1"
+
+
+def test_more_threads_than_cores_end_all_the_same() -> None:
+    net = random_net(SHAPES["one layer"])
+    engines = [NumbaCpu(GeneratorWeights.of(net), threads=2) for _ in range(3 * (os.cpu_count() or 1))]
+    numbers = uniforms(0, rows=1, length=200)
+    expected = engines[0].generate(numbers, SamplingSettings())
+    found: list[NDArray[np.int16]] = []
+
+    def job(engine: NumbaCpu) -> None:
+        engine.reset(1)
+        found.append(engine.generate(numbers, SamplingSettings()))
+
+    run_together([partial(job, engine) for engine in engines])
+    assert len(found) == len(engines)
+    for codes in found:
+        np.testing.assert_array_equal(codes, expected)
+
+
+def test_a_helper_that_fails_ends_the_leader_and_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise MemoryError("no room for the helper")
+
+    engine = NumbaCpu(GeneratorWeights.of(random_net(SHAPES["one layer"])), threads=2)
+    numbers = uniforms(0, rows=1, length=50)
+    expected = engine.generate(numbers, SamplingSettings())
+    with monkeypatch.context() as patch:
+        patch.setattr(numba_loop, "help_along", fail)
+        with pytest.raises(MemoryError, match="no room"):
+            engine.generate(numbers, SamplingSettings())
+    engine.reset(1)
+    np.testing.assert_array_equal(engine.generate(numbers, SamplingSettings()), expected)
+
+
+def test_a_leader_that_fails_ends_the_helper(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise ValueError("nothing to lead")
+
+    engine = NumbaCpu(GeneratorWeights.of(random_net(SHAPES["one layer"])), threads=2)
+    monkeypatch.setattr(numba_loop, "append_codes", fail)
+    with pytest.raises(ValueError, match="nothing to lead"):
+        engine.generate(uniforms(0, rows=1, length=50), SamplingSettings())

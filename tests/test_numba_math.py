@@ -1,17 +1,23 @@
 """The compiled approximations keep their stated errors, and the compiled pick follows its definition."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from fast_gen.engine import PRECISIONS
+from fast_gen.numba_bytes import HAS_BYTE_PRODUCTS, emit_dot
 from fast_gen.numba_math import ACTIVATION_ERROR, EXP_ERRORS, activate, exp
 from fast_gen.numba_pick import pick_code
-from fast_gen.numba_product import ROWS_TOGETHER, add_product, address
-from fast_gen.packing import aligned, packed_matrix
+from fast_gen.numba_product import ROWS_TOGETHER, add_product, address, matrix_bytes, ready_rows
+from fast_gen.packing import BYTE_LIMIT, aligned, block_width, packed_matrix, ready_bytes
 from fast_gen.sampling import SamplingSettings, pick
 
 Floats = NDArray[np.floating]
@@ -29,8 +35,15 @@ def activate_all(gates, activated):
 
 
 @njit
-def product(weights, inputs, outputs, x, y):
-    add_product(address(weights, 0), inputs, outputs, address(x, 0), inputs, address(y, 0), outputs, len(x))
+def product(weights, inputs, outputs, first, last, x, y, room):
+    ready = ready_rows(weights, (address(x, 0), 4 * inputs), inputs, len(x), 0, address(room, 0))
+    y_rows = address(y, 0), 4 * outputs
+    add_product(weights, address(weights, 0), inputs, outputs, first, last, ready, y_rows, len(x))
+
+
+@njit
+def size_of(weights, inputs, outputs):
+    return matrix_bytes(weights, inputs, outputs)
 
 
 @pytest.mark.parametrize(("dtype", "lowest", "highest"), [("float32", -87, 88), ("float64", -708, 709)])
@@ -73,21 +86,96 @@ def test_what_is_padded_stays_zero() -> None:
     assert not activated.any()
 
 
+def rounded(matrix: Floats, precision: str) -> Floats:
+    """The weights that are multiplied in a precision."""
+    if precision == "bfloat16":
+        return torch.tensor(matrix).bfloat16().double().numpy()
+    if precision == "int8":
+        scales = np.abs(matrix).max(axis=0, keepdims=True) / BYTE_LIMIT
+        return np.rint(matrix / scales) * scales.astype(float)
+    return matrix.astype(float)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("inputs", [16, 64, 112])
 @pytest.mark.parametrize("outputs", [16, 32, 48, 64, 96, 128])
-def test_products_are_right_and_the_same_for_any_number_of_rows(inputs: int, outputs: int) -> None:
+def test_products_are_right_and_the_same_for_any_number_of_rows(inputs: int, outputs: int, precision: str) -> None:
     generator = np.random.default_rng(inputs + outputs)
     matrix = generator.normal(size=(inputs, outputs)).astype(np.float32)
     rows = ROWS_TOGETHER + 3
     x = generator.normal(size=(rows, inputs)).astype(np.float32)
     before = generator.normal(size=(rows, outputs)).astype(np.float32)
     y = before.copy()
-    product(packed_matrix(matrix), inputs, outputs, x, y)
-    np.testing.assert_allclose(y, before + x.astype(float) @ matrix, atol=1e-4)
+    packed, room = packed_matrix(matrix, precision), np.zeros(rows * ready_bytes(inputs), np.uint8)
+    assert packed.nbytes == size_of(packed, inputs, outputs)
+    blocks = outputs // block_width(outputs)
+    product(packed, inputs, outputs, 0, blocks, x, y, room)
+    used, tolerance = x.astype(float), 1e-4
+    if precision == "int8":
+        scales = np.abs(used).max(axis=1, keepdims=True) / BYTE_LIMIT
+        used, tolerance = np.rint(used / scales) * scales, 0.1  # a tie may be rounded to the other side
+    expected = before + used @ rounded(matrix, precision)
+    np.testing.assert_allclose(y, expected, atol=tolerance)
+    assert np.abs(y - expected).mean() < 1e-3
     for row in range(rows):
         alone = before[row : row + 1].copy()
-        product(packed_matrix(matrix), inputs, outputs, x[row : row + 1].copy(), alone)
+        product(packed, inputs, outputs, 0, blocks, x[row : row + 1].copy(), alone, room)
         np.testing.assert_array_equal(alone[0], y[row])
+    parts = before.copy()
+    for first, last in ((1, blocks), (0, min(1, blocks))):
+        product(packed, inputs, outputs, first, last, x, parts, room)
+    np.testing.assert_array_equal(parts, y)
+
+
+def test_a_row_of_zeros_stays_zero_as_bytes() -> None:
+    packed, room = packed_matrix(np.ones((16, 16), np.float32), "int8"), np.zeros(ready_bytes(16), np.uint8)
+    y = np.zeros((1, 16), np.float32)
+    product(packed, 16, 16, 0, 1, np.zeros((1, 16), np.float32), y, room)
+    assert not y.any()
+
+
+@pytest.mark.parametrize("weight", [np.inf, 3e38, -3e38, 1e-40, -0.0, 1.00390625, 1.01171875])
+def test_bfloat16_is_rounded_as_torch_rounds_it(weight: float) -> None:
+    matrix = np.full((16, 16), weight, np.float32)
+    expected = torch.tensor(matrix).bfloat16().view(torch.uint16).numpy()
+    np.testing.assert_array_equal(packed_matrix(matrix, "bfloat16"), expected.ravel())
+
+
+def dot_function(byte_products: bool) -> Callable[..., None]:
+    @intrinsic
+    def dot(typing, total, x, weights):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            kind = ir.VectorType(ir.IntType(32), 16)
+            places = [builder.inttoptr(argument, kind.as_pointer()) for argument in arguments]
+            loaded = [builder.load(place, align=4) for place in places]
+            builder.store(emit_dot(builder, *loaded, byte_products), places[0], align=4)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    @njit
+    def run(total, x, weights):  # type: ignore[no-untyped-def]
+        dot(address(total, 0), address(x, 0), address(weights, 0))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "byte_products",
+    [False, pytest.param(True, marks=pytest.mark.skipif(not HAS_BYTE_PRODUCTS, reason="this processor has none"))],
+)
+def test_the_product_of_bytes_is_exact_with_and_without_the_instruction(byte_products: bool) -> None:
+    run = dot_function(byte_products)
+    generator = np.random.default_rng(0)
+    for case in range(50):
+        x = generator.integers(0, 256, (16, 4)).astype(np.uint8)
+        weights = generator.integers(-128, 128, (16, 4)).astype(np.int8)
+        if case == 0:
+            x[:], weights[:] = 255, -128
+        total = generator.integers(-(2**20), 2**20, 16).astype(np.int32)
+        expected = total + (x.astype(np.int64) * weights).sum(axis=1)
+        run(total, x.ravel(), weights.ravel())
+        np.testing.assert_array_equal(total, expected)
 
 
 def compiled_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
@@ -95,7 +183,8 @@ def compiled_pick(logits: Floats, uniform: float, settings: SamplingSettings) ->
     row[: len(logits)] = logits
     place = np.empty(len(logits))
     heat, top_p = float(settings.temperature), float(settings.top_p)
-    return int(pick_code(row, np.float32(uniform), heat, settings.top_k, top_p, place))
+    order = np.empty((2, len(logits)), np.int64)
+    return int(pick_code(row, np.float32(uniform), heat, settings.top_k, top_p, place, order))
 
 
 def reference_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
