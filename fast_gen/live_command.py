@@ -96,7 +96,7 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         UserError: the request contradicts itself, or what `run_sampling` raises; or a clip without end cannot be heard.
     """
     _check(request, live)
-    ready = get_ready(request, folder, console)
+    ready = get_ready(request, folder, console, in_real_time=live.play)
     sample_rate = ready.config.audio.sample_rate
     intro = _intro(request, ready)
     num_samples = None if live.forever else max(1, round(request.seconds * sample_rate))

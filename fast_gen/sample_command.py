@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.generate import generate
+from fast_gen.real_time import engine_in_real_time
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import read_audio, write_wav
@@ -129,8 +130,16 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     return _write_clips(waveforms, request, ready.config, console)
 
 
-def get_ready(request: SampleRequest, folder: DataFolder, console: Console) -> ReadyToSample:
+def get_ready(
+    request: SampleRequest, folder: DataFolder, console: Console, *, in_real_time: bool = False
+) -> ReadyToSample:
     """Loads the checkpoint, the prime and an engine, and says which.
+
+    Args:
+        request: what to generate.
+        folder: root of the data.
+        console: for what is said.
+        in_real_time: whether a precision that was not asked for is the first that keeps up with the sample rate.
 
     Raises:
         UserError: one of them, or a setting, is not fit.
@@ -140,12 +149,23 @@ def get_ready(request: SampleRequest, folder: DataFolder, console: Console) -> R
     trained = load_trained(path)
     weights = GeneratorWeights.of(trained.model)
     prime = _prime_codes(request.prime, trained.config) if request.prime else None
-    wanted = (request.engine, weights, "auto", request.precision or "float32", request.threads)
-    choice = choose_engine(*wanted)
-    for line in (str(path), choice.reason, choice.preparation):
+
+    def say(line: str | None) -> None:
         if line is not None:
             console.print(line, highlight=False, soft_wrap=True)
-    return ReadyToSample(load_engine(*wanted), trained.config, settings, prime)
+
+    say(str(path))
+    if in_real_time and request.precision is None:
+        sample_rate = trained.config.audio.sample_rate
+        choice, engine = engine_in_real_time(request.engine, weights, request.threads, sample_rate, say)
+        say(choice.reason)
+    else:
+        precision = request.precision or PRECISIONS[0]
+        choice = choose_engine(request.engine, weights, "auto", precision, request.threads)
+        say(choice.reason)
+        say(choice.preparation)
+        engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
+    return ReadyToSample(engine, trained.config, settings, prime)
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:

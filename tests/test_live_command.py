@@ -15,7 +15,7 @@ import soundfile
 from tiny_run import TINY
 
 import cli
-from fast_gen import live_command
+from fast_gen import live_command, real_time
 from fast_gen.live_view import LiveView
 from fast_gen.playing import LEAD_IN_SECONDS, Player
 from fast_gen.sound_device import NoSoundError, OutputDevice
@@ -136,6 +136,37 @@ def test_what_is_played_is_what_is_written_and_what_is_made_without_playing(samp
     assert np.array_equal(heard[heard != 0], samples[samples != 0])
     assert sample("--seconds", 1.5, "--seed", 4)[0] == 0
     assert path.read_bytes() == written
+
+
+def test_playing_takes_the_precision_that_keeps_up_unless_one_is_asked_for(sample, device, monkeypatch):
+    def speed(engine, sample_rate):
+        return 0.5 if engine.precision == "float32" else 3
+
+    monkeypatch.setattr(real_time, "measured_speed", speed)
+    device()
+    code, out, err = sample("--play", "--seconds", 0.2, "--engine", "cpu")
+    assert code == 0, err
+    assert "playing in bfloat16, the first that keeps up" in out
+    assert "bfloat16, 1 thread)" in out
+    for arguments in (["--play", "--precision", "float32"], []):
+        device()
+        code, out, err = sample("--seconds", 0.2, "--engine", "cpu", *arguments)
+        assert code == 0, err
+        assert "float32, 1 thread)" in out
+        assert "playing in" not in out
+
+
+def test_precision_and_threads_are_handed_on_and_refused_in_a_line(sample):
+    code, out, err = sample("--seconds", 0.1, "--engine", "cpu", "--precision", "int8", "--threads", 2)
+    assert code == 0, err
+    assert "int8, 2 threads)" in out
+    code, _, err = sample("--seconds", 0.1, "--precision", "int8")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "torch on cpu: it does not compute in int8" in err
+    code, _, err = sample("--seconds", 0.1, "--precision", "half")
+    assert code == 2
+    assert "choose one of: float32, bfloat16, int8" in err
 
 
 def test_a_kept_prime_is_heard_first(sample, device, trained, tmp_path):

@@ -1,0 +1,68 @@
+"""The precision that playing takes: the first that keeps up, else the fastest."""
+
+import pytest
+from engine_contract import SHAPES, random_net
+
+from fast_gen import real_time
+from fast_gen.engine import PRECISIONS
+from fast_gen.numba_cpu import NumbaCpu
+from fast_gen.real_time import engine_in_real_time, measured_speed
+from fast_gen.torch_queue import TorchQueue
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def weights() -> GeneratorWeights:
+    return GeneratorWeights.of(random_net(SHAPES["one layer"]))
+
+
+@pytest.mark.parametrize(
+    ("speeds", "taken", "measured", "words"),
+    [
+        ((1.2, 9, 9), "float32", 1, None),
+        ((1.0, 1.3, 9), "bfloat16", 2, "the first that keeps up (x real time: float32 1.00, bfloat16 1.30)"),
+        ((0.3, 0.5, 1.2), "int8", 3, "the first that keeps up"),
+        ((0.3, 0.6, 0.5), "bfloat16", 3, "the fastest, though it does not keep up"),
+        ((0.3, 0.2, 0.1), "float32", 3, None),
+    ],
+)
+def test_the_first_precision_that_keeps_up_is_taken(
+    weights: GeneratorWeights,
+    monkeypatch: pytest.MonkeyPatch,
+    speeds: tuple[float, ...],
+    taken: str,
+    measured: int,
+    words: str | None,
+) -> None:
+    asked: list[str] = []
+
+    def speed(engine: NumbaCpu, sample_rate: int) -> float:
+        asked.append(engine.precision)
+        return dict(zip(PRECISIONS, speeds, strict=True))[engine.precision]
+
+    monkeypatch.setattr(real_time, "measured_speed", speed)
+    said: list[str] = []
+    choice, engine = engine_in_real_time("cpu", weights, 1, 16_000, said.append)
+    assert (choice.precision, engine.precision) == (taken, taken)
+    assert asked == list(PRECISIONS[:measured])
+    about = [line for line in said if line.startswith("playing in")]
+    assert len(about) == (0 if words is None else 1)
+    assert words is None or words in about[0]
+
+
+def test_an_engine_of_one_precision_is_taken_as_it_is(
+    weights: GeneratorWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_time, "measured_speed", lambda *_: 0.1)
+    said: list[str] = []
+    choice, engine = engine_in_real_time("torch", weights, 1, 16_000, said.append)
+    assert isinstance(engine, TorchQueue)
+    assert (choice.precision, said) == ("float32", [])
+    with pytest.raises(UserError, match="takes one thread"):
+        engine_in_real_time("torch", weights, 2, 16_000, said.append)
+
+
+def test_speed_is_of_sound_at_its_rate(weights: GeneratorWeights) -> None:
+    engine = TorchQueue(weights)
+    assert measured_speed(engine, 1_000) > 4 * measured_speed(engine, 16_000) > 0
