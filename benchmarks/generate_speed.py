@@ -1,15 +1,16 @@
-"""Samples generated per second: the engines against a textbook queue generator, interleaved in one run.
+"""Samples generated per second: each engine, precision and number of threads against a textbook queue generator.
 
-    python benchmarks/generate_speed.py small base --batch-sizes 1 16
+    python benchmarks/generate_speed.py small base --batch-sizes 1 16 --threads 1 2
 
-All have the same weights and the same uniform numbers; first each engine's codes are compared with the textbook's.
-Reported is the median of the rounds: samples of all clips together, the real-time factor of one clip at 16 kHz, and
-the ratio to the textbook. `--threads` are torch's; the compiled engine has one.
+All have the same weights and the same uniform numbers, and take turns in one run; first the codes of each in float32
+are compared with the textbook's. Reported is the median of the rounds: samples of all clips together, the real-time
+factor of one clip at 16 kHz, and the ratio to the textbook, which has as many threads as `--torch-threads` says.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import platform
 import statistics
 import subprocess
@@ -24,10 +25,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fast_gen.engine import choose_engine, load_engine
+from fast_gen.engine import ENGINES, PRECISIONS, choose_engine, load_engine
 from fast_gen.sampling import SamplingSettings, pick, uniforms
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
+from wavenet_app.errors import UserError
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import silence_code
 
@@ -89,8 +91,21 @@ class Textbook:
         return torch.stack(made, dim=1).numpy().astype(np.int16)
 
 
-def compare(name: str, batch_size: int, engines: list[str], rounds: int, seconds: float) -> None:
-    """Checks that all pick the same codes, then times them in turn and prints one table row for each."""
+def kinds(engines: list[str], threads: list[int]) -> list[tuple[str, str, int]]:
+    """Returns each engine, precision and number of threads that can run here, and says what cannot."""
+    weights = GeneratorWeights.of(WaveNet(preset("tiny").model))
+    found = []
+    for kind in itertools.product(engines, PRECISIONS, threads):
+        try:
+            choose_engine(kind[0], weights, "auto", *kind[1:])
+            found.append(kind)
+        except UserError as error:
+            print(f"left out: {error}")
+    return found
+
+
+def compare(name: str, batch_size: int, chosen: list[tuple[str, str, int]], rounds: int, seconds: float) -> None:
+    """Checks that all pick the same codes in float32, then times them in turn and prints one table row for each."""
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(preset(name).model, generator)
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
@@ -98,23 +113,22 @@ def compare(name: str, batch_size: int, engines: list[str], rounds: int, seconds
     generators: dict[str, Callable[[NDArray[np.float32], SamplingSettings], NDArray[np.int16]]] = {}
     textbook = Textbook(weights)
     textbook.reset(batch_size)
-    generators["textbook"] = textbook.generate
-    for label in engines:
-        engine = load_engine(label, weights)
+    generators["textbook | float32 | -"] = textbook.generate
+    for label, precision, threads in chosen:
+        engine = load_engine(label, weights, "auto", precision, threads)
         engine.reset(batch_size)
-        generators[label] = engine.generate
+        generators[f"{label} | {precision} | {threads}"] = engine.generate
 
-    numbers = uniforms(0, rows=batch_size, length=200)
+    numbers = uniforms(0, rows=batch_size, length=100)
     expected = textbook.generate(numbers, SETTINGS)
-    for label in engines:
-        same = float((generators[label](numbers, SETTINGS) == expected).mean())
-        print(f"{name}, {batch_size} clips: {same:.2%} of the codes of {label} are the textbook's")
-
     steps = {}
     for label, generate in generators.items():
+        made = expected if label.startswith("textbook") else generate(numbers, SETTINGS)
+        if "float32" in label and (same := float((made == expected).mean())) < 1:
+            print(f"{name}, {batch_size} clips: only {same:.2%} of the codes of {label} are the textbook's")
         began = time.perf_counter()
         generate(numbers, SETTINGS)
-        steps[label] = max(50, round(200 * seconds / (time.perf_counter() - began)))
+        steps[label] = max(50, round(100 * seconds / (time.perf_counter() - began)))
     rates: dict[str, list[float]] = {label: [] for label in generators}
     for _ in range(rounds):
         for label, generate in generators.items():
@@ -122,11 +136,11 @@ def compare(name: str, batch_size: int, engines: list[str], rounds: int, seconds
             began = time.perf_counter()
             generate(numbers, SETTINGS)
             rates[label].append(numbers.size / (time.perf_counter() - began))
-    base = statistics.median(rates["textbook"])
+    base = statistics.median(rates["textbook | float32 | -"])
     for label, found in rates.items():
         rate = statistics.median(found)
         factor = rate / batch_size / SAMPLE_RATE
-        print(f"| {name} | {batch_size} | {label} | {rate:,.0f} | {factor:.2f} | {rate / base:.1f} |")
+        print(f"| {name} | {batch_size} | {label} | {rate:,.0f} | {factor:.2f} | {rate / base:.1f} |", flush=True)
 
 
 def machine() -> str:
@@ -137,7 +151,7 @@ def machine() -> str:
     )
     chip = platform.processor() or platform.machine()
     return (
-        f"cpu ({chip}, {torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads, "
+        f"cpu ({chip}, {torch.backends.cpu.get_cpu_capability()}), torch's threads {torch.get_num_threads()}, "
         f"torch {torch.__version__}, commit {commit.stdout.strip() or 'unknown'}"
     )
 
@@ -147,20 +161,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["small", "base"])
     parser.add_argument("--batch-sizes", nargs="*", type=int, default=[1, 16])
-    parser.add_argument("--engines", nargs="*", default=["torch", "cpu"])
+    parser.add_argument("--engines", nargs="*", default=list(ENGINES))
+    parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.5, help="of one round of one engine")
-    parser.add_argument("--threads", type=int, default=1, help="of torch")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of one round of one engine")
+    parser.add_argument("--torch-threads", type=int, default=1)
     arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.torch_threads)
     print(machine())
-    weights = GeneratorWeights.of(WaveNet(preset("tiny").model))
-    for label in arguments.engines:
-        print(choose_engine(label, weights).reason)
-    print("| preset | clips | engine | samples/s | x real time | ratio |\n|---|---|---|---|---|---|")
+    chosen = kinds(arguments.engines, arguments.threads)
+    print("| preset | clips | engine | precision | threads | samples/s | x real time | ratio |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in arguments.presets:
         for batch_size in arguments.batch_sizes:
-            compare(name, batch_size, arguments.engines, arguments.rounds, arguments.seconds)
+            compare(name, batch_size, chosen, arguments.rounds, arguments.seconds)
 
 
 if __name__ == "__main__":

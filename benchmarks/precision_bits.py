@@ -1,0 +1,79 @@
+"""What each precision costs in bits per sample, on recordings that a checkpoint was not trained on.
+
+    python benchmarks/precision_bits.py data/checkpoints/speech-small/best.pth --seconds 20
+
+The clips are those of the checkpoint's own split, at its own gain, from where it was trained. Each precision's logits
+are those of `score`, whose arithmetic is that of `generate`; the full network's are the plain forward pass.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.engine import PRECISIONS, choose_engine, load_engine
+from fast_gen.verify import verify
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio import read_audio
+from wavenet_app.errors import UserError
+from wavenet_app.mu_law import encode
+from wavenet_app.trained import Trained, load_trained
+
+
+def held_out_codes(trained: Trained, folder: Path, clips: int, seconds: float) -> NDArray[np.int16]:
+    """Returns codes (clips, time) from the middle of evenly spread held-out files, those that are long enough."""
+    audio = trained.config.audio
+    length = round(seconds / clips * audio.sample_rate)
+    names = trained.content["split"]["validation"]
+    found = []
+    for name in names[:: max(1, len(names) // (2 * clips))]:
+        waveform = read_audio(folder / name, audio.sample_rate) * np.float32(audio.gain)
+        start = (len(waveform) - length) // 2
+        if start >= 0 and len(found) < clips:
+            found.append(encode(waveform[start : start + length], trained.config.model.quantization_channels))
+    return np.stack(found)
+
+
+def main() -> None:
+    """Measures the checkpoint named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--folder", type=Path, help="of the recordings (default: where it was trained)")
+    parser.add_argument("--engines", nargs="*", default=["cpu"])
+    parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of all clips together")
+    arguments = parser.parse_args()
+    trained = load_trained(arguments.checkpoint)
+    weights = GeneratorWeights.of(trained.model)
+    folder = arguments.folder or Path(trained.config.corpus.paths[0])
+    codes = held_out_codes(trained, folder, arguments.clips, arguments.seconds)
+    here = Path(__file__).parent
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=here
+    )
+    print(
+        f"{trained.config.name}: {codes.size:,} samples of {len(codes)} held-out clips; commit {commit.stdout.strip()}"
+    )
+    print("| engine | precision | bits | full network | cost | greatest logit difference | equal samples |")
+    print("|---|---|---|---|---|---|---|")
+    for name in arguments.engines:
+        for precision in PRECISIONS:
+            try:
+                choose_engine(name, weights, "auto", precision)
+            except UserError as error:
+                print(f"left out: {error}")
+                continue
+            found = verify(load_engine(name, weights, "auto", precision), trained.model, codes)
+            print(
+                f"| {name} | {precision} | {found.bits:.5f} | {found.reference_bits:.5f} | {found.bits_cost:+.5f} | "
+                f"{found.greatest_logit_difference:.2g} | {found.samples_equal:.1%} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
