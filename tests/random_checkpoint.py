@@ -1,0 +1,17 @@
+"""Checkpoints that nobody trained: random weights that make lively noise."""
+
+from pathlib import Path
+
+from engine_contract import random_net
+
+from wavenet_app.checkpoint import write_checkpoint
+from wavenet_app.config import AudioConfig, ModelConfig, RunConfig
+from wavenet_app.trained import KIND, plain_config
+
+
+def write_random_checkpoint(path: Path, model: ModelConfig, *, sample_rate: int = 16_000, seed: int = 0) -> Path:
+    """Writes a checkpoint of a run that is named after the file, and returns its path."""
+    config = RunConfig(name=path.stem, model=model, audio=AudioConfig(sample_rate=sample_rate))
+    weights = random_net(model, seed).state_dict()
+    write_checkpoint(path, KIND, {"config": plain_config(config), "weights": weights})
+    return path
