@@ -161,6 +161,22 @@ def devices() -> None:
 
 
 @app.command()
+def bench(
+    checkpoint: CheckpointName = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Hold each engine against the full network.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="For all engines together, about.")] = 60.0,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure every engine, device and precision that this machine can run."""
+    from fast_gen.bench_command import BenchRequest, run_bench_command
+
+    request = BenchRequest(checkpoint, seconds, verify)
+    progress = _console(stderr=True)
+    run_bench_command(request, DataFolder.at(data_dir), console=_console(), progress=progress, as_json=as_json)
+
+
+@app.command()
 def inspect(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders and files of audio.")],
     as_json: AsJson = False,

@@ -175,6 +175,37 @@ def load_engine(
     return _engine_class(choice.name)(weights, choice.device, precision, threads)
 
 
+@dataclass(frozen=True)
+class EngineOption:
+    """A way to generate, whether or not it can run here.
+
+    Attributes:
+        engine: key of `ENGINES`.
+        device: "cpu" or "cuda".
+        precision: one of `PRECISIONS`.
+        threads: how many of the CPU it takes.
+        obstacle: what keeps it from running the model here, or None.
+    """
+
+    engine: str
+    device: str
+    precision: str
+    threads: int
+    obstacle: str | None
+
+
+def engine_options(weights: GeneratorWeights) -> list[EngineOption]:
+    """Returns all that the engines offer for a model: each device and precision, and on the CPU one and two threads."""
+    return [
+        EngineOption(name, device, precision, threads, _missing(engine_class, weights, device, precision, threads))
+        for name in ENGINES
+        for engine_class in [_engine_class(name)]
+        for device in engine_class.devices
+        for precision in engine_class.precisions
+        for threads in ((1, 2) if device == "cpu" else (1,))
+    ]
+
+
 def _missing(
     engine_class: EngineClass, weights: GeneratorWeights, device: str, precision: str, threads: int
 ) -> str | None:

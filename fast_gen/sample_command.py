@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,17 @@ from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.generate import generate
 from fast_gen.real_time import engine_in_real_time
 from fast_gen.sampling import SamplingSettings
+from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import read_audio, write_wav
 from wavenet_app.config import RunConfig
 from wavenet_app.data_folder import DataFolder
-from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import decode, encode
 from wavenet_app.pictures import write_spectrogram
 from wavenet_app.trained import find_checkpoint, load_trained
+
+if TYPE_CHECKING:
+    from wavenet_app.model import WaveNet
 
 
 @dataclass(frozen=True)
@@ -146,17 +150,15 @@ def get_ready(
     """
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
     path = find_checkpoint(folder.root, request.checkpoint)
-    trained = load_trained(path)
-    weights = GeneratorWeights.of(trained.model)
-    prime = _prime_codes(request.prime, trained.config) if request.prime else None
+    config, weights = _read(path, WeightCache(folder.cache / "weights"), console)
+    prime = _prime_codes(request.prime, config) if request.prime else None
 
     def say(line: str | None) -> None:
         if line is not None:
             console.print(line, highlight=False, soft_wrap=True)
 
-    say(str(path))
     if in_real_time and request.precision is None:
-        sample_rate = trained.config.audio.sample_rate
+        sample_rate = config.audio.sample_rate
         choice, engine = engine_in_real_time(request.engine, weights, request.threads, sample_rate, say)
         say(choice.reason)
     else:
@@ -165,7 +167,7 @@ def get_ready(
         say(choice.reason)
         say(choice.preparation)
         engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
-    return ReadyToSample(engine, trained.config, settings, prime)
+    return ReadyToSample(engine, config, settings, prime)
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:
@@ -181,6 +183,18 @@ def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.f
     """
     engine = load_engine("auto", GeneratorWeights.of(model))
     return generate(engine, num_samples=num_samples, seed=config.training.seed, settings=SamplingSettings())[0]
+
+
+def _read(path: Path, cache: WeightCache, console: Console) -> tuple[RunConfig, GeneratorWeights]:
+    """Returns the settings and the weights of a checkpoint, out of the cache if it has been read before."""
+    found = cache.find(path)
+    first = "" if found else "  (read for the first time, which takes a moment)"
+    console.print(f"{path}{first}", highlight=False, soft_wrap=True)
+    if found is None:
+        trained = load_trained(path)
+        found = trained.config, GeneratorWeights.of(trained.model)
+        cache.keep(path, *found)
+    return found
 
 
 def _prime_codes(path: Path, config: RunConfig) -> NDArray[np.int16]:

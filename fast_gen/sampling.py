@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from wavenet_app.errors import UserError
+
+if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound
+    from torch import Tensor
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -105,6 +107,7 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     Returns:
         int64 (batch,).
 
+    >>> import torch
     >>> pick(torch.tensor([[0.0, 2.0, 0.0, 1.0]]), torch.tensor([0.99]), SamplingSettings(top_k=2))
     tensor([3])
     """
@@ -121,6 +124,8 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
 
 def _allowed(logits: Tensor, weights: Tensor, settings: SamplingSettings) -> Tensor:
     """Returns which codes top-k and then top-p leave, boolean, shaped as the logits."""
+    import torch
+
     ranking = logits.sort(dim=-1, descending=True, stable=True).indices
     ranked = weights.gather(-1, ranking)
     if settings.top_k:

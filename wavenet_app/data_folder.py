@@ -49,7 +49,7 @@ class DataFolder:
 
     @property
     def cache(self) -> Path:
-        """Folder of decoded audio; safe to delete at any time."""
+        """Folder of decoded audio and of weights ready to generate; safe to delete at any time."""
         return self.root / ".cache"
 
     def data_set(self, argument: str) -> Path:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.config import RunConfig, validated
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
-from wavenet_app.model import WaveNet
+
+if TYPE_CHECKING:
+    from wavenet_app.model import WaveNet
 
 KIND = "wavenet"
 
@@ -41,6 +43,8 @@ def load_trained(path: Path) -> Trained:
     Raises:
         UserError: the file is absent, damaged, or its weights do not fit its own config.
     """
+    from wavenet_app.model import WaveNet  # imports torch, which finding a checkpoint does not need
+
     content = read_checkpoint(path, KIND)
     config = validated(content["config"])
     model = WaveNet(config.model)

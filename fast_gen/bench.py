@@ -1,0 +1,189 @@
+"""Every engine on one model: measured one after the other within a time budget, and held to what it promises."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.bench_process import BenchTask, Measured, measure
+from fast_gen.engine import EngineOption, load_engine
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.verify import Verification
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import RunConfig
+from wavenet_app.corpus import open_corpus
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+from wavenet_app.mu_law import encode
+
+GREATEST_LOGIT_DIFFERENCE = 1e-3
+"""Promised of float32; sums in another order round differently, by some 1e-5 for logits of order 10."""
+
+GREATEST_BITS_COST = 0.01
+"""Promised of every other precision, per sample."""
+
+LEAST_EQUAL_SAMPLES = 0.999
+"""Promised of float32 on the CPU: all samples, but where two codes are equally likely up to rounding."""
+
+VERIFIED_CLIPS = 4
+VERIFIED_SAMPLES = 1_024  # of each clip
+_LEAST_SECONDS, _GREATEST_SECONDS = 0.3, 4.0  # of generating, for one engine
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """An engine and what was found.
+
+    Attributes:
+        option: the engine, or `bench_process.TEXTBOOK`.
+        measured: None if it could not be measured.
+        compiling_seconds: how much later the first sound came when it had to be compiled; None if it was compiled.
+        reason: why there is nothing measured, or None.
+    """
+
+    option: EngineOption
+    measured: Measured | None
+    compiling_seconds: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class BenchJob:
+    """What a bench is about.
+
+    Attributes:
+        checkpoint: file of the model.
+        weights_folder: of a `WeightCache` that holds the model.
+        options: engines to measure, the textbook generator first.
+        seconds: for all of them together, about.
+        codes: (clips, time) to verify with, or None.
+    """
+
+    checkpoint: Path
+    weights_folder: Path
+    options: Sequence[EngineOption]
+    seconds: float
+    codes: NDArray[np.int16] | None
+
+
+def run_bench(job: BenchJob, on_start: Callable[[EngineOption], None]) -> list[BenchRow]:
+    """Measures one engine after the other; those that cannot run here get a row without figures.
+
+    Args:
+        job: what to measure.
+        on_start: told of each engine before it is measured.
+    """
+    left = sum(option.obstacle is None for option in job.options)
+    until = time.monotonic() + job.seconds
+    starting = 0.0  # what the last one took besides generating
+    rows = []
+    for option in job.options:
+        if option.obstacle is not None:
+            rows.append(BenchRow(option, None, None, option.obstacle))
+            continue
+        on_start(option)
+        began = time.monotonic()
+        share = (until - began) / left - starting
+        seconds = min(max(share, _LEAST_SECONDS), _GREATEST_SECONDS)
+        task = BenchTask(option, job.checkpoint, job.weights_folder, seconds, job.codes)
+        rows.append(_row(task))
+        starting = time.monotonic() - began - seconds
+        left -= 1
+    return rows
+
+
+def _row(task: BenchTask) -> BenchRow:
+    try:
+        measured, compiling = measure(task), None
+        if measured.compiled:
+            again = measure(task)
+            compiling = measured.first_sound_seconds - again.first_sound_seconds
+            measured = again
+    except UserError as error:
+        return BenchRow(task.option, None, None, str(error))
+    return BenchRow(task.option, measured, compiling, None)
+
+
+def broken_promises(option: EngineOption, verification: Verification) -> list[str]:
+    """Returns which of its promises an engine does not keep on this model, in words.
+
+    >>> fine = Verification(2e-6, 2.5, 2.5, 1.0)
+    >>> broken_promises(EngineOption("cpu", "cpu", "float32", 1, None), fine)
+    []
+    """
+    broken = []
+    if option.precision == "float32" and not verification.greatest_logit_difference <= GREATEST_LOGIT_DIFFERENCE:
+        broken.append(f"a logit differs by {verification.greatest_logit_difference:.1e}")
+    if option.precision != "float32" and not verification.bits_cost <= GREATEST_BITS_COST:
+        broken.append(f"it costs {verification.bits_cost:.4f} bits per sample")
+    if promises_equal_samples(option) and not verification.samples_equal >= LEAST_EQUAL_SAMPLES:
+        broken.append(f"only {verification.samples_equal:.1%} of the samples are those of the full network")
+    return broken
+
+
+def promises_equal_samples(option: EngineOption) -> bool:
+    """Returns whether an engine promises the very samples of the full network."""
+    return option.device == "cpu" and option.precision == "float32"
+
+
+@dataclass(frozen=True)
+class Audio:
+    """What engines are verified on.
+
+    Attributes:
+        codes: (clips, time).
+        source: what they are, in words.
+    """
+
+    codes: NDArray[np.int16]
+    source: str
+
+
+def verification_audio(config: RunConfig, split: dict[str, Any] | None, folder: DataFolder) -> Audio | None:
+    """Returns the middles of recordings that the model was not trained on; None where its corpus is not at hand.
+
+    Args:
+        config: of the model's run.
+        split: what its checkpoint records of the corpus, if it does.
+        folder: the data folder.
+    """
+    if split is None:
+        return None
+    try:
+        sources = [folder.data_set(path) for path in config.corpus.paths]
+        corpus = open_corpus(
+            sources,
+            audio=config.audio,
+            split=config.corpus,
+            cache_dir=folder.cache,
+            sample_rate=config.audio.sample_rate,
+            gain=config.audio.gain,
+        )
+    except UserError:
+        return None
+    held_out = set(split["validation"])
+    clips = [clip for clip in corpus.validation if clip.name in held_out and clip.num_samples >= VERIFIED_SAMPLES]
+    chosen = clips[:: max(1, len(clips) // VERIFIED_CLIPS)][:VERIFIED_CLIPS]
+    if not chosen:
+        return None
+    starts = [(clip.num_samples - VERIFIED_SAMPLES) // 2 for clip in chosen]
+    waveforms = [
+        corpus.waveform(clip, start, start + VERIFIED_SAMPLES) for clip, start in zip(chosen, starts, strict=True)
+    ]
+    codes = encode(np.stack(waveforms), config.model.quantization_channels)
+    return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples of held-out recordings")
+
+
+def own_audio(weights: GeneratorWeights) -> Audio:
+    """Returns audio that the model makes itself."""
+    engine = load_engine("auto", weights)
+    engine.reset(VERIFIED_CLIPS)
+    numbers = uniforms(1, rows=VERIFIED_CLIPS, length=VERIFIED_SAMPLES)
+    codes = engine.generate(numbers, SamplingSettings())
+    return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples that the model made itself")

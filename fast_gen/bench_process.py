@@ -1,0 +1,155 @@
+"""One engine measured, in a process of its own: so that first sound and memory are those of a fresh start."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.engine import EngineOption, choose_engine, load_engine
+from fast_gen.generate import CHUNK_SAMPLES, stream
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.weight_cache import WeightCache
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.errors import UserError
+
+if TYPE_CHECKING:
+    from fast_gen.verify import Verification
+
+TEXTBOOK = EngineOption("textbook", "cpu", "float32", 1, None)
+"""What the engines are measured against; it is none of them."""
+
+Generate = Callable[[NDArray[np.float32], SamplingSettings], NDArray[np.int16]]
+
+
+@dataclass(frozen=True)
+class BenchTask:
+    """What to measure.
+
+    Attributes:
+        option: the engine, or `TEXTBOOK`.
+        checkpoint: file of the model.
+        weights_folder: of a `WeightCache` that holds the model.
+        seconds: for which to generate.
+        codes: (clips, time) to verify with, or None.
+    """
+
+    option: EngineOption
+    checkpoint: Path
+    weights_folder: Path
+    seconds: float
+    codes: NDArray[np.int16] | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found.
+
+    Attributes:
+        samples_per_second: of one clip, not counting the first chunk.
+        first_sound_seconds: from the start of the process to the first chunk of `CHUNK_SAMPLES`.
+        peak_memory_bytes: of the whole process, without what verifying takes.
+        device_memory_bytes: on a GPU; None on the CPU.
+        compiled: whether the first sound waited for the compiler.
+        verification: None if it was not asked for.
+    """
+
+    samples_per_second: float
+    first_sound_seconds: float
+    peak_memory_bytes: int
+    device_memory_bytes: int | None
+    compiled: bool
+    verification: Verification | None
+
+
+def measure(task: BenchTask) -> Measured:
+    """Measures one engine in a new process, and waits for it.
+
+    Raises:
+        UserError: the process died.
+    """
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    # Spawned, as a GPU cannot be used in a fork of a process that has touched it.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_measure_here, task, time.time()).result()
+        except BrokenProcessPool:
+            raise UserError("the process ended before it had a result; it may have run out of memory") from None
+
+
+def sampling_rate(generate: Generate, seconds: float) -> float:
+    """Returns the samples that one clip gains in a second: the median of calls that each take a part of the time."""
+    length, until = 32, time.perf_counter() + seconds
+    rates: list[float] = []
+    while not rates or time.perf_counter() < until:
+        numbers = uniforms(0, rows=1, length=length)
+        began = time.perf_counter()
+        generate(numbers, SamplingSettings())
+        elapsed = time.perf_counter() - began
+        if elapsed < seconds / 10:
+            length *= 2
+        else:
+            rates.append(length / elapsed)
+    return statistics.median(rates)
+
+
+def _measure_here(task: BenchTask, began: float) -> Measured:
+    """Measures in this process, which nothing else was done in; `began` is the time at which it was asked for."""
+    found = WeightCache(task.weights_folder).find(task.checkpoint)
+    assert found is not None, "the caller has kept the weights"
+    option, weights = task.option, found[1]
+    if option.engine == TEXTBOOK.engine:
+        return _measure_textbook(weights, task.seconds, began)
+    wanted = (option.engine, weights, option.device, option.precision, option.threads)
+    compiled = choose_engine(*wanted).preparation is not None
+    engine = load_engine(*wanted)
+    next(stream(engine, num_samples=CHUNK_SAMPLES, seed=0, settings=SamplingSettings()))
+    first_sound = time.time() - began
+    rate = sampling_rate(engine.generate, task.seconds)
+    memory, device_memory = _peak_memory(), _device_memory() if option.device == "cuda" else None
+    verification = None
+    if task.codes is not None:
+        from fast_gen.verify import verify
+        from wavenet_app.trained import load_trained
+
+        verification = verify(engine, load_trained(task.checkpoint).model, task.codes)
+    return Measured(rate, first_sound, memory, device_memory, compiled, verification)
+
+
+def _measure_textbook(weights: GeneratorWeights, seconds: float, began: float) -> Measured:
+    import torch
+
+    from fast_gen.textbook import Textbook
+
+    torch.set_num_threads(1)  # more make such small products slower; the process is this measurement's own
+    textbook = Textbook(weights)
+    textbook.generate(uniforms(0, rows=1, length=CHUNK_SAMPLES), SamplingSettings())
+    first_sound = time.time() - began
+    return Measured(sampling_rate(textbook.generate, seconds), first_sound, _peak_memory(), None, False, None)
+
+
+def _peak_memory() -> int:
+    """Returns the most that this process has held in memory so far, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # where the other way would count what the parent held before the process began
+        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _device_memory() -> int:
+    import torch
+
+    return int(torch.cuda.max_memory_allocated())

@@ -1,0 +1,119 @@
+"""What a bench found, as a table and as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from fast_gen.bench import BenchRow, broken_promises, promises_equal_samples
+from fast_gen.bench_process import TEXTBOOK
+from fast_gen.engine import EngineOption
+from fast_gen.verify import Verification
+
+
+def option_name(option: EngineOption) -> str:
+    """Returns a way to generate in a few words.
+
+    >>> option_name(EngineOption("cpu", "cpu", "int8", 2, None))
+    'cpu int8, 2 threads'
+    """
+    if option.engine == TEXTBOOK.engine:
+        return "textbook"
+    place = f" on {option.device}" if option.device != option.engine else ""
+    return f"{option.engine}{place} {option.precision}" + (", 2 threads" if option.threads == 2 else "")
+
+
+def textbook_rate(rows: Sequence[BenchRow]) -> float | None:
+    """Returns the samples per second of the textbook generator, if it was measured."""
+    rates = [row.measured.samples_per_second for row in rows if row.option == TEXTBOOK and row.measured]
+    return rates[0] if rates else None
+
+
+def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
+    """Returns the figures of all that was measured."""
+    table = Table("engine", title="one clip", title_justify="left")
+    for heading in ("samples/s", "x real time", "x textbook", "first sound", "once, to compile", "peak memory"):
+        table.add_column(heading, justify="right")
+    base = textbook_rate(rows)
+    for row in rows:
+        if (found := row.measured) is None:
+            continue
+        memory = f"{found.peak_memory_bytes / 1e6:,.0f} MB"
+        if found.device_memory_bytes is not None:
+            memory += f" + {found.device_memory_bytes / 1e6:,.0f} MB on it"
+        table.add_row(
+            option_name(row.option),
+            f"{found.samples_per_second:,.0f}",
+            f"{found.samples_per_second / sample_rate:.2f}",
+            "" if base is None else f"{found.samples_per_second / base:.1f}",
+            f"{found.first_sound_seconds:.2f} s",
+            "" if row.compiling_seconds is None else f"+ {row.compiling_seconds:.1f} s",
+            memory,
+        )
+    return table
+
+
+def verification_table(rows: Sequence[BenchRow], source: str) -> Table:
+    """Returns how far each engine is from the full network."""
+    table = Table("engine", title=f"against the full network, on {source}", title_justify="left")
+    for heading in ("greatest logit difference", "bits/sample", "cost", "same samples"):
+        table.add_column(heading, justify="right")
+    table.add_column("promise")
+    for row in rows:
+        if row.measured is None or (found := row.measured.verification) is None:
+            continue
+        broken = broken_promises(row.option, found)
+        table.add_row(
+            option_name(row.option),
+            f"{found.greatest_logit_difference:.1e}",
+            f"{found.bits:.4f}",
+            f"{found.bits_cost:+.5f}",
+            f"{found.samples_equal:.1%}" + ("" if promises_equal_samples(row.option) else " (not promised)"),
+            f"broken: {'; '.join(broken)}" if broken else "kept",
+        )
+    return table
+
+
+def left_out_lines(rows: Sequence[BenchRow]) -> list[str]:
+    """Returns a line for each reason why something was not measured."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.reason is not None:
+            reasons.setdefault(row.reason, []).append(option_name(row.option))
+    return [f"left out: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
+def plain_rows(rows: Sequence[BenchRow], sample_rate: int) -> list[dict[str, Any]]:
+    """Returns all that was found as plain values, for JSON."""
+    base = textbook_rate(rows)
+    plain = []
+    for row in rows:
+        found = row.measured
+        rate = None if found is None else found.samples_per_second
+        plain.append(
+            {
+                "engine": row.option.engine,
+                "device": row.option.device,
+                "precision": row.option.precision,
+                "threads": row.option.threads,
+                "left_out": row.reason,
+                "samples_per_second": rate,
+                "real_time_factor": None if rate is None else rate / sample_rate,
+                "ratio_to_textbook": None if rate is None or base is None else rate / base,
+                "first_sound_seconds": None if found is None else found.first_sound_seconds,
+                "compiling_seconds": row.compiling_seconds,
+                "peak_memory_bytes": None if found is None else found.peak_memory_bytes,
+                "device_memory_bytes": None if found is None else found.device_memory_bytes,
+                "verification": None if found is None else _plain_verification(row.option, found.verification),
+            }
+        )
+    return plain
+
+
+def _plain_verification(option: EngineOption, found: Verification | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {**asdict(found), "bits_cost": found.bits_cost, "broken_promises": broken_promises(option, found)}
