@@ -1,5 +1,6 @@
 """Playing for real: through PortAudio and ALSA to a PulseAudio sink whose monitor is recorded."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,22 @@ def test_the_wav_is_whole_when_the_sound_server_dies_while_it_plays(noise, tmp_p
     assert "playing ended early" in out
     assert "Traceback" not in out + err
     assert len(soundfile.read(tmp_path / "noise-seed6-0.wav", dtype="int16")[0]) == 6 * SAMPLE_RATE
+
+
+def test_ctrl_c_while_it_plays_keeps_what_was_made(noise, tmp_path):
+    with sound_server(SAMPLE_RATE) as server, recorder(server) as recorded:
+        process = wavegen("sample", noise, "--play", "--forever", "--out", tmp_path, environment=server.environment)
+        wait_until(lambda: recorded().any(), "nothing is heard")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        heard = recorded()
+    assert process.returncode == 0, err
+    assert "stopped" in out
+    assert "Traceback" not in out + err
+    written = soundfile.read(tmp_path / "noise-seed0-forever.wav", dtype="int16")[0]
+    start = place_of(written[:200], heard)
+    sounding = len(np.trim_zeros(heard[start:], "b"))
+    np.testing.assert_array_equal(heard[start : start + sounding], written[:sounding])
 
 
 def test_without_a_device_a_line_says_so_and_the_wav_is_written(noise, tmp_path):

@@ -1,0 +1,210 @@
+"""A bench measures what can run, says what cannot and why, keeps to its time, and notices a broken promise."""
+
+import json
+import sys
+import time
+
+import numpy as np
+import pytest
+from engine_contract import SHAPES, random_net
+from random_checkpoint import write_random_checkpoint
+
+import cli
+from fast_gen import bench, bench_command
+from fast_gen.bench import BenchJob, broken_promises, run_bench
+from fast_gen.bench_process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
+from fast_gen.bench_view import left_out_lines, plain_rows, speed_table
+from fast_gen.engine import EngineOption, engine_options
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.textbook import Textbook
+from fast_gen.torch_queue import TorchQueue
+from fast_gen.verify import Verification
+from fast_gen.weight_cache import WeightCache
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import CorpusConfig, RunConfig, preset
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+from wavenet_app.trained import load_trained
+
+FINE = Verification(2e-6, 2.5, 2.5, 1.0)
+CPU = EngineOption("cpu", "cpu", "float32", 1, None)
+INT8 = EngineOption("cpu", "cpu", "int8", 2, None)
+GPU = EngineOption("torch", "cuda", "float32", 1, "torch sees no CUDA device")
+
+
+def found(rate=1_000.0, compiled=False, first=0.5, verification=None):
+    return Measured(rate, first, 50_000_000, None, compiled, verification)
+
+
+@pytest.fixture
+def fake_measure(monkeypatch):
+    """Puts canned results, or an error, in place of processes; the list holds what was asked for."""
+    tasks = []
+
+    def install(*results):
+        waiting = iter(results)
+
+        def next_result(task):
+            tasks.append(task)
+            result = next(waiting)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        monkeypatch.setattr(bench, "measure", next_result)
+        return tasks
+
+    return install
+
+
+def job(tmp_path, *options, seconds=6.0):
+    return BenchJob(tmp_path / "x.pth", tmp_path, options, seconds, None)
+
+
+def test_what_runs_is_measured_and_what_cannot_is_named_with_its_reason(tmp_path, fake_measure):
+    tasks = fake_measure(found(100.0), found(4_000.0, compiled=True, first=9.0), found(5_000.0), UserError("it died"))
+    started = []
+    rows = run_bench(job(tmp_path, TEXTBOOK, CPU, GPU, INT8), started.append)
+    assert started == [TEXTBOOK, CPU, INT8]
+    assert [task.option for task in tasks] == [TEXTBOOK, CPU, CPU, INT8]
+    assert [row.measured and row.measured.samples_per_second for row in rows] == [100.0, 5_000.0, None, None]
+    assert rows[1].compiling_seconds == 8.5
+    assert left_out_lines(rows) == [
+        "left out: torch on cuda float32: torch sees no CUDA device",
+        "left out: cpu int8, 2 threads: it died",
+    ]
+    plain = plain_rows(rows, 1_000)
+    assert json.loads(json.dumps(plain)) == plain
+    assert [row["ratio_to_textbook"] for row in plain] == [1.0, 50.0, None, None]
+    assert [row["real_time_factor"] for row in plain] == [0.1, 5.0, None, None]
+    assert speed_table(rows, 1_000).row_count == 2
+
+
+def test_the_time_is_shared_among_those_that_run(tmp_path, fake_measure):
+    tasks = fake_measure(found(), found(), found())
+    run_bench(job(tmp_path, TEXTBOOK, GPU, CPU, INT8), lambda _: None)
+    # what the first two did not take is left to the others, up to 4 s
+    assert [round(task.seconds, 1) for task in tasks] == [2.0, 3.0, 4.0]
+    late = fake_measure(found(), found())
+    late.clear()
+    run_bench(job(tmp_path, TEXTBOOK, CPU, seconds=0.0), lambda _: None)
+    assert [task.seconds for task in late] == [0.3, 0.3]
+
+
+def test_a_rate_is_that_of_the_calls():
+    def generate(numbers, settings):
+        time.sleep(numbers.shape[1] / 10_000)
+        return np.zeros(numbers.shape, np.int16)
+
+    assert 5_000 < sampling_rate(generate, 0.3) < 10_000
+
+
+def test_every_option_is_offered_and_says_what_is_missing():
+    options = engine_options(GeneratorWeights.of(random_net(SHAPES["one layer"])))
+    runnable = {(option.engine, option.precision, option.threads) for option in options if option.obstacle is None}
+    assert {("cpu", "float32", 1), ("torch", "float32", 1)} <= runnable
+    assert all(option.obstacle != "" for option in options)
+
+
+@pytest.mark.parametrize(
+    ("option", "changes", "words"),
+    [
+        (CPU, {"greatest_logit_difference": 0.1}, "a logit differs by 1.0e-01"),
+        (CPU, {"greatest_logit_difference": float("nan")}, "a logit differs by nan"),
+        (CPU, {"samples_equal": 0.99}, "only 99.0% of the samples"),
+        (INT8, {"bits": 2.52}, "it costs 0.0200 bits per sample"),
+    ],
+)
+def test_broken_promises_are_noticed(option, changes, words):
+    from dataclasses import replace
+
+    assert broken_promises(option, FINE) == []
+    assert words in " ".join(broken_promises(option, replace(FINE, **changes)))
+    assert broken_promises(INT8, replace(FINE, greatest_logit_difference=0.1, samples_equal=0.9)) == []
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_textbook_generator_picks_what_the_reference_picks(shape):
+    weights = GeneratorWeights.of(random_net(SHAPES[shape]))
+    numbers = uniforms(3, rows=2, length=60)
+    generated = []
+    for generator in (TorchQueue(weights), Textbook(weights)):
+        generator.reset(2)
+        generated.append(generator.generate(numbers, SamplingSettings()))
+    np.testing.assert_array_equal(*generated)
+
+
+def test_held_out_recordings_are_found_again_or_their_absence_noticed(tmp_path, tone_folder):
+    config = RunConfig(model=preset("tiny").model, corpus=CorpusConfig(paths=(str(tone_folder),)))
+    folder = DataFolder(tmp_path / "data")
+    everything = {"validation": sorted(path.name for path in tone_folder.iterdir())}
+    audio = bench.verification_audio(config, everything, folder)
+    assert audio is not None
+    assert audio.codes.shape[1] == bench.VERIFIED_SAMPLES
+    assert "held-out" in audio.source
+    assert len(np.unique(audio.codes)) > 20
+    assert bench.verification_audio(config, {"validation": ["another.wav"]}, folder) is None
+    assert bench.verification_audio(config, None, folder) is None
+    gone = config.model_copy(update={"corpus": CorpusConfig(paths=("nowhere",))})
+    assert bench.verification_audio(gone, everything, folder) is None
+
+
+def run_cli(monkeypatch, capsys, *arguments):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["wavegen", "bench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def test_json_stands_alone_on_standard_output(monkeypatch, capsys, tmp_path, fake_measure):
+    monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU, GPU])
+    fake_measure(found(10.0), found(1_000.0, verification=FINE))
+    code, out, err = run_cli(monkeypatch, capsys, "--json", "--verify", "--data-dir", tmp_path / "data")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert "random weights of the preset small" in facts["model"]
+    assert facts["verified_on"] == "4 x 1024 samples that the model made itself"
+    assert [row["engine"] for row in facts["engines"]] == ["textbook", "cpu", "torch"]
+    assert facts["engines"][1]["verification"]["broken_promises"] == []
+    assert facts["engines"][2]["left_out"] == "torch sees no CUDA device"
+    assert "measuring textbook\nmeasuring cpu float32\n" in err
+
+
+def test_a_broken_promise_is_an_error(monkeypatch, capsys, tmp_path, fake_measure):
+    checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
+    monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU])
+    fake_measure(found(10.0), found(1_000.0, verification=Verification(0.2, 2.5, 2.5, 1.0)))
+    code, out, err = run_cli(monkeypatch, capsys, checkpoint, "--verify")
+    assert code == 2
+    assert "broken: a logit differs by 2.0e-01" in out
+    assert err.splitlines()[-1].startswith("error: an engine does not compute what this model says: cpu float32: a log")
+
+
+def test_a_checkpoint_that_is_not_there_is_an_error(monkeypatch, capsys, tmp_path):
+    code, _, err = run_cli(monkeypatch, capsys, "nothing", "--data-dir", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_one_engine_in_a_process_of_its_own(tmp_path):
+    checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
+    trained = load_trained(checkpoint)
+    WeightCache(tmp_path / "weights").keep(checkpoint, trained.config, GeneratorWeights.of(trained.model))
+    codes = np.random.default_rng(0).integers(0, 16, (2, 50)).astype(np.int16)
+    result = measure(BenchTask(CPU, checkpoint, tmp_path / "weights", 0.1, codes))
+    assert result.samples_per_second > 1_000
+    assert 0 < result.first_sound_seconds < 120
+    assert 20e6 < result.peak_memory_bytes < 2e9
+    assert result.verification is not None
+    assert broken_promises(CPU, result.verification) == []
+
+
+@pytest.mark.slow
+def test_the_whole_bench_of_a_tiny_net(monkeypatch, capsys, tmp_path):
+    checkpoint = write_random_checkpoint(tmp_path / "noise.pth", preset("tiny").model)
+    code, out, err = run_cli(monkeypatch, capsys, checkpoint, "--verify", "--json", "--seconds", 5)
+    assert code == 0, err
+    engines = json.loads(out)["engines"]
+    measured = {(row["engine"], row["precision"], row["threads"]) for row in engines if not row["left_out"]}
+    assert {("textbook", "float32", 1), ("torch", "float32", 1), ("cpu", "float32", 1)} <= measured

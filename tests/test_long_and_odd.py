@@ -1,0 +1,79 @@
+"""Generation at its edges: a million samples in one go, and checkpoints of odd sizes through the command line."""
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from engine_contract import SHAPES, random_net
+from random_checkpoint import write_random_checkpoint
+
+from fast_gen.generate import stream
+from fast_gen.numba_cpu import NumbaCpu
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.torch_queue import TorchQueue
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import ModelConfig, preset
+from wavenet_app.mu_law import encode
+
+ROOT = Path(__file__).resolve().parents[1]
+MILLION = 1_000_000
+WIDE = ModelConfig(residual_channels=50, dilation_channels=33, skip_channels=70, kernel_size=3, dilations=(1, 9_000))
+
+
+def sample(*arguments):
+    """Runs `wavegen sample --stdout` in a process of its own and returns the samples."""
+    command = [sys.executable, str(ROOT / "cli.py"), "sample", *map(str, arguments), "--stdout"]
+    found = subprocess.run(command, capture_output=True, check=False)
+    assert found.returncode == 0, found.stderr.decode()
+    return soundfile.read(io.BytesIO(found.stdout), dtype="int16")[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [*SHAPES.values(), WIDE], ids=[*SHAPES, "wide and far"])
+def test_odd_sizes_sound_alike_from_both_engines(tmp_path, model):
+    checkpoint = write_random_checkpoint(tmp_path / "odd.pth", model, sample_rate=8_000)
+    common = (checkpoint, "--seconds", 0.1, "--data-dir", tmp_path)
+    compiled, reference = sample(*common, "--engine", "cpu"), sample(*common, "--engine", "torch")
+    assert len(compiled) == 800
+    np.testing.assert_array_equal(compiled, reference)
+
+
+@pytest.mark.slow
+def test_after_a_million_samples_the_reference_would_go_on_the_same():
+    weights = GeneratorWeights.of(random_net(preset("tiny").model))
+    settings, following = SamplingSettings(temperature=0.9), 400
+    engine = NumbaCpu(weights)
+    chunks = stream(engine, num_samples=MILLION, seed=1, settings=settings)
+    kept = np.zeros(0, dtype=np.int16)
+    for chunk in chunks:
+        kept = np.concatenate([kept, encode(chunk[0])])[-(weights.receptive_field + following) :]
+    reference = TorchQueue(weights)
+    reference.prime(kept[None, :-following])
+    numbers = uniforms(1, rows=1, start=MILLION - following, length=following)
+    np.testing.assert_array_equal(reference.generate(numbers, settings)[0], kept[-following:])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_a_million_samples_take_no_more_memory_than_the_first(tmp_path):
+    checkpoint = write_random_checkpoint(tmp_path / "noise.pth", preset("tiny").model)
+    command = [sys.executable, str(ROOT / "cli.py"), "sample", str(checkpoint), "--stdout", "--forever"]
+    process = subprocess.Popen(
+        [*command, f"--data-dir={tmp_path}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
+    )
+    assert process.stdout is not None
+
+    def peak_after(samples):
+        assert len(process.stdout.read(2 * samples)) == 2 * samples
+        lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) * 1024
+
+    early, late = peak_after(20_000), peak_after(MILLION)
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert late - early < 4e6
