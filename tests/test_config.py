@@ -3,8 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from wavenet_app.config import override, parse_assignments, preset, read_config_file
+from wavenet_app.config import preset
 from wavenet_app.errors import UserError
+from wavenet_app.settings import override, parse_assignments, read_config_file
 
 
 def test_presets_have_the_shapes_of_the_literature():

@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from wavenet_app.checkpoint import read_checkpoint
-from wavenet_app.config import RunConfig, override, parse_assignments, preset, read_config_file, validated
+from wavenet_app.config import RunConfig, preset
 from wavenet_app.corpus import Corpus, open_corpus, split_record
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.fit import FitPlan
+from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.trained import KIND
 
 DEFAULT_MINUTES = 30.0
@@ -146,7 +147,7 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
     for given, flag in ((options.paths, "paths"), (options.name, "--name"), (options.config_file, "--config")):
         if given:
             raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
-    return override(validated(resume["config"]), _changes(options))
+    return override(validated(RunConfig, resume["config"]), _changes(options))
 
 
 def _changes(options: RunOptions) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.config import RunConfig, validated
+from wavenet_app.config import RunConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
+from wavenet_app.settings import validated
 
 if TYPE_CHECKING:
     from wavenet_app.model import WaveNet
@@ -46,7 +47,7 @@ def load_trained(path: Path) -> Trained:
     from wavenet_app.model import WaveNet  # imports torch, which finding a checkpoint does not need
 
     content = read_checkpoint(path, KIND)
-    config = validated(content["config"])
+    config = validated(RunConfig, content["config"])
     model = WaveNet(config.model)
     try:
         model.load_state_dict(content["weights"])

@@ -1,0 +1,122 @@
+"""Every setting of a segmentation run: the shape of a DeepLab, how it is trained, and the named presets."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from wavenet_app.errors import UserError
+from wavenet_app.settings import Settings
+
+IGNORE_INDEX = 255
+"""Id of mask pixels that count neither in the loss nor in a score."""
+
+ATROUS_RATES: dict[int, tuple[int, ...]] = {16: (6, 12, 18), 8: (12, 24, 36)}
+"""Output stride -> rates of the pyramid (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3)."""
+
+BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v3_large"]
+NormName = Literal["batch", "frozen", "group", "synchronised"]
+
+
+class SegmentationModelConfig(Settings):
+    """Shape of a DeepLab (Chen et al. 2017, DeepLabV3; Chen et al. 2018, DeepLabV3+)."""
+
+    architecture: Literal["deeplab_v3", "deeplab_v3plus"] = Field(
+        default="deeplab_v3plus", description="V3, or V3+ with a decoder that takes up features at stride 4"
+    )
+    backbone: BackboneName = Field(default="mobilenet_v3_large", description="what turns images into features")
+    num_classes: int = Field(default=21, ge=1, le=IGNORE_INDEX, description="classes, background included")
+    output_stride: Literal[8, 16] = Field(default=16, description="pixels of the image to one of the last features")
+    atrous_rates: tuple[int, ...] = Field(
+        default=(),
+        description="dilations of the pyramid; empty takes 6, 12, 18 at stride 16 and 12, 24, 36 at stride 8",
+    )
+    aspp_channels: int = Field(default=256, ge=1, description="width of each branch of the pyramid")
+    separable: bool = Field(default=False, description="head of depthwise and pointwise convolutions, as Xception's")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="share of the pyramid's features dropped in training")
+    context: bool = Field(default=False, description="Yu and Koltun's context module after the class scores")
+    auxiliary_head: bool = Field(default=False, description="a second head on earlier features, in training alone")
+    norm: NormName = Field(
+        default="batch",
+        description="batch; frozen: the backbone keeps the statistics it was loaded with; group; synchronised",
+    )
+
+    @field_validator("atrous_rates")
+    @classmethod
+    def _positive_rates(cls, rates: tuple[int, ...]) -> tuple[int, ...]:
+        if rates and min(rates) < 1:
+            raise ValueError("each rate must be at least 1")
+        return rates
+
+    @property
+    def pyramid_rates(self) -> tuple[int, ...]:
+        """Dilations of the pyramid: those given, else those of the output stride."""
+        return self.atrous_rates or ATROUS_RATES[self.output_stride]
+
+
+class SegmentationTrainingConfig(Settings):
+    """How the weights are found."""
+
+    start_from: str = Field(
+        default="auto",
+        description="auto: ImageNet's weights for the backbone where they are to be had; imagenet: or an error; none; "
+        "or a deeplab_*.pth file or its name in data/pretrained",
+    )
+    crop_size: int = Field(default=513, ge=16, description="pixels along a side of the random crops")
+    scale_range: tuple[float, float] = Field(default=(0.5, 2.0), description="random resizing before the crop")
+    batch_size: int = Field(default=4, ge=1, description="crops a step")
+    learning_rate: float = Field(default=0.01, gt=0, description="of the backbone, at the start")
+    head_factor: float = Field(default=10.0, gt=0, description="the head's rate over the backbone's")
+    poly_power: float = Field(default=0.9, gt=0, description="the rate falls as (1 - progress) to this power")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of the gradient descent")
+    weight_decay: float = Field(default=1e-4, ge=0, description="pull of the weights towards zero")
+    auxiliary_weight: float = Field(default=0.4, ge=0, description="of the auxiliary head's loss")
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none", description="balanced: rarer classes weigh more in the loss"
+    )
+    gradient_clip: float = Field(default=10.0, gt=0, description="greatest norm of the gradient")
+    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, reached by warm-up")
+    max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
+    minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
+    validate_seconds: float = Field(default=60.0, gt=0, description="time between validations")
+    checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
+    seed: int = Field(default=0, ge=0, description="seed of the initial weights, the crops and their order")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
+
+    @model_validator(mode="after")
+    def _ordered_scales(self) -> SegmentationTrainingConfig:
+        low, high = self.scale_range
+        if not 0 < low <= high:
+            raise ValueError("the scale range needs two positive numbers, the smaller first")
+        return self
+
+
+class SegmentationConfig(Settings):
+    """All settings of one segmentation run, as they stand in its checkpoint."""
+
+    name: str = Field(default="segmentation", description="folder of the run under checkpoints/")
+    model: SegmentationModelConfig = SegmentationModelConfig()
+    training: SegmentationTrainingConfig = SegmentationTrainingConfig()
+
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "mobilenet": {"model": {"backbone": "mobilenet_v3_large"}},
+    "dilated": {"model": {"backbone": "dilated"}},
+    "resnet50": {"model": {"backbone": "resnet50", "auxiliary_head": True}},
+    "resnet101": {"model": {"backbone": "resnet101", "auxiliary_head": True}},
+}
+
+
+def preset(name: str) -> SegmentationConfig:
+    """Returns the settings of a named preset.
+
+    Raises:
+        UserError: no preset has that name.
+
+    >>> preset("resnet50").model.pyramid_rates
+    (6, 12, 18)
+    """
+    if name not in PRESETS:
+        raise UserError(f"no preset is called '{name}'; choose one of {', '.join(PRESETS)}")
+    return SegmentationConfig.model_validate(PRESETS[name])

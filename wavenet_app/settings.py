@@ -1,0 +1,108 @@
+"""What all settings have in common: frozen, refused by name when misspelt, laid over each other. Knows no setting."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wavenet_app.errors import UserError
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and no unknown field passes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def override(config: AnySettings, changes: dict[str, Any]) -> AnySettings:
+    """Returns the config with nested `changes` laid over it.
+
+    Args:
+        config: the settings to start from.
+        changes: section -> field -> value, as a TOML file or `parse_assignments` gives them.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit; the message names it.
+    """
+    merged: dict[str, Any] = config.model_dump()
+    for section, value in changes.items():
+        if isinstance(value, dict) and isinstance(merged.get(section), dict):
+            merged[section] = {**merged[section], **value}
+        else:
+            merged[section] = value
+    return validated(type(config), merged)
+
+
+def validated(schema: type[AnySettings], values: dict[str, Any]) -> AnySettings:
+    """Returns plain nested values as settings of a kind.
+
+    Raises:
+        UserError: a field does not exist or a value does not fit; the message names it.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_first_problem(schema, error)) from None
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """Returns `section.field=value` texts as nested values; a value is read as TOML, else taken as text.
+
+    Raises:
+        UserError: a text is not of that form.
+
+    >>> parse_assignments(["model.skip_channels=256", "model.dilations=[1, 2]"])
+    {'model': {'skip_channels': 256, 'dilations': [1, 2]}}
+    """
+    changes: dict[str, Any] = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        *sections, field = key.strip().split(".")
+        if not separator or len(sections) > 1:
+            raise UserError(f"--set takes section.field=value, not '{assignment}' (for example training.batch_size=4)")
+        place = changes.setdefault(sections[0], {}) if sections else changes
+        place[field] = _toml_value(text.strip())
+    return changes
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Returns a TOML file's nested values, to be laid over a preset by `override`.
+
+    Raises:
+        UserError: the file cannot be read or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the config file {path}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from None
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _first_problem(schema: type[Settings], error: ValidationError) -> str:
+    problem = error.errors()[0]
+    path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
+    if problem["type"] != "extra_forbidden":
+        return f"{path} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    *sections, field = path.split(".")
+    section: Any = schema
+    for name in sections:
+        section = section.model_fields[name].annotation
+    close = difflib.get_close_matches(field, section.model_fields, n=1)
+    prefix = ".".join([*sections, ""])
+    hint = f"did you mean {prefix}{close[0]}?" if close else f"choose one of {', '.join(section.model_fields)}"
+    return f"there is no setting called {path}; {hint}"
