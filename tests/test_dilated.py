@@ -82,6 +82,37 @@ def test_causal_convolution_is_torchs_own_after_padding_in_front():
     torch.testing.assert_close(ours(inputs), theirs(inputs)[..., :40])
 
 
+@given(
+    st.sampled_from([1, 2]),
+    st.sampled_from([1, 3, 5]),
+    st.integers(1, 9),
+    st.sampled_from([1, 2, 4]),
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+)
+@settings(deadline=None, max_examples=60)
+def test_leaving_out_taps_beyond_the_input_changes_neither_output_nor_gradient(ndim, taps, dilation, groups, space):
+    convolution = DilatedConv(
+        4, 8, kernel_size=taps, dilation=dilation, ndim=ndim, causal=False, groups=groups
+    ).double()
+    inputs = torch.randn(2, 4, *space[:ndim], dtype=torch.float64, requires_grad=True)
+    found, expected = convolution(inputs), convolution.forward_by_padding(inputs)
+    torch.testing.assert_close(found, expected)
+    sources = [inputs, convolution.weight, convolution.bias]
+    probe = torch.randn_like(found)
+    for ours, theirs in zip(
+        torch.autograd.grad(found, sources, probe), torch.autograd.grad(expected, sources, probe), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_groups_are_torchs_own():
+    ours = DilatedConv(6, 6, kernel_size=5, dilation=2, ndim=2, causal=False, groups=6)
+    theirs = nn.Conv2d(6, 6, 5, dilation=2, padding=4, groups=6)
+    theirs.load_state_dict(ours.state_dict())
+    inputs = torch.randn(2, 6, 13, 9)
+    torch.testing.assert_close(ours(inputs), theirs(inputs))
+
+
 def test_three_dimensions_are_refused():
     with pytest.raises(ValueError, match="ndim"):
         DilatedConv(1, 1, kernel_size=2, ndim=3)

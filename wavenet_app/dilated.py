@@ -33,6 +33,7 @@ class DilatedConv(nn.Module):
         ndim: 1 for (batch, channels, time), 2 for (batch, channels, height, width).
         causal: causal padding if true, else same padding.
         bias: whether a bias is added.
+        groups: each of so many parts of the channels is convolved alone; `in_channels` of them make it depthwise.
 
     Raises:
         ValueError: `ndim` is neither 1 nor 2.
@@ -51,16 +52,20 @@ class DilatedConv(nn.Module):
         ndim: int = 1,
         causal: bool = True,
         bias: bool = True,
+        groups: int = 1,
     ) -> None:
         super().__init__()
         if ndim not in _CONVOLUTIONS:
             raise ValueError(f"ndim must be 1 or 2, not {ndim}")
+        self.kernel_size = kernel_size
         self.dilation = dilation
         self.ndim = ndim
+        self.causal = causal
+        self.groups = groups
         reach = (kernel_size - 1) * dilation
         before = reach if causal else reach // 2
         self.padding = (before, reach - before) * ndim
-        self.weight = nn.Parameter(torch.empty(out_channels, in_channels, *[kernel_size] * ndim))
+        self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, *[kernel_size] * ndim))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
 
@@ -72,8 +77,32 @@ class DilatedConv(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns (batch, out_channels, *space) for `inputs` of shape (batch, in_channels, *space)."""
+        if not self.causal and self.kernel_size % 2:
+            return self._centred(inputs)
+        return self.forward_by_padding(inputs)
+
+    def forward_by_padding(self, inputs: Tensor) -> Tensor:
+        """Returns what `forward` does, by padding first and convolving then: the reference that it is held to."""
         padded = F.pad(inputs, self.padding) if any(self.padding) else inputs
-        return _CONVOLUTIONS[self.ndim](padded, self.weight, self.bias, dilation=self.dilation)
+        return _CONVOLUTIONS[self.ndim](padded, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
+
+    def _centred(self, inputs: Tensor) -> Tensor:
+        """Convolves with the same padding at both ends, which needs no padded copy.
+
+        Taps that fall outside the input wherever the kernel stands would only multiply zeros, and are left out: at the
+        great rates of image pyramids, on small images, that is most of them.
+        """
+        half = self.kernel_size // 2
+        weight: Tensor = self.weight
+        padding = []
+        for axis, size in enumerate(inputs.shape[2:], start=2):
+            reach = min(half, (size - 1) // self.dilation)
+            if reach < half:
+                weight = weight.narrow(axis, half - reach, 2 * reach + 1)
+            padding.append(reach * self.dilation)
+        return _CONVOLUTIONS[self.ndim](
+            inputs, weight, self.bias, padding=padding, dilation=self.dilation, groups=self.groups
+        )
 
 
 class ResidualBlock(nn.Module):
