@@ -42,23 +42,32 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         UserError: the file is absent, cut short, of another kind or a newer version, or holds anything but tensors
             and plain values.
     """
-    import torch
-
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{path} was refused: it is not a wavegen checkpoint, or holds more than tensors and plain values "
-            "(such a file could run code)"
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read, it is damaged or cut short ({reason})") from None
+    content = read_plain(path)
     found = content.get("format") if isinstance(content, dict) else None
     if found != f"wavegen-{kind}":
         raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {found!r})")
     if content["version"] > FORMAT_VERSION:
         raise UserError(f"{path} was written by a newer wavegen (format {content['version']}); upgrade to read it")
     return content
+
+
+def read_plain(path: Path) -> Any:
+    """Returns what `torch.save` wrote, whoever called it, tensors on the CPU. Nothing in the file is ever executed.
+
+    Raises:
+        UserError: the file is absent, cut short, or holds anything but tensors and plain values.
+    """
+    import torch
+
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path} was refused: it is not a checkpoint, or holds more than tensors and plain values "
+            "(such a file could run code)"
+        ) from None
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read, it is damaged or cut short ({reason})") from None

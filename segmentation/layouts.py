@@ -1,0 +1,108 @@
+"""What a DeepLab's tensors say about it: whose names they have, which backbone, how many classes. Reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from wavenet_app.errors import UserError
+
+Weights = dict[str, Tensor]
+
+# A training script's dict holds the weights under one of these names, beside the optimizer's state.
+_WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model", "weights")
+
+# The first of these that a state dict holds tells the backbone; those that are None are known by name alone.
+_BACKBONES: dict[str, str | None] = {
+    "backbone.layer3.22.conv3.weight": "resnet101",
+    "backbone.layer3.6.conv3.weight": None,
+    "backbone.layer3.5.conv3.weight": "resnet50",
+    "backbone.16.0.weight": "mobilenet_v3_large",
+    "backbone.coarse.blocks.0.dilated.weight": "dilated",
+}
+_UNREADABLE = {
+    "backbone.low_level_features.": "MobileNetV2",
+    "backbone.stage4.": "HRNet",
+    "backbone.conv3.": "Xception",
+}
+
+
+def state_dict(content: Any) -> Weights:
+    """Returns the weights in what a file held: a state dict, or the dict of a training script around one.
+
+    Raises:
+        UserError: there are no weights in it.
+    """
+    for name in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+            break
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"it holds no state dict, neither bare nor under one of {', '.join(_WRAPPERS)}")
+    if all(name.startswith("module.") for name in content):  # as DataParallel saves it
+        return {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    return dict(content)
+
+
+def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weights]:
+    """Returns whose layout a state dict has, what it says about the model, and its tensors under our own names.
+
+    Args:
+        weights: state dict of torchvision's DeepLabV3, of DeepLabV3Plus-Pytorch's V3 or V3+, or of our own models,
+            whose names are torchvision's for V3 and DeepLabV3Plus-Pytorch's for V3+.
+
+    Returns:
+        "torchvision" or "DeepLabV3Plus-Pytorch"; fields of `SegmentationModelConfig`, among which "output_stride" is
+        missing where no tensor tells it; the renamed tensors.
+
+    Raises:
+        UserError: it is no DeepLab that is known here.
+    """
+    backbone = _backbone(weights)
+    layout = "DeepLabV3Plus-Pytorch"
+    renamed = dict(weights)
+    if "classifier.classifier.0.convs.0.0.weight" in weights:
+        inner = "classifier.classifier."
+        renamed = {
+            f"classifier.{name.removeprefix(inner)}" if name.startswith(inner) else name: tensor
+            for name, tensor in weights.items()
+        }
+    elif "classifier.0.convs.0.0.weight" in weights:
+        layout = "torchvision"
+    elif "classifier.aspp.convs.0.0.weight" not in weights:
+        raise UserError("its head is no DeepLab's: it has neither classifier.0.convs nor classifier.aspp.convs")
+    is_plus = "classifier.aspp.convs.0.0.weight" in renamed
+    last = "classifier.classifier.3.weight" if is_plus else "classifier.4.weight"
+    if last not in renamed:
+        raise UserError(f"its head is cut short: {last} is missing")
+    pyramid = "classifier.aspp" if is_plus else "classifier.0"
+    shape: dict[str, Any] = {
+        "architecture": "deeplab_v3plus" if is_plus else "deeplab_v3",
+        "backbone": backbone,
+        "num_classes": len(renamed[last]),
+        "aspp_channels": len(renamed[f"{pyramid}.convs.0.0.weight"]),
+        "separable": any(".body.0." in name for name in renamed),
+        "context": "context.last.weight" in renamed,
+        "auxiliary_head": "aux_classifier.4.weight" in renamed,
+        "norm": "batch" if f"{pyramid}.project.1.running_mean" in renamed else "group",
+    }
+    if layout == "torchvision" and backbone != "dilated":
+        # torchvision builds each with one stride, and takes the rates of stride 8 for both.
+        shape["output_stride"] = 16 if backbone == "mobilenet_v3_large" else 8
+        shape["atrous_rates"] = (12, 24, 36)
+    return layout, shape, renamed
+
+
+def _backbone(weights: Mapping[str, Tensor]) -> str:
+    readable = ", ".join(name for name in _BACKBONES.values() if name)
+    for prefix, name in _UNREADABLE.items():
+        if any(key.startswith(prefix) for key in weights):
+            raise UserError(f"its backbone is {name}, which is not built here; readable are {readable}")
+    for key, known in _BACKBONES.items():
+        if key in weights:
+            if known is None:
+                break
+            return known
+    raise UserError(f"its backbone is none of {readable} (the first tensor is {next(iter(weights))})")

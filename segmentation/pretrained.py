@@ -1,0 +1,222 @@
+"""Trained DeepLabs, our own and others': found, read safely, loaded whole, or taken over as far as they fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segmentation.config import SegmentationConfig, SegmentationModelConfig
+from segmentation.deeplab import DeepLab, build_model, class_layers
+from segmentation.imagenet import load_imagenet
+from segmentation.layouts import recognise, state_dict
+from wavenet_app.checkpoint import read_checkpoint, read_plain
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+from wavenet_app.settings import validated
+
+KIND = "segmentation"
+PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
+
+# Training scripts keep their best score beside the weights as a numpy number, which these rebuild, and nothing else.
+# numpy 1 and numpy 2 write the same function under different names.
+_NUMBER = np.float64(0).__reduce__()[0]
+_NUMPY_NUMBERS: list[Any] = [
+    (_NUMBER, "numpy.core.multiarray.scalar"),
+    (_NUMBER, "numpy._core.multiarray.scalar"),
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)),
+]
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A DeepLab file that was read and recognised.
+
+    Attributes:
+        path: the file.
+        layout: whose names the tensors had: "wavegen", "torchvision" or "DeepLabV3Plus-Pytorch".
+        shape: fields of `SegmentationModelConfig` that the file settles; "output_stride" is missing where nothing
+            says it.
+        weights: name in our model -> tensor.
+        content: all that a file of our own says beside: config, classes, palette, normalisation.
+    """
+
+    path: Path
+    layout: str
+    shape: dict[str, Any]
+    weights: dict[str, Tensor]
+    content: dict[str, Any] = field(default_factory=dict)
+
+    def config(self, output_stride: int | None = None) -> SegmentationModelConfig:
+        """Returns the shape of the model in the file.
+
+        Args:
+            output_stride: 8 or 16, instead of what the file says.
+
+        Raises:
+            UserError: neither the file nor the caller says the output stride.
+        """
+        stride = output_stride or self.shape.get("output_stride")
+        if stride is None:
+            raise UserError(
+                f"{self.path}: its tensors fit output strides 8 and 16 alike; say which it was trained at, "
+                "with --set model.output_stride=16 (or 8)"
+            )
+        return validated(SegmentationModelConfig, {**self.shape, "output_stride": stride})
+
+
+def find_pretrained(name: str, data: DataFolder) -> Path:
+    """Returns the file that a name stands for: a path, or a deeplab_*.pth of the data folder, with or without prefix.
+
+    Raises:
+        UserError: nothing goes by that name; the message lists what there is.
+    """
+    stem = name.removesuffix(".pth")
+    for path in (Path(name), *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES))):
+        if path.is_file():
+            return path
+    known = sorted(path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth"))
+    listed = f"there are: {', '.join(known)}" if known else f"there are no deeplab_*.pth in {data.pretrained}"
+    raise UserError(f"no trained DeepLab is called '{name}'; {listed}")
+
+
+def read_pretrained(path: Path) -> Pretrained:
+    """Returns a DeepLab file, recognised from its tensors.
+
+    Read are our own checkpoints, state dicts of torchvision's deeplabv3_resnet50, _resnet101 and _mobilenet_v3_large,
+    and DeepLabV3Plus-Pytorch's V3 and V3+ for ResNet, bare or in the dict that a training script saved.
+
+    Raises:
+        UserError: the file is absent, damaged, could run code, or holds no DeepLab that is known here.
+    """
+    with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+        content = read_plain(path)
+    if isinstance(content, dict) and str(content.get("format", "")).startswith("wavegen-"):
+        content = read_checkpoint(path, KIND)
+        config = validated(SegmentationConfig, content["config"])
+        return Pretrained(path, "wavegen", config.model.model_dump(), content["weights"], content)
+    try:
+        layout, shape, weights = recognise(state_dict(content))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    return Pretrained(path, layout, shape, weights)
+
+
+def load_pretrained(pretrained: Pretrained, output_stride: int | None = None) -> DeepLab:
+    """Returns the model of a file, whole, in evaluation mode.
+
+    Args:
+        pretrained: the file.
+        output_stride: 8 or 16, where the file does not say it, or where another is wanted.
+
+    Raises:
+        UserError: the output stride is not known, or the tensors do not fit each other.
+    """
+    model = build_model(pretrained.config(output_stride))
+    try:
+        model.load_state_dict(pretrained.weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{pretrained.path}: its weights do not fit its own {model.config.backbone} ({reason})"
+        ) from None
+    return model.eval()
+
+
+def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
+    """Gives a model all that fits of a file: the backbone always, each head as far as it is alike.
+
+    Args:
+        model: the model, whose other weights stay as they are.
+        pretrained: the file.
+
+    Returns:
+        Lines that say what was taken, what is new and what was left out.
+
+    Raises:
+        UserError: the backbone or its norm is another one.
+    """
+    config, shape = model.config, pretrained.shape
+    if shape["backbone"] != config.backbone:
+        raise UserError(
+            f"{pretrained.path} holds the backbone {shape['backbone']}, the model has {config.backbone}; "
+            f"take --set model.backbone={shape['backbone']}"
+        )
+    if (shape["norm"] == "group") != (config.norm == "group"):
+        raise UserError(
+            f"{pretrained.path} was trained with norm '{shape['norm']}', which '{config.norm}' does not fit; "
+            f"take --set model.norm={shape['norm']}"
+        )
+    lines = [f"{pretrained.path.name}: {shape['architecture']} of {config.backbone}, {pretrained.layout}'s layout"]
+    taken = _fitting(model, pretrained, "backbone.", by_class=())
+    if not taken:
+        raise UserError(f"{pretrained.path}: its weights do not fit its own backbone {config.backbone}")
+    for prefix, part in (
+        ("classifier.", "head"),
+        ("aux_classifier.", "auxiliary head"),
+        ("context.", "context module"),
+    ):
+        in_model = any(name.startswith(prefix) for name in model.state_dict())
+        in_file = any(name.startswith(prefix) for name in pretrained.weights)
+        if not in_model:
+            lines += [f"the {part} of the file is left out: the model has none"] * in_file
+            continue
+        by_class = tuple(f"{name}." for name in class_layers(model) if name.startswith(prefix))
+        found = _fitting(model, pretrained, prefix, by_class)
+        taken |= found
+        if not found:
+            lines.append(f"the {part} is new: the file has none that fits")
+        elif by_class and not any(name.startswith(by_class) for name in found):
+            lines.append(
+                f"the {part} is new in its last layer: the file has {shape['num_classes']} classes, "
+                f"the model {config.num_classes}"
+            )
+    if shape.get("output_stride", config.output_stride) != config.output_stride:
+        lines.append(f"trained at output stride {shape['output_stride']}, it goes on at {config.output_stride}")
+    model.load_state_dict(taken, strict=False)
+    return lines
+
+
+def start_weights(model: DeepLab, start_from: str, data: DataFolder) -> list[str]:
+    """Gives a new model the weights that training starts from.
+
+    Args:
+        model: the model, with random weights.
+        start_from: "auto", "imagenet", "none", or a file or name as `find_pretrained` takes it.
+        data: the data folder, whose pretrained/ may hold ImageNet's weights too.
+
+    Returns:
+        Lines for the user; for "auto" they say why it starts from random weights, where it must.
+
+    Raises:
+        UserError: what was asked for by name is not to be had, or does not fit.
+    """
+    if start_from == "none":
+        return ["the model starts from random weights"]
+    if start_from not in ("auto", "imagenet"):
+        return take_over(model, read_pretrained(find_pretrained(start_from, data)))
+    try:
+        return [load_imagenet(model, data.pretrained)]
+    except UserError as error:
+        if start_from == "imagenet":
+            raise
+        return [f"the model starts from random weights: {error}"]
+
+
+def _fitting(model: DeepLab, pretrained: Pretrained, prefix: str, by_class: tuple[str, ...]) -> dict[str, Tensor]:
+    """Returns the file's tensors for a part of the model; none at all if one outside its class layers does not fit."""
+    found = {}
+    for name, own in model.state_dict().items():
+        if not name.startswith(prefix):
+            continue
+        tensor = pretrained.weights.get(name)
+        if tensor is not None and tensor.shape == own.shape:
+            found[name] = tensor
+        elif not name.startswith(by_class) and not name.endswith("num_batches_tracked"):
+            return {}
+    return found
