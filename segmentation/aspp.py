@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segmentation.norm import MakeNorm
@@ -53,7 +54,9 @@ class ImagePooling(nn.Sequential):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns (batch, out_channels, height, width), the same at every place."""
-        return super().forward(inputs).expand(-1, -1, *inputs.shape[2:])
+        pooled = super().forward(inputs)
+        # not `expand`: its strides hide the memory layout, and all branches would be copied into the other one
+        return F.interpolate(pooled, size=inputs.shape[2:], mode="bilinear", align_corners=False)
 
 
 class ASPP(nn.Module):

@@ -136,7 +136,10 @@ class DeepLab(nn.Module):
         results = {"out": scores}
         if self.training and self.aux_classifier is not None:
             results["aux"] = self.aux_classifier(features["middle"])
-        return {name: _resized(low, padded.shape[2:])[:, :, :height, :width] for name, low in results.items()}
+        enlarged = {name: _resized(low, padded.shape[2:]) for name, low in results.items()}
+        if padded is images:  # cropping nothing would still cost a copy of the gradient
+            return enlarged
+        return {name: whole[:, :, :height, :width] for name, whole in enlarged.items()}
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Returns the parameters of the backbone and those of all heads, which learn at a greater rate."""
