@@ -235,6 +235,39 @@ def demo(
     )
 
 
+@app.command()
+def seg_check(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATASET]",
+            help="A folder, or a name such as voc, cityscapes, coco, ade20k; none: built-in shapes.",
+        ),
+    ] = None,
+    files: Annotated[
+        int | None, typer.Option(min=1, help="Read so many images of each split, spread evenly (default: all).")
+    ] = None,
+    coco_classes: Annotated[
+        str, typer.Option(help="For COCO: voc, its 21 classes, or all, background and COCO's own 80.")
+    ] = "voc",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Look an image data set over before training: files, masks, class shares, and a sheet of overlays."""
+    from segmentation.check_command import run_check
+
+    fit_to_train = run_check(
+        dataset,
+        DataFolder.at(data_dir),
+        console=_console(),
+        as_json=as_json,
+        files=files,
+        coco_classes=coco_classes,
+    )
+    if not fit_to_train:
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
     # Threads that wait for each other by spinning halve the speed as soon as anything else runs on the machine; this

@@ -48,6 +48,11 @@ class DataFolder:
         return self.root / "generated"
 
     @property
+    def segmentation_results(self) -> Path:
+        """Folder of masks, overlays and the sheets of `wavegen seg-check`."""
+        return self.root / "segmentation_results"
+
+    @property
     def cache(self) -> Path:
         """Folder of decoded audio and of weights ready to generate; safe to delete at any time."""
         return self.root / ".cache"
@@ -61,8 +66,12 @@ class DataFolder:
         path = Path(argument)
         if path.exists():
             return path
-        name = argument.strip("/")
-        named = self.root / ALIASES.get(name, name)
+        named = self.data_set_path(argument)
         if named.exists():
             return named
         raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}")
+
+    def data_set_path(self, name: str) -> Path:
+        """Returns where a data set of that name lies under the root, whether it exists or not."""
+        bare = name.strip("/")
+        return self.root / ALIASES.get(bare, bare)

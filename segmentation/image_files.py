@@ -1,0 +1,148 @@
+"""Image and mask files as arrays: every mode, depth and orientation met in practice, and a line for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
+
+_ORIENTATION_TAG = 0x0112
+_DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the head of an image file says.
+
+    Attributes:
+        size: (width, height) as stored, in pixels.
+        mode: Pillow's mode, such as "RGB", "P", "L" or "I;16".
+        format: Pillow's name, such as "PNG" or "JPEG".
+        orientation: EXIF orientation, 1 (upright) to 8.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    format: str
+    orientation: int
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """(width, height) once the orientation is applied."""
+        return self.size[::-1] if self.orientation in SIDEWAYS else self.size
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether the format changes pixel values, which masks do not survive."""
+        return self.format == "JPEG"
+
+
+@dataclass(frozen=True)
+class MaskPixels:
+    """A mask as it is stored.
+
+    Attributes:
+        values: integers, shape (height, width); for a palette file the indices. None for a mask of colours.
+        colours: uint8, shape (height, width, 3): the colours of an RGB or palette file. None for grey files.
+    """
+
+    values: NDArray[np.int32] | None
+    colours: NDArray[np.uint8] | None
+
+
+def file_facts(path: Path) -> FileFacts:
+    """Returns what the head of an image file says; pixels are not read.
+
+    Raises:
+        UserError: it is no image.
+    """
+    with _opened(path) as image:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        valid = orientation if orientation in range(1, 9) else 1
+        return FileFacts(image.size, image.mode, image.format or "", valid)
+
+
+def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
+    """Returns an image of any mode as RGB of 8 bits, shape (height, width, 3).
+
+    Sixteen-bit files keep their high byte, transparency is dropped, and grey becomes three equal channels.
+
+    Args:
+        path: of the file.
+        upright: whether an EXIF orientation is applied, as viewers do.
+
+    Raises:
+        UserError: the file cannot be read, or holds numbers that are no brightness.
+    """
+    from PIL import Image, ImageOps
+
+    with _opened(path) as image:
+        turned = ImageOps.exif_transpose(image) if upright else image
+        if turned.mode in _DEEP_MODES:
+            deep = np.asarray(turned).astype(np.int64)
+            if deep.size and (deep.min() < 0 or deep.max() > 65_535):
+                raise UserError(f"{path} holds values beyond 16 bits; save it as an 8-bit image")
+            turned = Image.fromarray((deep >> 8).astype(np.uint8))
+        if turned.mode == "F":
+            raise UserError(f"{path} holds floating-point numbers; save it as an 8-bit image")
+        if "transparency" in turned.info:
+            turned = turned.convert("RGBA")
+        return np.asarray(turned.convert("RGB"))
+
+
+def read_mask(path: Path) -> MaskPixels:
+    """Returns a mask's pixels as stored: the indices of a palette file, never its colours as brightness.
+
+    Grey files of any depth give values, palette files give values and colours, and RGB files give colours, and values
+    too where red, green and blue are the same everywhere.
+
+    Raises:
+        UserError: the file cannot be read, or holds no integers.
+    """
+    with _opened(path) as image:
+        if image.mode == "F":
+            raise UserError(f"the mask {path} holds floating-point numbers; save class ids as an 8-bit PNG")
+        if image.mode == "P":
+            return MaskPixels(np.asarray(image).astype(np.int32), np.asarray(image.convert("RGBA").convert("RGB")))
+        if image.mode in ("1", "L", *_DEEP_MODES):
+            return MaskPixels(np.asarray(image).astype(np.int32), None)
+        if image.mode in ("LA", "La"):
+            return MaskPixels(np.asarray(image.getchannel(0)).astype(np.int32), None)
+        colours = np.asarray(image.convert("RGB"))
+        grey = bool((colours == colours[..., :1]).all())
+        return MaskPixels(colours[..., 0].astype(np.int32) if grey else None, colours)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Returns the files of a folder and its sub-folders, sorted, hidden ones left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            yield image
+    except FileNotFoundError:
+        raise UserError(f"there is no file {path}") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise UserError(f"cannot read the image {path} ({error}); replace or remove it") from None
