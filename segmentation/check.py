@@ -19,6 +19,8 @@ QUICK_FILES = 32
 RARE_SHARE = 0.001
 MOSTLY_IGNORED = 0.9
 
+_SHOWN = 12
+
 Progress = Callable[[int, int], None]
 
 
@@ -211,17 +213,17 @@ def _verdict(classes: tuple[str, ...], splits: Sequence[SplitReport]) -> tuple[l
     absent = [name for name in classes if name not in present]
     if present and absent:
         warnings.append(
-            f"{len(absent)} of {len(classes)} classes are not in the training masks{sampled}: {', '.join(absent)}"
+            f"{len(absent)} of {len(classes)} classes are not in the training masks{sampled}: {_listed(absent)}"
         )
     rare = [
         f"{name} ({share:.3%})" for name, share in zip(classes, training.shares, strict=True) if 0 < share < RARE_SHARE
     ]
     if rare:
-        warnings.append(f"rare in the training masks{sampled}, below {RARE_SHARE:.1%} of the pixels: {', '.join(rare)}")
+        warnings.append(f"rare in the training masks{sampled}, below {RARE_SHARE:.1%} of the pixels: {_listed(rare)}")
     for split in splits[1:]:
         untrained = [name for name, count in zip(classes, split.pixels, strict=True) if count and name in absent]
         if untrained and training.is_complete:
-            warnings.append(f"in {split.split} but not in training, so never learned: {', '.join(untrained)}")
+            warnings.append(f"in {split.split} but not in training, so never learned: {_listed(untrained)}")
     return problems, warnings
 
 
@@ -243,6 +245,11 @@ def _in_two_splits(datasets: Sequence[SegmentationDataset]) -> list[str]:
     if not twice:
         return []
     return [f"{len(twice)} images are in two splits, so validation flatters: {', '.join(twice[:3])}"]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _split_values(split: SplitReport, classes: Iterable[str]) -> dict[str, Any]:

@@ -33,10 +33,11 @@ _VOC_NAMES = {
 class CocoDataset(SegmentationDataset):
     """COCO 2017 instances (Lin et al. 2014) as class masks, read and drawn by pycocotools.
 
-    Polygons, run lengths (compressed or not) and crowds are drawn with their category's class. Pixels that two
-    different classes claim are ignored (255); pixels of no instance, or of a category that is not kept, are background
-    (0), so an image without annotation is all background. Training images with fewer than 1,000 labelled pixels are
-    left out and counted in `skipped`; validation keeps all.
+    Polygons and run lengths (compressed or not) are drawn with their category's class. Pixels that two different
+    classes claim are ignored (255), and so is a crowd where no single instance is outlined: it is a few strokes of a
+    broad brush, and COCO's own scorer leaves it out too. Pixels of no instance, or of a category that is not kept, are
+    background (0), so an image without annotation is all background. Training images with fewer than 1,000 labelled
+    pixels are left out and counted in `skipped`; validation keeps all.
 
     Args:
         root: folder with annotations/instances_<split>2017.json and <split>2017/.
@@ -64,7 +65,10 @@ class CocoDataset(SegmentationDataset):
             kept = [one for one in self._coco.imgToAnns.get(image_id, []) if one["category_id"] in self._class_of]
             if path.name not in present:
                 skipped.append(FileNote(path, "the annotations name it, but the image is missing"))
-            elif split == "train" and sum(one.get("area", 0) for one in kept) < LEAST_LABELLED_PIXELS:
+            elif (
+                split == "train"
+                and sum(one.get("area", 0) for one in kept if not one.get("iscrowd")) < LEAST_LABELLED_PIXELS
+            ):
                 skipped.append(FileNote(path, f"near-empty: fewer than {LEAST_LABELLED_PIXELS} labelled pixels"))
             else:
                 self._ids.append(image_id)
@@ -85,13 +89,14 @@ class CocoDataset(SegmentationDataset):
         )
 
     def mask(self, index: int) -> NDArray[np.uint8]:
-        """Returns a mask of class ids, 255 where two classes claim a pixel, shape (height, width).
+        """Returns a mask of class ids, 255 where two classes claim a pixel or a crowd lies, shape (height, width).
 
         Raises:
             UserError: an outline cannot be drawn.
         """
         info = self._coco.imgs[self._ids[index]]
         mask = np.zeros((info["height"], info["width"]), dtype=np.uint8)
+        crowded = np.zeros(mask.shape, dtype=bool)
         for annotation in self._coco.imgToAnns.get(info["id"], []):
             class_id = self._class_of.get(annotation["category_id"])
             outline = _outline(annotation)
@@ -99,6 +104,9 @@ class CocoDataset(SegmentationDataset):
                 continue
             try:
                 inside = self._coco.annToMask({**annotation, "segmentation": outline}).astype(bool)
+                if annotation.get("iscrowd"):
+                    crowded |= inside
+                    continue
                 contested = inside & (mask != 0) & (mask != class_id)
                 mask[inside] = class_id
                 mask[contested] = IGNORE
@@ -107,6 +115,7 @@ class CocoDataset(SegmentationDataset):
                     f"{self.mask_path(index)}: the outline of annotation {annotation.get('id')} "
                     f"of {info['file_name']} cannot be drawn ({error}); take the original file"
                 ) from None
+        mask[crowded & (mask == 0)] = IGNORE
         return mask
 
 

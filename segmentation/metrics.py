@@ -68,6 +68,7 @@ class ConfusionMatrix:
     Args:
         classes: name of every class.
 
+    >>> import torch
     >>> matrix = ConfusionMatrix(["sky", "road", "tree"])
     >>> matrix.update(torch.tensor([[0, 1, 1]]), torch.tensor([[0, 1, 255]]))
     >>> scores = matrix.scores()

@@ -69,3 +69,12 @@ def full_disk() -> Callable[[int], AbstractContextManager[None]]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limit
+
+
+@pytest.fixture(scope="session")
+def shared_images() -> Path:
+    """The folder of real images beside the checkout: pascal_voc/, cityscapes/, coco/, ade20k/ and custom/."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "images"
+    if not folder.is_dir():
+        pytest.skip("the shared images (../shared/images) are not beside this checkout")
+    return folder

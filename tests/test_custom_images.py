@@ -1,0 +1,325 @@
+"""Custom data sets: what ordinary tools write is recognised, and mended or refused with the remedy in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from image_sets import picture, save, stripes, write_custom
+from PIL import Image
+
+from segmentation.class_list import read_class_list
+from segmentation.custom import CustomDataset, is_held_out
+from segmentation.custom_pairs import pair_by_name
+from segmentation.image_files import read_image, read_mask
+from segmentation.labels import IGNORE, voc_palette
+from wavenet_app.errors import UserError
+
+NAMES = ("train/a.png", "train/b.png", "val/c.png")
+ORIENTATION_TAG = 0x0112
+
+
+def same_masks(mask: np.ndarray) -> dict[str, np.ndarray]:
+    return dict.fromkeys(NAMES, mask)
+
+
+def row(dataset: CustomDataset, index: int = 0) -> list[int]:
+    """The ids of a mask's first row, from left to right, each once."""
+    values = dataset[index].mask.numpy()[0]
+    return [int(values[place]) for place in range(len(values)) if place == 0 or values[place] != values[place - 1]]
+
+
+def refused(root: Path, *parts: str, split: str = "train") -> None:
+    """The data set is refused, or its first mask is, in one line that holds all parts."""
+    with pytest.raises(UserError) as error:
+        CustomDataset(root, split).mask(0)
+    for part in parts:
+        assert part in str(error.value), str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_ids_with_folders_for_the_splits(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 2, 255, 1])), "sky\nroad\ntree\n")
+    dataset = CustomDataset(tmp_path, "train")
+    assert (len(dataset), dataset.classes, dataset.skipped, dataset.notes) == (2, ("sky", "road", "tree"), (), ())
+    assert row(dataset) == [0, 2, 255, 1]
+    assert len(CustomDataset(tmp_path, "val")) == 1
+
+
+def test_without_folders_a_fifth_is_held_out_by_name(tmp_path):
+    write_custom(tmp_path, {f"{number}.png": stripes([0, 1]) for number in range(10)}, "a\nb")
+    training, validation = CustomDataset(tmp_path, "train"), CustomDataset(tmp_path, "val")
+    assert (len(training), len(validation)) == (8, 2)
+    assert "held out" in training.remarks[0]
+    paths = [dataset.image_path(place) for dataset in (training, validation) for place in range(len(dataset))]
+    assert len(set(paths)) == 10
+
+
+@given(st.sets(st.text("abc123", min_size=1, max_size=4), min_size=2, max_size=20))
+def test_holding_out_does_not_depend_on_the_order(names):
+    chosen = dict(zip(sorted(names), is_held_out(sorted(names)), strict=True))
+    turned = sorted(names, reverse=True)
+    assert dict(zip(turned, is_held_out(turned), strict=True)) == chosen
+    assert 1 <= sum(chosen.values()) < len(names)
+
+
+def test_masks_of_0_and_255_are_two_classes(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 255])), None)
+    dataset = CustomDataset(tmp_path, "train")
+    assert dataset.classes == ("background", "foreground")
+    assert row(dataset) == [0, 1]
+    assert "255 is read as class 1" in dataset.remarks[0]
+    np.testing.assert_array_equal(dataset.labels.decode(dataset.mask(0)), stripes([0, 255]))
+    (tmp_path / "classes.txt").write_text("cell\n")
+    assert CustomDataset(tmp_path, "train").classes == ("background", "cell")
+    (tmp_path / "classes.txt").write_text("ground\ncell\n")
+    assert row(CustomDataset(tmp_path, "train")) == [0, 1]
+
+
+def test_255_stays_ignored_where_masks_have_a_second_class(tmp_path):
+    write_custom(tmp_path, {**same_masks(stripes([0, 255])), "train/b.png": stripes([0, 1, 255])}, "ground\ncell\n")
+    dataset = CustomDataset(tmp_path, "train")
+    assert row(dataset, 0) == [0, 255]
+    assert row(dataset, 1) == [0, 1, 255]
+
+
+def test_palette_files_are_read_by_index(tmp_path):
+    palette = np.roll(voc_palette(256), 7, axis=0)
+    write_custom(tmp_path, same_masks(stripes([0, 2, 1])), "a\nb\nc", palette=palette)
+    dataset = CustomDataset(tmp_path, "train")
+    assert row(dataset) == [0, 2, 1]
+    np.testing.assert_array_equal(dataset.palette, palette[:3])
+    assert "indices are the ids" in dataset.remarks[0]
+
+
+def test_palettes_made_file_by_file_are_read_by_colour(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), "a = 1 1 1\nb = 2 2 2\n")
+    for name, colours in (("a", [[1, 1, 1], [2, 2, 2]]), ("b", [[2, 2, 2], [1, 1, 1]])):
+        save(tmp_path / "masks" / "train" / f"{name}.png", stripes([0, 1]), np.array(colours))
+    dataset = CustomDataset(tmp_path, "train")
+    assert (row(dataset, 0), row(dataset, 1)) == ([0, 1], [1, 0])
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    refused(tmp_path, "colours", "'1 1 1'", "classes.txt")
+
+
+def test_coloured_masks_need_a_colour_for_each_class(tmp_path):
+    colours = np.array([[10, 20, 30], [0, 200, 0], [9, 9, 9]])
+    write_custom(tmp_path, same_masks(colours[stripes([0, 1, 2])]), "road\ntree\n")
+    refused(tmp_path, "hold 3 colours", "'0 200 0'", "'10 20 30'", "classes.txt", "road = 128 64 128")
+    (tmp_path / "classes.txt").write_text("road = 10 20 30\ntree = 0, 200, 0\nignore = 9 9 9\n")
+    dataset = CustomDataset(tmp_path, "train")
+    assert row(dataset) == [0, 1, IGNORE]
+    np.testing.assert_array_equal(dataset.palette, colours[:2])
+    (tmp_path / "classes.txt").write_text("road = 10 20 30\ntree = 0 200 0\n")
+    refused(tmp_path, "a.png", "colours 9 9 9", "ignore = 9 9 9")
+
+
+def test_coloured_masks_in_vocs_palette_are_recognised(tmp_path):
+    colours = np.array([*voc_palette(3).tolist(), [224, 224, 192]])
+    write_custom(tmp_path, same_masks(colours[stripes([0, 1, 2, 3])]), "a\nb\nc\n")
+    dataset = CustomDataset(tmp_path, "train")
+    assert row(dataset) == [0, 1, 2, IGNORE]
+    assert "PASCAL VOC" in dataset.remarks[0]
+
+
+def test_grey_masks_saved_as_rgb_are_ids(tmp_path):
+    write_custom(tmp_path, same_masks(np.repeat(stripes([0, 1, 2])[..., None], 3, axis=2)), "a\nb\nc\n")
+    assert row(CustomDataset(tmp_path, "train")) == [0, 1, 2]
+
+
+def test_one_bit_masks_are_two_classes(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), None)
+    for name in NAMES:
+        Image.fromarray(stripes([0, 1]).astype(bool)).save(tmp_path / "masks" / name)
+    assert row(CustomDataset(tmp_path, "train")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("{}", "{}_mask"), ("{}", "mask_{}"), ("img_{}", "{}"), ("img_{}", "gt-{}_labels"), ("IMG_{}", "img_{}_l")],
+)
+def test_names_that_differ_at_their_ends_are_matched(tmp_path, image, mask):
+    for number in ("001", "002", "010"):
+        save(tmp_path / "images" / f"{image.format(number)}.jpg", picture())
+        save(tmp_path / "masks" / f"{mask.format(number)}.png", stripes([0, 1]))
+    pairing = pair_by_name(tmp_path / "images", tmp_path / "masks")
+    assert [(one.stem, other.stem) for one, other in pairing.pairs] == [
+        (image.format(number), mask.format(number)) for number in ("001", "002", "010")
+    ]
+    assert pairing.remark is not None
+    assert "3 pairs" in pairing.remark
+    assert pairing.skipped == []
+
+
+def test_files_without_a_partner_are_named(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
+    save(tmp_path / "images" / "train" / "lonely.png", picture())
+    save(tmp_path / "images" / "train" / "a.jpg", picture())
+    save(tmp_path / "masks" / "train" / "orphan.png", stripes([0, 1]))
+    (tmp_path / "masks" / "train" / "notes.txt").write_text("x")
+    skipped = {note.path.name: note.problem for note in CustomDataset(tmp_path, "train").skipped}
+    assert skipped == {
+        "lonely.png": "image without a mask",
+        "orphan.png": "mask without an image",
+        "notes.txt": "not an image",
+        "a.png": "a second file of the same name",
+    }
+
+
+def test_nothing_matches_and_the_first_file_is_named(tmp_path):
+    save(tmp_path / "images" / "train" / "cat.png", picture())
+    save(tmp_path / "masks" / "train" / "dog.png", stripes([0, 1]))
+    refused(tmp_path, "no labelled image", "cat.png: image without a mask", "masks/train/cat.*")
+
+
+def test_two_valued_jpeg_masks_are_cut_and_others_refused(tmp_path):
+    for number, name in enumerate(NAMES):
+        save(tmp_path / "images" / name, picture(number, 64, 64))
+        save((tmp_path / "masks" / name).with_suffix(".jpg"), stripes([0, 255], 64, 64), quality=60)
+    dataset = CustomDataset(tmp_path, "train")
+    assert np.unique(dataset.mask(0)).tolist() == [0, 1]
+    np.testing.assert_array_equal(dataset.mask(0), stripes([0, 1], 64, 64))
+    assert "JPEG" in dataset.remarks[0]
+    (tmp_path / "classes.txt").write_text("a\nb\nc")
+    refused(tmp_path, "is a JPEG", "export it as PNG")
+
+
+def test_a_jpeg_among_png_masks_is_refused_with_its_name(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1, 2])), "a\nb\nc")
+    (tmp_path / "masks" / "train" / "b.png").unlink()
+    save(tmp_path / "masks" / "train" / "b.jpg", stripes([0, 1, 2]))
+    refused(tmp_path, "b.jpg is a JPEG")
+
+
+def test_a_mask_of_another_size_is_scaled_and_of_another_shape_left_out(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1, 2, 1])), "a\nb\nc")
+    save(tmp_path / "masks" / "train" / "a.png", stripes([0, 1, 2, 1], 6, 8))
+    dataset = CustomDataset(tmp_path, "train")
+    np.testing.assert_array_equal(dataset.mask(0), stripes([0, 1, 2, 1]))
+    assert [note.path.name for note in dataset.notes] == ["a.png"]
+    assert "image 16 x 12, mask 8 x 6" in dataset.notes[0].detail
+    save(tmp_path / "masks" / "train" / "a.png", stripes([0, 1], 16, 12))
+    save(tmp_path / "masks" / "train" / "b.png", stripes([0, 1], 10, 16))
+    with pytest.raises(UserError, match="turned against its image"):
+        CustomDataset(tmp_path, "train")
+    save(tmp_path / "masks" / "train" / "a.png", stripes([0, 1]))
+    assert [note.problem for note in CustomDataset(tmp_path, "train").skipped] == [
+        "the mask has another shape than its image"
+    ]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_rotated_photograph_is_turned_as_its_mask_is(tmp_path, orientation):
+    stored = picture(3, 20, 30)
+    exif = Image.Exif()
+    exif[ORIENTATION_TAG] = orientation
+    for name in ("a", "b"):
+        save(tmp_path / "images" / f"{name}.png", stored, exif=exif)
+    upright = read_image(tmp_path / "images" / "a.png")
+    save(tmp_path / "masks" / "a.png", stripes([0, 1], *upright.shape[:2]))
+    save(tmp_path / "masks" / "b.png", stripes([0, 1], *stored.shape[:2]))
+    found = {}
+    for split in ("train", "val"):
+        dataset = CustomDataset(tmp_path, split)
+        found[dataset.image_path(0).stem] = dataset
+        assert dataset[0].mask.shape == dataset[0].image.shape[1:]
+        assert [note.problem.split(",")[0] for note in dataset.notes] == ["EXIF rotation"] * (orientation > 1)
+    np.testing.assert_array_equal(found["a"].image(0), upright)
+    np.testing.assert_array_equal(found["b"].image(0), stored if orientation >= 5 else upright)
+
+
+def test_files_of_sixteen_bits(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1, 65_535])), "a\nb")
+    save(tmp_path / "images" / "train" / "a.png", np.full((12, 16), 0x8000))
+    dataset = CustomDataset(tmp_path, "train")
+    assert row(dataset) == [0, 1, IGNORE]
+    assert (dataset.image(0) == 128).all()
+    assert {note.problem.split(";")[0] for note in dataset.notes} == {"a mask of 16 bits", "an image of 16 bits"}
+    write_custom(tmp_path, same_masks(stripes([0, 1000, 2000])), "a = 0\nb = 1000\nc = 2000")
+    coded = CustomDataset(tmp_path, "train")
+    assert row(coded) == [0, 1, 2]
+    np.testing.assert_array_equal(coded.labels.decode(coded.mask(0)), stripes([0, 1000, 2000]))
+
+
+def test_ids_out_of_range_are_named_with_the_file(tmp_path):
+    write_custom(tmp_path, {**same_masks(stripes([0, 1])), "train/b.png": stripes([0, 7])}, "a\nb")
+    dataset = CustomDataset(tmp_path, "train")
+    with pytest.raises(UserError, match=r"b.png holds the ids 7, .* none of the 2 classes; .*'ignore = 7'"):
+        dataset.mask(1)
+    (tmp_path / "classes.txt").write_text("a = 0\nb = 1\nignore = 7")
+    assert row(CustomDataset(tmp_path, "train"), 1) == [0, IGNORE]
+
+
+def test_ids_from_one_or_of_grey_levels_are_refused_with_the_line_to_write(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([1, 2])), "road\ntree")
+    refused(tmp_path, "hold the ids 1, 2", "names 2 classes, 0 to 1", "'road = 1'")
+    (tmp_path / "classes.txt").write_text("road = 1\ntree = 2\n")
+    assert row(CustomDataset(tmp_path, "train")) == [0, 1]
+    write_custom(tmp_path, same_masks(stripes([0, 100, 200])), None)
+    (tmp_path / "classes.txt").unlink()
+    refused(tmp_path, "0, 100, 200", "do not run from 0", "classes.txt")
+
+
+def test_ids_are_named_after_their_number_where_no_list_names_them(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 2, 1, 255])), None)
+    dataset = CustomDataset(tmp_path, "train")
+    assert dataset.classes == ("class_0", "class_1", "class_2")
+    assert row(dataset) == [0, 2, 1, 255]
+
+
+def test_training_and_validation_have_the_same_classes_even_if_one_lacks_some(tmp_path):
+    write_custom(tmp_path, {**same_masks(stripes([0, 1])), "val/c.png": stripes([2])}, None)
+    assert CustomDataset(tmp_path, "train").classes == CustomDataset(tmp_path, "val").classes
+
+
+def test_files_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
+    (tmp_path / "images" / "train" / "a.png").write_bytes(b"not an image")
+    skipped = CustomDataset(tmp_path, "train").skipped
+    assert [note.path.name for note in skipped] == ["a.png"]
+    assert "cannot be read" in skipped[0].problem
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no class"),
+        ("a\na\n", "names 'a' twice"),
+        ("a = 1\nb\n", "'b' has no value"),
+        ("a = 1\nb = 1 2 3\n", "values to some classes and colours to others"),
+        ("a = 1 2\n", "line 1"),
+        ("a\nb = x\n", "line 2"),
+        ("a = 256 0 0\n", "line 1"),
+        ("a =\n", "line 1"),
+        ("a\nignore\n", "ignore = VALUE"),
+        ("\n".join(f"c{number}" for number in range(256)), "255 is the most"),
+    ],
+)
+def test_a_list_of_classes_that_cannot_be_meant_is_refused(tmp_path, text, said):
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said):
+        read_class_list(path)
+
+
+def test_images_of_every_mode_become_rgb(tmp_path):
+    pixels = picture()
+    for mode in ("L", "LA", "RGBA", "CMYK", "P", "1"):
+        path = tmp_path / f"{mode}.{'tif' if mode == 'CMYK' else 'png'}"
+        Image.fromarray(pixels).convert(mode).save(path)
+        assert read_image(path).shape == (12, 16, 3)
+    Image.fromarray(pixels.astype(np.float32)[..., 0]).save(tmp_path / "float.tif")
+    with pytest.raises(UserError, match="floating-point"):
+        read_image(tmp_path / "float.tif")
+    with pytest.raises(UserError, match="floating-point"):
+        read_mask(tmp_path / "float.tif")
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.integers(1, 9), st.integers(1, 9))
+@settings(max_examples=25, deadline=None)
+def test_a_mask_survives_the_file(tmp_path_factory, values, height, width):
+    mask = stripes(values, height, width)
+    path = save(tmp_path_factory.mktemp("mask") / "m.png", mask, voc_palette(256))
+    np.testing.assert_array_equal(read_mask(path).values, mask)
+    np.testing.assert_array_equal(read_mask(path).colours, voc_palette(256)[mask])

@@ -1,0 +1,165 @@
+"""Crops follow from seed and step alone, fit their masks, and touch nobody's random numbers."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torchvision import tv_tensors
+
+from segmentation.batches import TrainingCrops, ValidationImages, loaded
+from segmentation.datasets import SegmentationDataset
+from segmentation.labels import IGNORE, LabelMap, voc_palette
+from segmentation.shapes import ShapesDataset
+from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, augment, normalise, training_transform
+from wavenet_app.errors import UserError
+
+SMALL = Augmentation(crop_size=(24, 32))
+PLAIN = Augmentation(crop_size=(8, 8), scales=(1.0, 1.0), flip=0.0, photometric=0.0)
+
+
+class Telltale(SegmentationDataset):
+    """Images whose every pixel says which image it is; the mask holds the same number."""
+
+    def __init__(self, count: int, broken: int | None = None) -> None:
+        paths = [Path(f"{number}") for number in range(count)]
+        super().__init__(
+            name="telltale",
+            format="test",
+            split="train",
+            classes=[str(number) for number in range(count)],
+            palette=voc_palette(count),
+            labels=LabelMap.identity(count),
+            images=paths,
+            masks=paths,
+        )
+        self.broken = broken
+
+    def image(self, index: int) -> np.ndarray:
+        return np.full((10, 12, 3), index, dtype=np.uint8)
+
+    def mask(self, index: int) -> np.ndarray:
+        if index == self.broken:
+            raise UserError(f"the mask {index} is broken: no, really")
+        return np.full((10, 12), index, dtype=np.uint8)
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@given(count=st.integers(1, 9), batch_size=st.integers(1, 5), start=st.integers(0, 30), seed=st.integers(0, 2**40))
+@settings(max_examples=25, deadline=None)
+def test_starting_at_a_step_equals_running_through(count, batch_size, start, seed):
+    dataset = Telltale(count)
+    through = TrainingCrops(dataset, PLAIN, batch_size=batch_size, seed=seed)
+    resumed = TrainingCrops(dataset, PLAIN, batch_size=batch_size, seed=seed, start_step=start)
+    expected = list(islice(through, start, start + 3))
+    assert all(equal(one, other) for one, other in zip(expected, islice(resumed, 3), strict=True))
+
+
+@given(count=st.integers(1, 9), batch_size=st.integers(1, 5), seed=st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_every_image_comes_up_once_a_pass_and_every_batch_is_full(count, batch_size, seed):
+    crops = TrainingCrops(Telltale(count), PLAIN, batch_size=batch_size, seed=seed)
+    seen = []
+    for batch in islice(crops, 3 * count):
+        assert batch["image"].shape == (batch_size, 3, 8, 8)
+        assert batch["mask"].shape == (batch_size, 8, 8)
+        assert batch["mask"].dtype == torch.int64
+        seen += [int(mask.max()) for mask in batch["mask"]]
+    for first in range(0, len(seen), count):
+        assert len(set(seen[first : first + count])) == len(seen[first : first + count])
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_the_batches_are_the_same_for_any_number_of_workers(workers):
+    crops = TrainingCrops(ShapesDataset("train", count=5, size=32), SMALL, batch_size=2, seed=3, start_step=4)
+    made = islice(loaded(crops, num_workers=workers), 5)
+    assert all(equal(one, other) for one, other in zip(made, islice(crops, 5), strict=True))
+
+
+def test_seed_and_step_change_the_crops():
+    dataset = ShapesDataset("train", count=1, size=32)
+    batches = [TrainingCrops(dataset, SMALL, batch_size=1, seed=seed).batch(step) for seed in (0, 1) for step in (0, 1)]
+    assert not any(equal(one, other) for number, one in enumerate(batches) for other in batches[:number])
+
+
+def test_no_random_number_of_the_caller_is_used_or_changed():
+    dataset = ShapesDataset("train", count=3, size=32)
+    torch.manual_seed(1)
+    first = TrainingCrops(dataset, SMALL, batch_size=2, seed=0).batch(0)
+    state = torch.get_rng_state()
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    assert equal(TrainingCrops(dataset, SMALL, batch_size=2, seed=0).batch(0), first)
+
+
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    crop=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**63),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_image_becomes_a_crop_that_fits_its_mask(size, crop, seed):
+    """Left and right halves of image and mask agree wherever a crop, scale or flip has put them."""
+    mask = np.zeros(size, dtype=np.uint8)
+    mask[:, size[1] // 2 :] = 1
+    image = np.repeat(mask[None] * 255, 3, axis=0)
+    settings = Augmentation(crop_size=crop, photometric=0.0, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    cut, classes = augment(
+        training_transform(settings),
+        tv_tensors.Image(torch.from_numpy(image)),
+        tv_tensors.Mask(torch.from_numpy(mask)),
+        seed,
+    )
+    assert cut.shape == (3, *crop)
+    assert classes.shape == crop
+    assert set(classes.unique().tolist()) <= {0, 1, IGNORE}
+    assert (cut[:, classes == IGNORE] == 0).all(), "padding is the mean colour"
+    brightness = cut[0]
+    # Smoothing blurs the border between the halves; nothing may be bright on the wrong side of it.
+    assert (brightness[classes == 1] > -0.3).all()
+    assert (brightness[classes == 0] < 0.3).all()
+
+
+def test_the_scale_runs_from_a_half_to_twice():
+    """A square of 16 pixels in an image of 64 is cut to between 8 and 32, and both ends come up."""
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    mask[24:40, 24:40] = 1
+    image = tv_tensors.Image(torch.zeros(3, 64, 64, dtype=torch.uint8))
+    transform = training_transform(Augmentation(crop_size=(128, 128), photometric=0.0))
+    areas = [
+        int((augment(transform, image, tv_tensors.Mask(torch.from_numpy(mask)), seed)[1] == 1).sum())
+        for seed in range(80)
+    ]
+    sides = np.sqrt(areas)
+    assert 7 <= sides.min() < 10
+    assert 28 < sides.max() <= 33
+
+
+def test_validation_gives_whole_images_normalised():
+    dataset = ShapesDataset("val", count=7, size=20)
+    images = ValidationImages(dataset, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    assert len(images) == 7
+    item = images[2]
+    assert item["image"].shape == (1, 3, 20, 20)
+    assert item["mask"].tolist() == [dataset.mask(2).tolist()]
+    back = item["image"][0].permute(1, 2, 0) * torch.tensor(IMAGENET_STD) + torch.tensor(IMAGENET_MEAN)
+    np.testing.assert_allclose(back.numpy() * 255, dataset.image(2), atol=1e-3)
+    limited = ValidationImages(dataset, mean=IMAGENET_MEAN, std=IMAGENET_STD, limit=3)
+    assert [int(limited[place]["index"]) for place in range(3)] == [1, 3, 5]
+    assert len(list(loaded(limited, num_workers=0))) == 3
+    assert torch.equal(normalise(dataset[2].image, IMAGENET_MEAN, IMAGENET_STD), item["image"][0])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_file_is_one_line_even_from_a_worker(workers):
+    crops = TrainingCrops(Telltale(4, broken=2), PLAIN, batch_size=4, seed=0)
+    with pytest.raises(UserError) as error:
+        list(islice(loaded(crops, num_workers=workers), 2))
+    assert str(error.value) == "the mask 2 is broken: no, really"

@@ -1,0 +1,189 @@
+"""`wavegen seg-check` finds what would spoil training, says so, and draws what it saw."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_sets import picture, save, stripes, write_custom
+from torch import nn
+
+import cli
+from segmentation.batches import TrainingCrops, ValidationImages
+from segmentation.check import check_datasets, quick_check
+from segmentation.custom import CustomDataset
+from segmentation.metrics import ConfusionMatrix
+from segmentation.overlays import IGNORE_COLOUR, Picture, coloured, overlay, write_sheet
+from segmentation.shapes import CLASSES, ShapesDataset
+from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
+from wavenet_app.errors import UserError
+
+PNG = b"\x89PNG\r\n\x1a\n"
+MASKS = {"train/a.png": stripes([0, 1]), "train/b.png": stripes([0, 0, 0, 2]), "val/c.png": stripes([1, 255])}
+
+
+@pytest.fixture
+def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in this process, in an empty folder, as the installed script would."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_the_command_prints_shares_and_draws_a_sheet(wavegen, tmp_path):
+    write_custom(tmp_path / "cells", MASKS, "ground\ncell\nwall\nghost")
+    code, out, err = wavegen("seg-check", "cells")
+    assert code == 0, err
+    for part in ("62.50%", "cell", "1 of 4 classes are not in the training masks: ghost", "wavegen seg-train cells"):
+        assert part in out
+    sheet = tmp_path / "data" / "segmentation_results" / "check_cells.png"
+    assert sheet.read_bytes().startswith(PNG)
+
+
+def test_json_holds_every_file_and_nothing_else_is_printed(wavegen, tmp_path):
+    write_custom(tmp_path / "cells", MASKS, "ground\ncell\nwall")
+    save(tmp_path / "cells" / "images" / "train" / "lonely.png", picture())
+    code, out, _ = wavegen("seg-check", "cells", "--json")
+    report = json.loads(out)
+    assert code == 0
+    training = report["splits"]["train"]
+    assert training["class_shares"] == {"ground": 0.625, "cell": 0.25, "wall": 0.125}
+    assert report["splits"]["val"]["ignored_share"] == 0.5
+    assert [Path(one["file"]).name for one in training["skipped"]] == ["lonely.png"]
+    assert Path(report["sheet"]).is_file()
+
+
+def test_a_broken_mask_makes_it_unfit_and_is_named(wavegen, tmp_path):
+    write_custom(tmp_path / "cells", {**MASKS, "train/b.png": stripes([0, 9])}, "ground\ncell\nwall")
+    code, out, _ = wavegen("seg-check", "cells")
+    assert code == 1
+    assert "b.png holds the ids 9" in out.replace("\n", " ")
+    assert "seg-train" not in out
+
+
+def test_a_wrong_name_is_one_line_and_exit_2(wavegen):
+    code, out, err = wavegen("seg-check", "nowhere")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: there is no data set 'nowhere'")
+    assert err.count("\n") == 1
+    code, _, err = wavegen("seg-check", "--coco-classes", "some")
+    assert code == 2
+    assert "voc (21 classes) or all (81)" in err
+
+
+def test_the_built_in_shapes_need_no_argument(wavegen):
+    code, out, err = wavegen("seg-check", "--files", "3")
+    assert code == 0, err
+    assert "built-in shapes" in out
+
+
+def test_a_missing_split_makes_it_unfit(wavegen, tmp_path):
+    from image_sets import box, write_coco
+
+    write_coco(tmp_path / "coco", [[{"category_id": 1, "segmentation": box(0, 0, 20, 20)}]])
+    code, out, _ = wavegen("seg-check", "coco")
+    assert code == 1
+    assert "train2017" in out
+
+
+def test_the_quick_check_refuses_masks_of_a_single_class(tmp_path):
+    write_custom(tmp_path, dict.fromkeys(MASKS, stripes([0])), "ground\ncell")
+    with pytest.raises(UserError, match=r"single class, 'ground'.*check how the masks are coded"):
+        quick_check(CustomDataset(tmp_path, "train"))
+
+
+def test_the_quick_check_refuses_masks_that_are_all_ignored(tmp_path):
+    write_custom(tmp_path, {**dict.fromkeys(MASKS, stripes([255])), "val/c.png": stripes([0, 1, 2])}, "a\nb\nc")
+    with pytest.raises(UserError, match="all are ignored"):
+        quick_check(CustomDataset(tmp_path, "train"))
+
+
+def test_the_quick_check_believes_a_single_class_only_after_reading_all(tmp_path):
+    masks = {f"train/{number:02d}.png": stripes([0]) for number in range(20)}
+    write_custom(tmp_path, {**masks, "train/19.png": stripes([0, 1]), "val/c.png": stripes([0, 1])}, "ground\ncell")
+    dataset = CustomDataset(tmp_path, "train")
+    assert quick_check(dataset, limit=2).splits[0].checked == 20
+    assert quick_check(dataset, limit=19).splits[0].checked in (19, 20)
+
+
+def test_the_quick_check_names_a_broken_file(tmp_path):
+    write_custom(tmp_path, MASKS, "ground\ncell\nwall")
+    dataset = CustomDataset(tmp_path, "train")
+    path = tmp_path / "images" / "train" / "a.png"
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"cannot read the image .*a\.png"):
+        quick_check(dataset)
+
+
+def test_oddities_are_counted(tmp_path):
+    masks = {**MASKS, "train/d.png": stripes([255]), "train/e.png": stripes([255] * 15 + [0])}
+    write_custom(tmp_path, masks, "ground\ncell\nwall")
+    save(tmp_path / "images" / "train" / "a.png", np.full((12, 16, 3), 7))
+    same = (tmp_path / "images" / "train" / "b.png").read_bytes()
+    (tmp_path / "images" / "val" / "c.png").write_bytes(same)
+    report = check_datasets([CustomDataset(tmp_path, "train"), CustomDataset(tmp_path, "val")])
+    found = {note.path.name: note.problem for note in report.splits[0].suspicious}
+    assert found == {
+        "a.png": "the image is of one colour",
+        "d.png": "the whole mask is ignored",
+        "e.png": "more than 90% of the mask is ignored",
+    }
+    assert any("1 images are in two splits" in warning for warning in report.warnings)
+
+
+def test_a_class_of_validation_alone_is_said(tmp_path):
+    write_custom(tmp_path, {**MASKS, "val/c.png": stripes([0, 3])}, "a\nb\nc\nd")
+    report = check_datasets([CustomDataset(tmp_path, "train"), CustomDataset(tmp_path, "val")])
+    assert "in val but not in training, so never learned: d" in report.warnings
+
+
+def test_overlays_mix_the_colours(tmp_path):
+    image = np.full((2, 3, 3), 100, dtype=np.uint8)
+    mask = np.array([[0, 1, 255], [1, 1, 0]], dtype=np.uint8)
+    palette = np.array([[0, 0, 0], [200, 0, 0]], dtype=np.uint8)
+    assert coloured(mask, palette)[0].tolist() == [[0, 0, 0], [200, 0, 0], list(IGNORE_COLOUR)]
+    assert overlay(image, mask, palette, opacity=0.5)[0, 1].tolist() == [150, 50, 50]
+    write_sheet(tmp_path / "new" / "sheet.png", [Picture("one", image, mask)] * 3, ["a", "b"], palette, "title")
+    assert (tmp_path / "new" / "sheet.png").read_bytes().startswith(PNG)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="cannot write"):
+        write_sheet(tmp_path / "file" / "sheet.png", [Picture("one", image, mask)], ["a", "b"], palette, "title")
+
+
+def test_a_tiny_net_learns_the_shapes():
+    """Three layers, 150 steps: far above what always saying background gives (a quarter of its IoU)."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 16, 3, padding=2, dilation=2), nn.ReLU(),
+        nn.Conv2d(16, 4, 3, padding=4, dilation=4),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
+    crops = TrainingCrops(
+        ShapesDataset("train"), Augmentation(crop_size=(48, 48), photometric=0.1), batch_size=4, seed=0
+    )
+    for step in range(150):
+        batch = crops.batch(step)
+        loss = nn.functional.cross_entropy(net(batch["image"]), batch["mask"], ignore_index=255)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    matrix = ConfusionMatrix(CLASSES)
+    validation = ValidationImages(ShapesDataset("val"), mean=IMAGENET_MEAN, std=IMAGENET_STD, limit=10)
+    for place in range(len(validation)):
+        item = validation[place]
+        matrix.update(net(item["image"]).argmax(1), item["mask"])
+    assert matrix.scores().mean_iou > 0.6
