@@ -73,9 +73,14 @@ class RandomScaledCrop(v2.Transform):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Cuts and scales one input."""
-        is_mask = isinstance(inpt, tv_tensors.Mask)
-        interpolation = v2.InterpolationMode.NEAREST_EXACT if is_mask else v2.InterpolationMode.BILINEAR
-        return functional.resized_crop(inpt, **params, interpolation=interpolation, antialias=not is_mask)
+        size = params["size"]
+        cut = functional.crop(inpt, params["top"], params["left"], params["height"], params["width"])
+        if not isinstance(inpt, tv_tensors.Mask):
+            return functional.resize(cut, size, interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
+        # torchvision scales masks by "nearest", which is up to half a pixel off the image; "nearest-exact" is not.
+        plain = cut.as_subclass(Tensor)[None]
+        scaled = functional.resize_image(plain, size, interpolation=v2.InterpolationMode.NEAREST_EXACT)[0]
+        return tv_tensors.wrap(scaled, like=inpt)
 
 
 def training_transform(augmentation: Augmentation) -> v2.Transform:
