@@ -1,0 +1,187 @@
+"""A model and its queues as tensors for the kernels of a GPU; plain torch, so that they can also lie on the CPU.
+
+Every width is padded with zeros to a power of two, of at least `LEAST_WIDTH`, which is what Triton's vectors and tensor
+cores take. A padded channel stays zero throughout; a padded code has the logit minus infinity, so nobody picks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.mu_law import silence_code
+
+LEAST_WIDTH = 16
+"""Channels that a tensor core takes at a time."""
+
+PRIMED_AT_ONCE = 2**18
+"""Samples of all clips together that are primed in one pass, which bounds the memory it takes."""
+
+
+class PackedModel(NamedTuple):
+    """A model, padded. R, D, S and Q are the padded widths of residual stream, gate half, skip sum and logits.
+
+    Matrices (in, out) are of the type that products take, everything else is float32 or integer.
+
+    Attributes:
+        tables: (kernel_size, quantization_channels + 1, R); the front. Its bias is in the newest tap's rows, and the
+            last row of each tap is zero, for the time before the first code.
+        dilated: (layers, kernel_size, R, 2 x D), oldest tap first. Outputs alternate: filter 0, gate 0, filter 1, ...
+        gate_biases: (layers, 2 x D), in that order too.
+        residuals: (layers, D, R).
+        residual_biases: (layers, R).
+        skips: (layers, D, S).
+        skip_bias: (S,).
+        output1: (S, S).
+        output1_bias: (S,).
+        output2: (S, Q).
+        output2_bias: (Q,).
+        dilations: (layers,), int32.
+        ring_starts: (layers,), int64, the first slot of each layer in `Rings.slots`.
+        ring_masks: (layers,), int32, one less than the number of a layer's slots; see `Rings`.
+    """
+
+    tables: Tensor
+    dilated: Tensor
+    gate_biases: Tensor
+    residuals: Tensor
+    residual_biases: Tensor
+    skips: Tensor
+    skip_bias: Tensor
+    output1: Tensor
+    output1_bias: Tensor
+    output2: Tensor
+    output2_bias: Tensor
+    dilations: Tensor
+    ring_starts: Tensor
+    ring_masks: Tensor
+
+
+@dataclass
+class Rings:
+    """What a batch of clips remembers.
+
+    The input of a layer at time t lies in its slot t & mask. A layer has more slots than the inputs it looks back on,
+    so that the slot written at a time is read at no other place of the same sample; and a power of two of them, so that
+    the time may wrap around.
+
+    Attributes:
+        slots: (slots of all layers, batch, R), of the type that products take.
+        recent: (batch, kernel_size) int32, the newest codes, of which the last has been read by nobody yet.
+        time: samples consumed, modulo 2^31.
+    """
+
+    slots: Tensor
+    recent: Tensor
+    time: int
+
+    def advance(self, steps: int) -> None:
+        """Counts samples that were consumed."""
+        self.time = (self.time + steps) % 2**31
+
+
+def padded(width: int) -> int:
+    """Returns the least power of two, of at least LEAST_WIDTH, that holds a width.
+
+    >>> [padded(width) for width in (1, 24, 64)]
+    [16, 32, 64]
+    """
+    return int(max(LEAST_WIDTH, 1 << (width - 1).bit_length()))
+
+
+def ring_slots(dilation: int, kernel_size: int) -> int:
+    """Returns how many past inputs a layer keeps: the least power of two above those it looks back on.
+
+    >>> ring_slots(4, kernel_size=2), ring_slots(5, kernel_size=3)
+    (8, 16)
+    """
+    return int(1 << ((kernel_size - 1) * dilation).bit_length())
+
+
+def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedModel:
+    """Returns a padded copy of a model on a device, with matrices of a type."""
+
+    def place(array: NDArray[np.generic], *axes: int, kind: torch.dtype = torch.float32, fill: float = 0.0) -> Tensor:
+        widths = [(0, 0)] * array.ndim
+        for axis in axes:
+            widths[axis] = (0, padded(array.shape[axis]) - array.shape[axis])
+        whole = np.pad(array, widths, constant_values=fill)
+        return torch.tensor(np.ascontiguousarray(whole), device=device).to(kind)
+
+    tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
+    tables[-1, :-1] += weights.front_bias
+    layers, width = len(weights.dilations), weights.dilation_channels
+    # Filter and gate of a channel side by side: both come out of one product in the same thread.
+    halves = weights.dilated.reshape(*weights.dilated.shape[:-1], 2, width)
+    dilated = place(halves, -3, -1, kind=dtype).transpose(-1, -2).flatten(-2).contiguous()
+    gate_biases = place(weights.dilated_biases.reshape(layers, 2, width), -1)
+    slots = [ring_slots(dilation, weights.kernel_size) for dilation in weights.dilations]
+    return PackedModel(
+        tables=place(tables, -1),
+        dilated=dilated,
+        gate_biases=gate_biases.transpose(-1, -2).flatten(-2).contiguous(),
+        residuals=place(weights.residual, -2, -1, kind=dtype),
+        residual_biases=place(weights.residual_biases, -1),
+        skips=place(weights.skip, -2, -1, kind=dtype),
+        skip_bias=place(weights.skip_bias, -1),
+        output1=place(weights.output1, -2, -1, kind=dtype),
+        output1_bias=place(weights.output1_bias, -1),
+        output2=place(weights.output2, -2, -1, kind=dtype),
+        output2_bias=place(weights.output2_bias, -1, fill=-np.inf),
+        dilations=torch.tensor(weights.dilations, dtype=torch.int32, device=device),
+        ring_starts=torch.tensor(np.cumsum([0, *slots[:-1]]), dtype=torch.int64, device=device),
+        ring_masks=torch.tensor(slots, dtype=torch.int32, device=device) - 1,
+    )
+
+
+def first_rings(weights: GeneratorWeights, batch_size: int, device: str, dtype: torch.dtype) -> Rings:
+    """Returns the memory of clips whose history is one code of silence."""
+    slots = sum(ring_slots(dilation, weights.kernel_size) for dilation in weights.dilations)
+    shape = (batch_size, weights.kernel_size)
+    recent = torch.full(shape, weights.quantization_channels, dtype=torch.int32, device=device)
+    recent[:, -1] = silence_code(weights.quantization_channels)
+    width = padded(weights.residual_channels)
+    return Rings(torch.zeros(slots, batch_size, width, dtype=dtype, device=device), recent, 0)
+
+
+@torch.inference_mode()
+def prime(model: PackedModel, rings: Rings, codes: Tensor, receptive_field: int) -> None:
+    """Appends known codes (batch, time), time at least 1, layer by layer; see `fast_gen.engine.Engine.prime`.
+
+    Operands are rounded where the kernels round them, so the result is that of stepping up to the order of the sums.
+    """
+    taps = rings.recent.shape[1]
+    behind = taps - 1
+    # The newest code of the history is consumed now, the newest of `codes` by the next call. What lies further back
+    # than the receptive field cannot be seen any more.
+    read = torch.cat([rings.recent, codes[:, :-1].to(torch.int32)], dim=1)[:, -(receptive_field + behind) :]
+    at_once = max(1, PRIMED_AT_ONCE // read.shape[1])
+    for first in range(0, len(read), at_once):
+        _prime_clips(model, rings, slice(first, first + at_once), read[first : first + at_once].long())
+    rings.advance(read.shape[1] - behind)
+    rings.recent.copy_(torch.cat([rings.recent, codes.to(torch.int32)], dim=1)[:, -taps:])
+
+
+def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor) -> None:
+    """Takes the queues of some clips through codes (clips, time), kernel_size - 1 of them already consumed."""
+    taps, dtype = rings.recent.shape[1], rings.slots.dtype
+    steps = codes.shape[1] - (taps - 1)
+    hidden = sum((model.tables[tap][codes[:, tap : tap + steps]] for tap in range(taps)), torch.zeros(()))
+    for layer, dilation in enumerate(model.dilations.tolist()):
+        start, mask = int(model.ring_starts[layer]), int(model.ring_masks[layer])
+        span = (taps - 1) * dilation
+        before = torch.arange(rings.time - span, rings.time, device=codes.device)
+        inputs = torch.cat([rings.slots[start + (before & mask), clips].transpose(0, 1), hidden.to(dtype)], dim=1)
+        rings.slots[start + ((before + steps) & mask), clips] = inputs[:, steps:].transpose(0, 1)
+        if layer + 1 < len(model.dilations):
+            views = torch.cat([inputs[:, tap * dilation :][:, :steps] for tap in range(taps)], dim=-1)
+            gates = views.float() @ model.dilated[layer].flatten(0, 1).float() + model.gate_biases[layer]
+            activated = gates[..., 0::2].tanh_() * gates[..., 1::2].sigmoid_()
+            hidden = hidden + activated.to(dtype).float() @ model.residuals[layer].float()
+            hidden = hidden + model.residual_biases[layer]
