@@ -2,94 +2,186 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fast_gen.engine import checked_codes, checked_uniforms
-from fast_gen.gpu_packing import first_rings, pack, prime
+from fast_gen.gpu_packing import first_rings, pack, padded, prime
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+FEW_CLIPS = 32
+"""Up to so many, each clip has a program of its own; more share the reading of weights, and tensor cores."""
+
+WIDEST = 65_536
+"""Padded weights of the widest matrix of a layer: more do not fit into a program's registers."""
 
 BLOCK_WEIGHTS = 8_192
 """Weights of an output layer that a program multiplies at a time: as many as its registers hold with ease."""
 
+LEAST_CAPABILITY = (8, 0)
+"""Of the GPU: the first that has bfloat16, and that Triton is tested on."""
+
+
+class Plan(NamedTuple):
+    """How a batch is divided.
+
+    Attributes:
+        rows: of one program: 1, or a multiple of 16 for tensor cores.
+        warps: of one program, 32 threads each.
+        stages: 2 if the weights of the next layer are fetched while one is computed, else 1.
+    """
+
+    rows: int
+    warps: int
+    stages: int
+
 
 class TritonGpu:
-    """Queues in device memory and one persistent program for each tile of clips; see `fast_gen.engine.Engine`.
+    """Queues in device memory, and one program for each tile of clips that lives as long as the chunk.
 
-    A clip is the same to the bit in any batch of up to `FEW_CLIPS`; in larger ones, whose products are tensor cores',
-    it agrees up to rounding. The first call ever compiles for some seconds; Triton keeps the result in its cache.
+    A clip is the same to the bit in any batch of up to `FEW_CLIPS`; in larger ones it agrees up to rounding. See
+    `fast_gen.engine.Engine`.
 
     Args:
         weights: the model.
-        device: "cuda"; also "cpu" if Triton interprets its kernels, as the tests let it.
-        precision: type of the products' operands; sums are float32.
+        device: "cuda"; also "cpu" where Triton interprets its kernels, as the tests let it.
+        precision: of the products' operands, weights as well as activations; sums are float32.
+        threads: 1.
+
+    Raises:
+        UserError: the GPU has no room, here and in each call.
     """
 
     devices = ("cuda",)
-    summary = "the whole loop in one kernel"
     precisions = tuple(DTYPES)
+    summary = "the whole loop in one kernel"
 
     @staticmethod
-    def missing(weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG004 - it runs any model
-        """Returns what keeps it from running on a device, or None."""
+    def missing(
+        weights: GeneratorWeights,
+        device: str,  # noqa: ARG004 - there is one
+        precision: str,  # noqa: ARG004 - it has room for any
+        threads: int,
+    ) -> str | None:
+        """Returns what keeps it from running so on a GPU, or None."""
+        if threads != 1:
+            return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
             return "torch sees no CUDA device"
-        return None
+        try:
+            import triton  # noqa: F401
+        except ImportError as error:
+            return f"triton cannot be imported: {error}"
+        capability = torch.cuda.get_device_capability()
+        if capability < LEAST_CAPABILITY:
+            name = torch.cuda.get_device_name()
+            return f"it needs a GPU of compute capability 8.0 or newer, and {name} has {capability[0]}.{capability[1]}"
+        if widest_matrix(weights) > WIDEST:
+            return "the model's layers are too wide for it"
+        return _missing_compiler()
 
-    def __init__(self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32") -> None:
+    @staticmethod
+    def preparation(precision: str) -> str | None:  # noqa: ARG004 - compiled for each
+        """Returns a line for the user if the compiler will have to be waited for, or None."""
+        from triton import knobs
+
+        with suppress(OSError):
+            if any(Path(knobs.cache.dir).glob("*/append_codes.cubin")):
+                return None
+        return "compiling the engine, which takes some seconds, once on this machine"
+
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
+    ) -> None:
         self.weights = weights
         self.device = device
+        self.precision = precision
+        self.threads = threads
         self._dtype = DTYPES[precision]
-        self._model = pack(weights, device, self._dtype)
+        with self._room(1):
+            self._model = pack(weights, device, self._dtype)
         self.reset(1)
 
-    def reset(self, batch_size: int, tile: int = 1) -> None:
+    def plan(self, clips: int) -> Plan:
+        """Returns how to divide so many clips."""
+        device = torch.cuda.get_device_properties(self.device) if self.device == "cuda" else None
+        model = self._model
+        layer_bytes = sum(matrix[0].nbytes for matrix in (model.dilated, model.residuals, model.skips))
+        # Operands on their way between threads take shared memory besides.
+        room = 2 / 3 * getattr(device, "shared_memory_per_block_optin", 0)
+        stages = 2 if layer_bytes <= room else 1
+        if clips <= FEW_CLIPS:
+            return Plan(1, 8 if widest_matrix(self.weights) <= WIDEST // 4 else 16, stages)
+        processors = device.multi_processor_count if device else 1
+        return Plan(16 if clips <= 16 * processors else 32, 8, stages)
+
+    def reset(self, batch_size: int) -> None:
+        """Forgets everything: each of `batch_size` rows has one silence code as its history."""
         self.batch_size = batch_size
-        self._tile = tile
-        rows = -(-batch_size // self._tile) * self._tile
-        self._rings = first_rings(self.weights, rows, self.device, self._dtype)
-        self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=self._dtype, device=self.device)
+        self._plan = self.plan(batch_size)
+        rows = -(-batch_size // self._plan.rows) * self._plan.rows
+        with self._room(batch_size):
+            self._rings = first_rings(self.weights, rows, self.device, self._dtype)
+            self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=self._dtype, device=self.device)
 
     def prime(self, codes: NDArray[np.integer]) -> None:
+        """Appends known codes, layer by layer; see `Engine.prime`."""
         known = checked_codes(codes, self)
-        if known.shape[1]:
-            prime(self._model, self._rings, self._on_device(known), self.weights.receptive_field)
+        if known.shape[1] == 0:
+            return
+        with self._room(self.batch_size):
+            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field)
 
     def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        known = self._on_device(checked_codes(codes, self).astype(np.int16)).T.contiguous()
-        channels = len(self._model.output2_bias)
-        logits = torch.empty(*known.shape, channels, dtype=torch.float32, device=self.device)
-        self._append(known, logits, logits, SamplingSettings(), score=True)
-        logits = logits[:, : self.batch_size, : self.weights.quantization_channels]
-        return np.ascontiguousarray(logits.transpose(0, 1).cpu().numpy())
+        """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
+        with self._room(self.batch_size):
+            known = self._by_time(checked_codes(codes, self).astype(np.int16))
+            logits = torch.empty(*known.shape, len(self._model.output2_bias), device=self.device)
+            self._append(known, logits, logits, SamplingSettings(), known=True)
+            logits = logits[:, : self.batch_size, : self.weights.quantization_channels]
+            return np.ascontiguousarray(logits.transpose(0, 1).cpu().numpy())
 
     def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
-        numbers = self._on_device(checked_uniforms(uniforms, self)).T.contiguous()
-        codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
-        self._append(codes, numbers, numbers, settings, score=False)
-        return np.ascontiguousarray(codes[:, : self.batch_size].T.cpu().numpy())
+        """Appends codes picked from the logits and returns them; see `Engine.generate`."""
+        with self._room(self.batch_size):
+            numbers = self._by_time(checked_uniforms(uniforms, self))
+            codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
+            self._append(codes, numbers, numbers, settings, known=False)
+            return np.ascontiguousarray(codes[:, : self.batch_size].T.cpu().numpy())
 
-    def _on_device(self, array):
-        """(rows, time)"""
-        rows = len(self._rings.recent)
-        whole = np.zeros((rows, array.shape[1]), array.dtype)
-        whole[: len(array)] = array
+    def _by_time(self, array: NDArray[np.generic]) -> Tensor:
+        """Returns (batch, time) as (time, rows), the rows filled up with zeros."""
+        whole = np.zeros((array.shape[1], len(self._rings.recent)), array.dtype)
+        whole[:, : len(array)] = array.T
         return torch.from_numpy(whole).to(self.device)
 
-    def _append(self, codes, logits, uniforms, settings, score) -> None:
+    def _append(
+        self, codes: Tensor, logits: Tensor, uniforms: Tensor, settings: SamplingSettings, *, known: bool
+    ) -> None:
+        """Launches the kernel; see `fast_gen.triton_loop.append_codes`."""
         from fast_gen.triton_loop import append_codes
 
         steps, rows = codes.shape
         if steps == 0:
             return
-        model = self._model
+        model, plan = self._model, self._plan
         skip, channels = model.output2.shape
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
-        append_codes[(rows // self._tile,)](
+        append_codes[(rows // plan.rows,)](
             *model,
             self._rings.slots,
             self._rings.recent,
@@ -101,18 +193,54 @@ class TritonGpu:
             self._rings.time,
             steps,
             rows,
-            len(self.weights.dilations),
+            len(model.dilations),
             CODES=self.weights.quantization_channels,
             KERNEL_SIZE=self.weights.kernel_size,
             R=model.residuals.shape[2],
             D=model.residuals.shape[1],
             S=skip,
             Q=channels,
-            ROWS=self._tile,
-            BLOCK=min(skip, max(16, BLOCK_WEIGHTS // max(skip, channels))),
-            STAGES=1,
-            SCORE=score,
+            ROWS=plan.rows,
+            BLOCK=output_block(skip, channels),
+            STAGES=plan.stages,
+            SCORE=known,
             GREEDY=settings.temperature == 0,
             SELECT=bool(settings.top_k or settings.top_p < 1),
+            num_warps=plan.warps,
         )
         self._rings.advance(steps)
+
+    @contextmanager
+    def _room(self, clips: int) -> Iterator[None]:
+        try:
+            yield
+        except torch.cuda.OutOfMemoryError:
+            free = torch.cuda.mem_get_info()[0] / 1e9
+            raise UserError(
+                f"the GPU has no room for {clips} clips at once ({free:.1f} GB are free); "
+                "generate fewer, or take --engine cpu"
+            ) from None
+
+
+def widest_matrix(weights: GeneratorWeights) -> int:
+    """Returns the number of weights, padded, of the widest matrix of a layer."""
+    residual, gate = padded(weights.residual_channels), padded(weights.dilation_channels)
+    return max(residual * 2 * gate, gate * padded(weights.skip_channels))
+
+
+def output_block(skip: int, channels: int) -> int:
+    """Returns how many inputs of an output layer, of padded widths, are multiplied at a time.
+
+    >>> output_block(256, 256), output_block(16, 256)
+    (32, 16)
+    """
+    return min(skip, max(16, BLOCK_WEIGHTS // max(skip, channels)))
+
+
+def _missing_compiler() -> str | None:
+    """Returns what Triton lacks to build the few lines of C by which it launches kernels, or None."""
+    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+        return "triton needs a C compiler (gcc or clang), and there is none"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+        return "triton needs Python's C headers (python3-dev), and there are none"
+    return None

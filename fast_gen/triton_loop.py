@@ -39,7 +39,7 @@ def _add_product(total, inputs, matrix):
 
 
 @triton.jit
-def _summed(total, ROWS: tl.constexpr):  # noqa: N803
+def _summed(total, ROWS: tl.constexpr):
     if ROWS == 1:
         total = tl.sum(total, axis=0)[None, :]
     return total
@@ -51,7 +51,7 @@ def _sigmoid(x):
 
 
 @triton.jit
-def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):  # noqa: N803
+def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """Returns vectors @ matrix + bias, (rows, OUT), of vectors that lie in device memory row by row."""
     row = tl.arange(0, ROWS)[:, None]
     channel = tl.arange(0, OUT)
@@ -90,18 +90,18 @@ def append_codes(
     steps,
     batch,
     layers,
-    CODES: tl.constexpr,  # noqa: N803
-    KERNEL_SIZE: tl.constexpr,  # noqa: N803
-    R: tl.constexpr,  # noqa: N803
-    D: tl.constexpr,  # noqa: N803
-    S: tl.constexpr,  # noqa: N803
-    Q: tl.constexpr,  # noqa: N803
-    ROWS: tl.constexpr,  # noqa: N803
-    BLOCK: tl.constexpr,  # noqa: N803
-    STAGES: tl.constexpr,  # noqa: N803
-    SCORE: tl.constexpr,  # noqa: N803
-    GREEDY: tl.constexpr,  # noqa: N803
-    SELECT: tl.constexpr,  # noqa: N803
+    CODES: tl.constexpr,
+    KERNEL_SIZE: tl.constexpr,
+    R: tl.constexpr,
+    D: tl.constexpr,
+    S: tl.constexpr,
+    Q: tl.constexpr,
+    ROWS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    STAGES: tl.constexpr,
+    SCORE: tl.constexpr,
+    GREEDY: tl.constexpr,
+    SELECT: tl.constexpr,
 ):
     """Appends `steps` codes to each row; a program for each ROWS of them.
 

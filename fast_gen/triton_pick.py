@@ -8,7 +8,7 @@ import triton.language as tl
 
 
 @triton.jit
-def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr, SELECT: tl.constexpr):  # noqa: N803
+def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr, SELECT: tl.constexpr):
     """Returns one code for each row, int32.
 
     Args:
@@ -20,7 +20,7 @@ def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr
         GREEDY: whether the temperature is 0, so that none of these numbers count.
         SELECT: whether top-k or top-p is set.
     """
-    Q: tl.constexpr = logits.shape[1]  # noqa: N806
+    Q: tl.constexpr = logits.shape[1]
     code = tl.arange(0, Q)[None, :]
     greatest = tl.max(logits, axis=1)[:, None]
     if GREEDY:

@@ -1,0 +1,163 @@
+"""The portable engine for a GPU: one step in plain torch, recorded once as a CUDA graph and played for each sample.
+
+It computes what `fast_gen.torch_queue` does, without asking the host anything during a step: the queues' places follow
+from a time that the device counts. So the host starts one graph a sample instead of some hundred products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.gpu_packing import first_rings, pack, prime
+from fast_gen.sampling import SamplingSettings, pick
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.mu_law import silence_code
+
+
+class GraphQueue:
+    """Queues in device memory, one CUDA graph a sample, float32 arithmetic; see `fast_gen.engine.Engine`.
+
+    It needs no compiler, and takes any model. All clips share a product, so a clip alone and in a batch agree up to
+    rounding.
+
+    Args:
+        weights: the model.
+        device: "cuda"; on the "cpu" the step runs unrecorded, which is for tests.
+        precision: "float32".
+        threads: 1.
+    """
+
+    devices = ("cuda",)
+    precisions = ("float32",)
+    summary = "torch layer by layer, recorded as a CUDA graph"
+
+    @staticmethod
+    def missing(
+        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
+        device: str,  # noqa: ARG004 - there is one
+        precision: str,  # noqa: ARG004 - there is one
+        threads: int,
+    ) -> str | None:
+        """Returns what keeps it from running so, or None."""
+        if threads != 1:
+            return f"it takes one thread, not {threads}"
+        if not torch.cuda.is_available():
+            return "torch sees no CUDA device"
+        return None
+
+    @staticmethod
+    def preparation(precision: str) -> str | None:  # noqa: ARG004 - there is one
+        """Returns None: it is ready at once."""
+        return None
+
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
+    ) -> None:
+        self.weights = weights
+        self.device = device
+        self.precision = precision
+        self.threads = threads
+        self._model = pack(weights, device, torch.float32)
+        self._matrices = self._model.dilated.flatten(1, 2)
+        taps = torch.arange(weights.kernel_size - 1, -1, -1, device=device)
+        self._lags = self._model.dilations[:, None] * taps
+        self.reset(1)
+
+    def reset(self, batch_size: int) -> None:
+        """Forgets everything: each of `batch_size` rows has one silence code as its history."""
+        self.batch_size = batch_size
+        self._rings = first_rings(self.weights, batch_size, self.device, torch.float32)
+        self._time = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._logits = torch.zeros(batch_size, self.weights.quantization_channels, device=self.device)
+        self._numbers = torch.zeros(batch_size, device=self.device)
+        silence = silence_code(self.weights.quantization_channels)
+        self._newest = torch.full((batch_size,), silence, dtype=torch.int32, device=self.device)
+        self._plays: dict[SamplingSettings | None, Callable[[], None]] = {}
+
+    @torch.inference_mode()
+    def prime(self, codes: NDArray[np.integer]) -> None:
+        """Appends known codes, layer by layer; see `Engine.prime`."""
+        known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
+        if known.shape[1]:
+            prime(self._model, self._rings, known, self.weights.receptive_field)
+
+    @torch.inference_mode()
+    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
+        known = torch.from_numpy(checked_codes(codes, self)).to(self.device, torch.int32)
+        logits = torch.empty(*known.shape, self.weights.quantization_channels, device=self.device)
+        play = self._start(None)
+        for time in range(known.shape[1]):
+            self._newest.copy_(known[:, time])
+            play()
+            logits[:, time] = self._logits
+        self._rings.advance(known.shape[1])
+        found: NDArray[np.float32] = logits.cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+        """Appends codes picked from the logits and returns them; see `Engine.generate`."""
+        numbers = torch.from_numpy(checked_uniforms(uniforms, self)).to(self.device)
+        codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
+        play = self._start(settings)
+        for time in range(numbers.shape[1]):
+            self._numbers.copy_(numbers[:, time])
+            play()
+            codes[:, time] = self._newest
+        self._rings.advance(numbers.shape[1])
+        return codes.cpu().numpy()
+
+    def _start(self, settings: SamplingSettings | None) -> Callable[[], None]:
+        """Returns what consumes the newest code and appends one, picked by the settings or, without them, known."""
+        self._time.fill_(self._rings.time)
+        if self.device == "cpu":
+            return lambda: self._step(settings)
+        if settings not in self._plays:
+            self._plays[settings] = self._record(settings)
+        return self._plays[settings]
+
+    def _record(self, settings: SamplingSettings | None) -> Callable[[], None]:
+        """Records a step; the state is what it was before."""
+        changed = (self._rings.slots, self._rings.recent, self._time, self._newest)
+        before = [tensor.clone() for tensor in changed]
+        # Libraries reserve their memory at the first call, which must not be recorded.
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            self._step(settings)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step(settings)
+        for tensor, old in zip(changed, before, strict=True):
+            tensor.copy_(old)
+        return graph.replay
+
+    def _step(self, settings: SamplingSettings | None) -> None:
+        """Consumes the newest code of the history, leaves the logits, and appends what is picked or known."""
+        model, recent, slots = self._model, self._rings.recent, self._rings.slots
+        places = model.ring_starts[:, None] + ((self._time - self._lags) & model.ring_masks[:, None])
+        hidden = model.tables[0][recent[:, 0]]
+        for tap in range(1, self.weights.kernel_size):
+            hidden = hidden + model.tables[tap][recent[:, tap]]
+        skips = model.skip_bias
+        for layer in range(len(places)):
+            slots.index_copy_(0, places[layer, -1:], hidden[None])
+            inputs = slots.index_select(0, places[layer]).transpose(0, 1).flatten(1)
+            gates = torch.addmm(model.gate_biases[layer], inputs, self._matrices[layer])
+            activated = gates[:, 0::2].tanh() * gates[:, 1::2].sigmoid()
+            skips = torch.addmm(skips, activated, model.skips[layer])
+            hidden = torch.addmm(hidden + model.residual_biases[layer], activated, model.residuals[layer])
+        outputs = torch.addmm(model.output1_bias, skips.relu(), model.output1).relu()
+        logits = torch.addmm(model.output2_bias, outputs, model.output2)
+        self._logits.copy_(logits[:, : self.weights.quantization_channels])
+        if settings is not None:
+            self._newest.copy_(pick(self._logits, self._numbers, settings))
+        recent.copy_(torch.cat([recent[:, 1:], self._newest[:, None]], dim=1))
+        self._time += 1

@@ -1,0 +1,174 @@
+"""The GPU's kernel, interpreted by Triton on the CPU: `test_triton_gpu` runs this file in a process of its own.
+
+Triton decides at its import whether it compiles or interprets, so this cannot share a process with other tests. The
+interpreter takes some milliseconds a layer and sample: the whole contract is marked slow, and what runs each time is a
+selection of tiny nets that still meets every branch.
+"""
+
+import os
+
+assert os.environ.get("TRITON_INTERPRET") == "1", "run with TRITON_INTERPRET=1"
+
+import numpy as np
+import pytest
+import torch
+import triton
+import triton.language as tl
+from engine_contract import SETTINGS, EngineContract, assert_picked_by, full_network, random_codes, random_net
+
+from fast_gen.sampling import SamplingSettings, pick, uniforms
+from fast_gen.triton_gpu import Plan, TritonGpu
+from fast_gen.triton_pick import pick_codes
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import ModelConfig
+
+TINY = {
+    "two taps": ModelConfig(
+        residual_channels=5, dilation_channels=3, skip_channels=20, dilations=(1, 3), quantization_channels=32
+    ),
+    "three taps": ModelConfig(
+        residual_channels=17,
+        dilation_channels=6,
+        skip_channels=4,
+        kernel_size=3,
+        dilations=(2, 1),
+        quantization_channels=8,
+    ),
+}
+
+
+class InterpretedTriton(TritonGpu):
+    """One program for each clip."""
+
+    rows = 1
+
+    def plan(self, clips: int) -> Plan:
+        return Plan(self.rows, 4, 1)
+
+
+class InterpretedTiles(InterpretedTriton):
+    """Sixteen clips a program, as tensor cores take them."""
+
+    rows = 16
+
+
+def tiny(shape: str, engine_class: type[TritonGpu], precision: str = "float32") -> tuple[torch.nn.Module, TritonGpu]:
+    net = random_net(TINY[shape])
+    return net, engine_class(GeneratorWeights.of(net), "cpu", precision)
+
+
+@pytest.mark.parametrize(
+    ("shape", "engine_class"),
+    [
+        ("two taps", InterpretedTriton),
+        ("three taps", InterpretedTiles),
+        pytest.param("three taps", InterpretedTriton, marks=pytest.mark.slow),
+        pytest.param("two taps", InterpretedTiles, marks=pytest.mark.slow),
+    ],
+)
+def test_all_calls_continue_one_history(shape: str, engine_class: type[TritonGpu]) -> None:
+    """Queues wrap around several times, and chunks end anywhere."""
+    net, engine = tiny(shape, engine_class)
+    engine.reset(2)
+    known, numbers = random_codes(net.config, 2, 20), uniforms(4, rows=2, length=8)
+    scored = engine.score(known[:, :6])
+    first = engine.generate(numbers[:, :4], SETTINGS["plain"])
+    engine.prime(known[:, 6:17])
+    scored_too = engine.score(known[:, 17:])
+    rest = [engine.generate(numbers[:, time : time + 1], SETTINGS["plain"]) for time in range(4, 8)]
+    made = np.concatenate([known[:, :6], first, known[:, 6:], *rest], axis=1)
+    logits = full_network(net, made)
+    np.testing.assert_allclose(scored, logits[:, :6], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(scored_too, logits[:, 21:24], atol=1e-4, rtol=0)
+    assert_picked_by(logits[:, 6:10], first, numbers[:, :4], SETTINGS["plain"], 1e-4)
+    assert_picked_by(logits[:, 24:], np.concatenate(rest, axis=1), numbers[:, 4:], SETTINGS["plain"], 1e-4)
+
+
+def test_chunks_and_rows_are_the_same_to_the_bit() -> None:
+    _, engine = tiny("two taps", InterpretedTriton)
+    numbers = uniforms(1, rows=2, length=7)
+    engine.reset(2)
+    whole = engine.generate(numbers, SETTINGS["plain"])
+    engine.reset(1)
+    chunks = [
+        engine.generate(numbers[1:2, :5], SETTINGS["plain"]),
+        engine.generate(numbers[1:2, 5:], SETTINGS["plain"]),
+    ]
+    np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole[1:2])
+    assert engine.generate(numbers[1:2, :0], SETTINGS["plain"]).shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(name, marks=() if name in ("greedy", "top-k and top-p") else pytest.mark.slow) for name in SETTINGS],
+)
+def test_every_control_reaches_the_kernel(settings: str) -> None:
+    net, engine = tiny("two taps", InterpretedTriton)
+    numbers = uniforms(2, rows=1, length=3)
+    codes = engine.generate(numbers, SETTINGS[settings])
+    assert_picked_by(full_network(net, codes), codes, numbers, SETTINGS[settings], 1e-4)
+
+
+def test_bfloat16_is_near_and_primes_as_it_steps() -> None:
+    net, engine = tiny("two taps", InterpretedTriton, "bfloat16")
+    codes = random_codes(net.config, 1, 12)
+    scored = engine.score(codes)
+    difference = np.abs(scored - full_network(net, codes).numpy()).max()
+    assert 1e-3 < difference < 0.3
+    engine.reset(1)
+    engine.prime(codes[:, :9])
+    np.testing.assert_allclose(engine.score(codes[:, 9:]), scored[:, 9:], atol=0.05, rtol=0)
+
+
+@triton.jit
+def _pick(logits, uniforms, settings, codes, Q: tl.constexpr, ROWS: tl.constexpr, GREEDY: tl.constexpr):
+    rows = tl.arange(0, ROWS)
+    found = tl.load(logits + rows[:, None] * Q + tl.arange(0, Q)[None, :])
+    top_k = tl.load(settings + 1).to(tl.int32)
+    picked = pick_codes(
+        found, tl.load(uniforms + rows), tl.load(settings), top_k, tl.load(settings + 2), GREEDY, not GREEDY
+    )
+    tl.store(codes + rows, picked)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SETTINGS["greedy"],
+        SETTINGS["plain"],
+        SETTINGS["top-k and top-p"],
+        *(
+            pytest.param(settings, marks=pytest.mark.slow)
+            for settings in (
+                SETTINGS["cool"],
+                SETTINGS["top-k"],
+                SETTINGS["top-p"],
+                SamplingSettings(top_k=1),
+                SamplingSettings(top_k=31, top_p=0.999),
+                SamplingSettings(top_p=1e-6),
+                SamplingSettings(temperature=0.01, top_k=7),
+            )
+        ),
+    ],
+    ids=str,
+)
+def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
+    """Among equal logits too, signed zeros, codes that do not exist, and the least and the greatest uniform number."""
+    rows, codes, width = 16, 30, 32
+    generator = torch.Generator().manual_seed(0)
+    logits = (torch.randn(rows, codes, generator=generator) * 3).round(decimals=1)
+    logits[:6] = logits[:6].sign()
+    logits[6:9] = torch.tensor([0.0, -0.0]).repeat(15)
+    numbers = torch.rand(rows, generator=generator)
+    numbers[::5], numbers[1::5] = 0.0, 1 - 2.0**-24
+    picked = torch.full((rows,), -1, dtype=torch.int32)
+    whole = torch.nn.functional.pad(logits, (0, width - codes), value=-torch.inf)
+    controls = torch.tensor([settings.temperature, settings.top_k or width, settings.top_p], dtype=torch.float64)
+    _pick[(1,)](whole, numbers, controls, picked, width, rows, settings.temperature == 0)
+    assert torch.equal(picked.long(), pick(logits, numbers, settings))
+
+
+@pytest.mark.slow
+class TestInterpretedTriton(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
+        return InterpretedTriton(weights, "cpu")

@@ -1,0 +1,79 @@
+"""Compiles the GPU's kernel for an H100 without having one, and reads what the assembler says of it."""
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from fast_gen.gpu_packing import padded
+from fast_gen.triton_gpu import Plan, output_block
+from fast_gen.triton_loop import append_codes
+from fast_gen.weights import GeneratorWeights
+
+POINTERS = {
+    "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
+}  # fmt: skip
+IN_PRECISION = ("dilated", "residuals", "skips", "output1", "output2", "slots", "vectors")
+NUMBERS = ("start_time", "steps", "batch", "layers")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a kernel takes of the device: registers of a thread, bytes they spill, shared memory of a program."""
+
+    registers: int
+    spilled_bytes: int
+    shared_bytes: int
+
+
+def compile_for_h100(
+    weights: GeneratorWeights, plan: Plan, kind: str = "bf16", greedy: bool = False, select: bool = False
+) -> Compiled:
+    """Compiles `append_codes` as an engine would launch it, with operands fp32 or bf16."""
+    skip, channels = padded(weights.skip_channels), padded(weights.quantization_channels)
+    constants = {
+        "CODES": weights.quantization_channels,
+        "KERNEL_SIZE": weights.kernel_size,
+        "R": padded(weights.residual_channels),
+        "D": padded(weights.dilation_channels),
+        "S": skip,
+        "Q": channels,
+        "ROWS": plan.rows,
+        "BLOCK": output_block(skip, channels),
+        "STAGES": plan.stages,
+        "SCORE": False,
+        "GREEDY": greedy,
+        "SELECT": select,
+    }
+    signature, aligned = {}, {}
+    for place, name in enumerate(append_codes.arg_names):
+        if name in constants:
+            signature[name] = "constexpr"
+        elif name in NUMBERS:
+            signature[name] = "i32"
+        else:
+            signature[name] = "*" + (kind if name in IN_PRECISION else POINTERS.get(name, "fp32"))
+            aligned[(place,)] = [["tt.divisibility", 16]]
+    source = ASTSource(append_codes, signature, constants, aligned)
+    compiled = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": plan.warps, "num_stages": plan.stages}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        ptx = Path(folder) / "kernel.ptx"
+        ptx.write_text(compiled.asm["ptx"])
+        assembler = triton.knobs.nvidia.ptxas.path
+        report = subprocess.run(
+            [assembler, "-v", "--gpu-name", "sm_90a", str(ptx), "-o", f"{folder}/kernel.cubin"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stderr
+    registers, spilled = re.search(r"Used (\d+) registers", report), re.search(r"(\d+) bytes spill stores", report)
+    assert registers is not None, report
+    assert spilled is not None, report
+    return Compiled(int(registers[1]), int(spilled[1]), compiled.metadata.shared)

@@ -1,0 +1,30 @@
+"""The recorded engine keeps the contract: its step on the CPU, and the graph on a GPU."""
+
+import pytest
+from engine_contract import SHAPES, EngineContract, random_net
+
+from fast_gen.engine import Engine, choose_engine
+from fast_gen.graph_queue import GraphQueue
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.errors import UserError
+
+
+class TestGraphQueueUnrecorded(EngineContract):
+    exact_rows = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return GraphQueue(weights, "cpu")
+
+
+@pytest.mark.gpu
+class TestGraphQueue(EngineContract):
+    exact_rows = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return GraphQueue(weights)
+
+
+def test_it_does_not_run_on_the_cpu_for_a_user() -> None:
+    weights = GeneratorWeights.of(random_net(SHAPES["one channel"]))
+    with pytest.raises(UserError, match="graph on cpu: it does not run on cpu"):
+        choose_engine("graph", weights, "cpu")

@@ -1,0 +1,162 @@
+"""The GPU engine: its kernel interpreted, compiled without a device, and run on one under the contract."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from engine_contract import SETTINGS, EngineContract, assert_picked_by, full_network, random_codes, random_net
+
+from fast_gen import triton_gpu
+from fast_gen.engine import Engine, choose_engine
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.triton_gpu import FEW_CLIPS, Plan, TritonGpu
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import ModelConfig, preset
+from wavenet_app.errors import UserError
+
+REPETITIONS = 50
+
+
+def interpreted(*arguments: str) -> None:
+    """Runs tests/interpreted_triton.py by itself; its report is what this test says if it fails."""
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interpreted_triton.py", *arguments],
+        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": "tests"},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert " passed" in result.stdout
+
+
+def test_the_interpreted_kernel() -> None:
+    interpreted()
+
+
+@pytest.mark.slow
+def test_the_interpreted_kernel_keeps_the_whole_contract() -> None:
+    interpreted("-m", "slow")
+
+
+@pytest.mark.parametrize(
+    ("name", "plan", "kind"),
+    [
+        ("small", Plan(1, 8, 2), "bf16"),
+        ("base", Plan(1, 8, 2), "bf16"),
+        pytest.param("base", Plan(16, 8, 2), "bf16", marks=pytest.mark.slow),
+        pytest.param("base", Plan(16, 8, 2), "fp32", marks=pytest.mark.slow),
+        pytest.param("small", Plan(1, 8, 2), "fp32", marks=pytest.mark.slow),
+    ],
+)
+def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(name: str, plan: Plan, kind: str) -> None:
+    pytest.importorskip("triton", reason="triton is not installed")
+    from sm90 import compile_for_h100
+
+    compiled = compile_for_h100(GeneratorWeights.of(random_net(preset(name).model)), plan, kind)
+    assert compiled.spilled_bytes == 0
+    assert compiled.shared_bytes < 227 * 1024
+
+
+def weights_of(config: ModelConfig) -> GeneratorWeights:
+    return GeneratorWeights.of(random_net(config))
+
+
+def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = weights_of(preset("tiny").model)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="cuda on cuda: torch sees no CUDA device"):
+        choose_engine("cuda", weights)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "an old GPU")
+    with pytest.raises(UserError, match=r"8\.0 or newer, and an old GPU has 7\.5"):
+        choose_engine("cuda", weights)
+    assert choose_engine("auto", weights, "cuda").name == "graph"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    wide = weights_of(ModelConfig(residual_channels=200, dilation_channels=200, dilations=(1,)))
+    with pytest.raises(UserError, match="too wide"):
+        choose_engine("cuda", wide)
+    with pytest.raises(UserError, match="one thread, not 2"):
+        choose_engine("cuda", weights, threads=2)
+    with pytest.raises(UserError, match="does not compute in int8"):
+        choose_engine("cuda", weights, precision="int8")
+    monkeypatch.setattr(triton_gpu.shutil, "which", lambda _: None)
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(UserError, match="needs a C compiler"):
+        choose_engine("cuda", weights)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(UserError, match="triton cannot be imported"):
+        choose_engine("cuda", weights)
+
+
+def test_a_full_gpu_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TritonGpu(weights_of(preset("tiny").model), "cpu")
+
+    def full(*arguments: object) -> None:
+        raise torch.cuda.OutOfMemoryError
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2_500_000_000, 80_000_000_000))
+    monkeypatch.setattr(triton_gpu, "first_rings", full)
+    with pytest.raises(UserError, match=r"no room for 9000 clips at once \(2.5 GB are free\)"):
+        engine.reset(9000)
+
+
+class Tiles(TritonGpu):
+    """Every batch in tiles, as only large ones are otherwise."""
+
+    def plan(self, clips: int) -> Plan:
+        return Plan(16, 8, 2)
+
+
+@pytest.mark.gpu
+class TestTritonGpu(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return TritonGpu(weights)
+
+
+@pytest.mark.gpu
+class TestTiles(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return Tiles(weights)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("engine_class", [TritonGpu, Tiles])
+@pytest.mark.parametrize("name", ["small", "base"])
+def test_bfloat16_is_near_the_full_network_and_picks_from_its_own_logits(
+    name: str, engine_class: type[TritonGpu]
+) -> None:
+    net = random_net(preset(name).model)
+    engine = engine_class(GeneratorWeights.of(net), "cuda", "bfloat16")
+    engine.reset(3)
+    numbers = uniforms(0, rows=3, length=400)
+    codes = engine.generate(numbers, SETTINGS["plain"])
+    engine.reset(3)
+    scored = torch.from_numpy(engine.score(codes))
+    assert_picked_by(scored, codes, numbers, SETTINGS["plain"], 1e-4)
+    reference = full_network(net, codes)
+    assert float((scored - reference).abs().max() / reference.abs().max()) < 0.05
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("clips", [1, FEW_CLIPS + 9])
+def test_repetitions_are_the_same_to_the_bit(clips: int, precision: str) -> None:
+    """A race between threads would show as a difference, sooner or later."""
+    engine = TritonGpu(weights_of(preset("base").model), "cuda", precision)
+    numbers = uniforms(0, rows=clips, length=1_500)
+    known = random_codes(preset("base").model, clips, 40)
+    found = []
+    for _ in range(REPETITIONS):
+        engine.reset(clips)
+        scored = engine.score(known)
+        found.append((engine.generate(numbers, SamplingSettings(top_p=0.95)), scored))
+    for codes, scored in found[1:]:
+        np.testing.assert_array_equal(codes, found[0][0])
+        np.testing.assert_array_equal(scored, found[0][1])
