@@ -1,0 +1,207 @@
+"""The cluster kernel: run on the CPU thread by thread, compiled without a device, and run on one under the contract."""
+
+import ctypes
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from engine_contract import SETTINGS, EngineContract, assert_picked_by, full_network, random_codes, random_net
+
+from fast_gen import cluster_gpu, cluster_packing, nvrtc
+from fast_gen.cluster_gpu import ClusterGpu
+from fast_gen.cluster_packing import definitions, divide, pack_cluster, packed_matrix
+from fast_gen.engine import Engine
+from fast_gen.gpu_packing import pack
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.triton_gpu import Plan
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import ModelConfig, preset
+
+TINY = {
+    "two taps": ModelConfig(
+        residual_channels=5, dilation_channels=3, skip_channels=20, dilations=(1, 3, 2), quantization_channels=32
+    ),
+    "three taps": ModelConfig(
+        residual_channels=17,
+        dilation_channels=6,
+        skip_channels=4,
+        kernel_size=3,
+        dilations=(2, 1, 4, 1),
+        quantization_channels=8,
+    ),
+    "one layer": ModelConfig(
+        residual_channels=4, dilation_channels=20, skip_channels=70, dilations=(1,), quantization_channels=64
+    ),
+}
+
+
+class EmulatedKernel:
+    """`cluster_loop.cu` compiled for the CPU with `cluster_emulation.h`."""
+
+    def __init__(self, macros: dict[str, int], division: cluster_packing.Division, folder: Path, order: int) -> None:
+        loop = cluster_gpu.SOURCE.read_text()
+        shim = (Path(__file__).parent / "cluster_emulation.h").read_text()
+        source, library = folder / "emulated.cpp", folder / f"emulated{len(list(folder.iterdir()))}.so"
+        source.write_text(
+            f"{shim}\n{loop}\nstatic void thread_body() {{ append_codes(*arguments);\n{END_OF_THREAD} }}\n"
+        )
+        options = [
+            "-O1",
+            "-std=c++17",
+            "-shared",
+            "-fPIC",
+            "-w",
+            *(f"-D{name}={value}" for name, value in macros.items()),
+        ]
+        subprocess.run(["g++", *options, "-o", str(library), str(source)], check=True)
+        self.library, self.division, self.order = ctypes.CDLL(str(library)), division, order
+
+    def launch(self, clusters: int, arguments: ctypes.Structure) -> None:
+        division = self.division
+        self.library.emulate(
+            ctypes.byref(arguments), clusters, division.blocks, division.threads, division.shared_bytes, self.order
+        )
+
+
+END_OF_THREAD = """
+    all_threads[now].ended = true;
+    int other = another();
+    if (other < 0) setcontext(&host);
+    now = other;
+    setcontext(&all_threads[other].context);
+"""
+
+
+class EmulatedCluster(ClusterGpu):
+    """The engine with its kernel on the CPU."""
+
+    folder: Path
+    order: int
+
+    def plan(self, clips: int) -> Plan:
+        return Plan(1, 4, 1)
+
+    def _missing_cluster(self) -> None:
+        return None
+
+    def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
+        return EmulatedKernel(macros, self._division, self.folder, self.order)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ to compile the kernel for the CPU")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("order", [0, pytest.param(1, marks=pytest.mark.slow)], ids=["in turn", "at random"])
+@pytest.mark.parametrize("shape", TINY)
+def test_the_emulated_kernel_equals_the_full_network(
+    shape: str, order: int, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = random_net(TINY[shape])
+    weights = GeneratorWeights.of(net)
+    monkeypatch.setattr(cluster_packing, "LEAST_THREADS", 64)
+    # as much as makes several blocks of the layers
+    monkeypatch.setattr(cluster_packing, "SHARED_BYTES", 70_000 if shape == "one layer" else 16_500)
+    monkeypatch.setattr(EmulatedCluster, "folder", tmp_path, raising=False)
+    monkeypatch.setattr(EmulatedCluster, "order", order, raising=False)
+    engine = EmulatedCluster(weights, "cpu", precision)
+    assert engine._division is not None
+    engine.reset(2)
+    tolerance = 1e-4 if precision == "float32" else 0.3
+    known, numbers = random_codes(net.config, 2, 20), uniforms(4, rows=2, length=8)
+    first = engine.score(known[:, :6])
+    made = engine.generate(numbers, SETTINGS["plain"])
+    engine.prime(known[:, 6:13])
+    last = engine.score(known[:, 13:])
+    logits = full_network(net, np.concatenate([known[:, :6], made, known[:, 6:]], axis=1))
+    np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
+    np.testing.assert_allclose(last, logits[:, 21:], atol=tolerance, rtol=0)
+    if precision == "float32":
+        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance)
+        for settings in SETTINGS.values():
+            engine.reset(2)
+            made = engine.generate(numbers, settings)
+            assert_picked_by(full_network(net, made), made, numbers, settings, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "blocks"),
+    [
+        ("tiny", torch.float32, 4),
+        ("small", torch.float32, 6),
+        ("small", torch.bfloat16, 4),
+        ("base", torch.bfloat16, 12),
+    ],
+)
+def test_the_presets_fit_into_a_cluster_and_compile_for_an_h100(name: str, kind: torch.dtype, blocks: int) -> None:
+    pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed", exc_type=ImportError)
+    weights = GeneratorWeights.of(random_net(preset(name).model))
+    model = pack(weights, "cpu", kind)
+    division = divide(model)
+    assert division is not None
+    assert division.blocks == blocks
+    try:
+        code = nvrtc.compiled(
+            nvrtc.source(cluster_gpu.SOURCE), definitions(model, division, weights.quantization_channels)
+        )
+    except RuntimeError as error:
+        if "libnvrtc" in str(error):
+            pytest.skip(f"NVRTC is not installed: {error}")
+        raise
+    assert code.startswith(b"\x7fELF")
+
+
+def test_a_model_too_large_for_a_cluster_is_left_to_triton() -> None:
+    assert divide(pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.float32)) is None
+
+
+def test_weights_are_packed_block_after_block_and_none_is_lost() -> None:
+    model = pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.bfloat16)
+    division = divide(model)
+    assert division is not None
+    packed, starts = pack_cluster(model, division)
+    assert starts.tolist()[-1] * 16 == len(packed)
+    assert int((starts[1:] - starts[:-1]).max()) * 16 + division.layer_desk_bytes <= cluster_packing.SHARED_BYTES
+    matrices = (model.dilated, model.residuals, model.skips, model.output1, model.output2)
+    total = sum(float(matrix.double().abs().sum()) for matrix in matrices)
+    assert float(packed.view(torch.bfloat16).double().abs().sum()) == pytest.approx(total)
+
+
+def test_threads_side_by_side_read_16_bytes_side_by_side() -> None:
+    model = pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.bfloat16)
+    division = divide(model)
+    assert division is not None
+    matrix = torch.arange(64 * 128, dtype=torch.float32).view(64, 128).to(torch.bfloat16)
+    packed = packed_matrix(matrix, division).view(torch.bfloat16).view(-1, 128, 4, 8)
+    for output, part in ((0, 0), (5, 3), (127, 2)):
+        assert torch.equal(packed[1, output, part], matrix[(4 + part) * 8 : (5 + part) * 8, output])
+
+
+@pytest.mark.gpu
+class TestClusterGpu(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        engine = ClusterGpu(weights)
+        assert engine._division is not None
+        return engine
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("name", "precision"), [("small", "float32"), ("small", "bfloat16"), ("base", "bfloat16")])
+def test_presets_pick_from_their_own_logits_and_repetitions_are_the_same(name: str, precision: str) -> None:
+    net = random_net(preset(name).model)
+    engine = ClusterGpu(GeneratorWeights.of(net), "cuda", precision)
+    assert engine._division is not None
+    clips = cluster_gpu.FEW_CLIPS
+    numbers = uniforms(0, rows=clips, length=1_500)
+    engine.reset(clips)
+    codes = engine.generate(numbers, SamplingSettings())
+    engine.reset(clips)
+    scored = engine.score(codes[:, :400])
+    assert_picked_by(torch.from_numpy(scored), codes[:, :400], numbers[:, :400], SamplingSettings(), 1e-4)
+    reference = full_network(net, codes[:, :400])
+    limit = 1e-4 if precision == "float32" else 0.05
+    assert float((torch.from_numpy(scored) - reference).abs().max() / reference.abs().max()) < limit
+    for _ in range(50):
+        engine.reset(clips)
+        np.testing.assert_array_equal(engine.generate(numbers, SamplingSettings()), codes)
