@@ -3,8 +3,8 @@
     python benchmarks/gpu_floor.py
 
 Measures the bandwidth of the cache and of shared memory, a barrier, and a hop between blocks of a cluster. Then prints
-what they allow for each preset: samples/s of one clip if a block streams all weights from the cache, or if a cluster holds
-them, and of all clips together if each tile streams them. Needs a GPU of compute capability 9.0.
+what they allow for each preset: samples/s of one clip if a block streams all weights from the cache, or if a cluster
+holds them, and of all clips together if each tile streams them. Needs a GPU of compute capability 9.0.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
     python benchmarks/gpu_speed.py small base
 
 First each is checked: its codes against the CPU's reference in float32, its scores in bfloat16. Then follow the median
-of the rounds, the real-time factor of a clip at 16 kHz, the ratio to the first row of the preset and precision (in float32
-that is plain torch on the same GPU with one clip), the spread of the rounds, the time from a new engine to its first sample, and the greatest memory.
+of the rounds, the real-time factor of a clip at 16 kHz, the ratio to the first row of the preset (plain torch on the
+same GPU with one clip), the spread of the rounds, the time from a new engine to its first sample, and the greatest
+memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fast_gen.cluster_gpu import FEW_CLIPS, ClusterGpu
 from fast_gen.engine import Engine
@@ -67,7 +69,7 @@ VARIANTS: dict[str, tuple[Callable[[GeneratorWeights, str, str], Engine], range]
 }
 
 
-def check(engine: Engine, weights: GeneratorWeights, expected: np.ndarray) -> str:
+def check(engine: Engine, weights: GeneratorWeights, expected: NDArray[np.int16]) -> str:
     """Returns what a short run says of an engine that has 3 clips."""
     engine.reset(len(expected))
     codes = engine.generate(uniforms(0, rows=len(expected), length=CHECKED), SETTINGS)
@@ -107,8 +109,10 @@ def measure(engine: Engine, clips: int, rounds: int, seconds: float) -> list[flo
     return found
 
 
-def run(name: str, precision: str, clip_counts: list[int], rounds: int, seconds: float) -> None:
-    """Prints the rows of a preset and a precision."""
+def run(
+    name: str, precision: str, clip_counts: list[int], rounds: int, seconds: float, base: float | None
+) -> float | None:
+    """Prints the rows of a preset and a precision, and returns the rate they are compared with."""
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(preset(name).model, generator)
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
@@ -116,7 +120,6 @@ def run(name: str, precision: str, clip_counts: list[int], rounds: int, seconds:
     reference = TorchQueue(weights)
     reference.reset(3)
     expected = reference.generate(uniforms(0, rows=3, length=CHECKED), SETTINGS)
-    base = None
     for label, (make, allowed) in VARIANTS.items():
         if precision not in getattr(make, "precisions", ()):
             continue
@@ -142,6 +145,7 @@ def run(name: str, precision: str, clip_counts: list[int], rounds: int, seconds:
                 )
         except Exception as error:  # noqa: BLE001 - one variant that fails must not cost the others' figures
             print(f"{name}, {precision}, {label}: {type(error).__name__}: {str(error)[:300]}", flush=True)
+    return base
 
 
 def main() -> None:
@@ -159,8 +163,9 @@ def main() -> None:
     print("| preset | precision | clips | engine | samples/s | x real time | ratio | spread | MB |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in arguments.presets:
+        base: float | None = None
         for precision in arguments.precisions:
-            run(name, precision, arguments.clips, arguments.rounds, arguments.seconds)
+            base = run(name, precision, arguments.clips, arguments.rounds, arguments.seconds, base)
 
 
 if __name__ == "__main__":
