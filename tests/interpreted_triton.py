@@ -1,8 +1,8 @@
 """The GPU's kernel, interpreted by Triton on the CPU: `test_triton_gpu` runs this file in a process of its own.
 
 Triton decides at its import whether it compiles or interprets, so this cannot share a process with other tests. The
-interpreter takes some milliseconds a layer and sample: the whole contract is marked slow, and what runs each time is a
-selection of tiny nets that still meets every branch.
+interpreter takes some milliseconds a layer and sample: the contract is marked slow, and what runs each time are tiny
+nets that still meet every branch.
 """
 
 import os

@@ -40,8 +40,11 @@ def test_the_interpreted_kernel() -> None:
 
 
 @pytest.mark.slow
-def test_the_interpreted_kernel_keeps_the_whole_contract() -> None:
-    interpreted("-m", "slow")
+def test_the_interpreted_kernel_keeps_the_contract() -> None:
+    """As much of it as takes minutes; the whole runs on a device."""
+    nets = "(any_shape or score_equals) and (odd or layer or channel)"
+    calls = "growing or all_calls or reset_forgets or new_engine or refused"
+    interpreted("-m", "slow", "-k", f"not TestInterpretedTriton or {calls} or ({nets})")
 
 
 @pytest.mark.parametrize(
