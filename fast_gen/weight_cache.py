@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.config import RunConfig, validated
+from wavenet_app.config import RunConfig
 from wavenet_app.errors import UserError
 from wavenet_app.files import replacing
+from wavenet_app.settings import validated
 
 KEPT_MODELS = 8
 """How many models are kept, those used last."""
@@ -40,7 +41,7 @@ class WeightCache:
             place = self._place(checkpoint)
             with np.load(place, allow_pickle=False) as file:  # every array has a checksum
                 arrays = {name: file[name] for name in file.files}
-            config = validated(json.loads(str(arrays.pop("config"))))
+            config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
             weights = GeneratorWeights(**arrays, dilations=dilations)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UserError):
