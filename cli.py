@@ -80,7 +80,7 @@ def train(
         resume=resume,
         logger=logger,
     )
-    run_training(options, DataFolder.at(data_dir), console=_console(), preview=_preview)
+    run_training(options, DataFolder.at(data_dir), console=_console(), preview=_preview, judge=_judge)
 
 
 @app.command()
@@ -112,6 +112,10 @@ def sample(
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Cores for one engine.")] = 1,
+    rank: Annotated[
+        bool, typer.Option("--rank", help="Number the clips by likelihood, and redo those that ran away.")
+    ] = False,
+    keep: Annotated[int | None, typer.Option(min=1, help="With --rank: keep only so many, the most likely.")] = None,
     play: Annotated[bool, typer.Option("--play", help="Play it while it is made, and write the WAV.")] = False,
     device: Annotated[
         str | None, typer.Option(metavar="NAME|INDEX", help="Where to play; see: wavegen devices.")
@@ -142,6 +146,8 @@ def sample(
         engine=engine,
         precision=precision,
         threads=threads,
+        rank=rank,
+        keep=keep,
     )
     if not (play or forever or stdout or device is not None):
         run_sampling(request, folder, console=_console())
@@ -196,6 +202,42 @@ def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: D
     run_info(checkpoint, DataFolder.at(data_dir), console=_console(), as_json=as_json)
 
 
+@app.command("eval")
+def evaluate(
+    checkpoint: CheckpointName = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Audio it was not trained on; none: what the run itself held out."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Held-out audio to measure bits per sample on, at most; 0 for all of it.")
+    ] = 60.0,
+    clips: Annotated[int, typer.Option("--clips", "-n", min=1, help="How many clips to generate.")] = 8,
+    clip_seconds: Annotated[float, typer.Option(min=0.1, help="Length of each generated clip.")] = 2.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated clips.")] = 0,
+    engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    report: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="Write a page with players, spectrograms and curves.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Is the model good? Bits per sample beside classical predictors, and what its own clips sound like."""
+    from fast_gen.eval_command import run_eval
+    from fast_gen.evaluate import EvalRequest
+
+    request = EvalRequest(
+        checkpoint=checkpoint,
+        paths=tuple(paths or ()),
+        seconds=seconds,
+        clips=clips,
+        clip_seconds=clip_seconds,
+        seed=seed,
+        engine=engine,
+    )
+    run_eval(request, DataFolder.at(data_dir), console=_console(), as_json=as_json, page=report)
+
+
 @app.command()
 def export(
     checkpoint: CheckpointName = None,
@@ -223,7 +265,7 @@ def demo(
 
     folder, console = DataFolder.at(data_dir), _console()
     options = RunOptions(preset="tiny", minutes=minutes, logger="none")
-    result = run_training(options, folder, console=console, preview=None)
+    result = run_training(options, folder, console=console, preview=None, judge=_judge)
     request = SampleRequest(checkpoint=str(result.checkpoint), seconds=4.0, out=folder.generated)
     run_sampling(request, folder, console=console)
     console.print(
@@ -290,6 +332,12 @@ def _preview(model: Any, config: Any, num_samples: int) -> Any:
     from fast_gen.sample_command import preview
 
     return preview(model, config, num_samples)
+
+
+def _judge(checkpoint: Path) -> str:
+    from fast_gen.short_verdict import judge
+
+    return judge(checkpoint)
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ def run_devices(console: Console) -> None:
 def _check(request: SampleRequest, live: LiveRequest) -> None:
     if live.play and live.pipe is not None:
         raise UserError("--play and --stdout exclude each other; leave one out")
+    if request.rank or request.keep is not None:
+        raise UserError("--rank compares whole clips, so they cannot be heard while they are made; leave one out")
     if request.clips != 1:
         raise UserError(f"--play and --stdout take one clip, not {request.clips}; leave out -n")
     if not live.play and live.device is not None:

@@ -21,6 +21,7 @@ from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import read_audio, write_wav
 from wavenet_app.config import RunConfig
 from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
 from wavenet_app.mu_law import decode, encode
 from wavenet_app.pictures import write_spectrogram
 from wavenet_app.trained import find_checkpoint, load_trained
@@ -47,6 +48,8 @@ class SampleRequest:
         engine: name of an engine, or "auto".
         precision: of the weights; None for float32, or for playing the first precision that keeps up.
         threads: of the CPU, for the engine.
+        rank: whether clips that ran away are made anew, and the most likely one comes first.
+        keep: how many of the ranked clips are kept; None for all.
     """
 
     checkpoint: str | None
@@ -62,6 +65,8 @@ class SampleRequest:
     engine: str = "auto"
     precision: str | None = None
     threads: int = 1
+    rank: bool = False
+    keep: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,14 @@ class ReadyToSample:
 
     Attributes:
         engine: what generates.
+        checkpoint: what it generates from.
         config: the settings of the model's run.
         settings: temperature, top-k and top-p.
         prime: codes (time,) of the whole recording to continue, or None.
     """
 
     engine: Engine
+    checkpoint: Path
     config: RunConfig
     settings: SamplingSettings
     prime: NDArray[np.int16] | None
@@ -95,42 +102,16 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     Raises:
         UserError: the checkpoint, the prime, a setting or the disk does not allow it.
     """
+    if request.keep is not None and not request.rank:
+        raise UserError("--keep says how many of the most likely clips to keep, so it needs --rank")
     ready = get_ready(request, folder, console)
-    sample_rate = ready.config.audio.sample_rate
-    num_samples = max(1, round(request.seconds * sample_rate))
-    # compiles what is not yet compiled, so that the speed shown is the engine's own
-    generate(ready.engine, num_samples=1, batch_size=request.clips, seed=request.seed, settings=ready.settings)
-    began = time.monotonic()
-    with Progress(
-        TextColumn("generating"),
-        BarColumn(),
-        TextColumn("{task.fields[factor]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("generating", total=num_samples, factor="")
-        done = 0
-
-        def on_chunk(samples: int) -> None:
-            nonlocal done
-            done += samples
-            progress.update(task, advance=samples, factor=_speed(done * request.clips, sample_rate, began))
-
-        waveforms = generate(
-            ready.engine,
-            num_samples=num_samples,
-            batch_size=request.clips,
-            seed=request.seed,
-            settings=ready.settings,
-            prime_codes=ready.recent_prime,
-            progress=on_chunk,
-        )
-    console.print(_speed(num_samples * request.clips, sample_rate, began), highlight=False)
+    if request.rank:
+        waveforms = _ranked_clips(ready, request, console)
+    else:
+        waveforms = _clips(ready, request, console, first_row=0, count=request.clips)
     if ready.prime is not None and request.keep_prime:
         heard = decode(ready.prime, ready.config.model.quantization_channels)
-        waveforms = np.concatenate([np.broadcast_to(heard, (request.clips, len(heard))), waveforms], axis=1)
+        waveforms = np.concatenate([np.broadcast_to(heard, (len(waveforms), len(heard))), waveforms], axis=1)
     return _write_clips(waveforms, request, ready.config, console)
 
 
@@ -167,7 +148,7 @@ def get_ready(
         say(choice.reason)
         say(choice.preparation)
         engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
-    return ReadyToSample(engine, config, settings, prime)
+    return ReadyToSample(engine, path, config, settings, prime)
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:
@@ -195,6 +176,68 @@ def _read(path: Path, cache: WeightCache, console: Console) -> tuple[RunConfig, 
         found = trained.config, GeneratorWeights.of(trained.model)
         cache.keep(path, *found)
     return found
+
+
+def _clips(
+    ready: ReadyToSample, request: SampleRequest, console: Console, *, first_row: int, count: int
+) -> NDArray[np.float32]:
+    """Generates clips (count, samples) under a bar, and says how fast."""
+    sample_rate = ready.config.audio.sample_rate
+    num_samples = max(1, round(request.seconds * sample_rate))
+    # compiles what is not yet compiled, so that the speed shown is the engine's own
+    generate(ready.engine, num_samples=1, batch_size=count, seed=request.seed, settings=ready.settings)
+    began = time.monotonic()
+    with Progress(
+        TextColumn("generating"),
+        BarColumn(),
+        TextColumn("{task.fields[factor]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("generating", total=num_samples, factor="")
+        done = 0
+
+        def on_chunk(samples: int) -> None:
+            nonlocal done
+            done += samples
+            progress.update(task, advance=samples, factor=_speed(done * count, sample_rate, began))
+
+        waveforms = generate(
+            ready.engine,
+            num_samples=num_samples,
+            batch_size=count,
+            seed=request.seed,
+            settings=ready.settings,
+            first_row=first_row,
+            prime_codes=ready.recent_prime,
+            progress=on_chunk,
+        )
+    console.print(_speed(num_samples * count, sample_rate, began), highlight=False)
+    return waveforms
+
+
+def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console) -> NDArray[np.float32]:
+    """Generates clips (kept, samples), the most likely first, those that failed anew; and says what was done."""
+    from fast_gen.scored_clips import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
+
+    model = load_trained(ready.checkpoint).model
+    sample_rate = ready.config.audio.sample_rate
+    ranking = ranked(
+        lambda first_row, count: _clips(ready, request, console, first_row=first_row, count=count),
+        lambda waveform, row: scored(model, waveform, row, sample_rate, ready.recent_prime),
+        request.clips,
+    )
+    kept = ranking.clips[: request.keep]
+    listed = ", ".join(f"{clip.bits:.3f}" + (f" ({clip.failure})" if clip.failure else "") for clip in kept)
+    console.print(
+        f"made anew because of noise or silence: {ranking.redone}; still so after {ROUNDS} tries: {ranking.failed}\n"
+        f"bits per sample, the most likely clip first: {listed}"
+        + (f"; left out: {len(ranking.clips) - len(kept)}" if len(kept) < len(ranking.clips) else ""),
+        highlight=False,
+    )
+    return np.stack([clip.waveform for clip in kept])
 
 
 def _prime_codes(path: Path, config: RunConfig) -> NDArray[np.int16]:

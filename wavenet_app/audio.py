@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import soundfile
@@ -160,11 +162,31 @@ def write_wav(path: Path, waveform: NDArray[np.floating], sample_rate: int) -> N
     pcm = pcm16(samples).astype("<i2")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file, wave.open(file, "wb") as writer:
-            writer.setparams((1, 2, sample_rate, len(pcm), "NONE", "not compressed"))
-            writer.writeframes(pcm.tobytes())
+        with replacing(path) as file:
+            _write_pcm(file, pcm, sample_rate)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def wav_bytes(waveform: NDArray[np.floating], sample_rate: int) -> bytes:
+    """Returns the file that `write_wav` would write, to be put into something else.
+
+    Args:
+        waveform: shape (samples,), clipped to [-1, 1].
+        sample_rate: in Hz.
+
+    >>> wav_bytes(np.zeros(3), 8_000)[:4]
+    b'RIFF'
+    """
+    buffer = io.BytesIO()
+    _write_pcm(buffer, pcm16(waveform).astype("<i2"), sample_rate)
+    return buffer.getvalue()
+
+
+def _write_pcm(file: IO[bytes], pcm: NDArray[np.int16], sample_rate: int) -> None:
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, sample_rate, len(pcm), "NONE", "not compressed"))
+        writer.writeframes(pcm.tobytes())
 
 
 def printable(name: str) -> str:

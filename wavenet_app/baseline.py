@@ -61,6 +61,25 @@ class Baseline:
     samples: int
 
 
+@dataclass(frozen=True, eq=False)
+class FittedPredictors:
+    """The classical predictors with all that they take from training audio.
+
+    Attributes:
+        unigram_bits: of each code, shape (channels,).
+        order1_bits: of each code given the code before, shape (before, after).
+        factor: scale factor of the LPC residual.
+        sample_rate: in Hz.
+        channels: number of codes.
+    """
+
+    unigram_bits: Floats
+    order1_bits: Floats
+    factor: float
+    sample_rate: int
+    channels: int
+
+
 class LazyClips(Sequence[Codes]):
     """A sequence of clips that are made when they are asked for, so that only one is in memory at a time.
 
@@ -102,40 +121,59 @@ def measure_baseline(
         sample_rate: in Hz; the LPC frame is 30 ms and moves by 5 ms, 480 and 80 samples at 16 kHz.
         channels: number of codes.
     """
-    counts, factor = _fit(training, sample_rate, channels)
-    unigram_bits, order1_bits = _table_bits(counts)
-    seen = np.zeros_like(counts)
+    fitted = fit_predictors(training, sample_rate=sample_rate, channels=channels)
+    seen = np.zeros((channels, channels), dtype=np.int64)
     lpc_total, lpc_samples = 0.0, 0
     for codes in validation:
         _count_pairs(codes, seen)
-        bits, samples = lpc_bits(codes, (factor,), sample_rate=sample_rate, channels=channels)
+        bits, samples = lpc_bits(codes, (fitted.factor,), sample_rate=sample_rate, channels=channels)
         lpc_total += float(bits[0])
         lpc_samples += samples
     every = int(seen.sum())
     return Baseline(
-        unigram=float((seen.sum(axis=0) * unigram_bits).sum()) / every if every else math.nan,
-        order1=float((seen * order1_bits).sum()) / every if every else math.nan,
+        unigram=float((seen.sum(axis=0) * fitted.unigram_bits).sum()) / every if every else math.nan,
+        order1=float((seen * fitted.order1_bits).sum()) / every if every else math.nan,
         lpc=lpc_total / lpc_samples if lpc_samples else math.nan,
         samples=lpc_samples,
     )
 
 
+def fit_predictors(training: Iterable[Codes], *, sample_rate: int, channels: int = 256) -> FittedPredictors:
+    """Returns the predictors as `measure_baseline` fits them; takes the same.
+
+    >>> fitted = fit_predictors([np.array([1, 1, 1, 0], dtype=np.int16)], sample_rate=8_000, channels=2)
+    >>> np.round(2.0**-fitted.unigram_bits, 3).tolist()
+    [0.333, 0.667]
+    """
+    counts, factor = _fit(training, sample_rate, channels)
+    return FittedPredictors(*_table_bits(counts), factor, sample_rate, channels)
+
+
 def corpus_baseline(corpus: Corpus, *, channels: int = 256) -> Baseline:
     """Returns `measure_baseline` of a corpus's own split, at its own gain; every validation sample is measured."""
-
-    def pieces(clips: Sequence[Clip]) -> LazyClips:
-        step = PIECE_SECONDS * corpus.sample_rate
-        parts = [(clip, start) for clip in clips for start in range(0, clip.num_samples, step)]
-
-        def load(index: int) -> Codes:
-            clip, start = parts[index]
-            return encode(corpus.waveform(clip, start, min(start + step, clip.num_samples)), channels)
-
-        return LazyClips(len(parts), load)
-
     return measure_baseline(
-        pieces(corpus.training), pieces(corpus.validation), sample_rate=corpus.sample_rate, channels=channels
+        coded_pieces(corpus, corpus.training, channels),
+        coded_pieces(corpus, corpus.validation, channels),
+        sample_rate=corpus.sample_rate,
+        channels=channels,
     )
+
+
+def coded_pieces(corpus: Corpus, clips: Sequence[Clip], channels: int) -> LazyClips:
+    """Returns clips of a corpus as codes, read when they are asked for, in pieces of at most ten minutes."""
+    step = PIECE_SECONDS * corpus.sample_rate
+    parts = [(clip, start) for clip in clips for start in range(0, clip.num_samples, step)]
+
+    def load(index: int) -> Codes:
+        clip, start = parts[index]
+        return encode(corpus.waveform(clip, start, min(start + step, clip.num_samples)), channels)
+
+    return LazyClips(len(parts), load)
+
+
+def lpc_frame(sample_rate: int) -> int:
+    """Returns how many samples linear prediction needs before the first one that it predicts: 30 ms."""
+    return max(round(FRAME_SECONDS * sample_rate), ORDER + 1)
 
 
 def lpc_bits(codes: Codes, factors: Sequence[float], *, sample_rate: int, channels: int = 256) -> tuple[Floats, int]:
@@ -224,7 +262,7 @@ def _predictions(codes: Codes, sample_rate: int, channels: int) -> Iterator[tupl
     """Yields the codes after the first frame in chunks, each with its prediction and running mean residual."""
     from scipy.signal import lfilter
 
-    frame = max(round(FRAME_SECONDS * sample_rate), ORDER + 1)
+    frame = lpc_frame(sample_rate)
     hop = max(round(HOP_SECONDS * sample_rate), 1)
     window = np.sin(0.75 * np.pi * (np.arange(frame) + 0.5) / frame) ** 2
     table = decode_table(channels).astype(np.float64)

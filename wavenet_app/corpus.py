@@ -23,7 +23,16 @@ from wavenet_app.errors import UserError
 from wavenet_app.sources import resolve_sources, scan_sources
 from wavenet_app.split import split_files
 
-__all__ = ["Clip", "Corpus", "SkippedFile", "open_corpus", "resolve_sources", "robust_peak", "split_record"]
+__all__ = [
+    "Clip",
+    "Corpus",
+    "SkippedFile",
+    "open_clips",
+    "open_corpus",
+    "resolve_sources",
+    "robust_peak",
+    "split_record",
+]
 
 GREATEST_AUTO_RATE = 16_000
 TARGET_PEAK = 0.9
@@ -155,6 +164,31 @@ def open_corpus(
         peaks = [peak for file, clip in levelled for peak in file.audio.peaks_between(clip.start, clip.stop)]
         gain = TARGET_PEAK / robust_peak(peaks)
     return Corpus(rate, gain, tuple(training), tuple(validation), tuple(skipped), tuple(remarks))
+
+
+def open_clips(
+    paths: Sequence[Path],
+    *,
+    audio: AudioConfig,
+    cache_dir: Path,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Opens folders and files of audio that are only to be measured: every file is a validation clip, none is split.
+
+    Args:
+        paths: folders and files, at least one.
+        audio: rate, gain and trimming of the run that the clips are measured for.
+        cache_dir: where decoded audio is kept.
+        progress: called after each decoded file with (done, total, file name).
+
+    Raises:
+        UserError: a path does not exist, there is no usable audio, or the cache cannot be written.
+    """
+    skipped: list[SkippedFile] = []
+    remarks: list[str] = []
+    files, rate = _open_files(paths, cache_dir, audio.sample_rate, skipped, remarks, progress)
+    clips = tuple(_clip(file, audio.trim_decibels) for file in files)
+    return Corpus(rate, audio.gain, (), clips, tuple(skipped), tuple(remarks))
 
 
 def robust_peak(peaks: Sequence[float]) -> float:

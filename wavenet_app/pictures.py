@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def spectrogram_figure(waveform: NDArray[np.floating], sample_rate: int, title: 
     """
     samples = _checked(waveform)
     levels, times = spectrogram(samples, sample_rate)
-    figure = _figure(height=5.0)
+    figure = new_figure(height=5.0)
     strip, picture = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
     _draw_waveform(strip, samples, sample_rate)
     strip.set_title(title)
@@ -88,7 +89,7 @@ def comparison_figure(waveforms: Mapping[str, NDArray[np.floating]], sample_rate
         raise ValueError("there is nothing to compare")
     drawn = {title: spectrogram(_checked(waveform), sample_rate) for title, waveform in waveforms.items()}
     top = max(float(levels.max()) for levels, _ in drawn.values())
-    figure = _figure(height=1.0 + 2.4 * len(drawn))
+    figure = new_figure(height=1.0 + 2.4 * len(drawn))
     axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
     for picture, (title, (levels, times)) in zip(axes, drawn.items(), strict=True):
         image = _draw_spectrogram(picture, levels, times, sample_rate, top)
@@ -120,20 +121,32 @@ def write_comparison(path: Path, waveforms: Mapping[str, NDArray[np.floating]], 
     _write(path, comparison_figure(waveforms, sample_rate))
 
 
-def _checked(waveform: NDArray[np.floating]) -> NDArray[np.floating]:
-    samples = np.asarray(waveform)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"a waveform must be finite and of shape (samples,), not {samples.shape}")
-    return samples
+def new_figure(height: float) -> Figure:
+    """Returns an empty figure, ten inches wide, that no global state of matplotlib knows of.
 
-
-def _figure(height: float) -> Figure:
+    Args:
+        height: in inches.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, height), dpi=DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def png_bytes(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
+    """Returns a figure as a PNG file, to be put into something else."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    return buffer.getvalue()
+
+
+def _checked(waveform: NDArray[np.floating]) -> NDArray[np.floating]:
+    samples = np.asarray(waveform)
+    if samples.ndim != 1 or not np.isfinite(samples).all():
+        raise ValueError(f"a waveform must be finite and of shape (samples,), not {samples.shape}")
+    return samples
 
 
 def _draw_waveform(axes: Axes, samples: NDArray[np.floating], sample_rate: int) -> None:

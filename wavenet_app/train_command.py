@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,21 @@ from wavenet_app.run import RunOptions, prepare_run
 from wavenet_app.training import Preview, TrainingResult, WaveNetTask, train, training_device
 from wavenet_app.training_view import DecodeView, TrainingView, show_corpus, show_result, show_start
 
+Judge = Callable[[Path], str]
+"""Says in a line what clips generated from a checkpoint are like."""
+
 
 def run_training(
-    options: RunOptions, folder: DataFolder, *, console: Console, preview: Preview | None
+    options: RunOptions, folder: DataFolder, *, console: Console, preview: Preview | None, judge: Judge | None
 ) -> TrainingResult:
     """Trains as the options say, and prints what a user wants to know before, during and after.
+
+    Args:
+        options: what to train, on what, for how long.
+        folder: root of all that is written.
+        console: where to.
+        preview: makes audio for TensorBoard; None for none.
+        judge: says what the clips of the finished model are like; None for no such line.
 
     Raises:
         UserError: the options, the audio or the disk do not allow it.
@@ -46,7 +56,11 @@ def run_training(
             preview=preview,
             resume=run.resume,
         )
-    show_result(console, result, run.config.name)
+    judgement = None
+    if judge is not None and result.status.interrupted is None:  # whoever stops a run does not want to wait
+        with console.status("listening to what it generates"):
+            judgement = judge(result.checkpoint)
+    show_result(console, result, run.config.name, judgement)
     if run.plan.tensorboard_dir is not None:
         console.print(
             f"curves: tensorboard --logdir {Path(run.plan.tensorboard_dir).parent}", highlight=False, soft_wrap=True

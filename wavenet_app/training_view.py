@@ -130,8 +130,8 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
         console.print(f"[yellow]note:[/yellow] {note}", highlight=False)
 
 
-def show_result(console: Console, result: TrainingResult, name: str) -> None:
-    """Prints the final table, the verdict and what to do next."""
+def show_result(console: Console, result: TrainingResult, name: str, judgement: str | None) -> None:
+    """Prints the final table, the verdict, what its clips are like where that is known, and what to do next."""
     console.print("bits per sample on held-out clips, lower is better:")
     table = Table()
     table.add_column("predictor")
@@ -145,10 +145,17 @@ def show_result(console: Console, result: TrainingResult, name: str) -> None:
         table.add_row(label, f"{bits:.3f}")
     console.print(table)
     console.print(verdict(result.validation, result.baseline), highlight=False)
+    if judgement is not None:
+        console.print(judgement, highlight=False)
     status = result.status
     if status.interrupted:
         console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
-    console.print(f"checkpoint: {result.checkpoint}\nhear it: wavegen sample {name}", highlight=False, soft_wrap=True)
+    console.print(
+        f"checkpoint: {result.checkpoint}\nhear it: wavegen sample {name}\n"
+        f"more on how good it is: wavegen eval {name} --report {name}.html",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _clock(seconds: float) -> str:

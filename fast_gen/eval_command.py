@@ -1,0 +1,43 @@
+"""`wavegen eval` from request to report: is the model good, in numbers that mean something?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from fast_gen.eval_report import EvalReport
+from fast_gen.eval_view import render
+from fast_gen.evaluate import EvalRequest, evaluate
+from fast_gen.report import write_report
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+
+
+def run_eval(
+    request: EvalRequest, folder: DataFolder, *, console: Console, as_json: bool, page: Path | None
+) -> EvalReport:
+    """Measures a model, prints the table or JSON, and writes the page where one is asked for.
+
+    Args:
+        request: what to measure.
+        folder: root of all that is kept.
+        console: for the table or the JSON, which stands alone on it.
+        as_json: whether it is JSON.
+        page: file of the page; None for none.
+
+    Raises:
+        UserError: the checkpoint or the audio is not there, a setting is not fit, or the page cannot be written.
+    """
+    if page is not None and page.is_dir():
+        raise UserError(f"--report takes the page's file, and {page} is a folder")
+    aside = Console(stderr=True)  # what is said meanwhile must not get into the JSON
+    report, sound = evaluate(request, folder, aside)
+    if as_json:
+        console.print_json(report.to_json())
+    else:
+        console.print(render(report))
+    if page is not None:
+        write_report(page, report, sound)
+        aside.print(f"page: {page}", highlight=False, soft_wrap=True)
+    return report

@@ -1,0 +1,138 @@
+"""What `wavegen eval` found, as plain values: the verdict in words, every figure, and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fast_gen.scored_clips import ScoredClip
+from wavenet_app.corpus import SkippedFile
+from wavenet_app.held_out_bits import HeldOutBits
+from wavenet_app.pair_table import Average
+from wavenet_app.runaway import Failure
+from wavenet_app.sound_distributions import SoundDistances
+from wavenet_app.training import verdict
+
+SOUNDS = {
+    "log_mel": "log-mel bands (dB)",
+    "pitch": "pitch (semitones)",
+    "voiced_share": "voiced share",
+    "energy": "energy (dB)",
+    "pauses": "length of pauses (s)",
+    "pause_share": "share of pauses",
+}
+"""Field of `SoundDistances` -> label."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far a set of clips lies from real ones.
+
+    Attributes:
+        sounds: distances of what can be heard.
+        frechet: Frechet distance on our own embedding, in dB^2.
+        clips: how many clips the set holds.
+    """
+
+    sounds: SoundDistances
+    frechet: float
+    clips: int
+
+
+@dataclass(frozen=True)
+class GeneratedFacts:
+    """What generated clips are like.
+
+    Attributes:
+        seconds: length of each clip.
+        bits: of each clip under the model itself, at temperature 1.
+        failures: of each clip.
+        real_seconds: length of each real piece.
+        real_failures: of each real piece, by the same definitions.
+        likeness: of the generated clips to half of the real pieces.
+        yardstick: of the other half to that half: what a perfect model would reach. None where there is one piece.
+    """
+
+    seconds: float
+    bits: tuple[float, ...]
+    failures: tuple[Failure | None, ...]
+    real_seconds: float
+    real_failures: tuple[Failure | None, ...]
+    likeness: Likeness
+    yardstick: Likeness | None
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """Everything that was found.
+
+    Attributes:
+        checkpoint: the file.
+        name: of the run.
+        sample_rate: in Hz.
+        gain: of the run, at which everything was measured.
+        channels: number of mu-law codes.
+        bits: bits per sample on held-out audio.
+        trained_validation: the figure that training itself ended with, over all samples of its held-out clips, or None.
+        fitted_on: what the classical predictors were fitted on.
+        generated: of the generated clips.
+        floor: pair metrics of quantised against original clips: what no model of these codes can beat.
+        floor_pairs: how many real pieces the floor was taken on.
+        skipped: files that were left out, each with its reason.
+        remarks: sentences that the user should see once.
+        seconds: how long it all took.
+    """
+
+    checkpoint: str
+    name: str
+    sample_rate: int
+    gain: float
+    channels: int
+    bits: HeldOutBits
+    trained_validation: float | None
+    fitted_on: str
+    generated: GeneratedFacts
+    floor: dict[str, Average]
+    floor_pairs: int
+    skipped: tuple[SkippedFile, ...]
+    remarks: tuple[str, ...]
+    seconds: float
+
+    @property
+    def verdict(self) -> list[str]:
+        """The result in plain words, the most important first."""
+        return [
+            verdict(self.bits.overall.model, self.bits.baseline),
+            failure_sentence(self.generated.failures, self.generated.seconds),
+        ]
+
+    def to_json(self) -> str:
+        """Returns all of it as strict JSON; what is not a number is null."""
+        return json.dumps(_plain({"verdict": self.verdict, **asdict(self)}), allow_nan=False, ensure_ascii=False)
+
+
+def failure_sentence(failures: tuple[Failure | None, ...], seconds: float) -> str:
+    """Returns in words how many generated clips failed.
+
+    >>> failure_sentence((None, "noise", None), 2.0)
+    'of 3 generated clips of 2 s, 1 ran away to noise and 0 collapsed to silence'
+    """
+    return (
+        f"of {len(failures)} generated clips of {seconds:g} s, {failures.count('noise')} ran away to noise and "
+        f"{failures.count('silence')} collapsed to silence"
+    )
+
+
+def failures_of(clips: tuple[ScoredClip, ...]) -> tuple[Failure | None, ...]:
+    """Returns the failure of each clip."""
+    return tuple(clip.failure for clip in clips)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,146 @@
+"""The report of `wavegen eval` as tables for a terminal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fast_gen.eval_report import SOUNDS, EvalReport
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from wavenet_app.pair_table import Average
+
+GREATEST_ROWS = 50
+
+Row = tuple[str, str, str]
+"""Measure, this model, and what it is to be compared with."""
+
+
+def render(report: EvalReport) -> Group:
+    """Returns the report for `rich.console.Console.print`: the table, bits per file, files left out, the verdict."""
+    from rich.console import Group, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(f"{report.name} ({report.checkpoint})"), title_justify="left")
+    for column in ("measure", "this model", "to compare with"):
+        table.add_column(column, overflow="fold")
+    for section in sections(report):
+        for row in section:
+            table.add_row(*(Text(cell) for cell in row))
+        table.add_section()
+    parts: list[RenderableType] = [table, _file_table(report)]
+    if report.skipped:
+        skipped = Table(title=f"left out: {len(report.skipped):,}", title_justify="left")
+        for column in ("file", "reason"):
+            skipped.add_column(column, overflow="fold")
+        for file in report.skipped[:GREATEST_ROWS]:
+            skipped.add_row(Text(file.name), Text(file.reason))
+        if report.skipped[GREATEST_ROWS:]:
+            skipped.add_row(f"and {len(report.skipped) - GREATEST_ROWS:,} more", "all of them with --json")
+        parts.append(skipped)
+    # Text, not markup: a file's name may hold brackets.
+    parts += [Text(f"- {line}") for line in (*report.verdict, *notes(report))]
+    return Group(*parts)
+
+
+def sections(report: EvalReport) -> list[list[Row]]:
+    """Returns the rows of the one table: bits, generated clips, their sound, and the floor of the codes."""
+    bits, generated = report.bits, report.generated
+    overall = bits.overall
+    clips, real = len(generated.failures), len(generated.real_failures)
+    sound: list[Row] = []
+    model = asdict(generated.likeness.sounds)
+    yardstick = {} if generated.yardstick is None else asdict(generated.yardstick.sounds)
+    for field, label in SOUNDS.items():
+        sound.append((f"distance: {label}", number(model[field]), _beside_real(yardstick.get(field))))
+    frechet = None if generated.yardstick is None else generated.yardstick.frechet
+    sound.append(("Frechet distance, own embedding (dB²)", number(generated.likeness.frechet), _beside_real(frechet)))
+    return [
+        [
+            (
+                "bits per sample, held-out audio",
+                number(overall.model),
+                f"LPC-24 {number(overall.lpc)}, order-1 {number(overall.order1)}, unigram {number(overall.unigram)}",
+            ),
+            (
+                "bits per sample, its own clips",
+                number(sum(generated.bits) / clips),
+                f"{number(min(generated.bits))} to {number(max(generated.bits))}; about the line above, if it samples "
+                "what it has learnt",
+            ),
+        ],
+        [
+            (
+                label,
+                f"{generated.failures.count(kind)} of {clips}",
+                f"real {generated.real_failures.count(kind)} of {real}",
+            )
+            for kind, label in (
+                ("noise", "clips that ran away to noise"),
+                ("silence", "clips that collapsed to silence"),
+            )
+        ],
+        sound,
+        [(f"floor of {report.channels} codes: {label}", "-", average(value)) for label, value in report.floor.items()],
+    ]
+
+
+def notes(report: EvalReport) -> list[str]:
+    """Returns how the figures were taken: on how much audio, fitted on what, comparable with what."""
+    bits, generated = report.bits, report.generated
+    lines = [
+        f"bits: {bits.overall.seconds:.1f} s of the {bits.available_seconds:.1f} s in {bits.available_files} held-out "
+        f"files, {len(bits.files)} of them looked at; all four predictors over the very same samples, at "
+        f"{report.sample_rate} Hz and gain x{report.gain:.2f}",
+        f"LPC-24, order-1 and unigram were fitted on {report.fitted_on}",
+        f"sound: {len(generated.failures)} generated clips of {generated.seconds:g} s beside "
+        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:g} s, both as mu-law codes hold them; "
+        "one half of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is best",
+        "the Frechet distance is taken on an embedding of our own, so it is not comparable with VGGish FAD figures",
+        f"the floor is what {report.channels} codes alone do to {report.floor_pairs} real pieces; no model of these "
+        "codes can do better",
+    ]
+    if report.trained_validation is not None:
+        lines.insert(1, f"training itself ended with {report.trained_validation:.3f} bits over its whole held-out side")
+    return [*lines, *report.remarks, f"all of it took {report.seconds:.0f} s"]
+
+
+def number(value: float | None) -> str:
+    """Returns a figure with three digits behind the point, or a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def average(value: Average) -> str:
+    """Returns a mean, and why it has no value or lacks some."""
+    if value.missing is None:
+        return number(value.value)
+    reason = value.missing.split(": ", 1)[1] if not value.pairs and ";" not in value.missing else value.missing
+    return f"{number(value.value)} ({reason})" if value.pairs else reason
+
+
+def _beside_real(value: float | None) -> str:
+    return f"real against real {number(value)}"
+
+
+def _file_table(report: EvalReport) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="bits per sample of each file, lower is better", title_justify="left")
+    table.add_column("file", overflow="fold")
+    for column in ("seconds", "this model", "LPC-24", "order-1", "unigram"):
+        table.add_column(column, justify="right")
+    rows = report.bits.files[:GREATEST_ROWS]
+    for row in (*rows, report.bits.overall):
+        if row is report.bits.overall:
+            table.add_section()
+        figures = (row.model, row.lpc, row.order1, row.unigram)
+        table.add_row(Text(row.name), f"{row.seconds:.2f}", *map(number, figures))
+    if len(rows) < len(report.bits.files):
+        table.caption = f"{len(report.bits.files) - len(rows):,} more files with --json"
+    return table

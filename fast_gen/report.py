@@ -1,0 +1,152 @@
+"""The page that `wavegen eval --report` writes: one file with players, spectrograms and curves, and no request."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.eval_report import EvalReport
+from fast_gen.eval_view import notes, number, sections
+from fast_gen.evaluate import EvalSound
+from fast_gen.report_figures import history_figure, sound_figure
+from wavenet_app.audio import wav_bytes
+from wavenet_app.files import write_whole
+from wavenet_app.pictures import png_bytes, spectrogram_figure
+
+SPECTROGRAM_DOTS_PER_INCH = 60  # 600 pixels wide; two stand side by side
+CURVE_DOTS_PER_INCH = 100
+
+# The policy makes the browser refuse any request, should a name in the page ever slip through the escaping.
+POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top }
+td.figure { text-align: right; font-variant-numeric: tabular-nums }
+tbody + tbody td { border-top: 2px solid #888 }
+.verdict { font-size: 1.25rem; background: #eef3fa; padding: .6rem 1rem; border-left: .3rem solid #36c }
+.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1.5rem }
+figure { margin: 0 } img { max-width: 100%; height: auto } audio { width: 100% }
+.failed { color: #b00; font-weight: bold }
+"""
+
+
+def write_report(path: Path, report: EvalReport, sound: EvalSound) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+        path: where to; missing folders are made.
+        report: the figures.
+        sound: what is heard and drawn.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_whole(path, page(report, sound).encode())
+
+
+def page(report: EvalReport, sound: EvalSound) -> str:
+    """Returns the page as HTML; it takes what `write_report` takes."""
+    generated = [
+        _clip(
+            f"generated {number_}",
+            f"{clip.bits:.3f} bits per sample",
+            f"failed: {clip.failure}" if clip.failure else "",
+            clip.waveform,
+            report.sample_rate,
+        )
+        for number_, clip in enumerate(sound.clips)
+    ]
+    real = [
+        _clip(f"real {number_}", "held out", "", waveform, report.sample_rate)
+        for number_, waveform in enumerate(sound.real[: len(sound.clips)])
+    ]
+    history = sound.history and _image(
+        png_bytes(history_figure(sound.history, sound.history_lpc), CURVE_DOTS_PER_INCH), "bits per sample over steps"
+    )
+    curves = _image(
+        png_bytes(sound_figure(sound.real_features, sound.features, report.sample_rate), CURVE_DOTS_PER_INCH),
+        "spectrum, energy, pitch and pauses of real and generated clips",
+    )
+    title = escape(f"How good is {report.name}?")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<h1>{title}</h1>
+{"".join(f'<p class="verdict">{escape(line)}</p>' for line in report.verdict)}
+{_table(("measure", "this model", "to compare with"), sections(report))}
+<ul>{"".join(f"<li>{escape(line)}</li>" for line in notes(report))}</ul>
+<h2>Generated clips</h2>
+<div class="clips">{"".join(generated)}</div>
+<h2>Real clips, as the codes hold them</h2>
+<div class="clips">{"".join(real)}</div>
+<h2>Sound, generated beside real</h2>
+{curves}
+{f"<h2>Training</h2>{history}" if history else ""}
+<h2>Files</h2>
+{_files(report)}
+{_skipped(report)}
+</body>
+</html>
+"""
+
+
+def _clip(name: str, fact: str, failure: str, waveform: NDArray[np.float32], sample_rate: int) -> str:
+    picture = png_bytes(spectrogram_figure(waveform, sample_rate), SPECTROGRAM_DOTS_PER_INCH)
+    player = f'<audio controls preload="metadata" src="{_data("audio/wav", wav_bytes(waveform, sample_rate))}"></audio>'
+    mark = f' <span class="failed">{escape(failure)}</span>' if failure else ""
+    return (
+        f"<figure><figcaption><b>{escape(name)}</b>, {escape(fact)}{mark}</figcaption>{player}"
+        f"{_image(picture, f'spectrogram of {name}')}</figure>"
+    )
+
+
+def _files(report: EvalReport) -> str:
+    rows = [
+        (row.name, f"{row.seconds:.2f}", number(row.model), number(row.lpc), number(row.order1), number(row.unigram))
+        for row in (*report.bits.files, report.bits.overall)
+    ]
+    heads = ("file", "seconds", "this model", "LPC-24", "order-1", "unigram")
+    return f"<p>Bits per sample, lower is better.</p>{_table(heads, [rows[:-1], rows[-1:]])}"
+
+
+def _skipped(report: EvalReport) -> str:
+    if not report.skipped:
+        return ""
+    rows = [(file.name, file.reason) for file in report.skipped]
+    return f"<h2>Left out: {len(rows)}</h2>{_table(('file', 'reason'), [rows])}"
+
+
+def _table(heads: Sequence[str], bodies: Iterable[Sequence[Sequence[str]]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(
+        f"<tbody>{''.join(f'<tr>{_cells(row)}</tr>' for row in rows)}</tbody>" for rows in bodies if len(rows)
+    )
+    return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+
+
+def _cells(row: Sequence[str]) -> str:
+    return "".join(
+        f'<td class="figure">{escape(cell)}</td>' if cell.replace(".", "").isdigit() else f"<td>{escape(cell)}</td>"
+        for cell in row
+    )
+
+
+def _image(png: bytes, description: str) -> str:
+    return f'<img alt="{escape(description)}" src="{_data("image/png", png)}">'
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{b64encode(content).decode()}"

@@ -1,0 +1,76 @@
+"""The curves of the report: how the bits fell in training, and how the sound of the clips is distributed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.pictures import new_figure
+from wavenet_app.sound_distributions import PAUSE_DECIBELS, SEMITONE_ORIGIN, SoundFeatures
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def history_figure(history: list[dict[str, float]], lpc: float) -> Figure:
+    """Returns bits per sample over the steps of training, with the LPC-24 floor.
+
+    Args:
+        history: rows with step, train and validation; at least one.
+        lpc: bits per sample of linear prediction; not drawn where it is NaN.
+    """
+    figure = new_figure(height=3.2)
+    axes = figure.subplots()
+    steps = [row["step"] for row in history]
+    for name, style in (("train", ":"), ("validation", "-")):
+        axes.plot(steps, [row[name] for row in history], style, marker=".", label=name)
+    if not math.isnan(lpc):
+        axes.axhline(lpc, color="grey", linestyle="--", label="LPC-24")
+    axes.set_xlabel("step")
+    axes.set_ylabel("bits per sample")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
+def sound_figure(real: SoundFeatures, generated: SoundFeatures, sample_rate: int) -> Figure:
+    """Returns mean spectrum, energy, pitch and pauses of generated beside real clips.
+
+    Args:
+        real: of the clips that are compared with.
+        generated: of the generated ones.
+        sample_rate: in Hz.
+    """
+    import librosa
+
+    figure = new_figure(height=6.0)
+    spectrum, energy, pitch, pauses = figure.subplots(2, 2).ravel()
+    bands = real.log_mel.shape[1]
+    centres = librosa.mel_frequencies(n_mels=bands + 2, fmax=sample_rate / 2)[1:-1] / 1000
+    threshold = real.loud - PAUSE_DECIBELS
+    for features, name, colour in ((real, "real", "C0"), (generated, "generated", "C1")):
+        low, middle, high = np.percentile(features.log_mel, [10, 50, 90], axis=0)
+        spectrum.plot(centres, middle, color=colour, label=name)
+        spectrum.fill_between(centres, low, high, color=colour, alpha=0.2, linewidth=0)
+        _histogram(energy, np.concatenate(features.levels), colour)
+        _histogram(pitch, SEMITONE_ORIGIN * 2 ** (features.pitch / 12), colour)
+        _histogram(pauses, features.pauses(threshold), colour)
+    spectrum.set_xlabel("kHz; median, and where eight in ten frames lie")
+    spectrum.set_ylabel("level (dB)")
+    spectrum.legend()
+    energy.axvline(threshold, color="grey", linestyle="--", linewidth=1)
+    energy.set_xlabel("level of a frame (dB); a pause is left of the line")
+    pitch.set_xlabel("pitch of voiced frames (Hz)")
+    pauses.set_xlabel("length of a pause (s)")
+    for axes in (energy, pitch, pauses):
+        axes.set_ylabel("density")
+    return figure
+
+
+def _histogram(axes: Axes, values: NDArray[np.float64], colour: str) -> None:
+    if len(values):
+        axes.hist(values, bins=40, density=True, histtype="stepfilled", alpha=0.5, color=colour)

@@ -1,0 +1,212 @@
+"""`wavegen eval` and `wavegen sample --rank` where a user stands."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+from tiny_run import TINY
+
+import cli
+
+
+class Outcome(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder in which a tiny model was trained on six tones; its audio is in tones/."""
+    folder = tmp_path_factory.mktemp("eval")
+    rng = np.random.default_rng(0)
+    for index in range(6):
+        times = np.arange(round(0.5 * 8_000)) / 8_000
+        waveform = 0.5 * np.sin(2 * np.pi * 220 * 2 ** (index / 6) * times) + 0.003 * rng.standard_normal(len(times))
+        path = folder / "tones" / f"tone{index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        soundfile.write(path, waveform, 8_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["wavegen", "train", "tones", "--max-steps=30", "--logger=none", *TINY])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
+    return folder
+
+
+@pytest.fixture
+def wavegen(monkeypatch, capsys, trained) -> Callable[..., Outcome]:
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.delenv("WAVEGEN_DATA", raising=False)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        captured = capsys.readouterr()
+        return Outcome(int(end.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+QUICK = ("-n", 2, "--clip-seconds", 0.3)
+
+
+def test_the_table_says_what_matters(wavegen) -> None:
+    found = wavegen("eval", "tones", *QUICK)
+    assert found.code == 0, found.err
+    for text in ("bits per sample, held-out audio", "LPC-24", "ran away to noise", "collapsed to silence",
+                 "not comparable with VGGish", "the run's training clips", "real against real"):  # fmt: skip
+        assert text in found.out
+
+
+def test_json_stands_alone_and_agrees_with_training(wavegen, trained) -> None:
+    found = wavegen("eval", "tones", *QUICK, "--json", "--seconds", 0)
+    facts = json.loads(found.out)
+    assert [file["name"] for file in facts["bits"]["files"]] == json.loads(
+        (trained / "data/checkpoints/tones/split.json").read_text()
+    )["validation"]
+    overall = facts["bits"]["overall"]
+    # training measures the first 30 ms too and multiplies in the precision of the machine
+    assert overall["model"] == pytest.approx(facts["trained_validation"], abs=0.3)
+    assert overall["samples"] == sum(file["samples"] for file in facts["bits"]["files"])
+    assert len(facts["generated"]["bits"]) == 2
+    assert len(facts["verdict"]) == 2
+    again = json.loads(wavegen("eval", "tones", *QUICK, "--json", "--seconds", 0).out)
+    assert {**again, "seconds": 0} == {**facts, "seconds": 0}
+
+
+def test_audio_that_was_trained_on_is_left_out_by_name(wavegen, trained) -> None:
+    facts = json.loads(wavegen("eval", "tones", "tones", *QUICK, "--json").out)
+    split = json.loads((trained / "data/checkpoints/tones/split.json").read_text())
+    assert [file["name"] for file in facts["bits"]["files"]] == split["validation"]
+    assert {file["name"] for file in facts["skipped"]} == set(split["training"])
+    assert all("trained on" in file["reason"] for file in facts["skipped"])
+    refused = wavegen("eval", "tones", trained / "tones" / split["training"][0], *QUICK)
+    assert refused.code == 2
+    assert "trained on" in refused.err
+    assert len(refused.err.splitlines()) == 1
+
+
+def test_other_audio_and_broken_files(wavegen, trained, tmp_path, write_tone) -> None:
+    write_tone(tmp_path / "new" / "other.wav", frequency=300, sample_rate=16_000)
+    (tmp_path / "new" / "broken.wav").write_bytes(b"RIFF nonsense")
+    (tmp_path / "new" / "notes.txt").write_text("no audio")
+    found = wavegen("eval", "tones", tmp_path / "new", *QUICK)
+    assert found.code == 0, found.err
+    assert "left out: 1" in found.out
+    assert "broken.wav" in found.out
+    assert "1 file is not audio: .txt 1" in found.out
+    nowhere = wavegen("eval", "tones", tmp_path / "nowhere")
+    assert nowhere.code == 2
+    assert "nowhere" in nowhere.err
+
+
+def test_without_the_training_audio_the_predictors_say_what_they_were_fitted_on(wavegen, trained, tmp_path) -> None:
+    checkpoint = tmp_path / "moved.pth"
+    shutil.copy(trained / "data/checkpoints/tones/best.pth", checkpoint)
+    shutil.copytree(trained / "tones", tmp_path / "held" / "out")
+    (trained / "tones").rename(trained / "elsewhere")
+    try:
+        refused = wavegen("eval", checkpoint, *QUICK)
+        assert refused.code == 2
+        assert "name some audio to measure it on" in refused.err
+        facts = json.loads(wavegen("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
+    finally:
+        (trained / "elsewhere").rename(trained / "tones")
+    assert facts["fitted_on"].startswith("the measured clips themselves, which favours them")
+
+
+class Sources(HTMLParser):
+    """All that a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [(tag, value or "") for name, value in attrs if name in ("src", "href", "data", "srcset")]
+
+
+def test_the_page_holds_everything_itself(wavegen, tmp_path) -> None:
+    target = tmp_path / "deep" / "page.html"
+    found = wavegen("eval", "tones", *QUICK, "--report", target)
+    assert found.code == 0, found.err
+    text = target.read_text()
+    parser = Sources()
+    parser.feed(text)
+    kinds = [(tag, value.split(";")[0]) for tag, value in parser.found]
+    # two generated clips and two real pieces: a player and a picture each, and two figures of curves
+    real = kinds.count(("audio", "data:audio/wav")) - 2
+    assert 1 <= real <= 2
+    assert kinds.count(("img", "data:image/png")) == 2 + real + 2
+    assert len(kinds) == kinds.count(("audio", "data:audio/wav")) + kinds.count(("img", "data:image/png"))
+    assert not re.search(r"https?://", text)
+    assert "default-src 'none'" in text
+    assert "bits per sample, held-out audio" in text
+    folder = wavegen("eval", "tones", *QUICK, "--report", tmp_path)
+    assert folder.code == 2
+    assert "is a folder" in folder.err
+
+
+def test_names_cannot_break_the_page(wavegen, tmp_path, write_tone) -> None:
+    write_tone(tmp_path / "new" / "<script>alert(1)&.wav", frequency=300)
+    target = tmp_path / "page.html"
+    assert wavegen("eval", "tones", tmp_path / "new", *QUICK, "--report", target).code == 0
+    assert "<script" not in target.read_text()
+    assert "&lt;script&gt;alert(1)&amp;.wav" in target.read_text()
+
+
+def test_ranked_clips_are_numbered_by_likelihood(wavegen, tmp_path) -> None:
+    from wavenet_app.likelihood import code_bits
+    from wavenet_app.mu_law import encode
+    from wavenet_app.trained import load_trained
+
+    found = wavegen("sample", "tones", "-n", 4, "--seconds", 0.2, "--rank", "--out", tmp_path)
+    assert found.code == 0, found.err
+    assert "the most likely clip first" in found.out
+    said = [float(text) for text in re.findall(r"\d+\.\d{3}", found.out.split("clip first: ")[1].splitlines()[0])]
+    model = load_trained(Path("data/checkpoints/tones/best.pth")).model
+    measured = [
+        code_bits(model, encode(soundfile.read(path)[0].astype(np.float32))).mean()
+        for path in sorted(tmp_path.glob("*.wav"))
+    ]
+    assert len(measured) == 4
+    np.testing.assert_allclose(said, measured, atol=2e-3)
+    if "(" not in found.out.split("clip first: ")[1].splitlines()[0]:
+        assert said == sorted(said)
+
+
+def test_only_the_most_likely_are_kept(wavegen, tmp_path) -> None:
+    found = wavegen("sample", "tones", "-n", 4, "--keep", 1, "--seconds", 0.2, "--rank", "--out", tmp_path)
+    assert "left out: 3" in found.out
+    assert len(list(tmp_path.glob("*.wav"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [(("--keep", 2), "needs --rank"), (("--rank", "--play"), "--rank compares whole clips")],
+)
+def test_contradictions_are_refused(wavegen, tmp_path, arguments: tuple, text: str) -> None:
+    refused = wavegen("sample", "tones", "--out", tmp_path, *arguments)
+    assert refused.code == 2
+    assert text in refused.err
+
+
+def test_the_end_of_training_says_what_the_clips_are_like(wavegen) -> None:
+    found = wavegen("train", "tones", "--max-steps=2", "--logger=none", "--name=again", *TINY)
+    assert found.code == 0, found.err
+    assert re.search(r"of 4 generated clips of 2 s, \d ran away to noise and \d collapsed to silence", found.out)
+    assert "wavegen eval again" in found.out

@@ -1,0 +1,94 @@
+"""Bits of held-out audio: which samples are taken, and that all four predictors are asked about the same ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wavenet_app.baseline import coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
+from wavenet_app.config import AudioConfig, ModelConfig
+from wavenet_app.corpus import Corpus, open_clips
+from wavenet_app.held_out_bits import choose_stretches, held_out_bits
+from wavenet_app.likelihood import code_bits
+from wavenet_app.model import WaveNet
+from wavenet_app.mu_law import encode
+
+RATE = 8_000
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, write_tone) -> Corpus:
+    for index, seconds in enumerate((0.5, 0.02, 0.8)):
+        write_tone(tmp_path / "tones" / f"{index}.wav", seconds=seconds, frequency=200 + 100 * index)
+    audio = AudioConfig(sample_rate=RATE, trim_decibels=0)
+    return open_clips([tmp_path / "tones"], audio=audio, cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def net() -> WaveNet:
+    import torch
+
+    model = WaveNet(ModelConfig(dilations=(1, 2, 4), skip_channels=8), torch.Generator().manual_seed(0))
+    torch.nn.init.normal_(model.output2.weight, std=0.5, generator=torch.Generator().manual_seed(1))
+    return model
+
+
+@given(
+    st.lists(st.integers(0, 300), min_size=1, max_size=12),
+    st.none() | st.integers(0, 1_000),
+    st.integers(1, 50),
+    st.integers(0, 40),
+)
+def test_stretches_lie_within_clips_and_budget(lengths: list[int], budget: int | None, least: int, frame: int) -> None:
+    found = choose_stretches(lengths, budget=budget, least=least, frame=frame)
+    usable = [index for index, length in enumerate(lengths) if length > frame]
+    assert [clip for clip, _, _ in found] == sorted({clip for clip, _, _ in found})
+    assert all(frame <= first < stop <= lengths[clip] for clip, first, stop in found)
+    if budget is None:
+        assert [clip for clip, _, _ in found] == usable
+    else:
+        assert sum(stop - first for _, first, stop in found) <= max(budget, 1)
+        assert bool(found) == bool(usable)
+
+
+def test_all_of_it_is_what_the_baseline_measures(corpus: Corpus, net: WaveNet) -> None:
+    training = [encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
+    found = held_out_bits(net, fit_predictors(training, sample_rate=RATE), corpus, seconds=None)
+    clips = coded_pieces(corpus, corpus.validation, 256)
+    assert found.overall.lpc == pytest.approx(measure_baseline(training, clips, sample_rate=RATE).lpc)
+    assert [file.name for file in found.files] == ["0.wav", "2.wav"]
+    assert [file.name for file in found.skipped] == ["1.wav"]
+    assert "too short: 160 samples" in found.skipped[0].reason
+    frame = lpc_frame(RATE)
+    assert found.overall.samples == 4_000 + 6_400 - 2 * frame
+    for file, codes in zip(found.files, (clips[0], clips[2]), strict=True):
+        assert file.model == pytest.approx(code_bits(net, codes)[frame:].mean(), abs=1e-4)
+    weights = [file.samples for file in found.files]
+    assert found.overall.model == pytest.approx(np.average([file.model for file in found.files], weights=weights))
+
+
+def test_a_stretch_from_the_middle_sees_its_true_past(corpus: Corpus, net: WaveNet) -> None:
+    fitted = fit_predictors(coded_pieces(corpus, corpus.validation, 256), sample_rate=RATE)
+    found = held_out_bits(net, fitted, corpus, seconds=0.3)
+    assert found.overall.seconds <= 0.3
+    (file,) = found.files
+    codes = coded_pieces(corpus, corpus.validation, 256)[0]
+    frame = lpc_frame(RATE)
+    first = frame + (len(codes) - frame - file.samples) // 2
+    stop = first + file.samples
+    assert file.model == pytest.approx(code_bits(net, codes)[first:stop].mean(), abs=1e-4)
+    assert file.unigram == pytest.approx(fitted.unigram_bits[codes[first:stop]].mean())
+    assert file.order1 == pytest.approx(fitted.order1_bits[codes[first - 1 : stop - 1], codes[first:stop]].mean())
+    bits, samples = lpc_bits(codes[first - frame : stop], (fitted.factor,), sample_rate=RATE)
+    assert samples == file.samples
+    assert file.lpc == pytest.approx(bits[0] / samples)
+
+
+def test_progress_counts_the_files(corpus: Corpus, net: WaveNet) -> None:
+    told: list[tuple[int, int]] = []
+    fitted = fit_predictors([], sample_rate=RATE)
+    found = held_out_bits(net, fitted, corpus, seconds=None, progress=lambda *counts: told.append(counts))
+    assert told == [(1, 2), (2, 2)]
+    assert found.overall.unigram == pytest.approx(8)

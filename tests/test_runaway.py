@@ -1,0 +1,81 @@
+"""Runaway to noise and collapse to silence: synthetic clips on both sides of the definitions, and real ones."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from wavenet_app.mu_law import decode
+from wavenet_app.plucked import plucked_clips
+from wavenet_app.runaway import failure
+
+RATE = 16_000
+TIMES = np.arange(2 * RATE) / RATE
+TONE = 0.4 * np.sin(2 * np.pi * 220 * TIMES)
+RNG = np.random.default_rng(0)
+WHITE = 0.2 * RNG.standard_normal(2 * RATE)
+
+
+def pink() -> np.ndarray:
+    spectrum = np.fft.rfft(RNG.standard_normal(2 * RATE))
+    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    waveform = np.fft.irfft(spectrum)
+    return 0.2 * waveform / waveform.std()
+
+
+@pytest.mark.parametrize(
+    "waveform",
+    [WHITE, decode(RNG.integers(0, 256, 2 * RATE)), pink(), np.where(TIMES < 0.9, TONE, WHITE), np.sign(WHITE)],
+    ids=["white", "random codes", "pink", "a tone that turns into noise", "full scale"],
+)
+def test_noise_is_noise(waveform: np.ndarray) -> None:
+    assert failure(waveform, RATE) == "noise"
+
+
+@pytest.mark.parametrize(
+    "waveform",
+    [np.zeros(2 * RATE), np.full(2 * RATE, 0.3), 0.002 * WHITE, np.where(TIMES < 0.9, TONE, 0.0)],
+    ids=["zeros", "a constant", "faint hiss", "a tone that ends"],
+)
+def test_silence_is_silence(waveform: np.ndarray) -> None:
+    assert failure(waveform, RATE) == "silence"
+
+
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        TONE,
+        0.02 * TONE,
+        np.sign(TONE),
+        TONE + 0.05 * WHITE,
+        np.where(TIMES < 1.0, WHITE, TONE),
+        np.where(TIMES % 0.5 < 0.25, TONE, 0.0),
+        np.where(TIMES % 0.5 < 0.25, TONE, WHITE),
+    ],
+    ids=["tone", "quiet", "square", "over hiss", "after noise", "with pauses", "with fricatives"],
+)
+def test_sound_is_neither(waveform: np.ndarray) -> None:
+    assert failure(waveform, RATE) is None
+
+
+@pytest.mark.parametrize("samples", [1, 2, 100])
+def test_the_shortest_clips_have_an_answer(samples: int) -> None:
+    assert failure(np.zeros(samples), RATE) == "silence"
+
+
+def test_plucked_strings_are_neither() -> None:
+    for _, waveform in zip(range(10), plucked_clips(8_000), strict=False):
+        assert failure(waveform[1], 8_000) is None
+
+
+@pytest.mark.shared_data
+def test_real_speech_is_neither(shared_audio) -> None:
+    found = []
+    for path in sorted((shared_audio / "speech").rglob("*.*"))[:60]:
+        if path.suffix not in (".wav", ".flac"):
+            continue
+        waveform, rate = soundfile.read(path)
+        for start in range(0, len(waveform) - 2 * rate, 2 * rate):
+            found.append(failure(2.6 * waveform[start : start + 2 * rate], rate))
+    assert found
+    assert "noise" not in found
+    assert found.count("silence") <= 0.02 * len(found)

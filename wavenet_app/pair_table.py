@@ -1,0 +1,108 @@
+"""Averages of the pair metrics over many pairs: against the reference, and against what 8 bits leave of it.
+
+Mu-law codes cannot hold more than their own signal-to-noise ratio, so a perfect vocoder is still some way from the
+original. Three comparisons tell the one from the other: test against reference, test against the quantised reference,
+and the quantised reference against the reference, which is the floor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.mu_law import decode, encode
+from wavenet_app.pair_metrics import PAIR_METRICS, Measure
+
+Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""(reference, test), both of shape (samples,)."""
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean of a metric over the pairs on which it has a value.
+
+    Attributes:
+        value: the mean; NaN where no pair has a value.
+        pairs: how many have one.
+        missing: why the others have none, with counts, or None.
+    """
+
+    value: float
+    pairs: int
+    missing: str | None
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The metrics of one set of pairs.
+
+    Attributes:
+        against_reference: label -> average of test against reference.
+        against_quantised: label -> average of test against the quantised reference.
+        floor: label -> average of the quantised reference against the reference.
+    """
+
+    against_reference: Mapping[str, Average]
+    against_quantised: Mapping[str, Average]
+    floor: Mapping[str, Average]
+
+
+def pair_table(pairs: Iterable[Pair], *, sample_rate: int, channels: int) -> PairTable:
+    """Returns all metrics of all pairs, in three comparisons.
+
+    Args:
+        pairs: (reference, test), each of shape (samples,) and at the gain of the run; one is held at a time.
+        sample_rate: in Hz.
+        channels: number of mu-law codes.
+
+    Raises:
+        ValueError: the waveforms of a pair differ in length.
+    """
+    direct, quantised, floor = [], [], []
+    for reference, test in pairs:
+        coded = as_coded(reference, channels)
+        direct.append(measures(reference, test, sample_rate))
+        quantised.append(measures(coded, test, sample_rate))
+        floor.append(measures(reference, coded, sample_rate))
+    return PairTable(averages(direct), averages(quantised), averages(floor))
+
+
+def quantisation_floor(
+    references: Iterable[NDArray[np.floating]], *, sample_rate: int, channels: int
+) -> dict[str, Average]:
+    """Returns the metrics of quantised references against the references alone: what no model of codes can beat."""
+    return averages([measures(reference, as_coded(reference, channels), sample_rate) for reference in references])
+
+
+def measures(reference: NDArray[np.floating], test: NDArray[np.floating], sample_rate: int) -> dict[str, Measure]:
+    """Returns every metric of one pair."""
+    found: dict[str, Measure] = {}
+    for label, metric in PAIR_METRICS.items():
+        value = metric(reference, test, sample_rate)
+        found[label] = value if isinstance(value, Measure) else Measure(value)
+    return found
+
+
+def averages(rows: Sequence[Mapping[str, Measure]]) -> dict[str, Average]:
+    """Returns the mean of each metric over the pairs that have a value for it.
+
+    >>> averages([{"a": Measure(1.0)}, {"a": Measure(3.0)}, {"a": Measure(math.nan, "too short")}])
+    {'a': Average(value=2.0, pairs=2, missing='1 of 3: too short')}
+    """
+    result = {}
+    for label in PAIR_METRICS if not rows else rows[0]:
+        values = [row[label].value for row in rows if row[label].missing is None]
+        reasons = Counter(row[label].missing for row in rows if row[label].missing is not None)
+        missing = "; ".join(f"{count} of {len(rows)}: {reason}" for reason, count in reasons.items()) or None
+        result[label] = Average(float(np.mean(values)) if values else math.nan, len(values), missing)
+    return result
+
+
+def as_coded(waveform: NDArray[np.floating], channels: int) -> NDArray[np.float32]:
+    """Returns what mu-law codes leave of a waveform, shape (samples,)."""
+    return decode(encode(waveform, channels), channels)

@@ -1,0 +1,163 @@
+"""Do two sets of clips sound like the same source? Distances between the distributions of what can be heard in them.
+
+No clip of one set belongs to a clip of the other, so only distributions can be compared: of log-mel frames, pitch,
+energy and pauses. Scalars are compared by the 1-D Wasserstein distance, the mean distance that values have to be moved
+to turn one distribution into the other, in the unit of the values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.sound_frames import HOP_SECONDS, MEL_BANDS, Floats, levels, log_mel
+
+LOWEST_PITCH, HIGHEST_PITCH = 60.0, 1_000.0
+SEMITONE_ORIGIN = 55.0  # Hz; semitones are counted from this A
+PAUSE_DECIBELS = 35.0
+SHORTEST_PAUSE_SECONDS = 0.05
+# Wasserstein distances converge long before this many frames, and sorting more would only cost time.
+GREATEST_FRAMES = 20_000
+
+
+@dataclass(frozen=True)
+class SoundFeatures:
+    """What is heard in a set of clips.
+
+    Attributes:
+        log_mel: level of each band in each frame of 32 ms, in dB, shape (frames, bands).
+        levels: level of each frame in dB, one array for each clip.
+        pitch: of each voiced frame, in semitones above 55 Hz, shape (voiced frames,).
+        voiced_share: share of the frames that are voiced.
+    """
+
+    log_mel: Floats
+    levels: tuple[Floats, ...]
+    pitch: Floats
+    voiced_share: float
+
+    @property
+    def loud(self) -> float:
+        """The level in dB that a twentieth of the frames exceed."""
+        return float(np.percentile(np.concatenate(self.levels), 95))
+
+    def pauses(self, threshold: float) -> Floats:
+        """Returns the length in seconds of every stretch of at least 50 ms whose frames are all below a level in dB."""
+        runs = [
+            HOP_SECONDS * sum(1 for _ in run)
+            for clip in self.levels
+            for quiet, run in groupby(clip < threshold)
+            if quiet
+        ]
+        return np.array([seconds for seconds in runs if seconds >= SHORTEST_PAUSE_SECONDS])
+
+    def pause_share(self, threshold: float) -> float:
+        """Returns the share of the time that pauses take."""
+        return float(self.pauses(threshold).sum() / (HOP_SECONDS * sum(map(len, self.levels))))
+
+
+@dataclass(frozen=True)
+class SoundDistances:
+    """How far a set of clips lies from a set of real ones; 0 for equal distributions, NaN where one of them is empty.
+
+    Attributes:
+        log_mel: Wasserstein distance of the levels in a mel band, in dB, mean over the bands.
+        pitch: of the pitch of voiced frames, in semitones.
+        voiced_share: difference of the shares of voiced frames.
+        energy: of the frames' levels, in dB.
+        pauses: of the pauses' lengths, in seconds. A pause lies 35 dB below the loud frames of the real set.
+        pause_share: difference of the shares of time that are pause.
+    """
+
+    log_mel: float
+    pitch: float
+    voiced_share: float
+    energy: float
+    pauses: float
+    pause_share: float
+
+
+def sound_features(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> SoundFeatures:
+    """Returns the features of a set of clips.
+
+    Pitch is found by pYIN (Mauch and Dixon 2014, librosa's), from 60 to 1,000 Hz.
+
+    Args:
+        waveforms: clips of shape (samples,), at one gain; at least one.
+        sample_rate: in Hz.
+    """
+    mel, loudness, pitches, frames = [], [], [], 0
+    for waveform in waveforms:
+        mel.append(log_mel(waveform, sample_rate))
+        loudness.append(levels(waveform, sample_rate))
+        pitch = _pitch(waveform, sample_rate)
+        frames += len(pitch)
+        pitches.append(pitch[np.isfinite(pitch)])
+    pitched = np.concatenate(pitches)
+    return SoundFeatures(np.concatenate(mel), tuple(loudness), pitched, len(pitched) / frames)
+
+
+def sound_distances(real: SoundFeatures, other: SoundFeatures) -> SoundDistances:
+    """Returns how far `other` lies from `real`."""
+    threshold = real.loud - PAUSE_DECIBELS
+    return SoundDistances(
+        log_mel=float(
+            np.mean([_wasserstein(real.log_mel[:, band], other.log_mel[:, band]) for band in range(MEL_BANDS)])
+        ),
+        pitch=_wasserstein(real.pitch, other.pitch),
+        voiced_share=abs(real.voiced_share - other.voiced_share),
+        energy=_wasserstein(np.concatenate(real.levels), np.concatenate(other.levels)),
+        pauses=_wasserstein(real.pauses(threshold), other.pauses(threshold)),
+        pause_share=abs(real.pause_share(threshold) - other.pause_share(threshold)),
+    )
+
+
+def spread_pieces(lengths: Sequence[int], piece: int, count: int) -> list[tuple[int, int]]:
+    """Returns (clip, start) of at most `count` pieces of equal length, spread evenly over all the audio.
+
+    Pieces do not overlap, and a clip shorter than a piece gives none.
+
+    Args:
+        lengths: of the clips, in samples.
+        piece: length of a piece, in samples.
+        count: greatest number of pieces.
+
+    >>> spread_pieces([10, 3, 25], 10, 2)
+    [(0, 0), (2, 10)]
+    """
+    every = [(clip, start) for clip, length in enumerate(lengths) for start in range(0, length - piece + 1, piece)]
+    if len(every) <= count:
+        return every
+    # both ends included, so that an even and an odd choice of pieces come from the whole of the audio alike
+    return [every[round(index * (len(every) - 1) / max(1, count - 1))] for index in range(count)]
+
+
+def _pitch(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
+    """Returns semitones above 55 Hz for each frame, NaN where it is not voiced."""
+    import librosa
+
+    length = 2 ** round(math.log2(3 * sample_rate / LOWEST_PITCH))  # about three periods of the lowest pitch
+    frequency, _, _ = librosa.pyin(
+        np.asarray(waveform, dtype=np.float64),
+        fmin=LOWEST_PITCH,
+        fmax=min(HIGHEST_PITCH, sample_rate / 4),
+        sr=sample_rate,
+        frame_length=length,
+        hop_length=max(1, round(HOP_SECONDS * sample_rate)),
+        resolution=0.2,  # of a semitone; finer takes four times as long and changes no distance that matters
+    )
+    return 12 * np.log2(frequency / SEMITONE_ORIGIN)
+
+
+def _wasserstein(one: Floats, other: Floats) -> float:
+    from scipy.stats import wasserstein_distance
+
+    if not len(one) or not len(other):
+        return math.nan
+    thinned = [values[:: -(-len(values) // GREATEST_FRAMES)] for values in (one, other)]
+    return float(wasserstein_distance(*thinned))
