@@ -18,10 +18,8 @@ from wavenet_app.training import verdict
 SOUNDS = {
     "log_mel": "log-mel bands (dB)",
     "pitch": "pitch (semitones)",
-    "voiced_share": "voiced share",
     "energy": "energy (dB)",
     "pauses": "length of pauses (s)",
-    "pause_share": "share of pauses",
 }
 """Field of `SoundDistances` -> label."""
 
@@ -51,6 +49,8 @@ class GeneratedFacts:
         failures: of each clip.
         real_seconds: length of each real piece.
         real_failures: of each real piece, by the same definitions.
+        voiced: share of the frames with a pitch, in generated and in real clips.
+        paused: share of the time that is pause, in generated and in real clips.
         likeness: of the generated clips to half of the real pieces.
         yardstick: of the other half to that half: what a perfect model would reach. None where there is one piece.
     """
@@ -60,6 +60,8 @@ class GeneratedFacts:
     failures: tuple[Failure | None, ...]
     real_seconds: float
     real_failures: tuple[Failure | None, ...]
+    voiced: tuple[float, float]
+    paused: tuple[float, float]
     likeness: Likeness
     yardstick: Likeness | None
 

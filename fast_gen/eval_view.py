@@ -53,7 +53,10 @@ def sections(report: EvalReport) -> list[list[Row]]:
     bits, generated = report.bits, report.generated
     overall = bits.overall
     clips, real = len(generated.failures), len(generated.real_failures)
-    sound: list[Row] = []
+    sound: list[Row] = [
+        (label, f"{shares[0]:.0%}", f"real {shares[1]:.0%}")
+        for label, shares in (("frames with a pitch", generated.voiced), ("time in pauses", generated.paused))
+    ]
     model = asdict(generated.likeness.sounds)
     yardstick = {} if generated.yardstick is None else asdict(generated.yardstick.sounds)
     for field, label in SOUNDS.items():

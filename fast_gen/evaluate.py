@@ -181,6 +181,8 @@ def _generated_facts(
         failures=failures_of(clips),
         real_seconds=len(real[0]) / sample_rate,
         real_failures=tuple(failure(piece, sample_rate) for piece in real),
+        voiced=(heard.voiced_share, wanted.voiced_share),
+        paused=(heard.pause_share(wanted.pause_threshold), wanted.pause_share(wanted.pause_threshold)),
         likeness=likeness(waveforms, heard),
         yardstick=likeness(others, sound_features(others, sample_rate)) if others else None,
     )

@@ -26,8 +26,8 @@ POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top }
-td.figure { text-align: right; font-variant-numeric: tabular-nums }
+th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top;
+  font-variant-numeric: tabular-nums }
 tbody + tbody td { border-top: 2px solid #888 }
 .verdict { font-size: 1.25rem; background: #eef3fa; padding: .6rem 1rem; border-left: .3rem solid #36c }
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1.5rem }
@@ -130,18 +130,12 @@ def _skipped(report: EvalReport) -> str:
 
 
 def _table(heads: Sequence[str], bodies: Iterable[Sequence[Sequence[str]]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
-    body = "".join(
-        f"<tbody>{''.join(f'<tr>{_cells(row)}</tr>' for row in rows)}</tbody>" for rows in bodies if len(rows)
-    )
-    return f"<table><thead><tr>{head}</tr></thead>{body}</table>"
+    body = "".join(f"<tbody>{''.join(_row('td', row) for row in rows)}</tbody>" for rows in bodies if len(rows))
+    return f"<table><thead>{_row('th', heads)}</thead>{body}</table>"
 
 
-def _cells(row: Sequence[str]) -> str:
-    return "".join(
-        f'<td class="figure">{escape(cell)}</td>' if cell.replace(".", "").isdigit() else f"<td>{escape(cell)}</td>"
-        for cell in row
-    )
+def _row(kind: str, cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<{kind}>{escape(cell)}</{kind}>' for cell in cells)}</tr>"
 
 
 def _image(png: bytes, description: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.pictures import new_figure
-from wavenet_app.sound_distributions import PAUSE_DECIBELS, SEMITONE_ORIGIN, SoundFeatures
+from wavenet_app.sound_distributions import SEMITONE_ORIGIN, SoundFeatures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,14 +51,14 @@ def sound_figure(real: SoundFeatures, generated: SoundFeatures, sample_rate: int
     spectrum, energy, pitch, pauses = figure.subplots(2, 2).ravel()
     bands = real.log_mel.shape[1]
     centres = librosa.mel_frequencies(n_mels=bands + 2, fmax=sample_rate / 2)[1:-1] / 1000
-    threshold = real.loud - PAUSE_DECIBELS
+    threshold = real.pause_threshold
     for features, name, colour in ((real, "real", "C0"), (generated, "generated", "C1")):
         low, middle, high = np.percentile(features.log_mel, [10, 50, 90], axis=0)
         spectrum.plot(centres, middle, color=colour, label=name)
         spectrum.fill_between(centres, low, high, color=colour, alpha=0.2, linewidth=0)
-        _histogram(energy, np.concatenate(features.levels), colour)
-        _histogram(pitch, SEMITONE_ORIGIN * 2 ** (features.pitch / 12), colour)
-        _histogram(pauses, features.pauses(threshold), colour)
+    _histograms(energy, [np.concatenate(features.levels) for features in (real, generated)])
+    _histograms(pitch, [SEMITONE_ORIGIN * 2 ** (features.pitch / 12) for features in (real, generated)])
+    _histograms(pauses, [features.pauses(threshold) for features in (real, generated)])
     spectrum.set_xlabel("kHz; median, and where eight in ten frames lie")
     spectrum.set_ylabel("level (dB)")
     spectrum.legend()
@@ -71,6 +71,9 @@ def sound_figure(real: SoundFeatures, generated: SoundFeatures, sample_rate: int
     return figure
 
 
-def _histogram(axes: Axes, values: NDArray[np.float64], colour: str) -> None:
-    if len(values):
-        axes.hist(values, bins=40, density=True, histtype="stepfilled", alpha=0.5, color=colour)
+def _histograms(axes: Axes, sets: list[NDArray[np.float64]]) -> None:
+    """Draws the densities of real and generated values over the same bins."""
+    edges = np.histogram_bin_edges(np.concatenate(sets), bins=40)
+    for values, colour in zip(sets, ("C0", "C1"), strict=True):
+        if len(values):
+            axes.hist(values, bins=list(edges), density=True, histtype="stepfilled", alpha=0.5, color=colour)

@@ -53,6 +53,13 @@ def test_stretches_lie_within_clips_and_budget(lengths: list[int], budget: int |
         assert bool(found) == bool(usable)
 
 
+def test_short_files_use_the_budget_too() -> None:
+    found = choose_stretches([40] * 100, budget=1_000, least=1_000, frame=0)
+    assert sum(stop - first for _, first, stop in found) == 1_000
+    assert found[0][0] == 0
+    assert found[-1][0] == 96
+
+
 def test_all_of_it_is_what_the_baseline_measures(corpus: Corpus, net: WaveNet) -> None:
     training = [encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
     found = held_out_bits(net, fit_predictors(training, sample_rate=RATE), corpus, seconds=None)

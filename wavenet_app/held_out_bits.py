@@ -132,9 +132,11 @@ def choose_stretches(
     [(0, 45, 65), (2, 145, 165)]
     """
     usable = [index for index, length in enumerate(lengths) if length > frame]
-    if budget is None or sum(lengths[index] - frame for index in usable) <= budget:
+    total = sum(lengths[index] - frame for index in usable)
+    if budget is None or total <= budget:
         return [(index, frame, lengths[index]) for index in usable]
-    count = max(1, min(len(usable), budget // max(least, 1)))
+    share = max(1, min(least, total // len(usable)))  # where most files are shorter than `least`, more are taken
+    count = max(1, min(len(usable), budget // share))
     chosen = [usable[place * len(usable) // count] for place in range(count)]
     stretches = []
     for index in chosen:

@@ -46,6 +46,11 @@ class SoundFeatures:
         """The level in dB that a twentieth of the frames exceed."""
         return float(np.percentile(np.concatenate(self.levels), 95))
 
+    @property
+    def pause_threshold(self) -> float:
+        """The level in dB below which a frame is a pause, for this set and for any that is compared with it."""
+        return self.loud - PAUSE_DECIBELS
+
     def pauses(self, threshold: float) -> Floats:
         """Returns the length in seconds of every stretch of at least 50 ms whose frames are all below a level in dB."""
         runs = [
@@ -68,18 +73,14 @@ class SoundDistances:
     Attributes:
         log_mel: Wasserstein distance of the levels in a mel band, in dB, mean over the bands.
         pitch: of the pitch of voiced frames, in semitones.
-        voiced_share: difference of the shares of voiced frames.
         energy: of the frames' levels, in dB.
         pauses: of the pauses' lengths, in seconds. A pause lies 35 dB below the loud frames of the real set.
-        pause_share: difference of the shares of time that are pause.
     """
 
     log_mel: float
     pitch: float
-    voiced_share: float
     energy: float
     pauses: float
-    pause_share: float
 
 
 def sound_features(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> SoundFeatures:
@@ -104,16 +105,14 @@ def sound_features(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) 
 
 def sound_distances(real: SoundFeatures, other: SoundFeatures) -> SoundDistances:
     """Returns how far `other` lies from `real`."""
-    threshold = real.loud - PAUSE_DECIBELS
+    threshold = real.pause_threshold
     return SoundDistances(
         log_mel=float(
             np.mean([_wasserstein(real.log_mel[:, band], other.log_mel[:, band]) for band in range(MEL_BANDS)])
         ),
         pitch=_wasserstein(real.pitch, other.pitch),
-        voiced_share=abs(real.voiced_share - other.voiced_share),
         energy=_wasserstein(np.concatenate(real.levels), np.concatenate(other.levels)),
         pauses=_wasserstein(real.pauses(threshold), other.pauses(threshold)),
-        pause_share=abs(real.pause_share(threshold) - other.pause_share(threshold)),
     )
 
 
