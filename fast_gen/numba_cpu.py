@@ -117,7 +117,7 @@ class NumbaCpu:
         uniforms: NDArray[np.float32],
         settings: SamplingSettings,
     ) -> None:
-        from fast_gen.compiled import remember
+        from fast_gen.compiled import CACHE
         from fast_gen.numba_flags import STOP, first_flags
         from fast_gen.numba_loop import append_codes, help_along
 
@@ -134,5 +134,5 @@ class NumbaCpu:
         else:
             run_together(jobs)
         if not self._is_compiled:
-            remember(self.precision)
+            CACHE.remember(self.precision)
             self._is_compiled = True

@@ -15,7 +15,7 @@ computes an output changes nothing in it.
 import numpy as np
 from numba import njit
 
-from fast_gen.compiled import compiled
+from fast_gen.compiled import CACHE
 from fast_gen.numba_flags import HELPER, LEADER, publish, wait_for
 from fast_gen.numba_math import activate
 from fast_gen.numba_pick import pick_code
@@ -233,7 +233,7 @@ def _advance(model, state, flags, time):
     return alone or wait_for(flags, HELPER, 3 * time + 3)
 
 
-@compiled(allocates=False)
+@CACHE.compiled(allocates=False)
 def help_along(model, state, flags, samples):
     """Does the helper's share of so many samples, while another thread runs `append_codes` with the same flags."""
     layers = len(model.dilations)
@@ -262,7 +262,7 @@ def help_along(model, state, flags, samples):
         publish(flags, HELPER, 3 * time + 3)
 
 
-@compiled(allocates=False)
+@CACHE.compiled(allocates=False)
 def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_k, top_p):
     """Appends codes (batch, time).
 
@@ -285,7 +285,7 @@ def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_
             state.recent[clip, -1] = codes[clip, time]
 
 
-@compiled(allocates=True)
+@CACHE.compiled(allocates=True)
 def prime_clips(model, state, read):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 

@@ -8,12 +8,13 @@ from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from engine_contract import SHAPES, EngineContract, random_codes, random_net
 from numpy.typing import NDArray
 
-from fast_gen import compiled, numba_loop
+from fast_gen import numba_loop
 from fast_gen.engine import Engine, choose_engine, load_engine
 from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
@@ -21,6 +22,7 @@ from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.together import run_together
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.compiled import CodeCache
 from wavenet_app.config import preset
 from wavenet_app.errors import UserError
 
@@ -170,7 +172,7 @@ def test_the_engine_is_chosen_without_compiling_anything() -> None:
 
 
 def test_compiled_code_goes_to_the_first_folder_that_can_be_written(tmp_path: Path) -> None:
-    show = "from fast_gen.compiled import cache_folder; print(cache_folder())"
+    show = "from fast_gen.compiled import CACHE; print(CACHE.folder)"
     (tmp_path / "file").touch()
     wanted = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "wanted")))
     assert wanted.parent == tmp_path / "wanted"
@@ -188,7 +190,7 @@ def refuse(dir):
     return writable(dir=dir)
 tempfile.TemporaryFile = refuse
 from fast_gen import compiled, numba_loop
-print(compiled.cache_folder())
+print(compiled.CACHE.folder)
 print(numba_loop.append_codes.__wrapped__.__name__)
 print(compiled.first_start("float32"))
 import numba
@@ -215,28 +217,27 @@ def double(numbers: NDArray[np.float64]) -> None:
 def test_compiled_code_is_kept_and_a_full_disk_only_costs_the_keeping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    monkeypatch.setattr(compiled, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    cache = CodeCache("doubling", [Path(__file__)])
     numbers = np.ones(3)
     with full_disk(16):
-        compiled.compiled(allocates=False)(double)(numbers)
-        compiled.remember("doubling")
+        cache.compiled(allocates=False)(double)(numbers)
+        cache.remember("doubling")
     assert numbers.tolist() == [2, 2, 2]
-    assert compiled.first_start("doubling") is not None
-    compiled.compiled(allocates=False)(double)(numbers)
-    compiled.remember("doubling")
+    assert not cache.keeps("doubling")
+    cache.compiled(allocates=False)(double)(numbers)
+    cache.remember("doubling")
     assert numbers.tolist() == [4, 4, 4]
-    assert compiled.first_start("doubling") is None
-    assert compiled.first_start("halving") is not None
+    assert cache.keeps("doubling")
+    assert not cache.keeps("halving")
 
 
 def test_a_new_cache_folder_takes_the_place_of_older_ones_and_importing_makes_none(tmp_path: Path) -> None:
-    (tmp_path / "compiled-old" / "inside").mkdir(parents=True)
+    (tmp_path / "compiled-engine-old" / "inside").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     show = "import fast_gen.compiled, fast_gen.numba_loop, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
-    assert python(show, NUMBA_CACHE_DIR=str(tmp_path)) == "['compiled-old', 'other']"
-    folder = python(
-        "from fast_gen.compiled import cache_folder; print(cache_folder().name)", NUMBA_CACHE_DIR=str(tmp_path)
-    )
+    assert python(show, NUMBA_CACHE_DIR=str(tmp_path)) == "['compiled-engine-old', 'other']"
+    folder = python("from fast_gen.compiled import CACHE; print(CACHE.folder.name)", NUMBA_CACHE_DIR=str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder, "other"]
 
 

@@ -1,4 +1,4 @@
-"""A whole stack of gated causal blocks as one differentiable operation: the fast twin of `ResidualBlock.forward`.
+"""A whole stack of gated causal blocks as one differentiable operation, the fast twin of `ResidualBlock.forward`.
 
 It computes the same function from the same parameters in less time: activations lie channels-last, so every
 convolution is one matrix product over its concatenated taps; all skips are one product; tanh is a sigmoid, which costs
@@ -8,57 +8,21 @@ that it keeps and touches only what it uses. The products can be taken in bfloat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from wavenet_app.dilated import ResidualBlock
-
-
-def skip_sum(
-    hidden: Tensor, blocks: Sequence[ResidualBlock], *, start: int = 0, product_dtype: torch.dtype = torch.float32
-) -> Tensor:
-    """Returns the sum of the skip outputs of a stack of gated, causal, one-dimensional blocks.
-
-    Args:
-        hidden: float32 (batch, time, residual_channels), channels last; before its first place all is zero.
-        blocks: the stack, in order; only the last may lack the residual projection.
-        start: first time step whose sum is wanted; earlier ones serve as context.
-        product_dtype: arithmetic of the matrix products, float32 or bfloat16.
-
-    Returns:
-        (batch, time - start, skip_channels), channels last, in `product_dtype`.
-    """
-    parameters: list[Tensor] = []
-    for block in blocks:
-        assert block.skip is not None
-        parameters += [block.dilated.weight, block.dilated.bias, block.skip.weight, block.skip.bias]  # type: ignore[list-item]
-        if block.residual is not None:
-            parameters += [block.residual.weight, block.residual.bias]  # type: ignore[list-item]
-    dilations = tuple(block.dilated.dilation for block in blocks)
-    kernel_size = blocks[0].dilated.weight.shape[2]
-    unseen = needed_starts(kernel_size, dilations, start)[0]
-    return _SkipSum.apply(hidden[:, unseen:], dilations, start - unseen, product_dtype, *parameters)
-
-
-def needed_starts(kernel_size: int, dilations: Sequence[int], start: int) -> list[int]:
-    """Returns the first time step that each layer's input, and last the final output, is needed from.
-
-    >>> needed_starts(2, [1, 2, 4], 10)
-    [3, 4, 6, 10]
-    """
-    starts = [start]
-    for dilation in reversed(dilations):
-        starts.append(max(0, starts[-1] - (kernel_size - 1) * dilation))
-    return starts[::-1]
-
-
-# tanh(a) = 1 - 2 sigmoid(-2 a), so the filter half is scaled by -2 before the one sigmoid over both halves, and its
-# derivative 4 s (1 - s) brings a factor of 4 that is applied to small matrices instead of to the activations.
-_FILTER_SCALE = -2.0
-_FILTER_SLOPE = 4.0
+from wavenet_app.stack_layout import (
+    FILTER_SCALE,
+    FILTER_SLOPE,
+    half_scaled,
+    needed_starts,
+    skip_matrix,
+    split_layers,
+    to_matrix,
+    to_weight,
+)
 
 # On a CPU each layer is worked through in pieces that stay in the second-level cache between one operation and the
 # next; smaller ones lose more to the calls than the cache gives. A GPU is fed by everything at once.
@@ -68,12 +32,18 @@ Piece = tuple[slice, slice]
 """Rows of the batch and time steps, the latter counted from the first step of a layer's output."""
 
 
-class _SkipSum(torch.autograd.Function):
+class SkipSum(torch.autograd.Function):
+    """The sum of all skips as PyTorch's own operations write it: for any device and type, and the kernels' reference.
+
+    It takes what `skip_sum.skip_sum` does, the parameters of each layer as `stack_layout.split_layers` expects them.
+    """
+
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, dilations: tuple[int, ...], start: int, dtype: torch.dtype, *parameters: Tensor
     ) -> Tensor:
-        layers = _layers(parameters, len(dilations))
+        """Returns (batch, time - start, skip_channels), channels last, in `dtype`."""
+        layers = split_layers(parameters, len(dilations))
         kernel_size, width = layers[0][0].shape[2], layers[0][2].shape[1]
         starts = needed_starts(kernel_size, dilations, start)
         batch, time, channels = hidden.shape
@@ -83,8 +53,8 @@ class _SkipSum(torch.autograd.Function):
         for layer, dilation in enumerate(dilations):
             steps = time - starts[layer + 1]
             lead = start - starts[layer + 1]
-            matrix = _half_scaled(_matrix(layers[layer][0]), _FILTER_SCALE).to(dtype)
-            shift = _half_scaled(layers[layer][1], _FILTER_SCALE).to(dtype)
+            matrix = half_scaled(to_matrix(layers[layer][0]), FILTER_SCALE).to(dtype)
+            shift = half_scaled(layers[layer][1], FILTER_SCALE).to(dtype)
             residual = layers[layer][4:] if layer < len(layers) - 1 else ()
             following = hidden.new_empty(batch, steps, channels) if residual else hidden
             squash = hidden.new_empty(batch, steps, 2 * width, dtype=dtype)
@@ -95,7 +65,7 @@ class _SkipSum(torch.autograd.Function):
                 activated = _activated(squash[piece])
                 _copy_from_lead(joined[..., layer * width : (layer + 1) * width], activated, piece, lead)
                 if residual:
-                    step = torch.addmm(residual[1].to(dtype), _flat(activated), _matrix(residual[0]).to(dtype))
+                    step = torch.addmm(residual[1].to(dtype), _flat(activated), to_matrix(residual[0]).to(dtype))
                     torch.add(now[piece], step.view(following[piece].shape), out=following[piece])
             inputs.append(hidden)
             squashed.append(squash)
@@ -103,26 +73,27 @@ class _SkipSum(torch.autograd.Function):
         ctx.save_for_backward(joined, *parameters, *inputs, *squashed)
         ctx.geometry = dilations, starts, dtype, len(parameters)
         skip_bias = torch.stack([layer[3] for layer in layers]).sum(0).to(dtype)
-        return torch.addmm(skip_bias, _flat(joined), _skip_matrix(layers, dtype)).view(batch, time - start, -1)
+        return torch.addmm(skip_bias, _flat(joined), skip_matrix(layers, dtype)).view(batch, time - start, -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Returns the gradient of hidden, three times None, and the gradient of each parameter."""
         dilations, starts, dtype, count = ctx.geometry
         joined, *rest = ctx.saved_tensors
-        layers = _layers(rest[:count], len(dilations))
+        layers = split_layers(rest[:count], len(dilations))
         inputs, squashed = rest[count : count + len(layers)], rest[count + len(layers) :]
         kernel_size, width = layers[0][0].shape[2], layers[0][2].shape[1]
         skip_gradient = gradients[0].to(dtype).contiguous()
         skip_weight_gradient = torch.mm(_flat(joined).t(), _flat(skip_gradient)).to(inputs[0].dtype)
         skip_bias_gradient = _flat(skip_gradient).sum(0, dtype=inputs[0].dtype)
-        joined_gradient = torch.mm(_flat(skip_gradient), _skip_matrix(layers, dtype).t()).view(joined.shape)
+        joined_gradient = torch.mm(_flat(skip_gradient), skip_matrix(layers, dtype).t()).view(joined.shape)
 
         stream: Tensor | None = None  # gradient of the layer's residual output, never narrowed
         by_layer: list[list[Tensor | None]] = []
         for layer in reversed(range(len(layers))):
             hidden, squash = inputs[layer], squashed[layer]
             cut = starts[layer + 1] - starts[layer]
-            slope = _half_scaled(_matrix(layers[layer][0]), _FILTER_SLOPE).to(dtype)
+            slope = half_scaled(to_matrix(layers[layer][0]), FILTER_SLOPE).to(dtype)
             matrix_gradient = torch.zeros_like(slope, dtype=hidden.dtype)
             bias_gradient = hidden.new_zeros(2 * width)
             residual = layers[layer][4:] if stream is not None else ()
@@ -140,7 +111,7 @@ class _SkipSum(torch.autograd.Function):
                 else:
                     whole = _flat(stream[piece])
                     narrow = whole.to(dtype)
-                    gradient = torch.mm(narrow, _matrix(residual[0]).t().to(dtype)).view(activated.shape)
+                    gradient = torch.mm(narrow, to_matrix(residual[0]).t().to(dtype)).view(activated.shape)
                     residual_gradients[0] += torch.mm(_flat(activated).t(), narrow)
                     residual_gradients[1] += whole.sum(0)
                 _add_from_lead(gradient, from_skips, piece, starts[-1] - starts[layer + 1])
@@ -152,45 +123,19 @@ class _SkipSum(torch.autograd.Function):
                 _scatter_taps(before, taps_gradient, piece, kernel_size, dilations[layer], cut)
             by_layer.append(
                 [
-                    _weight(_half_scaled(matrix_gradient, _FILTER_SLOPE), kernel_size),
-                    _half_scaled(bias_gradient, _FILTER_SLOPE),
-                    _weight(skip_weight_gradient[layer * width : (layer + 1) * width], 1),
+                    to_weight(half_scaled(matrix_gradient, FILTER_SLOPE), kernel_size),
+                    half_scaled(bias_gradient, FILTER_SLOPE),
+                    to_weight(skip_weight_gradient[layer * width : (layer + 1) * width], 1),
                     skip_bias_gradient,
                 ]
             )
             if residual:
-                by_layer[-1] += [_weight(residual_gradients[0], 1), residual_gradients[1]]
+                by_layer[-1] += [to_weight(residual_gradients[0], 1), residual_gradients[1]]
             else:
                 by_layer[-1] += [None] * (len(layers[layer]) - 4)
             stream = before
         flat_gradients = [gradient for layer_gradients in reversed(by_layer) for gradient in layer_gradients]
         return stream, None, None, None, *flat_gradients
-
-
-def _layers(parameters: Sequence[Tensor], count: int) -> list[Sequence[Tensor]]:
-    """Returns each layer's dilated weight and bias, skip weight and bias and, but for the last, the residual's."""
-    return [parameters[6 * layer : 6 * layer + 6] for layer in range(count)]
-
-
-def _matrix(weight: Tensor) -> Tensor:
-    """Returns a convolution's weight (out, in, taps) as a matrix (taps x in, out), the oldest tap first."""
-    return weight.permute(2, 1, 0).reshape(-1, weight.shape[0])
-
-
-def _weight(matrix: Tensor, kernel_size: int) -> Tensor:
-    """Returns what `_matrix` takes."""
-    return matrix.view(kernel_size, -1, matrix.shape[1]).permute(2, 1, 0)
-
-
-def _skip_matrix(layers: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> Tensor:
-    return torch.cat([_matrix(layer[2]) for layer in layers]).to(dtype)
-
-
-def _half_scaled(weight: Tensor, scale: float) -> Tensor:
-    """Returns a copy of (..., 2 x dilation_channels) with its first half scaled."""
-    scaled = weight.clone()
-    scaled[..., : weight.shape[-1] // 2] *= scale
-    return scaled
 
 
 def _flat(activations: Tensor) -> Tensor:
@@ -219,7 +164,7 @@ def _activated(squashed: Tensor) -> Tensor:
 
 
 def _gate_gradient(gradient: Tensor, squashed: Tensor, activated: Tensor) -> Tensor:
-    """Returns the gradient before the sigmoids, the filter half still to be multiplied by `_FILTER_SLOPE`."""
+    """Returns the gradient before the sigmoids, the filter half still to be multiplied by `FILTER_SLOPE`."""
     width = squashed.shape[-1] // 2
     filtered, gate = squashed[..., :width], squashed[..., width:]
     inner = torch.empty_like(squashed)

@@ -10,8 +10,9 @@ from rich.console import Console
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.doctor import examine
 from wavenet_app.doctor_view import render
+from wavenet_app.skip_sum import kernels_to_compile
 from wavenet_app.step_timing import seconds_per_epoch
-from wavenet_app.training import training_device
+from wavenet_app.training import product_dtype, training_device
 from wavenet_app.training_view import DecodeView
 
 
@@ -28,8 +29,10 @@ def run_inspection(paths: Sequence[str], folder: DataFolder, *, console: Console
         report = examine(sources, cache_dir=folder.cache, progress=view.on_decode)
     if report.corpus is not None:
         num_samples = round(report.corpus.training_seconds * report.corpus.sample_rate)
-        with progress_console.status("timing a training step of each preset"):
-            report = replace(report, seconds_per_epoch=seconds_per_epoch(num_samples, training_device()))
+        device = training_device()
+        waiting = kernels_to_compile(device, product_dtype("auto", device))
+        with progress_console.status(f"timing a training step of each preset{f', after {waiting}' if waiting else ''}"):
+            report = replace(report, seconds_per_epoch=seconds_per_epoch(num_samples, device))
     if as_json:
         console.print_json(report.to_json())
     else:

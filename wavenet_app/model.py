@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from wavenet_app.config import ModelConfig
 from wavenet_app.dilated import ResidualBlock
-from wavenet_app.fused_stack import skip_sum
+from wavenet_app.skip_sum import skip_sum
 
 
 class CodeFront(nn.Module):

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from wavenet_app.baseline import corpus_baseline
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.run import RunOptions, prepare_run
+from wavenet_app.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training import Preview, TrainingResult, WaveNetTask, train, training_device
 from wavenet_app.training_view import DecodeView, TrainingView, show_corpus, show_result, show_start
 
@@ -46,6 +48,7 @@ def run_training(
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
+    _prepare_kernels(console, device, task.model.product_dtype)
     view = TrainingView(console, run.plan, baseline)
     with view.progress, _quiet_lightning():
         result = train(
@@ -66,6 +69,16 @@ def run_training(
             f"curves: tensorboard --logdir {Path(run.plan.tensorboard_dir).parent}", highlight=False, soft_wrap=True
         )
     return result
+
+
+def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:
+    """Compiles the kernels here, so that the user knows, and the other processes find them compiled."""
+    waiting = kernels_to_compile(device, dtype)
+    if waiting is not None:
+        console.print(waiting, highlight=False)
+    missing = missing_kernels(device, dtype)
+    if device == "cpu" and missing is not None:
+        console.print(f"[yellow]note:[/yellow] training goes on without compiled kernels, slower: {missing}")
 
 
 @contextmanager

@@ -1,0 +1,116 @@
+"""Where compiled code is kept, so that only the first start waits for the compiler; imports numba."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, cached_property, wraps
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import njit
+
+
+class CodeCache:
+    """A folder for the compiled code of some source files, named after their text.
+
+    Numba itself would look only at the file with the outermost function, not at those that it calls.
+
+    Args:
+        name: what is compiled, in a word.
+        sources: the files that are compiled together; code is kept beside the first, where that is possible.
+    """
+
+    def __init__(self, name: str, sources: Sequence[Path]) -> None:
+        self.name, self.sources = name, sources
+
+    @cached_property
+    def folder(self) -> Path | None:
+        """The first folder of these that can be written to, which it makes; None if there is none.
+
+        $NUMBA_CACHE_DIR; the __pycache__ beside the first source; wavegen's folder in the user's cache. When it is
+        made, those of earlier texts beside it are removed.
+        """
+        text = b"".join(source.read_bytes() for source in self.sources)
+        prefix = f"compiled-{self.name}-"
+        name = prefix + hashlib.sha256(text).hexdigest()[:16]
+        settings: Any = numba.config
+        bases = [Path(settings.CACHE_DIR)] if settings.CACHE_DIR else []
+        bases.append(self.sources[0].parent / "__pycache__")
+        with suppress(RuntimeError):  # no home
+            bases.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavegen")
+        for base in bases:
+            with suppress(OSError):
+                folder = base / name
+                is_new = not folder.exists()
+                folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
+                if is_new:
+                    for other in base.glob(f"{prefix}*"):
+                        if other != folder:
+                            shutil.rmtree(other, ignore_errors=True)
+                return folder
+        return None
+
+    def compiled(self, *, allocates: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Returns a decorator: the function is compiled at its first call; while it runs, the interpreter lock is free.
+
+        Args:
+            allocates: whether it makes arrays. If not, references to those that it is given are not counted either,
+                which would take a loop over many small steps longer than the steps.
+        """
+
+        def decorate(function: Callable[..., None]) -> Callable[..., None]:
+            @cache
+            def dispatcher() -> Callable[..., None]:
+                return self._dispatcher(function, allocates)
+
+            @wraps(function)
+            def call(*arguments: object) -> None:
+                try:
+                    dispatcher()(*arguments)
+                except OSError:  # the disk is full; what was compiled and could not be kept serves this process
+                    dispatcher()(*arguments)
+
+            return call
+
+        return decorate
+
+    def _dispatcher(self, function: Callable[..., None], allocates: bool) -> Callable[..., None]:
+        settings: Any = numba.config
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = str(self.folder or "")  # read where the function is declared, and only there
+        options: Any = {"nogil": True, "cache": self.folder is not None, "_nrt": allocates}
+        try:
+            made: Callable[..., None] = njit(**options)(function)
+        finally:
+            settings.CACHE_DIR = before
+        return made
+
+    def keeps(self, what: str) -> bool:
+        """Returns whether `remember` was told that this is compiled, by any process of any time."""
+        return self.folder is not None and (self.folder / f"{what}.done").exists()
+
+    def remember(self, what: str) -> None:
+        """Notes that something is compiled and kept."""
+        if self.folder is not None and any(self.folder.rglob("*.nbc")):
+            with suppress(OSError):
+                (self.folder / f"{what}.done").touch()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Waits until no other process compiles into the folder: numba lets two give one file name to two results."""
+        with ExitStack() as stack:
+            if self.folder is not None:
+                # no fcntl on Windows; a full disk refuses even an empty file
+                with suppress(ImportError, OSError):
+                    import fcntl
+
+                    lock = stack.enter_context((self.folder / "lock").open("w"))
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

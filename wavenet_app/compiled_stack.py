@@ -1,0 +1,313 @@
+"""The fused stack once more, on a CPU, with all that stands between its matrix products compiled.
+
+What `fused_stack` writes as a dozen operations of PyTorch, each a pass over the memory, is one kernel of
+`stack_kernels` here. The residual stream and its gradient are one array each, which the layers work on in turn, and
+of a layer's input only the narrow copy is kept for the backward pass. That goes from the end of a clip to its start,
+so that the gradient of a step is final as soon as the taps that read it are done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numba.core.errors import NumbaError
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wavenet_app import stack_kernels
+from wavenet_app.stack_layout import (
+    FILTER_SCALE,
+    FILTER_SLOPE,
+    half_scaled,
+    needed_starts,
+    skip_matrix,
+    split_layers,
+    to_matrices,
+    to_weight,
+    to_weights,
+)
+
+_PIECE_STEPS = 4096  # worked on at a time; less would lose more to the products' overhead than the caches give
+
+Array = NDArray[Any]
+
+
+class CompiledSkipSum(torch.autograd.Function):
+    """What `fused_stack.SkipSum` is, for float32 on a CPU, with products in float32 or bfloat16."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, dilations: tuple[int, ...], start: int, dtype: torch.dtype, *parameters: Tensor
+    ) -> Tensor:
+        """Returns what `fused_stack.SkipSum` does for the same arguments."""
+        layers = split_layers([parameter.detach() for parameter in parameters], len(dilations))
+        shape = _Shape.of(hidden, layers, dilations, start)
+        joined, inputs, squashed = _Forward(shape, layers, dtype).run(hidden.detach().contiguous())
+        ctx.save_for_backward(joined, *parameters, *inputs, *squashed)
+        ctx.shape, ctx.dtype = shape, dtype
+        skip_bias = torch.stack([layer[3] for layer in layers]).sum(0).to(dtype)
+        sums = torch.addmm(skip_bias, joined.flatten(0, 1), skip_matrix(layers, dtype))
+        return sums.view(shape.batch, shape.time - start, -1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Returns the gradient of hidden, three times None, and the gradient of each parameter."""
+        shape, dtype = ctx.shape, ctx.dtype
+        depth = len(shape.dilations)
+        joined, *rest = ctx.saved_tensors
+        parameters, inputs, squashed = rest[: -2 * depth], rest[-2 * depth : -depth], rest[-depth:]
+        layers = split_layers([parameter.detach() for parameter in parameters], depth)
+        skip_gradient = gradients[0].to(dtype).contiguous().flatten(0, 1)
+        skip_weights = torch.mm(joined.flatten(0, 1).t(), skip_gradient).float().split(shape.width)
+        skip_bias = skip_gradient.sum(0, dtype=torch.float32)
+        joined_gradient = torch.mm(skip_gradient, skip_matrix(layers, dtype).t()).view(joined.shape)
+        run = _Backward(shape, layers, dtype)
+        stream = run.run(inputs, squashed, joined_gradient)
+        dilated_weights = to_weights(half_scaled(run.dilated, FILTER_SLOPE), shape.kernel_size)
+        dilated_biases = half_scaled(run.dilated_biases, FILTER_SLOPE)
+        residual_weights = to_weights(run.residuals, 1)
+        by_parameter: list[Tensor | None] = []
+        for layer in range(depth):
+            by_parameter += [
+                dilated_weights[layer],
+                dilated_biases[layer],
+                to_weight(skip_weights[layer], 1),
+                skip_bias,
+            ]
+            if layer < depth - 1:
+                by_parameter += [residual_weights[layer], run.residual_biases[layer]]
+        # the last layer's residual, if it has one, is read by nobody
+        by_parameter += [None] * (len(parameters) - len(by_parameter))
+        return stream, None, None, None, *by_parameter
+
+
+def compile_kernels(dtype: torch.dtype) -> str | None:
+    """Compiles the kernels for products of a type, or finds them compiled; returns what keeps them from it, or None."""
+    clip = torch.zeros(1, 4, 1)
+    weights = [torch.zeros(size) for size in ((2, 1, 2), (2,), (1, 1, 1), (1,), (1, 1, 1), (1,))] * 2
+    for tensor in (clip, *weights):
+        tensor.requires_grad_()
+    try:
+        # one process at a time, and the others find what it kept
+        with stack_kernels.CACHE.alone(), torch.inference_mode(False), torch.enable_grad():
+            CompiledSkipSum.apply(clip, (1, 2), 3, dtype, *weights).sum().backward()
+            stack_kernels.CACHE.remember(str(dtype))
+    except (NumbaError, RuntimeError) as error:  # LLVM's are of the latter kind
+        return f"numba cannot compile here: {str(error).splitlines()[0]}"
+    return None
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """Sizes, and which steps of a clip each layer works on.
+
+    Attributes:
+        batch: clips.
+        time: steps of each.
+        channels: of the residual stream.
+        width: of the activation.
+        kernel_size: taps.
+        dilations: one a layer.
+        starts: what `needed_starts` returns.
+    """
+
+    batch: int
+    time: int
+    channels: int
+    width: int
+    kernel_size: int
+    dilations: tuple[int, ...]
+    starts: list[int]
+
+    @classmethod
+    def of(cls, hidden: Tensor, layers: Sequence[Sequence[Tensor]], dilations: tuple[int, ...], start: int) -> _Shape:
+        kernel_size = layers[0][0].shape[2]
+        starts = needed_starts(kernel_size, dilations, start)
+        batch, time, channels = hidden.shape
+        return cls(batch, time, channels, layers[0][2].shape[1], kernel_size, dilations, starts)
+
+    def steps(self, layer: int) -> int:
+        """Returns how many steps a layer puts out."""
+        return self.time - self.starts[layer + 1]
+
+    def cut(self, layer: int) -> int:
+        """Returns how many of its input's steps a layer only looks back at."""
+        return self.starts[layer + 1] - self.starts[layer]
+
+    def lead(self, layer: int) -> int:
+        """Returns how many of its output's steps the skip sum does not want."""
+        return self.starts[-1] - self.starts[layer + 1]
+
+    def pieces(self, layer: int) -> list[tuple[int, int]]:
+        """Returns first step, counted from the layer's first output, and length of each piece."""
+        steps = self.steps(layer)
+        return [(first, min(_PIECE_STEPS, steps - first)) for first in range(0, steps, _PIECE_STEPS)]
+
+
+class _Buffer:
+    """Memory for some steps that kernels and products share."""
+
+    def __init__(self, steps: int, channels: int, dtype: torch.dtype) -> None:
+        self.tensor = torch.empty(steps, channels, dtype=dtype)
+        self.array = _array(self.tensor)
+
+    def part(self, first: int, length: int) -> Tensor:
+        """Returns some of its steps."""
+        return self.tensor.narrow(0, first, length)
+
+
+class _Forward:
+    """The layers from the first to the last."""
+
+    def __init__(self, shape: _Shape, layers: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.dilated = half_scaled(to_matrices([layer[0] for layer in layers]), FILTER_SCALE).to(dtype).unbind()
+        self.biases = half_scaled(torch.stack([layer[1] for layer in layers]), FILTER_SCALE).numpy()
+        self.residuals = to_matrices([layer[4] for layer in layers[:-1]]).to(dtype).unbind()
+        self.residual_biases = [layer[5].numpy() for layer in layers[:-1]]
+        steps = min(_PIECE_STEPS, shape.time)
+        self.taps = _Buffer(steps, shape.kernel_size * shape.channels, dtype)
+        self.activated = _Buffer(steps, shape.width, dtype)
+        self.step = _Buffer(steps, shape.channels, dtype)
+
+    def run(self, hidden: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Returns all layers' activations side by side, and each layer's narrow input and squashed gates."""
+        shape, depth = self.shape, len(self.shape.dilations)
+        joined = hidden.new_empty(shape.batch, shape.steps(depth - 1), depth * shape.width, dtype=self.dtype)
+        stream = torch.empty_like(hidden)
+        inputs = [hidden.to(self.dtype)]
+        squashed = []
+        for layer in range(depth):
+            squash = joined.new_empty(shape.batch, shape.steps(layer), 2 * shape.width)
+            following = joined.new_empty(shape.batch, shape.steps(layer), shape.channels) if layer < depth - 1 else None
+            before = hidden if layer == 0 else stream
+            self._layer(layer, before, inputs[layer], squash, joined, stream, following)
+            squashed.append(squash)
+            if following is not None:
+                inputs.append(following)
+        return joined, inputs, squashed
+
+    def _layer(
+        self,
+        layer: int,
+        before: Tensor,
+        narrow: Tensor,
+        squash: Tensor,
+        joined: Tensor,
+        after: Tensor,
+        following: Tensor | None,
+    ) -> None:
+        shape, offset, cut = self.shape, self.shape.starts[layer + 1], self.shape.cut(layer)
+        column, lead = layer * shape.width, shape.lead(layer)
+        arrays = [_array(tensor) for tensor in (before, narrow, squash, joined, after)]
+        following_array = None if following is None else _array(following)
+        for clip in range(shape.batch):
+            before_clip, narrow_clip, squash_clip, joined_clip, after_clip = (array[clip] for array in arrays)
+            for first, length in shape.pieces(layer):
+                stack_kernels.gather_taps(
+                    narrow_clip, first + cut, shape.dilations[layer], shape.kernel_size, self.taps.array, length
+                )
+                products = squash[clip].narrow(0, first, length)
+                torch.mm(self.taps.part(0, length), self.dilated[layer], out=products)
+                stack_kernels.squash_and_activate(
+                    squash_clip, first, length, self.biases[layer], self.activated.array, joined_clip, column, lead
+                )
+                if following_array is None:
+                    continue
+                torch.mm(self.activated.part(0, length), self.residuals[layer], out=self.step.part(0, length))
+                stack_kernels.add_residual(
+                    before_clip,
+                    offset + first,
+                    length,
+                    self.step.array,
+                    self.residual_biases[layer],
+                    after_clip,
+                    following_array[clip],
+                    first,
+                )
+
+
+class _Backward:
+    """The layers from the last to the first.
+
+    Attributes:
+        dilated: gradients of the layers' matrices, the filter half without its factor of 4.
+        dilated_biases: of their biases, likewise.
+        residuals: of the residual projections; the last layer's stays zero.
+        residual_biases: of their biases.
+    """
+
+    def __init__(self, shape: _Shape, layers: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+        depth, width, channels = len(layers), shape.width, shape.channels
+        slopes = half_scaled(to_matrices([layer[0] for layer in layers]), FILTER_SLOPE).to(dtype)
+        self.slopes = slopes.transpose(1, 2).unbind()
+        self.projections = to_matrices([layer[4] for layer in layers[:-1]]).to(dtype).transpose(1, 2).unbind()
+        self.dilated = torch.zeros(depth, shape.kernel_size * channels, 2 * width)
+        self.dilated_biases = torch.zeros(depth, 2 * width)
+        self.residuals = torch.zeros(depth, width, channels)
+        self.residual_biases = torch.zeros(depth - 1, channels)
+        steps = min(_PIECE_STEPS, shape.time)
+        self.taps = _Buffer(steps, shape.kernel_size * channels, dtype)
+        self.activated, self.inner = _Buffer(steps, width, dtype), _Buffer(steps, 2 * width, dtype)
+        self.gradient = _Buffer(steps, width, dtype)
+        self.taps_gradient = _Buffer(shape.time, shape.kernel_size * channels, dtype)
+
+    def run(self, inputs: Sequence[Tensor], squashed: Sequence[Tensor], joined_gradient: Tensor) -> Tensor:
+        """Returns the gradient of the first layer's input; those of the parameters stand in the attributes then."""
+        shape = self.shape
+        stream = torch.zeros(shape.batch, shape.time, shape.channels)
+        narrow = stream if self.dtype == stream.dtype else torch.empty_like(stream, dtype=self.dtype)
+        # nothing reaches the last layer but from the skips
+        self.gradient.tensor.zero_()
+        for layer in reversed(range(len(shape.dilations))):
+            self._layer(layer, inputs[layer], squashed[layer], joined_gradient, stream, narrow)
+        return stream
+
+    def _layer(
+        self, layer: int, hidden: Tensor, squash: Tensor, joined_gradient: Tensor, stream: Tensor, narrow: Tensor
+    ) -> None:
+        shape, offset = self.shape, self.shape.starts[layer + 1]
+        steps, cut, dilation = shape.steps(layer), shape.cut(layer), shape.dilations[layer]
+        column, lead = layer * shape.width, shape.lead(layer)
+        arrays = [_array(tensor) for tensor in (hidden, squash, joined_gradient, stream, narrow)]
+        taps, inner, activated = self.taps, self.inner, self.activated
+        projects = layer < len(shape.dilations) - 1
+        dilated_gradient, bias_gradient = self.dilated[layer], self.dilated_biases[layer].numpy()
+        residual_gradient = self.residuals[layer]
+        below = self.residual_biases[layer - 1].numpy() if layer else np.zeros(shape.channels, np.float32)
+        for clip in range(shape.batch):
+            hidden_clip, squash_clip, joined_clip, stream_clip, narrow_clip = (array[clip] for array in arrays)
+            reading = (self.taps_gradient.array, offset, steps, dilation, shape.kernel_size, narrow_clip, below)
+            for first, length in reversed(shape.pieces(layer)):
+                if projects:
+                    known = narrow[clip].narrow(0, offset + first, length)
+                    torch.mm(known, self.projections[layer], out=self.gradient.part(0, length))
+                stack_kernels.gate_gradient(
+                    self.gradient.array,
+                    joined_clip,
+                    column,
+                    lead,
+                    squash_clip,
+                    first,
+                    length,
+                    activated.array,
+                    inner.array,
+                    bias_gradient,
+                )
+                if projects:
+                    residual_gradient += torch.mm(activated.part(0, length).t(), known)
+                stack_kernels.gather_taps(hidden_clip, first + cut, dilation, shape.kernel_size, taps.array, length)
+                dilated_gradient += torch.mm(taps.part(0, length).t(), inner.part(0, length))
+                torch.mm(inner.part(0, length), self.slopes[layer], out=self.taps_gradient.part(first, length))
+                stack_kernels.stream_gradient(stream_clip, offset + first, length, *reading)
+            stack_kernels.stream_gradient(stream_clip, shape.starts[layer], cut, *reading)
+
+
+def _array(tensor: Tensor) -> Array:
+    """Returns a contiguous tensor's memory as an array, bfloat16 as uint16."""
+    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()

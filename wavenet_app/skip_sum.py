@@ -1,0 +1,78 @@
+"""The sum of all skips of a stack of blocks, by compiled kernels where they can be had, else by PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from wavenet_app.dilated import ResidualBlock
+from wavenet_app.fused_stack import SkipSum
+from wavenet_app.stack_layout import needed_starts
+
+
+def skip_sum(
+    hidden: Tensor, blocks: Sequence[ResidualBlock], *, start: int = 0, product_dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Returns the sum of the skip outputs of a stack of gated, causal, one-dimensional blocks.
+
+    Args:
+        hidden: float32 (batch, time, residual_channels), channels last; before its first place all is zero.
+        blocks: the stack, in order; only the last may lack the residual projection.
+        start: first time step whose sum is wanted; earlier ones serve as context.
+        product_dtype: arithmetic of the matrix products, float32 or bfloat16.
+
+    Returns:
+        (batch, time - start, skip_channels), channels last, in `product_dtype`.
+    """
+    parameters: list[Tensor] = []
+    for block in blocks:
+        assert block.skip is not None
+        parameters += [block.dilated.weight, block.dilated.bias, block.skip.weight, block.skip.bias]  # type: ignore[list-item]
+        if block.residual is not None:
+            parameters += [block.residual.weight, block.residual.bias]  # type: ignore[list-item]
+    dilations = tuple(block.dilated.dilation for block in blocks)
+    kernel_size = blocks[0].dilated.weight.shape[2]
+    unseen = needed_starts(kernel_size, dilations, start)[0]
+    arguments = (hidden[:, unseen:], dilations, start - unseen, product_dtype, *parameters)
+    if hidden.dtype == torch.float32 and missing_kernels(hidden.device.type, product_dtype) is None:
+        from wavenet_app.compiled_stack import CompiledSkipSum
+
+        return CompiledSkipSum.apply(*arguments)
+    return SkipSum.apply(*arguments)
+
+
+@cache
+def missing_kernels(device: str, product_dtype: torch.dtype) -> str | None:
+    """Returns why compiled kernels do not serve, or None where they do.
+
+    The first call compiles them, unless that was done on this machine before.
+
+    Args:
+        device: "cpu", "cuda" or "mps".
+        product_dtype: arithmetic of the matrix products.
+    """
+    if device != "cpu":
+        return f"they are for the CPU, not for {device}"
+    if product_dtype not in (torch.float32, torch.bfloat16):
+        return f"they are for products in float32 and bfloat16, not in {product_dtype}"
+    try:
+        from wavenet_app.compiled_stack import compile_kernels
+    except ImportError as error:
+        return f"numba cannot be imported: {error}"
+    return compile_kernels(product_dtype)
+
+
+def kernels_to_compile(device: str, product_dtype: torch.dtype) -> str | None:
+    """Returns a line for the user if the first call of `missing_kernels` will have to be waited for, or None."""
+    if device != "cpu" or product_dtype not in (torch.float32, torch.bfloat16):
+        return None
+    try:
+        from wavenet_app.stack_kernels import CACHE
+    except ImportError:
+        return None
+    if CACHE.folder is None:
+        return "compiling the kernels, which takes some seconds at each start: no folder to keep them can be written"
+    return None if CACHE.keeps(str(product_dtype)) else "compiling the kernels, which takes some seconds, once"
