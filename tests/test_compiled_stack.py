@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from wavenet_app import compiled_stack, skip_sum
-from wavenet_app.compiled_stack import CompiledSkipSum
+from wavenet_app.compiled_stack import CompiledSkipSum, compile_kernels
 from wavenet_app.fused_stack import SkipSum
 
 stacks = st.fixed_dictionaries(
@@ -156,6 +156,11 @@ def test_numbers_out_of_range_stay_what_they_are() -> None:
             expected = SkipSum.apply(hidden, (1, 2), 0, dtype, *parameters)
             assert torch.equal(check(sums), check(expected))
             assert torch.isfinite(sums[:, :4]).all()
+
+
+def test_the_kernels_can_be_compiled_while_a_model_only_infers() -> None:
+    with torch.inference_mode():
+        assert compile_kernels(torch.float32) is None
 
 
 def test_what_keeps_the_kernels_away_is_said() -> None:
