@@ -15,8 +15,9 @@ from fast_gen.eval_view import notes, number, sections
 from fast_gen.evaluate import EvalSound
 from fast_gen.report_figures import history_figure, sound_figure
 from wavenet_app.audio import wav_bytes
+from wavenet_app.figures import png_bytes
 from wavenet_app.files import write_whole
-from wavenet_app.pictures import png_bytes, spectrogram_figure
+from wavenet_app.pictures import spectrogram_figure
 
 SPECTROGRAM_DOTS_PER_INCH = 60  # 600 pixels wide; two stand side by side
 CURVE_DOTS_PER_INCH = 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.errors import UserError
-from wavenet_app.files import replacing
+from wavenet_app.figures import new_figure, write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +22,6 @@ GREATEST_COLUMNS = 2_000
 RANGE_DECIBELS = 80.0
 FLOOR = 1e-10
 COLOURS = "magma"
-DOTS_PER_INCH = 120
 
 
 def spectrogram(waveform: NDArray[np.floating], sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -108,7 +105,7 @@ def write_spectrogram(path: Path, waveform: NDArray[np.floating], sample_rate: i
         UserError: the file cannot be written.
         ValueError: the waveform has another shape or is not finite.
     """
-    _write(path, spectrogram_figure(waveform, sample_rate, title))
+    write_png(path, spectrogram_figure(waveform, sample_rate, title))
 
 
 def write_comparison(path: Path, waveforms: Mapping[str, NDArray[np.floating]], sample_rate: int) -> None:
@@ -118,28 +115,7 @@ def write_comparison(path: Path, waveforms: Mapping[str, NDArray[np.floating]], 
         UserError: the file cannot be written.
         ValueError: there is no waveform, or one has another shape or is not finite.
     """
-    _write(path, comparison_figure(waveforms, sample_rate))
-
-
-def new_figure(height: float) -> Figure:
-    """Returns an empty figure, ten inches wide, that no global state of matplotlib knows of.
-
-    Args:
-        height: in inches.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, height), dpi=DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png_bytes(figure: Figure, dots_per_inch: int = DOTS_PER_INCH) -> bytes:
-    """Returns a figure as a PNG file, to be put into something else."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dots_per_inch)
-    return buffer.getvalue()
+    write_png(path, comparison_figure(waveforms, sample_rate))
 
 
 def _checked(waveform: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -179,12 +155,3 @@ def _draw_spectrogram(
     axes.set_xlim(0, max(float(times[-1]), hop))
     axes.set_ylabel("frequency (kHz)")
     return image
-
-
-def _write(path: Path, figure: Figure) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            figure.savefig(file, format="png")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
