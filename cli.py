@@ -310,6 +310,46 @@ def seg_check(
         raise typer.Exit(1)
 
 
+@app.command()
+def receptive_field(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|PRESET",
+            help="A trained WaveNet or DeepLab, or tiny, small, base, large; mobilenet, dilated, resnet50, resnet101.",
+        ),
+    ],
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH|DATASET",
+            help="Audio or images to average over (default: a WaveNet's own training audio, if there; else built in).",
+        ),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Average over so many (default: 16 stretches of audio, or 4 images).")
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=65, max=4097, help="For DeepLab: pixels along a side of the images (default: 513)."),
+    ] = None,
+    output_stride: Annotated[
+        int | None, typer.Option(metavar="8|16", help="For DeepLab: instead of what the file or the preset says.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the untrained weights and of the choices.")] = 0,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure how far a net sees, how far it looks, and where its dilations leave holes; with a picture."""
+    from segmentation.field_command import is_segmentation, run_deeplab_field
+    from wavenet_app.field_command import run_wavenet_field
+    from wavenet_app.field_report import FieldRequest
+
+    request, folder = FieldRequest(model, inputs, count, size, output_stride, seed), DataFolder.at(data_dir)
+    run = run_deeplab_field if is_segmentation(model, folder) else run_wavenet_field
+    run(request, folder, console=_console(), as_json=as_json)
+
+
 def main() -> None:
     """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
     # Threads that wait for each other by spinning halve the speed as soon as anything else runs on the machine; this

@@ -53,6 +53,11 @@ class DataFolder:
         return self.root / "segmentation_results"
 
     @property
+    def receptive_field_viz(self) -> Path:
+        """Folder of the pictures of receptive fields."""
+        return self.root / "receptive_field_viz"
+
+    @property
     def cache(self) -> Path:
         """Folder of decoded audio and of weights ready to generate; safe to delete at any time."""
         return self.root / ".cache"
