@@ -134,10 +134,11 @@ def _smoothed(energy: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 def _mark_radii(axes: Axes, report: FieldReport, net: str, *, offset: int) -> None:
     # Labels of the two nets stand on different sides of the curve, since their radii may be all but equal.
-    aside, alignment = ((-6, 5), "right") if net == "trained" else ((6, -11), "left")
     for share, found in zip(SHARES, report.radii[net], strict=True):
         if found is None:
             continue
+        above = net == "trained"
+        aside, alignment = ((-6, 5), "right") if above and found > 0 else ((6, 5 if above else -11), "left")
         axes.plot([found + offset], [share], "o", color=NET_COLOURS[net], markersize=5)
         axes.annotate(
             f"{share:.0%}: {found:,.0f}",
