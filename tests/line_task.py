@@ -28,7 +28,7 @@ class Line(Task):
     """Learns y = 3 x + 1 from batches that are a function of their number alone."""
 
     kind = "line"
-    measure = "squares"
+    loss_measure = score_measure = "squares"
 
     def __init__(self, learning_rate: float = 0.05) -> None:
         self.model = nn.Linear(1, 1)
@@ -53,8 +53,13 @@ class Line(Task):
     def loss(self, batch: Any) -> Tensor:
         return nn.functional.mse_loss(self.model(batch[0]), batch[1])
 
-    def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        return nn.functional.mse_loss(model(batch[0]), batch[1], reduction="sum"), torch.tensor(len(batch[0]))
+    def tally(self, model: nn.Module, batch: Any) -> Tensor:
+        squares = nn.functional.mse_loss(model(batch[0]), batch[1], reduction="sum")
+        return torch.stack([squares, torch.tensor(float(len(batch[0])))])
+
+    def score(self, tally: Tensor) -> float:
+        squares, count = tally.tolist()
+        return squares / count
 
     def work(self, batch: Any) -> float:
         return len(batch[0])

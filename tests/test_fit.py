@@ -83,6 +83,22 @@ def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(tmp_path)
     assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "last.pth")[0])
 
 
+class Slope(Line):
+    """Scored by how steep the line is: the steeper the better, though that is less and less what is learnt."""
+
+    higher_is_better = True
+
+    def tally(self, model, batch):
+        return torch.stack([model.weight.detach().squeeze(), torch.tensor(1.0)])
+
+
+def test_where_higher_is_better_the_best_is_the_highest(tmp_path):
+    status = fit(Slope(), plan(tmp_path, max_steps=100), watcher=Watcher())
+    scores = [row["validation"] for row in status.history]
+    assert status.best == max(scores) > 0
+    assert read_checkpoint(tmp_path / "best.pth", "line")["training"]["best"] == status.best
+
+
 def test_averaged_weights_lag_behind_the_raw_ones(tmp_path):
     fit(Line(), plan(tmp_path, max_steps=10, ema_decay=0.999), watcher=Watcher())
     averaged, raw = weights(tmp_path / "last.pth")

@@ -86,6 +86,19 @@ def test_two_processes_learn_what_one_learns_from_the_batch_of_both(tmp_path):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
+class OneBatch(Line):
+    """Has a single batch to validate on, so the second process gets none."""
+
+    def validation_batches(self):
+        return list(super().validation_batches())[:1]
+
+
+def test_a_process_without_a_validation_batch_adds_nothing(tmp_path):
+    alone = fit(OneBatch(), plan(tmp_path / "alone", max_steps=1), watcher=Watcher())
+    both = fit(OneBatch(), plan(tmp_path / "both", max_steps=1, processes=2), watcher=Watcher())
+    assert both.history[-1]["validation"] == pytest.approx(alone.history[-1]["validation"], rel=0.2)
+
+
 @pytest.mark.slow
 def test_two_processes_stop_at_a_signal_and_resume_to_the_same_bits(tmp_path):
     fit(Line(), plan(tmp_path / "through", processes=2), watcher=Watcher())

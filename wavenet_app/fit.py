@@ -9,7 +9,8 @@ import math
 import time
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,12 +41,16 @@ class Task(ABC):
     Attributes:
         model: the module whose parameters are trained.
         kind: kind of the checkpoints, as `checkpoint.read_checkpoint` asks for it.
-        measure: what loss and score are called in the logs, such as "bits"; lower is better.
+        loss_measure: what the loss is called in the logs, such as "bits".
+        score_measure: what the score is called there.
+        higher_is_better: whether a better model has a higher score.
     """
 
     model: nn.Module
     kind: str
-    measure: str
+    loss_measure: str
+    score_measure: str
+    higher_is_better: bool = False
 
     @abstractmethod
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
@@ -71,8 +76,15 @@ class Task(ABC):
         """Returns the scalar to be minimised."""
 
     @abstractmethod
-    def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        """Returns the sum of the score over a validation batch, by the averaged `model`, and what to divide it by."""
+    def tally(self, model: nn.Module, batch: Any) -> Tensor:
+        """Returns what the averaged `model` makes of a validation batch, as numbers that add up over batches.
+
+        Such as the sum of a score and the count to divide it by, or a confusion matrix; always of the same shape.
+        """
+
+    @abstractmethod
+    def score(self, tally: Tensor) -> float:
+        """Returns the score that follows from the sum of all tallies (float64, on the CPU); nan if nothing counted."""
 
     @abstractmethod
     def work(self, batch: Any) -> float:
@@ -127,7 +139,7 @@ class FitStatus:
         loss: running mean of the training loss.
         rate: work per second of training, validation not counted.
         history: one row a validation: step, seconds, train, validation, learning_rate.
-        best: lowest validation score.
+        best: best validation score.
         interrupted: name of the signal that ended the run early, if one did.
         improved: whether the latest validation was the best so far.
     """
@@ -175,7 +187,7 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
     Raises:
         UserError: the loss is no longer a number, or a checkpoint cannot be written.
     """
-    status = _status(resume)
+    status = _status(task, resume)
     if _progress(plan, status) >= 1:
         return status
     with process_group(plan.processes, partial(_follow, task, plan, resume)) as group:
@@ -183,9 +195,8 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
 
 
 def _follow(task: Task, plan: FitPlan, resume: dict[str, Any] | None, group: ProcessGroup) -> None:
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning.*")
-    _fit(task, plan, Watcher(), resume, group)
+    with quiet_lightning():
+        _fit(task, plan, Watcher(), resume, group)
 
 
 def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | None, group: ProcessGroup) -> FitStatus:
@@ -211,26 +222,48 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
     return loop.status
 
 
-def mean_score(task: Task, model: nn.Module, batches: Iterable[Any]) -> float:
-    """Returns the mean score of a model over batches; nan where nothing counts."""
-    total, weight = _summed_score(task, model, batches)
-    return total / weight if weight else math.nan
+def score_of(task: Task, model: nn.Module, batches: Iterable[Any]) -> float:
+    """Returns the score of a model over batches; nan where nothing counts."""
+    summed = _summed_tally(task, model, batches)
+    return math.nan if summed is None else task.score(summed)
 
 
-def _summed_score(task: Task, model: nn.Module, batches: Iterable[Any]) -> tuple[float, float]:
+def _summed_tally(task: Task, model: nn.Module, batches: Iterable[Any]) -> Tensor | None:
+    """Returns the sum of the tallies, None of no batch at all."""
     device = next(model.parameters()).device
-    total = weight = 0.0
+    summed: Tensor | None = None
     with torch.inference_mode():
         for batch in batches:
-            batch_sum, batch_weight = task.score(model, move_data_to_device(batch, device))
-            total += float(batch_sum)
-            weight += float(batch_weight)
-    return total, weight
+            # doubles count exactly to 2^53; not every device has them
+            tally = task.tally(model, move_data_to_device(batch, device)).cpu().double()
+            summed = tally if summed is None else summed + tally
+    return summed
 
 
-def _status(resume: dict[str, Any] | None) -> FitStatus:
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Holds back Lightning's talk of devices and tips while another view is on the screen."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning.*")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def training_device() -> str:
+    """Returns "cuda", "mps" or "cpu": the first that this machine has, as Lightning chooses."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _status(task: Task, resume: dict[str, Any] | None) -> FitStatus:
     if resume is None:
-        return FitStatus()
+        return FitStatus(best=-math.inf if task.higher_is_better else math.inf)
     training = resume["training"]
     return FitStatus(
         step=training["step"],
@@ -261,7 +294,7 @@ class _Loop(lightning.LightningModule):
         if resume:
             self.model.load_state_dict(resume["training"]["weights"])
             self.averaged.load_state_dict(resume["weights"])
-        self.status = _status(resume)
+        self.status = _status(task, resume)
         self.earlier_seconds = self.status.seconds
         self.started = self.written = self.validated = time.monotonic()
         self.paused = 0.0
@@ -340,12 +373,21 @@ class _Loop(lightning.LightningModule):
         self.averaged.eval()
         mine = islice(self.task.validation_batches(), self.group.rank, None, self.group.size)
         with self.trainer.precision_plugin.forward_context():
-            total, weight = self.group.sums(_summed_score(self.task, self.averaged, mine))
+            summed = self._over_all_processes(_summed_tally(self.task, self.averaged, mine))
         if self.group.leads:
             self._check_loss()
-            self._record(total / weight if weight else math.nan)
+            self._record(math.nan if summed is None else self.task.score(summed))
         self.validated = time.monotonic()
         self.paused += self.validated - began
+
+    def _over_all_processes(self, summed: Tensor | None) -> Tensor | None:
+        """Returns the sum over all processes; one that got no batch takes its shape from the leader, who gets first."""
+        if self.group.size == 1:
+            return summed
+        numel = int(self.group.leaders([0 if summed is None else summed.numel()])[0])
+        own = [0.0] * numel if summed is None else summed.flatten().tolist()
+        total = torch.tensor(self.group.sums(own), dtype=torch.float64)
+        return (total if summed is None else total.view(summed.shape)) if numel else None
 
     def _record(self, score: float) -> None:
         status = self.status
@@ -357,13 +399,14 @@ class _Loop(lightning.LightningModule):
             "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
         }
         status.history.append(row)
-        status.improved = score < status.best
+        status.improved = score > status.best if self.task.higher_is_better else score < status.best
         if status.improved:
             status.best = score
             self._write("best")
         for logger in self.trainer.loggers:
             logger.log_metrics(
-                {f"{self.task.measure}/{name}": row[name] for name in ("train", "validation")}, status.step
+                {f"{self.task.loss_measure}/train": row["train"], f"{self.task.score_measure}/validation": score},
+                status.step,
             )
             logger.log_metrics({"learning_rate": row["learning_rate"], "rate": status.rate}, status.step)
         self._write("last")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,9 +10,10 @@ from rich.console import Console
 
 from wavenet_app.baseline import corpus_baseline
 from wavenet_app.data_folder import DataFolder
+from wavenet_app.fit import quiet_lightning, training_device
 from wavenet_app.run import RunOptions, prepare_run
 from wavenet_app.skip_sum import kernels_to_compile, missing_kernels
-from wavenet_app.training import Preview, TrainingResult, WaveNetTask, train, training_device
+from wavenet_app.training import Preview, TrainingResult, WaveNetTask, train
 from wavenet_app.training_view import DecodeView, TrainingView, show_corpus, show_result, show_start
 
 Judge = Callable[[Path], str]
@@ -50,7 +48,7 @@ def run_training(
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
     _prepare_kernels(console, device, task.model.product_dtype)
     view = TrainingView(console, run.plan, baseline)
-    with view.progress, _quiet_lightning():
+    with view.progress, quiet_lightning():
         result = train(
             task,
             run.plan,
@@ -79,17 +77,3 @@ def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:
     missing = missing_kernels(device, dtype)
     if device == "cpu" and missing is not None:
         console.print(f"[yellow]note:[/yellow] training goes on without compiled kernels, slower: {missing}")
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Holds back Lightning's talk of devices and tips while our own view is on the screen."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning.*")
-            yield
-    finally:
-        logger.setLevel(level)

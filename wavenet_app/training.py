@@ -19,7 +19,7 @@ from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.config import RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
 from wavenet_app.files import write_json
-from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, mean_score
+from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, score_of
 from wavenet_app.heads import categorical_bits
 from wavenet_app.model import WaveNet
 from wavenet_app.trained import KIND, plain_config
@@ -90,7 +90,7 @@ class WaveNetTask(Task):
     """
 
     kind = KIND
-    measure = "bits"
+    loss_measure = score_measure = "bits"
 
     def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
@@ -142,10 +142,15 @@ class WaveNetTask(Task):
         """Returns the mean bits per sample of a batch of windows."""
         return self._bits(self.model, batch)
 
-    def score(self, model: nn.Module, batch: Any) -> tuple[Tensor, Tensor]:
-        """Returns the bits of all samples of a batch that count, and how many these are."""
+    def tally(self, model: nn.Module, batch: Any) -> Tensor:
+        """Returns the bits of all samples of a batch that count, and how many these are, shape (2,)."""
         count = batch["mask"].sum()
-        return self._bits(model, batch) * count, count
+        return torch.stack([self._bits(model, batch) * count, count])
+
+    def score(self, tally: Tensor) -> float:
+        """Returns the mean bits per sample."""
+        bits, count = tally.tolist()
+        return bits / count if count else math.nan
 
     def _bits(self, model: nn.Module, batch: Any) -> Tensor:
         codes, mask = batch["codes"], batch["mask"]
@@ -186,13 +191,6 @@ def product_dtype(precision: str, device: str) -> torch.dtype:
     else:
         native = False
     return torch.bfloat16 if native else torch.float32
-
-
-def training_device() -> str:
-    """Returns "cuda", "mps" or "cpu": the first that this machine has, as Lightning chooses."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def train(
@@ -240,7 +238,7 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
         if (plan.run_dir / f"{name}.pth").exists():
             contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND)
             model.load_state_dict(contents[name]["weights"])
-            scores[name] = mean_score(task, model, task.validation_batches(limit_seconds=None))
+            scores[name] = score_of(task, model, task.validation_batches(limit_seconds=None))
     winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))
     best = {**contents[winner], "validation": scores[winner]}
     write_checkpoint(plan.run_dir / "best.pth", KIND, best)
