@@ -28,6 +28,28 @@ CheckpointName = Annotated[
     str | None, typer.Argument(metavar="[CHECKPOINT]", help="A file, a run's name, or nothing for the newest run.")
 ]
 
+SegmentationData = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[DATASET]", help="A folder, or a name such as voc, cityscapes, coco, ade20k; none: built-in shapes."
+    ),
+]
+SegmentationCheckpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="A run's name, a file, or a deeplab_*.pth of data/pretrained.")
+]
+Scales = Annotated[str, typer.Option(help="Average over these sizes of the image, such as 0.5,1,1.5.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Average over the mirrored image too.")]
+Window = Annotated[
+    int | None,
+    typer.Option(help="Slide windows of so many pixels over the image (default: only over very large ones)."),
+]
+OutputStride = Annotated[
+    int | None, typer.Option(metavar="8|16", help="For files that do not say it (default: as trained).")
+]
+CocoClassesOption = Annotated[
+    str | None, typer.Option(help="For COCO: voc, its 21 classes (default), or all, background and COCO's own 80.")
+]
+
 
 @app.command()
 def train(
@@ -279,13 +301,7 @@ def demo(
 
 @app.command()
 def seg_check(
-    dataset: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[DATASET]",
-            help="A folder, or a name such as voc, cityscapes, coco, ade20k; none: built-in shapes.",
-        ),
-    ] = None,
+    dataset: SegmentationData = None,
     files: Annotated[
         int | None, typer.Option(min=1, help="Read so many images of each split, spread evenly (default: all).")
     ] = None,
@@ -348,6 +364,105 @@ def receptive_field(
     request, folder = FieldRequest(model, inputs, count, size, output_stride, seed), DataFolder.at(data_dir)
     run = run_deeplab_field if is_segmentation(model, folder) else run_wavenet_field
     run(request, folder, console=_console(), as_json=as_json)
+
+
+@app.command()
+def seg_train(
+    dataset: SegmentationData = None,
+    preset: Annotated[
+        str,
+        typer.Option(help="small, mobilenet, dilated, resnet50, resnet101, or auto: small on a CPU, else mobilenet."),
+    ] = "auto",
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for so long (default: 30, for the built-in shapes 3).")
+    ] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Train for so many optimizer steps.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run (default: after the data set).")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run, exactly where its last checkpoint stands.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights, the crops and their order.")] = None,
+    coco_classes: CocoClassesOption = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of settings, laid over the preset.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    logger: Annotated[
+        str, typer.Option(help="tensorboard, wandb (also offline, WANDB_MODE=offline) or none.")
+    ] = "tensorboard",
+    data_dir: DataDir = None,
+) -> None:
+    """Train DeepLab on labelled images; keep its best and last checkpoint."""
+    from segmentation.run import SegmentationOptions
+    from segmentation.train_command import run_training
+
+    options = SegmentationOptions(
+        dataset=dataset,
+        preset=preset,
+        config_file=config,
+        assignments=tuple(set_ or ()),
+        name=name,
+        max_steps=max_steps,
+        minutes=minutes,
+        seed=seed,
+        coco_classes=coco_classes,
+        resume=resume,
+        logger=logger,
+    )
+    run_training(options, DataFolder.at(data_dir), console=_console())
+
+
+@app.command()
+def seg_eval(
+    checkpoint: SegmentationCheckpoint,
+    dataset: Annotated[str, typer.Argument(help="A folder, or a name such as voc, cityscapes, coco, ade20k, shapes.")],
+    split: Annotated[str, typer.Option(help="train or val.")] = "val",
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Look at so many images, spread evenly (default: all).")
+    ] = None,
+    scales: Scales = "1",
+    flip: Flip = False,
+    window: Window = None,
+    output_stride: OutputStride = None,
+    coco_classes: CocoClassesOption = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Score a segmentation model on a data set: IoU of every class, mIoU, pixel accuracy, and the protocol."""
+    from segmentation.eval_command import run_evaluation
+    from segmentation.labelling import LabelOptions
+
+    run_evaluation(
+        LabelOptions(checkpoint, scales, flip, window, output_stride),
+        dataset,
+        DataFolder.at(data_dir),
+        console=_console(),
+        as_json=as_json,
+        split=split,
+        images=images,
+        coco_classes=coco_classes,
+    )
+
+
+@app.command()
+def seg_predict(
+    checkpoint: SegmentationCheckpoint,
+    path: Annotated[Path, typer.Argument(metavar="IMAGE|FOLDER", help="What is to be labelled.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results (default: segmentation_results/ in the data folder).")
+    ] = None,
+    scales: Scales = "1",
+    flip: Flip = False,
+    window: Window = None,
+    output_stride: OutputStride = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Label images: masks in colour, overlays, and masks with the data set's own ids."""
+    from segmentation.labelling import LabelOptions
+    from segmentation.predict_command import run_prediction
+
+    options = LabelOptions(checkpoint, scales, flip, window, output_stride)
+    run_prediction(options, path, DataFolder.at(data_dir), console=_console(), out=out)
 
 
 def main() -> None:

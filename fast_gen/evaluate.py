@@ -21,6 +21,7 @@ from fast_gen.weights import GeneratorWeights
 from wavenet_app.corpus import Corpus
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
+from wavenet_app.fit import training_device
 from wavenet_app.frechet import embed, frechet_distance
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.held_out_bits import held_out_bits
@@ -28,7 +29,6 @@ from wavenet_app.pair_table import as_coded, quantisation_floor
 from wavenet_app.runaway import failure
 from wavenet_app.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
 from wavenet_app.trained import find_checkpoint, load_trained
-from wavenet_app.training import training_device
 from wavenet_app.training_view import DecodeView
 
 FLOOR_PIECES = 8  # real pieces that the floor of the codes is taken on; STOI and PESQ take a second for each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from segmentation.datasets import SegmentationDataset
-from segmentation.transforms import Augmentation, augment, normalise, training_transform
+from segmentation.transforms import Augmentation, augment, training_transform
 from wavenet_app.errors import UserError
 
 Batch = dict[str, torch.Tensor]
@@ -33,6 +34,7 @@ class TrainingCrops(IterableDataset[Batch]):
         batch_size: images a batch.
         seed: of order and augmentation.
         start_step: batches to pass over.
+        stride: every how many-th batch is made from there on, where several processes share them out.
     """
 
     def __init__(
@@ -43,19 +45,21 @@ class TrainingCrops(IterableDataset[Batch]):
         batch_size: int,
         seed: int,
         start_step: int = 0,
+        stride: int = 1,
     ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         self.seed = seed
         self.start_step = start_step
+        self.stride = stride
         self._transform = training_transform(augmentation)
         self._order: tuple[int, NDArray[np.int64]] | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         # A loader takes from its workers in turn, so worker w of n makes every n-th batch.
-        first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        for step in itertools.count(self.start_step + first, stride):
+        first, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in itertools.count(self.start_step + first * self.stride, workers * self.stride):
             yield self.batch(step)
 
     def batch(self, step: int) -> Batch:
@@ -85,27 +89,16 @@ class TrainingCrops(IterableDataset[Batch]):
 class ValidationImages(Dataset[Batch]):
     """Whole images at their own size, one a batch, in the data set's order.
 
-    An item holds "image", float32 (1, 3, height, width), normalised, "mask", int64 (1, height, width), 255 = ignore,
-    and "index", int64 (1,), the image's number in the data set.
+    An item holds "image", uint8 (3, height, width), "mask", uint8 (height, width), 255 = ignore, and "index", int64 (),
+    the image's number in the data set.
 
     Args:
         dataset: images of the validation split.
-        mean: of red, green and blue, 0 to 1.
-        std: of red, green and blue.
         limit: if there are more images than this, so many are picked, spread evenly; None for all.
     """
 
-    def __init__(
-        self,
-        dataset: SegmentationDataset,
-        *,
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
-        limit: int | None = None,
-    ) -> None:
+    def __init__(self, dataset: SegmentationDataset, *, limit: int | None = None) -> None:
         self.dataset = dataset
-        self.mean = mean
-        self.std = std
         self._chosen = evenly_spread(len(dataset), limit)
 
     def __len__(self) -> int:
@@ -117,9 +110,9 @@ class ValidationImages(Dataset[Batch]):
         number = self._chosen[index]
         sample = self.dataset[number]
         return {
-            "image": normalise(sample.image, self.mean, self.std)[None],
-            "mask": sample.mask.as_subclass(torch.Tensor).long()[None],
-            "index": torch.tensor([number]),
+            "image": sample.image.as_subclass(torch.Tensor),
+            "mask": sample.mask.as_subclass(torch.Tensor),
+            "index": torch.tensor(number),
         }
 
 
@@ -134,7 +127,11 @@ class loaded:  # noqa: N801 (used like a function, as enumerate is)
     def __init__(self, source: Dataset[Batch], *, num_workers: int) -> None:
         # A generator of its own, for a loader otherwise draws from torch's global one.
         self._loader: DataLoader[Any] = DataLoader(
-            source, batch_size=None, num_workers=num_workers, generator=torch.Generator()
+            source,
+            batch_size=None,
+            num_workers=num_workers,
+            generator=torch.Generator(),
+            worker_init_fn=_leave_interrupts_to_the_parent,
         )
 
     def __iter__(self) -> Iterator[Batch]:
@@ -143,6 +140,11 @@ class loaded:  # noqa: N801 (used like a function, as enumerate is)
         except UserError as error:
             # What comes out of a worker has its traceback in the message; only its last line is for the user.
             raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; training that is asked to stop still needs its batches.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def evenly_spread(total: int, limit: int | None) -> list[int]:

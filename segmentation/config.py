@@ -63,12 +63,22 @@ class SegmentationTrainingConfig(Settings):
         description="auto: ImageNet's weights for the backbone where they are to be had; imagenet: or an error; none; "
         "or a deeplab_*.pth file or its name in data/pretrained",
     )
-    crop_size: int = Field(default=513, ge=16, description="pixels along a side of the random crops")
+    crop_size: int | None = Field(
+        default=None,
+        ge=16,
+        description="pixels along a side of the random crops; unset: the images' longer side, at most 256 without a "
+        "GPU and 512 with one",
+    )
     scale_range: tuple[float, float] = Field(default=(0.5, 2.0), description="random resizing before the crop")
+    flip: float = Field(default=0.5, ge=0, le=1, description="probability of a mirrored image")
+    photometric: float = Field(
+        default=0.3, ge=0, lt=1, description="greatest share by which brightness, contrast and saturation change"
+    )
     batch_size: int = Field(default=4, ge=1, description="crops a step")
     learning_rate: float = Field(default=0.01, gt=0, description="of the backbone, at the start")
     head_factor: float = Field(default=10.0, gt=0, description="the head's rate over the backbone's")
     poly_power: float = Field(default=0.9, gt=0, description="the rate falls as (1 - progress) to this power")
+    warmup_steps: int = Field(default=20, ge=0, description="steps of linear warm-up")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of the gradient descent")
     weight_decay: float = Field(default=1e-4, ge=0, description="pull of the weights towards zero")
     auxiliary_weight: float = Field(default=0.4, ge=0, description="of the auxiliary head's loss")
@@ -80,6 +90,15 @@ class SegmentationTrainingConfig(Settings):
     max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
     validate_seconds: float = Field(default=60.0, gt=0, description="time between validations")
+    validation_images: int = Field(
+        default=32, ge=1, description="images that each validation looks at, spread evenly over the split"
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        description="processes that read and crop images; unset: none without a GPU, whose cores they would take, "
+        "and up to eight with one",
+    )
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
     seed: int = Field(default=0, ge=0, description="seed of the initial weights, the crops and their order")
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
@@ -92,15 +111,27 @@ class SegmentationTrainingConfig(Settings):
         return self
 
 
+class SegmentationDataConfig(Settings):
+    """What is trained on."""
+
+    dataset: str | None = Field(default=None, description="a folder or a name; unset: the built-in shapes")
+    coco_classes: Literal["voc", "all"] = Field(
+        default="voc", description="for COCO: the 21 classes of VOC, or background and COCO's own 80"
+    )
+
+
 class SegmentationConfig(Settings):
     """All settings of one segmentation run, as they stand in its checkpoint."""
 
     name: str = Field(default="segmentation", description="folder of the run under checkpoints/")
     model: SegmentationModelConfig = SegmentationModelConfig()
+    data: SegmentationDataConfig = SegmentationDataConfig()
     training: SegmentationTrainingConfig = SegmentationTrainingConfig()
 
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    # for a CPU: a narrow head and small steps
+    "small": {"model": {"backbone": "mobilenet_v3_large", "aspp_channels": 64}, "training": {"batch_size": 4}},
     "mobilenet": {"model": {"backbone": "mobilenet_v3_large"}},
     "dilated": {"model": {"backbone": "dilated"}},
     "resnet50": {"model": {"backbone": "resnet50", "auxiliary_head": True}},

@@ -65,7 +65,7 @@ class Pretrained:
         if stride is None:
             raise UserError(
                 f"{self.path}: its tensors fit output strides 8 and 16 alike; say which it was trained at, "
-                "with --set model.output_stride=16 (or 8)"
+                "--output-stride 16 (or 8); to train on from it, --set model.output_stride=16 (or 8)"
             )
         return validated(SegmentationModelConfig, {**self.shape, "output_stride": stride})
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
+import cli
 
 ToneWriter = Callable[..., Path]
 
@@ -82,3 +85,22 @@ def shared_images() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared images (../shared/images) are not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command in this process, in an empty folder, as the installed script would."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -1,8 +1,6 @@
 """`wavegen seg-check` finds what would spoil training, says so, and draws what it saw."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +9,17 @@ import torch
 from image_sets import picture, save, stripes, write_custom
 from torch import nn
 
-import cli
 from segmentation.batches import TrainingCrops, ValidationImages
 from segmentation.check import check_datasets, quick_check
 from segmentation.custom import CustomDataset
 from segmentation.metrics import ConfusionMatrix
 from segmentation.overlays import IGNORE_COLOUR, Picture, coloured, overlay, write_sheet
 from segmentation.shapes import CLASSES, ShapesDataset
-from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
+from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, normalise
 from wavenet_app.errors import UserError
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MASKS = {"train/a.png": stripes([0, 1]), "train/b.png": stripes([0, 0, 0, 2]), "val/c.png": stripes([1, 255])}
-
-
-@pytest.fixture
-def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command in this process, in an empty folder, as the installed script would."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_the_command_prints_shares_and_draws_a_sheet(wavegen, tmp_path):
@@ -182,8 +160,9 @@ def test_a_tiny_net_learns_the_shapes():
         loss.backward()
         optimizer.step()
     matrix = ConfusionMatrix(CLASSES)
-    validation = ValidationImages(ShapesDataset("val"), mean=IMAGENET_MEAN, std=IMAGENET_STD, limit=10)
+    validation = ValidationImages(ShapesDataset("val"), limit=10)
     for place in range(len(validation)):
         item = validation[place]
-        matrix.update(net(item["image"]).argmax(1), item["mask"])
+        image = normalise(item["image"], IMAGENET_MEAN, IMAGENET_STD)[None]
+        matrix.update(net(image).argmax(1)[0], item["mask"])
     assert matrix.scores().mean_iou > 0.6

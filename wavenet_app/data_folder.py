@@ -33,6 +33,11 @@ class DataFolder:
         return self.root / "checkpoints"
 
     @property
+    def segmentation_runs(self) -> Path:
+        """Folder of segmentation's runs, one sub-folder each; apart, so that the newest WaveNet is a WaveNet."""
+        return self.checkpoints / "segmentation"
+
+    @property
     def pretrained(self) -> Path:
         """Folder of wavenet_*.pth and deeplab_*.pth files."""
         return self.root / "pretrained"

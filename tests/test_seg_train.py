@@ -1,0 +1,261 @@
+"""`wavegen seg-train`: it learns, keeps what its use needs, resumes to the bit, and refuses in one line."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from image_sets import stripes, write_custom
+from test_segmentation_metrics import brute_force
+from tiny_segmentation import TINY_DEEPLAB
+
+from segmentation.config import SegmentationTrainingConfig
+from segmentation.labels import IGNORE
+from segmentation.run import SegmentationOptions, prepare_run
+from segmentation.segmenter import find_segmenter, load_segmenter
+from segmentation.shapes import CLASSES, ShapesDataset
+from segmentation.training import balanced_weights, cross_entropy, fit_precision, pictures, train
+from wavenet_app.checkpoint import read_checkpoint
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.fit import score_of
+
+ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
+
+
+def prepared(folder: Path, *assignments: str, device: str = "cpu", **options):
+    chosen = SegmentationOptions(assignments=(*ASSIGNMENTS, *assignments), logger="none", **options)
+    return prepare_run(chosen, DataFolder(folder), device=device)
+
+
+def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp_path):
+    code, out, err = wavegen("seg-train", "--max-steps", 3, *TINY_DEEPLAB)
+    assert code == 0, err
+    for part in ("200 images of shapes", "mIoU", "background", "wavegen seg-eval shapes shapes"):
+        assert part in out
+    run = tmp_path / "data" / "checkpoints" / "segmentation" / "shapes"
+    assert sorted(path.name for path in run.iterdir()) == ["best.pth", "config.json", "last.pth", "metrics.csv"]
+    content = read_checkpoint(run / "best.pth", "segmentation")
+    assert content["classes"] == list(CLASSES)
+    assert content["palette"] == ShapesDataset("train").palette.tolist()
+    assert content["raw_ids"] == [0, 1, 2, 3]
+    assert content["normalisation"]["mean"] == pytest.approx([0.485, 0.456, 0.406])
+    assert content["output_stride"] == 16
+    with (run / "metrics.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert float(rows[-1]["validation"]) == content["history"][-1]["validation"] == content["training"]["best"]
+    assert list((tmp_path / "data" / "tensorboard" / "segmentation" / "shapes").glob("events.*"))
+    segmenter = load_segmenter(find_segmenter("shapes", DataFolder(tmp_path / "data")))
+    assert segmenter.table.names == CLASSES
+    assert segmenter.config.model.num_classes == 4
+
+
+def test_a_stopped_run_resumes_to_the_same_bits(tmp_path):
+    """With dropout, the auxiliary head, momentum and batch norm's statistics."""
+    more = ("model.auxiliary_head=true", "model.dropout=0.5", "training.max_steps=6")
+
+    def trained(name, resume=None, stop_at=None):
+        if resume:
+            run = prepare_run(SegmentationOptions(resume=resume, logger="none"), DataFolder(tmp_path), device="cpu")
+        else:
+            run = prepared(tmp_path, *more, name=name)
+        torch.manual_seed(hash((name, resume)) % 1000)  # whatever the caller's generator stands at
+
+        def on_step(status):
+            if status.step == stop_at:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return train(run.task, run.plan, on_step=on_step, on_validation=lambda _status: None, resume=run.resume)
+
+    trained("through")
+    assert trained("halted", stop_at=3).status.interrupted == "SIGINT"
+    assert trained("halted", resume="halted").status.step == 6
+    through, halted = (
+        read_checkpoint(tmp_path / "checkpoints" / "segmentation" / name / "last.pth", "segmentation")
+        for name in ("through", "halted")
+    )
+    for one, other in (
+        (through["weights"], halted["weights"]),
+        (through["training"]["weights"], halted["training"]["weights"]),
+    ):
+        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    for name, buffer in through["weights"].items():
+        if "running" in name or "num_batches" in name:
+            assert torch.equal(buffer, through["training"]["weights"][name]), "averaged nets have the raw statistics"
+
+
+def test_dropout_leaves_the_callers_randomness_alone(tmp_path):
+    task = prepared(tmp_path, "model.dropout=0.5").task
+    batch = next(iter(task.training_batches(5, 0, 1)))
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = task.loss(batch)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    assert torch.equal(task.loss(batch), first)
+    assert not torch.equal(task.loss((6, batch[1])), first)
+
+
+def test_processes_share_the_batches_out(tmp_path):
+    task = prepared(tmp_path).task
+    one = [next(iter(task.training_batches(step, 0, 1)))[1] for step in range(4)]
+    for rank in (0, 1):
+        batches = iter(task.training_batches(0, rank, 2))
+        for step in (rank, rank + 2):
+            number, batch = next(batches)
+            assert number == step
+            assert torch.equal(batch["image"], one[step]["image"])
+
+
+def test_the_score_is_the_mean_iou_of_an_independent_scorer(tmp_path):
+    task = prepared(tmp_path, "training.validation_images=5").task
+    task.model.eval()
+    score = score_of(task, task.model, task.validation_batches())
+    pairs = []
+    for batch in task.validation_batches():
+        scores = task.model(_normalised(batch["image"]))["out"][0]
+        pairs.append((scores.argmax(0).numpy(), batch["mask"].numpy()))
+    assert score == pytest.approx(brute_force(pairs, 4)[1], abs=1e-12)
+    assert task.scores.mean_iou == score
+
+
+def _normalised(image):
+    mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    return ((image / 255 - mean) / std)[None]
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 0.5]])
+def test_the_loss_is_torchs_own_wherever_pixels_count(weights):
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 3, 5, 7, generator=generator)
+    mask = torch.randint(3, (2, 5, 7), generator=generator)
+    mask[0, :2] = IGNORE
+    given = None if weights is None else torch.tensor(weights)
+    expected = F.cross_entropy(scores, mask, given, ignore_index=IGNORE)
+    torch.testing.assert_close(cross_entropy(scores, mask, given), expected)
+    nothing = cross_entropy(scores.requires_grad_(), torch.full_like(mask, IGNORE), given)
+    nothing.backward()
+    assert nothing.item() == 0
+    assert (scores.grad == 0).all()
+
+
+def test_balanced_weights_are_enets(tmp_path):
+    root = write_custom(tmp_path / "set", {"train/a.png": stripes([0, 0, 0, 1])}, "a\nb\nc")
+    write_custom(root, {"val/b.png": stripes([0, 1])}, None)
+    from segmentation.custom import CustomDataset
+
+    weights = balanced_weights(CustomDataset(root, "train"), lambda _done, _total: None)
+    assert weights == pytest.approx([1 / np.log(1.77), 1 / np.log(1.27), 1 / np.log(1.02)])
+
+
+def test_balanced_weights_reach_the_loss_and_the_checkpoint(tmp_path):
+    task = prepared(tmp_path, "training.class_weights=balanced").task
+    assert task.content()["class_weights"] == pytest.approx(
+        balanced_weights(task.training, lambda _done, _total: None), rel=1e-6
+    )
+    plain = prepared(tmp_path).task
+    plain.model.load_state_dict(task.model.state_dict())
+    batch = next(iter(task.training_batches(0, 0, 1)))
+    assert task.loss(batch) != plain.loss(batch)
+
+
+def test_the_head_learns_faster_and_the_rate_falls_by_the_power(tmp_path):
+    task = prepared(tmp_path, "training.head_factor=7", "training.learning_rate=0.5", "training.warmup_steps=3").task
+    optimizer = task.optimizer()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 3.5]
+    held = sum(parameter.numel() for group in optimizer.param_groups for parameter in group["params"])
+    assert held == sum(parameter.numel() for parameter in task.model.parameters())
+    assert task.learning_rate_share(0, 0.0) == 0.25
+    assert task.learning_rate_share(100, 0.5) == pytest.approx(0.5**0.9)
+    assert task.learning_rate_share(100, 1.0) == 0
+
+
+def test_no_setting_of_training_is_left_unread():
+    root = Path(__file__).parents[1] / "segmentation"
+    source = "".join((root / name).read_text() for name in ("training.py", "run.py", "train_command.py"))
+    unread = [name for name in SegmentationTrainingConfig.model_fields if f".{name}" not in source]
+    assert unread == []
+
+
+def test_the_crop_follows_the_images_and_the_budget_the_data(tmp_path):
+    options = SegmentationOptions(assignments=("training.start_from=none",), logger="none")
+    settings = prepare_run(options, DataFolder(tmp_path), device="cpu").config.training
+    assert (settings.crop_size, settings.minutes) == (96, 3.0)
+    root = write_custom(
+        tmp_path / "wide", {"train/a.png": stripes([0, 1], 20, 1000), "val/b.png": stripes([0, 1])}, "a\nb"
+    )
+    options = SegmentationOptions(dataset=str(root), assignments=("training.start_from=none",), logger="none")
+    settings = prepare_run(options, DataFolder(tmp_path), device="cpu").config.training
+    assert (settings.crop_size, settings.minutes) == (256, 30.0)
+
+
+def test_overlays_show_image_mask_and_prediction_side_by_side(tmp_path):
+    task = prepared(tmp_path).task
+    task.model.eval()
+    made = pictures(task, task.model)
+    assert [picture.shape for picture in made] == [(96, 3 * 96, 3)] * 3
+    assert np.array_equal(made[0][:, :96], task.validation.image(6))
+    assert not np.array_equal(made[0][:, 96:192], made[0][:, :96])
+
+
+def test_precision_names():
+    assert fit_precision("bfloat16", "cpu") == "bf16-mixed"
+    assert fit_precision("float32", "cuda") == fit_precision("auto", "cpu") == "32-true"
+
+
+def test_bfloat16_trains(wavegen, tmp_path):
+    code, out, err = wavegen(
+        "seg-train", "--max-steps", 2, *TINY_DEEPLAB, "--set=training.precision=bfloat16", "--logger=none"
+    )
+    assert code == 0, err
+    assert "bf16-mixed" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "no data set 'nowhere'"),
+        (["--set", "model.num_classes=7"], "model.num_classes = 7, but shapes has 4 classes"),
+        (["--resume", "none"], "no segmentation run 'none' to resume"),
+        (["--logger", "paper"], "--logger takes tensorboard, wandb, none, not 'paper'"),
+        (["--preset", "vgg"], "no preset is called 'vgg'"),
+        (["--coco-classes", "all", "."], "holds nothing, which is no data set"),
+        (["--set", "training.start_from=nothing"], "no trained DeepLab is called 'nothing'"),
+    ],
+)
+def test_what_cannot_be_is_one_line(wavegen, arguments, message):
+    code, _, err = wavegen("seg-train", "--max-steps", 1, *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
+    assert wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one", "--logger=none")[0] == 0
+    code, _, err = wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one")
+    assert (code, "go on with --resume one" in err) == (2, True)
+    code, _, err = wavegen("seg-train", "shapes", "--resume=one")
+    assert (code, "leave out the data set" in err) == (2, True)
+    code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
+    assert (code, "goes on with the model as it is" in err) == (2, True)
+    assert wavegen("seg-train", "--resume=one", "--max-steps=2", "--logger=none")[0] == 0
+
+
+def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
+    write_custom(tmp_path / "set", {"train/a.png": stripes([0, 9]), "val/b.png": stripes([0, 1])}, "a\nb")
+    code, _, err = wavegen("seg-train", "set", *TINY_DEEPLAB)
+    assert code == 2
+    assert "a.png" in err
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_shapes_are_learnt(tmp_path):
+    run = prepared(
+        tmp_path, "training.crop_size=96", "training.learning_rate=0.01", "training.max_steps=150", name="learnt"
+    )
+    result = train(run.task, run.plan, on_step=lambda _status: None, on_validation=lambda _status: None)
+    assert result.status.best > 0.5
