@@ -22,7 +22,7 @@ test: $(BOOTSTRAP)
 	$(UV) run pytest
 
 slow: $(BOOTSTRAP)
-	$(UV) run pytest -m slow
+	$(UV) run pytest -m "slow and not gpu"
 
 gpu: $(BOOTSTRAP)
 	$(UV) run pytest -m gpu
