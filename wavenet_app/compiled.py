@@ -87,9 +87,16 @@ class CodeCache:
         settings.CACHE_DIR = str(self.folder or "")  # read where the function is declared, and only there
         options: Any = {"nogil": True, "cache": self.folder is not None, "_nrt": allocates}
         try:
-            made: Callable[..., None] = njit(**options)(function)
+            made: Any = njit(**options)(function)
         finally:
             settings.CACHE_DIR = before
+        find_or_compile = made.compile
+
+        def find_or_compile_alone(signature: object) -> object:
+            with self.alone():
+                return find_or_compile(signature)
+
+        made.compile = find_or_compile_alone
         return made
 
     def keeps(self, what: str) -> bool:
@@ -104,7 +111,10 @@ class CodeCache:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Waits until no other process compiles into the folder: numba lets two give one file name to two results."""
+        """Waits until no other process compiles into the folder or reads what is being kept there.
+
+        Numba lets two processes give one file name to two results, so that the wrong one may be loaded.
+        """
         with ExitStack() as stack:
             if self.folder is not None:
                 # no fcntl on Windows; a full disk refuses even an empty file
