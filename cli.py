@@ -23,6 +23,8 @@ app = typer.Typer(
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Root of all that is written (default: $WAVEGEN_DATA, else ./data).")
 ]
+SPEAKER = "NAME|NAME:WEIGHT,..."
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CheckpointName = Annotated[
     str | None, typer.Argument(metavar="[CHECKPOINT]", help="A file, a run's name, or nothing for the newest run.")
@@ -74,6 +76,16 @@ def train(
     split_by: Annotated[
         str | None, typer.Option(metavar="REGEX", help="Keep files whose match is equal on one side of the split.")
     ] = None,
+    speakers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="folder|csv:FILE|regex:PATTERN",
+            help="Learn voices by name: the sub-folder, a table, or a group in the path says who speaks in a file.",
+        ),
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option(metavar="mel", help="Learn to turn mel frames into sound, for: wavegen vocode")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the windows.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings, laid over the preset.")] = None,
     set_: Annotated[
@@ -99,6 +111,8 @@ def train(
         minutes=minutes,
         split_by=split_by,
         seed=seed,
+        speakers=speakers,
+        condition=condition,
         resume=resume,
         logger=logger,
     )
@@ -118,6 +132,7 @@ def sample(
     top_p: Annotated[
         float, typer.Option(min=0, max=1, help="Pick among the likeliest codes that hold this probability.")
     ] = 1.0,
+    speaker: Annotated[str | None, typer.Option(metavar=SPEAKER, help="Who speaks (default: all in turn).")] = None,
     prime: Annotated[Path | None, typer.Option(metavar="CLIP", help="Continue this recording.")] = None,
     keep_prime: Annotated[
         bool, typer.Option("--keep-prime", help="Put the primed recording before what is generated.")
@@ -170,6 +185,7 @@ def sample(
         threads=threads,
         rank=rank,
         keep=keep,
+        speaker=speaker,
     )
     if not (play or forever or stdout or device is not None):
         run_sampling(request, folder, console=_console())
@@ -483,10 +499,10 @@ def _console(*, stderr: bool = False) -> Any:
     return Console(stderr=stderr)
 
 
-def _preview(model: Any, config: Any, num_samples: int) -> Any:
+def _preview(model: Any, config: Any, num_samples: int, heard: Any) -> Any:
     from fast_gen.sample_command import preview
 
-    return preview(model, config, num_samples)
+    return preview(model, config, num_samples, heard)
 
 
 def _judge(checkpoint: Path) -> str:

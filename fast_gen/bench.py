@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.bench_process import BenchTask, Measured, measure
+from fast_gen.condition import stand_in
 from fast_gen.engine import EngineOption, load_engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.verify import Verification
@@ -185,5 +186,5 @@ def own_audio(weights: GeneratorWeights) -> Audio:
     engine = load_engine("auto", weights)
     engine.reset(VERIFIED_CLIPS)
     numbers = uniforms(1, rows=VERIFIED_CLIPS, length=VERIFIED_SAMPLES)
-    codes = engine.generate(numbers, SamplingSettings())
+    codes = engine.generate(numbers, SamplingSettings(), stand_in(weights))
     return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples that the model made itself")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.condition import stand_in
 from fast_gen.engine import EngineOption, choose_engine, load_engine
 from fast_gen.generate import CHUNK_SAMPLES, stream
 from fast_gen.sampling import SamplingSettings, uniforms
@@ -114,9 +116,10 @@ def _measure_here(task: BenchTask, began: float) -> Measured:
     wanted = (option.engine, weights, option.device, option.precision, option.threads)
     compiled = choose_engine(*wanted).preparation is not None
     engine = load_engine(*wanted)
-    next(stream(engine, num_samples=CHUNK_SAMPLES, seed=0, settings=SamplingSettings()))
+    condition = stand_in(weights)
+    next(stream(engine, num_samples=CHUNK_SAMPLES, seed=0, settings=SamplingSettings(), condition=condition))
     first_sound = time.time() - began
-    rate = sampling_rate(engine.generate, task.seconds)
+    rate = sampling_rate(partial(engine.generate, condition=condition), task.seconds)
     memory, device_memory = _peak_memory(), _device_memory() if option.device == "cuda" else None
     verification = None
     if task.codes is not None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wavenet_app.errors import UserError
 
 if TYPE_CHECKING:
+    from fast_gen.condition import ChunkCondition
     from fast_gen.sampling import SamplingSettings
     from fast_gen.weights import GeneratorWeights
 
@@ -45,6 +46,11 @@ class Engine(Protocol):
 
         WaveNet.forward(concatenate(H, x))[:, len(H) - 1 + t]
 
+    A model that is conditioned is told something of every code it appends, whether it picks it or is given it, and
+    each call takes the condition of just its own codes. What comes in has been projected for all layers in one product
+    before, and lies at the rate at which it changes: see `fast_gen.condition.ChunkCondition`. All that an engine does
+    is to add values[row, (phase + t) // hold, layer] to the bias of a layer's gates while it makes code t.
+
     The newest code of the history has been read by nobody yet: the next call begins by consuming it. Arrays come and
     go on the host; the device, the layout of the queues and the arithmetic are the engine's own. A new engine is in
     the state that `reset(1)` leaves.
@@ -66,22 +72,25 @@ class Engine(Protocol):
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
 
-    def prime(self, codes: NDArray[np.integer]) -> None:
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes (batch, time) in one parallel pass; equal to stepping through them up to rounding."""
 
-    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes (batch, time) step by step, by the arithmetic of `generate`.
 
         Returns:
             Logits (batch, time, quantization_channels): place t is the distribution of codes[:, t], given all before.
         """
 
-    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
         """Appends codes of its own, each picked as `fast_gen.sampling.pick` defines.
 
         Args:
             uniforms: (batch, time), a number from 0 up to but not including 1 for each code.
             settings: temperature, top-k and top-p.
+            condition: what the model is told of these codes; None for a model without conditions, and only then.
 
         Returns:
             The codes, (batch, time).

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.condition import ChunkCondition
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from wavenet_app.errors import UserError
@@ -24,6 +25,7 @@ def stream(
     settings: SamplingSettings,
     first_row: int = 0,
     prime_codes: NDArray[np.integer] | None = None,
+    condition: ChunkCondition | None = None,
     chunk_samples: int = CHUNK_SAMPLES,
 ) -> Iterator[NDArray[np.float32]]:
     """Returns an iterator over a batch of clips, in chunks that joined are the same for any chunk length.
@@ -42,6 +44,7 @@ def stream(
         first_row: number of the first clip.
         prime_codes: mu-law codes that the clips continue, (time,) for all or (batch_size, time). They are no part of
             the result.
+        condition: what the model is told throughout, such as a speaker: a single step that holds for ever.
         chunk_samples: samples in a chunk; the last one may be shorter.
 
     Returns:
@@ -61,7 +64,7 @@ def stream(
         clips = np.broadcast_to(prime_codes, (batch_size, np.shape(prime_codes)[-1]))
         context = np.concatenate([context, clips], axis=1)
     engine.reset(batch_size)
-    engine.prime(context)
+    engine.prime(context, condition)
     table = decode_table(channels)
 
     def chunks() -> Iterator[NDArray[np.float32]]:
@@ -69,7 +72,7 @@ def stream(
         while num_samples is None or start < num_samples:
             length = chunk_samples if num_samples is None else min(chunk_samples, num_samples - start)
             numbers = uniforms(seed, rows=batch_size, first_row=first_row, start=start, length=length)
-            yield table[engine.generate(numbers, settings)]
+            yield table[engine.generate(numbers, settings, condition)]
             start += length
 
     return chunks()
@@ -84,6 +87,7 @@ def generate(
     settings: SamplingSettings,
     first_row: int = 0,
     prime_codes: NDArray[np.integer] | None = None,
+    condition: ChunkCondition | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Returns whole clips: the chunks of `stream`, joined.
@@ -96,6 +100,7 @@ def generate(
         settings: temperature, top-k and top-p.
         first_row: number of the first clip.
         prime_codes: mu-law codes that the clips continue, (time,) for all or (batch_size, time).
+        condition: what the model is told throughout, such as a speaker.
         progress: called after each chunk with the number of samples of a clip that it brought.
 
     Returns:
@@ -114,6 +119,7 @@ def generate(
         settings=settings,
         first_row=first_row,
         prime_codes=prime_codes,
+        condition=condition,
     )
     waveform = np.empty((batch_size, num_samples), dtype=np.float32)
     start = 0

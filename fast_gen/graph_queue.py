@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fast_gen.condition import CANNOT_BE_TOLD, ChunkCondition, check_untold
 from fast_gen.engine import checked_codes, checked_uniforms
 from fast_gen.gpu_packing import first_rings, pack, prime
 from fast_gen.sampling import SamplingSettings, pick
@@ -38,12 +39,14 @@ class GraphQueue:
 
     @staticmethod
     def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
+        weights: GeneratorWeights,
         device: str,  # noqa: ARG004 - there is one
         precision: str,  # noqa: ARG004 - there is one
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so, or None."""
+        if weights.conditioned:
+            return CANNOT_BE_TOLD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -80,15 +83,17 @@ class GraphQueue:
         self._plays: dict[SamplingSettings | None, Callable[[], None]] = {}
 
     @torch.inference_mode()
-    def prime(self, codes: NDArray[np.integer]) -> None:
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
+        check_untold(condition, self)
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
         if known.shape[1]:
             prime(self._model, self._rings, known, self.weights.receptive_field)
 
     @torch.inference_mode()
-    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
+        check_untold(condition, self)
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device, torch.int32)
         logits = torch.empty(*known.shape, self.weights.quantization_channels, device=self.device)
         play = self._start(None)
@@ -101,8 +106,11 @@ class GraphQueue:
         return found
 
     @torch.inference_mode()
-    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
+        check_untold(condition, self)
         numbers = torch.from_numpy(checked_uniforms(uniforms, self)).to(self.device)
         codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
         play = self._start(settings)

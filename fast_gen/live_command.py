@@ -108,6 +108,7 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         seed=request.seed,
         settings=ready.settings,
         prime_codes=ready.recent_prime,
+        condition=ready.condition,
     )
     if live.pipe is None:
         path = request.out / f"{ready.config.name}-seed{request.seed}-{'forever' if live.forever else 0}.wav"

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import PRECISIONS, checked_codes, checked_uniforms
-from fast_gen.packing import State, first_state, pack
+from fast_gen.packing import State, first_state, pack, pack_told
 from fast_gen.sampling import SamplingSettings
 from fast_gen.together import run_together
 from fast_gen.weights import GeneratorWeights
@@ -78,11 +79,12 @@ class NumbaCpu:
         self._shares = [slice(*pair) for pair in pairwise(borders)]
         self._states: list[State] = [first_state(self._packed, share.stop - share.start) for share in self._shares]
 
-    def prime(self, codes: NDArray[np.integer]) -> None:
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
         from fast_gen.numba_loop import prime_clips
 
         known = checked_codes(codes, self)
+        told = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         behind = self.weights.kernel_size - 1
@@ -92,22 +94,28 @@ class NumbaCpu:
         jobs = []
         for share, state in zip(self._shares, self._states, strict=True):
             history = np.concatenate([state.recent, known[share]], axis=1)
-            jobs.append(partial(prime_clips, self._packed, state, np.ascontiguousarray(history[:, :-1][:, -reach:])))
+            read = np.ascontiguousarray(history[:, :-1][:, -reach:])
+            steps = read.shape[1] - behind
+            of_these = None if told is None else told.part(known.shape[1] - steps, steps)
+            jobs.append(partial(prime_clips, self._packed, state, read, *self._told(of_these, share)))
             state.recent[:] = history[:, -(behind + 1) :]
         run_together(jobs)
 
-    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = checked_codes(codes, self)
         logits = np.empty((*known.shape, self.weights.quantization_channels), np.float32)
-        self._append(known.astype(np.int16), logits, np.zeros((self.batch_size, 0), np.float32), SamplingSettings())
+        numbers = np.zeros((self.batch_size, 0), np.float32)
+        self._append(known.astype(np.int16), logits, numbers, SamplingSettings(), condition)
         return logits
 
-    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
         numbers = checked_uniforms(uniforms, self)
         codes = np.empty(numbers.shape, np.int16)
-        self._append(codes, np.empty((self.batch_size, 1, 0), np.float32), numbers, settings)
+        self._append(codes, np.empty((self.batch_size, 1, 0), np.float32), numbers, settings, condition)
         return codes
 
     def _append(
@@ -116,16 +124,28 @@ class NumbaCpu:
         logits: NDArray[np.float32],
         uniforms: NDArray[np.float32],
         settings: SamplingSettings,
+        condition: ChunkCondition | None,
     ) -> None:
         from fast_gen.compiled import CACHE
         from fast_gen.numba_flags import STOP, first_flags
         from fast_gen.numba_loop import append_codes, help_along
 
+        told = checked_condition(condition, self, codes.shape[1])
         with_helper = self.threads > self.batch_size == 1
         flags = first_flags() if with_helper else np.zeros(0, np.int64)
         how = (float(settings.temperature), int(settings.top_k), float(settings.top_p))
         jobs: list[Any] = [
-            partial(append_codes, self._packed, state, flags, codes[share], logits[share], uniforms[share], *how)
+            partial(
+                append_codes,
+                self._packed,
+                state,
+                flags,
+                codes[share],
+                logits[share],
+                uniforms[share],
+                *how,
+                *self._told(told, share),
+            )
             for share, state in zip(self._shares, self._states, strict=True)
         ]
         if with_helper:
@@ -136,3 +156,8 @@ class NumbaCpu:
         if not self._is_compiled:
             CACHE.remember(self.precision)
             self._is_compiled = True
+
+    def _told(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:
+        """Returns what the compiled loop is to add for some clips, with its hold and phase."""
+        hold, phase = (1, 0) if condition is None else (condition.hold, condition.phase)
+        return pack_told(condition, self.weights, clips), hold, phase

@@ -82,6 +82,15 @@ def _look_ahead(model, state, layer):
 
 
 @inlined
+def _tell(told, step, layer, gates, ahead):
+    """Adds what the model is told at a step to a layer's gates of each clip; nothing if there are no steps."""
+    if told.shape[1] > 0:
+        for clip in range(told.shape[0]):
+            for gate in range(told.shape[3]):
+                gates[layer, ahead, clip, gate] += told[clip, step, layer, gate]
+
+
+@inlined
 def _queue_up(model, state, layer):
     """Puts a layer's newest input in the place of its oldest, and goes on to the next sample."""
     slot, (clips, residual) = state.slots[layer], state.hidden.shape
@@ -154,7 +163,7 @@ def _last_output(model, state, first, last):
 
 
 @inlined
-def _advance_layer(model, state, layer):
+def _advance_layer(model, state, told, step, layer):
     """Takes the residual stream through a layer up to its activation; returns that as products take it."""
     clips, residual = state.hidden.shape
     gates = model.gate_biases.shape[1]
@@ -164,6 +173,7 @@ def _advance_layer(model, state, layer):
     hidden = address(state.hidden, 0), 4 * residual
     x = ready_rows(model.stream, hidden, residual, clips, 0, address(state.ready_hidden, 0))
     gates_at = (layer * state.gates.shape[1] + ahead) * clips * gates
+    _tell(told, step, layer, state.gates, ahead)
     w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
     y = address(state.gates, gates_at), 4 * gates
     add_product(model.stream, w, residual, gates, 0, _blocks(gates)[0], x, y, clips)
@@ -185,7 +195,7 @@ def _add_residual(model, state, layer, x):
 
 
 @inlined
-def _advance(model, state, flags, time):
+def _advance(model, state, flags, time, told, step):
     """Consumes the newest code of each clip, and leaves the logits of the next one in the state.
 
     Args:
@@ -193,6 +203,8 @@ def _advance(model, state, flags, time):
         state: `State`.
         flags: counters that are shared with a helper; none without one.
         time: number of the sample since the helper began.
+        told: (batch, steps, layers, 2 x D), added to the gates; no steps if the model is told nothing.
+        step: which of them.
 
     Returns:
         False if the helper gave up.
@@ -208,7 +220,7 @@ def _advance(model, state, flags, time):
     _set_rows(state.skips, model.skip_bias, 0, skips)
     done = time * (layers + 2)
     for layer in range(layers):
-        x = _advance_layer(model, state, layer)
+        x = _advance_layer(model, state, told, step, layer)
         if not alone:
             publish(flags, LEADER, done + layer + 1)
         if layer + 1 < layers:
@@ -263,8 +275,8 @@ def help_along(model, state, flags, samples):
 
 
 @CACHE.compiled(allocates=False)
-def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_k, top_p):
-    """Appends codes (batch, time).
+def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase):
+    """Appends codes (batch, time), told what stands in told[:, (phase + time) // hold].
 
     Either they are known, and the logits (batch, time, quantization_channels) of each are written; or `logits` has no
     channels, and the codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
@@ -272,7 +284,7 @@ def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_
     """
     known = logits.shape[2] > 0
     for time in range(codes.shape[1]):
-        if not _advance(model, state, flags, time):
+        if not _advance(model, state, flags, time, told, (phase + time) // hold):
             return
         for clip in range(codes.shape[0]):
             if known:
@@ -286,19 +298,19 @@ def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_
 
 
 @CACHE.compiled(allocates=True)
-def prime_clips(model, state, read):
+def prime_clips(model, state, read, told, hold, phase):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
     The arithmetic is that of `_advance`, to the bit.
     """
     for clip in range(len(read)):
-        _prime_clip(model, state, clip, read[clip])
+        _prime_clip(model, state, clip, read[clip], told, hold, phase)
     for layer in range(len(model.dilations)):
         _look_ahead(model, state, layer)
 
 
 @njit
-def _prime_clip(model, state, clip, read):
+def _prime_clip(model, state, clip, read, told, hold, phase):
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
@@ -342,6 +354,10 @@ def _prime_clip(model, state, clip, read):
             w = address(model.past, 0) + (layer * (taps - 1) + tap) * size
             x = x_start + tap * dilation * x_stride, x_stride
             add_product(model.past, w, residual, gates, 0, blocks, x, y, steps)
+        if told.shape[1] > 0:
+            for time in range(steps):
+                for gate in range(gates):
+                    rows[time, gate] += told[clip, (phase + time) // hold, layer, gate]
         w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
         x = x_start + slots * x_stride, x_stride
         add_product(model.stream, w, residual, gates, 0, blocks, x, y, steps)

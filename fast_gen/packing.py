@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.condition import ChunkCondition
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.mu_law import silence_code
 
@@ -208,6 +209,17 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
         output2_bias=_pad(weights.output2_bias, -1),
         dilations=np.array(weights.dilations, np.int64),
     )
+
+
+def pack_told(condition: ChunkCondition | None, weights: GeneratorWeights, clips: slice) -> Array:
+    """Returns what a condition adds to the gates of some clips: (clips, steps, layers, 2 x D); no steps without one."""
+    layers, gate = weights.dilated_biases.shape[0], padded(weights.dilation_channels)
+    if condition is None:
+        return aligned(clips.stop - clips.start, 0, layers, 2 * gate)
+    values = condition.values[clips]
+    batch, steps, _ = values.shape
+    by_half = values.reshape(batch, steps, layers, 2, weights.dilation_channels)
+    return _pad(by_half, -1).reshape(batch, steps, layers, 2 * gate)
 
 
 def first_state(packed: PackedWeights, batch_size: int) -> State:

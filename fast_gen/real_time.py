@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from fast_gen.condition import stand_in
 from fast_gen.engine import PRECISIONS, Engine, EngineChoice, choose_engine, load_engine
 from fast_gen.playing import MARGIN
 from fast_gen.sampling import SamplingSettings, uniforms
@@ -20,12 +21,13 @@ def measured_speed(engine: Engine, sample_rate: int) -> float:
     What is compiled first is not counted.
     """
     engine.reset(1)
-    engine.generate(uniforms(0, rows=1, length=1), SamplingSettings())
+    condition = stand_in(engine.weights)
+    engine.generate(uniforms(0, rows=1, length=1), SamplingSettings(), condition)
     length = 32
     while True:
         numbers = uniforms(0, rows=1, length=length)
         began = time.perf_counter()
-        engine.generate(numbers, SamplingSettings())
+        engine.generate(numbers, SamplingSettings(), condition)
         seconds = time.perf_counter() - began
         if seconds >= _SECONDS:
             return length / sample_rate / seconds

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fast_gen.condition import ChunkCondition, voice
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.generate import generate
 from fast_gen.real_time import engine_in_real_time
@@ -24,10 +25,12 @@ from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.mu_law import decode, encode
 from wavenet_app.pictures import write_spectrogram
+from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
 
 if TYPE_CHECKING:
     from wavenet_app.model import WaveNet
+    from wavenet_app.training import Heard
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class SampleRequest:
         threads: of the CPU, for the engine.
         rank: whether clips that ran away are made anew, and the most likely one comes first.
         keep: how many of the ranked clips are kept; None for all.
+        speaker: a name, or names with weights; None for all in turn.
     """
 
     checkpoint: str | None
@@ -67,6 +71,7 @@ class SampleRequest:
     threads: int = 1
     rank: bool = False
     keep: int | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class ReadyToSample:
         config: the settings of the model's run.
         settings: temperature, top-k and top-p.
         prime: codes (time,) of the whole recording to continue, or None.
+        condition: the voice of each clip, or None for a model without speakers.
     """
 
     engine: Engine
@@ -86,6 +92,7 @@ class ReadyToSample:
     config: RunConfig
     settings: SamplingSettings
     prime: NDArray[np.int16] | None
+    condition: ChunkCondition | None = None
 
     @property
     def recent_prime(self) -> NDArray[np.int16] | None:
@@ -132,6 +139,12 @@ def get_ready(
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
     path = find_checkpoint(folder.root, request.checkpoint)
     config, weights = _read(path, WeightCache(folder.cache / "weights"), console)
+    if config.model.mel is not None:
+        raise UserError(
+            f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
+            f"take: wavegen vocode {config.name} RECORDING"
+        )
+    condition = voice(weights, _shares(request, config, console))
     prime = _prime_codes(request.prime, config) if request.prime else None
 
     def say(line: str | None) -> None:
@@ -148,22 +161,43 @@ def get_ready(
         say(choice.reason)
         say(choice.preparation)
         engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
-    return ReadyToSample(engine, path, config, settings, prime)
+    return ReadyToSample(engine, path, config, settings, prime, condition)
 
 
-def preview(model: WaveNet, config: RunConfig, num_samples: int) -> NDArray[np.float32]:
+def _shares(request: SampleRequest, config: RunConfig, console: Console) -> NDArray[np.float32]:
+    """Returns the share of each speaker in each clip, (clips, speakers), and says whose turn it is if nobody chose."""
+    speakers = config.model.speakers
+    if request.speaker is not None:
+        return np.tile(speaker_shares(request.speaker, speakers), (request.clips, 1))
+    turns = [number % len(speakers) for number in range(request.clips)] if speakers else []
+    if turns:
+        listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
+        console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
+    return np.eye(len(speakers), dtype=np.float32)[turns]
+
+
+def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -> NDArray[np.float32]:
     """Returns audio from a model in training, always with the same random numbers so that previews can be compared.
 
     Args:
         model: the net, on any device.
         config: the settings of its run.
         num_samples: length.
+        heard: the speaker and the mel frames, as far as the model is told of them.
 
     Returns:
         float32 (num_samples,) in [-1, 1].
     """
-    engine = load_engine("auto", GeneratorWeights.of(model))
-    return generate(engine, num_samples=num_samples, seed=config.training.seed, settings=SamplingSettings())[0]
+    weights = GeneratorWeights.of(model)
+    engine = load_engine("auto", weights)
+    seed, settings = config.training.seed, SamplingSettings()
+    if heard.frames is not None:
+        from fast_gen.vocode import vocode
+
+        blocks = vocode(engine, model, [heard.frames], shares=heard.shares, seed=seed, settings=settings)
+        return np.concatenate(list(blocks))[:num_samples]
+    condition = None if heard.shares is None else voice(weights, heard.shares[None])
+    return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
 
 
 def _read(path: Path, cache: WeightCache, console: Console) -> tuple[RunConfig, GeneratorWeights]:
@@ -185,7 +219,14 @@ def _clips(
     sample_rate = ready.config.audio.sample_rate
     num_samples = max(1, round(request.seconds * sample_rate))
     # compiles what is not yet compiled, so that the speed shown is the engine's own
-    generate(ready.engine, num_samples=1, batch_size=count, seed=request.seed, settings=ready.settings)
+    generate(
+        ready.engine,
+        num_samples=1,
+        batch_size=count,
+        seed=request.seed,
+        settings=ready.settings,
+        condition=ready.condition,
+    )
     began = time.monotonic()
     with Progress(
         TextColumn("generating"),
@@ -212,6 +253,7 @@ def _clips(
             settings=ready.settings,
             first_row=first_row,
             prime_codes=ready.recent_prime,
+            condition=ready.condition,
             progress=on_chunk,
         )
     console.print(_speed(num_samples * count, sample_rate, began), highlight=False)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
 from fast_gen.sampling import SamplingSettings, pick
 from fast_gen.weights import GeneratorWeights
@@ -71,7 +72,6 @@ class _Layer:
     """One layer's matrices, its queue, and where its activation goes."""
 
     matrix: Tensor
-    bias: Tensor
     residual: Tensor
     residual_bias: Tensor
     activated: Tensor
@@ -130,7 +130,7 @@ class TorchQueue:
         self._nothing = weights.quantization_channels
         self._offsets = torch.arange(weights.kernel_size, device=device) * (self._nothing + 1)
         self._dilated = self._tensor(weights.dilated).flatten(1, 2)
-        self._dilated_biases = self._tensor(weights.dilated_biases)
+        self._dilated_biases = self._tensor(weights.dilated_biases).unsqueeze(1)
         self._residual = self._tensor(weights.residual)
         self._residual_biases = self._tensor(weights.residual_biases)
         outputs = (
@@ -162,7 +162,6 @@ class TorchQueue:
         self._layers = [
             _Layer(
                 matrix=self._dilated[layer],
-                bias=self._dilated_biases[layer].expand(batch_size, -1),
                 residual=self._residual[layer],
                 residual_bias=self._residual_biases[layer],
                 activated=activated[layer],
@@ -172,34 +171,53 @@ class TorchQueue:
         ]
 
     @torch.inference_mode()
-    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = self._on_device(checked_codes(codes, self))
+        biases = self._biases(condition, known.shape[1])
         logits = torch.empty(*known.shape, self.weights.quantization_channels, device=self.device)
         for time in range(known.shape[1]):
-            logits[:, time] = self._step()
+            logits[:, time] = self._step(biases[time])
             self._recent[:, -1] = known[:, time]
         found: NDArray[np.float32] = logits.cpu().numpy()
         return found
 
     @torch.inference_mode()
-    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
         numbers = self._on_device(checked_uniforms(uniforms, self)).unbind(1)
+        biases = self._biases(condition, len(numbers))
         codes = torch.empty(self.batch_size, len(numbers), dtype=torch.int64, device=self.device)
         newest = self._recent[:, -1]
         for time, number in enumerate(numbers):
-            newest.copy_(pick(self._step(), number, settings))
+            newest.copy_(pick(self._step(biases[time]), number, settings))
             codes[:, time] = newest
         return codes.cpu().numpy().astype(np.int16)
 
     def _on_device(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
-    def _step(self) -> Tensor:
+    def _biases(self, condition: ChunkCondition | None, samples: int) -> list[list[Tensor]]:
+        """Returns for each of so many codes and each layer (batch, 2 x dilation_channels): bias and condition."""
+        checked = checked_condition(condition, self, samples)
+        shape = len(self._layers), self.batch_size, self._gates.shape[1]
+        if checked is None:
+            return [list(self._dilated_biases.expand(shape))] * samples
+        steps = _aligned_rows(checked.values.shape[1], *shape, device=self.device)
+        values = self._on_device(checked.values).unflatten(2, (shape[0], shape[2]))
+        torch.add(values.permute(1, 2, 0, 3), self._dilated_biases, out=steps)
+        by_step = [list(step.unbind(0)) for step in steps.unbind(0)]
+        return [by_step[step] for step in checked.steps(samples)]
+
+    def _step(self, biases: list[Tensor]) -> Tensor:
         """Consumes the newest code, and returns the logits (batch, quantization_channels) of the next one.
 
         The next step writes over them.
+
+        Args:
+            biases: (batch, 2 x dilation_channels) of each layer.
         """
         self._rows_are_alike = False
         hidden = self._layers[0].queue.newest[self._time % self._layers[0].queue.dilation]
@@ -210,7 +228,7 @@ class TorchQueue:
         for number, layer in enumerate(self._layers):
             queue = layer.queue
             phase = self._time % queue.dilation
-            self._product(layer.bias, queue.rows[phase], layer.matrix, self._gates)
+            self._product(biases[number], queue.rows[phase], layer.matrix, self._gates)
             torch.mul(self._filter.tanh_(), self._gate.sigmoid_(), out=layer.activated)
             if number + 1 < len(self._layers):
                 following = self._layers[number + 1].queue
@@ -235,26 +253,40 @@ class TorchQueue:
             torch.addmm(addend_row, input_row, matrix, out=out_row)
 
     @torch.inference_mode()
-    def prime(self, codes: NDArray[np.integer]) -> None:
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes in one parallel pass for each clip; see `Engine.prime`."""
         known = self._on_device(checked_codes(codes, self))
+        told = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         behind = self.weights.kernel_size - 1
         # The newest code of the history is consumed now, the newest of `known` by the next call. What lies further
         # back than the receptive field cannot be seen any more.
         read = torch.cat([self._recent, known[:, :-1]], dim=1)[:, -(self.weights.receptive_field + behind) :]
-        self._rows_are_alike = self._rows_are_alike and bool((known == known[0]).all())
+        steps = read.shape[1] - behind
+        biases = self._dilated_biases.unsqueeze(0).expand(self.batch_size, -1, -1, -1)
+        if told is not None:
+            values = told.values[:, told.steps(known.shape[1])[known.shape[1] - steps :]]
+            values = self._on_device(values).unflatten(2, (len(self._layers), -1)).transpose(1, 2)
+            biases = biases + values
+        alike = bool((known == known[0]).all()) and bool((biases == biases[0]).all())
+        self._rows_are_alike = self._rows_are_alike and alike
         if self._rows_are_alike:  # as when all clips begin after silence
-            self._prime_clips(slice(None), read[0])
+            self._prime_clips(slice(None), read[0], biases[0])
         else:
             for clip in range(self.batch_size):
-                self._prime_clips(slice(clip, clip + 1), read[clip])
-        self._time += read.shape[1] - behind
+                self._prime_clips(slice(clip, clip + 1), read[clip], biases[clip])
+        self._time += steps
         self._recent.copy_(torch.cat([self._recent, known], dim=1)[:, -(behind + 1) :])
 
-    def _prime_clips(self, clips: slice, codes: Tensor) -> None:
-        """Takes the queues of clips that are alike through codes, kernel_size - 1 of them already consumed."""
+    def _prime_clips(self, clips: slice, codes: Tensor, biases: Tensor) -> None:
+        """Takes the queues of clips that are alike through codes, kernel_size - 1 of them already consumed.
+
+        Args:
+            clips: which ones.
+            codes: (kernel_size - 1 + steps,).
+            biases: (layers, steps or 1, 2 x dilation_channels).
+        """
         kernel_size = self.weights.kernel_size
         hidden = F.embedding(codes.unfold(0, kernel_size, 1) + self._offsets, self._tables).sum(1)
         steps = len(hidden)
@@ -264,6 +296,6 @@ class TorchQueue:
             queue.fill(clips, self._time + steps, inputs[steps:])
             if number + 1 < len(self._layers):
                 taps = [inputs[tap * queue.dilation :][:steps] for tap in range(kernel_size)]
-                filtered, gate = torch.addmm(layer.bias[0], torch.cat(taps, dim=1), layer.matrix).chunk(2, dim=1)
+                filtered, gate = torch.addmm(biases[number], torch.cat(taps, dim=1), layer.matrix).chunk(2, dim=1)
                 activated = filtered.tanh_() * gate.sigmoid_()
                 hidden = torch.addmm(hidden, activated, layer.residual).add_(layer.residual_bias)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.condition import CANNOT_BE_TOLD, ChunkCondition, check_untold
 from fast_gen.engine import checked_codes, checked_uniforms
 from fast_gen.gpu_packing import first_rings, pack, padded, prime
 from fast_gen.sampling import SamplingSettings
@@ -78,6 +79,8 @@ class TritonGpu:
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so on a GPU, or None."""
+        if weights.conditioned:
+            return CANNOT_BE_TOLD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -138,16 +141,18 @@ class TritonGpu:
             self._rings = first_rings(self.weights, rows, self.device, self._dtype)
             self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=self._dtype, device=self.device)
 
-    def prime(self, codes: NDArray[np.integer]) -> None:
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
+        check_untold(condition, self)
         known = checked_codes(codes, self)
         if known.shape[1] == 0:
             return
         with self._room(self.batch_size):
             prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field)
 
-    def score(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
+        check_untold(condition, self)
         with self._room(self.batch_size):
             known = self._by_time(checked_codes(codes, self).astype(np.int16))
             logits = torch.empty(*known.shape, len(self._model.output2_bias), device=self.device)
@@ -155,8 +160,11 @@ class TritonGpu:
             logits = logits[:, : self.batch_size, : self.weights.quantization_channels]
             return np.ascontiguousarray(logits.transpose(0, 1).cpu().numpy())
 
-    def generate(self, uniforms: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
+        check_untold(condition, self)
         with self._room(self.batch_size):
             numbers = self._by_time(checked_uniforms(uniforms, self))
             codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fast_gen.condition import ChunkCondition, projected
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, pick, uniforms
+from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import silence_code
 
@@ -44,7 +46,8 @@ class Verification:
 def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int = 0) -> Verification:
     """Scores codes and generates some with an engine, and does the same with the full network.
 
-    Each clip begins after a receptive field of silence, as in training.
+    Each clip begins after a receptive field of silence, as in training. A model that is conditioned is told the mean
+    voice and silent frames throughout.
 
     Args:
         engine: of the model; its state is lost.
@@ -58,30 +61,48 @@ def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int
     codes = np.asarray(codes)
     silence = np.full(model.config.receptive_field, silence_code(model.config.quantization_channels))
     numbers, settings = uniforms(seed, rows=1, length=GENERATED_SAMPLES), SamplingSettings()
+    told = _told(model, len(silence) + max(codes.shape[1], GENERATED_SAMPLES))
+    condition = projected(model, told)
+
+    def part(start: int, samples: int) -> ChunkCondition | None:
+        return None if condition is None else condition.part(start, samples)
+
     difference, bits, reference_bits = 0.0, 0.0, 0.0
     # clip by clip, since the logits of a batch would take gigabytes
     for clip in codes:
         engine.reset(1)
-        engine.prime(silence[None])
-        found = torch.from_numpy(engine.score(clip[None])[0])
-        reference = _full_network(model, silence, clip)
+        engine.prime(silence[None], part(0, len(silence)))
+        found = torch.from_numpy(engine.score(clip[None], part(len(silence), len(clip)))[0])
+        reference = _full_network(model, silence, clip, told)
         difference = max(difference, float((found - reference).abs().max()))
         bits += _total_bits(found, clip)
         reference_bits += _total_bits(reference, clip)
     engine.reset(1)
-    engine.prime(silence[None])
-    generated = engine.generate(numbers, settings)[0]
-    picked = pick(_full_network(model, silence, generated), torch.from_numpy(numbers[0]), settings)
+    engine.prime(silence[None], part(0, len(silence)))
+    generated = engine.generate(numbers, settings, part(len(silence), GENERATED_SAMPLES))[0]
+    picked = pick(_full_network(model, silence, generated, told), torch.from_numpy(numbers[0]), settings)
     samples_equal = float((picked.numpy() == generated).mean())
     return Verification(difference, bits / codes.size, reference_bits / codes.size, samples_equal)
 
 
-def _full_network(model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer]) -> torch.Tensor:
+def _told(model: WaveNet, samples: int) -> Told:
+    """Returns what a model is told of so many samples here."""
+    config, device = model.config, next(model.parameters()).device
+    speakers = frames = None
+    if config.speakers:
+        speakers = torch.full((1, len(config.speakers)), 1 / len(config.speakers), device=device)
+    if config.mel is not None:
+        count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
+        frames = torch.full((1, count, config.mel.n_mels), math.log(config.mel.floor), device=device)
+    return Told(speakers, frames)
+
+
+def _full_network(model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer], told: Told) -> torch.Tensor:
     """Returns the logits (time, channels) of each code of one clip, given the first silence code and those before."""
     history = np.concatenate([before[:1], before, codes[:-1]]).astype(np.int64)
     device = next(model.parameters()).device
     with torch.no_grad():
-        return model.forward_by_blocks(torch.from_numpy(history)[None].to(device))[0, len(before) :].float().cpu()
+        return model.forward_by_blocks(torch.from_numpy(history)[None].to(device), told)[0, len(before) :].float().cpu()
 
 
 def _total_bits(logits: torch.Tensor, codes: NDArray[np.integer]) -> float:

@@ -43,6 +43,10 @@ class GeneratorWeights:
         output2: (skip_channels, quantization_channels), after another ReLU.
         output2_bias: (quantization_channels,).
         dilations: spacing of the taps in each layer.
+        voices: (speakers, layers x 2 x dilation_channels), what each speaker adds to the gates; no speakers, no rows.
+            Mixed voices are mixed rows. Where the model is told mel frames too, it makes the whole by itself.
+        conditioned: whether something is added to the gates for each sample: see `fast_gen.condition`. How it is made
+            of speakers and mel frames, the model knows; engines get it ready.
     """
 
     front_tables: Array
@@ -58,6 +62,8 @@ class GeneratorWeights:
     output2: Array
     output2_bias: Array
     dilations: tuple[int, ...]
+    voices: Array
+    conditioned: bool
 
     @classmethod
     def of(cls, model: WaveNet) -> GeneratorWeights:
@@ -83,6 +89,8 @@ class GeneratorWeights:
             output2=_contiguous(_array(model.output2.weight).T),
             output2_bias=_array(model.output2.bias),
             dilations=tuple(config.dilations),
+            voices=_voices(model),
+            conditioned=config.conditioned,
         )
 
     def __post_init__(self) -> None:
@@ -116,6 +124,11 @@ class GeneratorWeights:
         return self.skip.shape[2]
 
     @property
+    def condition_channels(self) -> int:
+        """Width of what a condition adds to the gates of all layers together."""
+        return self.dilated_biases.size
+
+    @property
     def receptive_field(self) -> int:
         """Codes that one prediction can see."""
         return receptive_field(self.kernel_size, (1, *self.dilations))
@@ -125,6 +138,15 @@ class GeneratorWeights:
         """Multiply-accumulates of one sample: all matrices once, but the last layer's residual, which is not needed."""
         matrices = (self.dilated, self.residual[:-1], self.skip, self.output1, self.output2)
         return sum(matrix.size for matrix in matrices)
+
+
+def _voices(model: WaveNet) -> Array:
+    """Returns what each speaker adds to the gates of all layers."""
+    blocks: list[Any] = list(model.blocks)
+    if model.global_condition is None:
+        return np.zeros((0, sum(len(block.dilated.bias) for block in blocks)), np.float32)
+    embeddings = _array(model.global_condition.embeddings)
+    return np.concatenate([embeddings @ _matrix(block.global_projection.weight)[0] for block in blocks], axis=1)
 
 
 def _array(parameter: Tensor) -> Array:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -87,13 +88,22 @@ def shared_images() -> Path:
     return folder
 
 
+class Outcome(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
 @pytest.fixture
-def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
+def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
     """Runs a command in this process, in an empty folder, as the installed script would."""
+
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
-    def run(*arguments: object) -> tuple[int, str, str]:
+    def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
         code = 0
         try:
@@ -101,6 +111,6 @@ def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]
         except SystemExit as end:
             code = int(end.code or 0)
         captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return Outcome(code, captured.out, captured.err)
 
     return run

@@ -1,15 +1,20 @@
 """What every engine must do. A test file subclasses `EngineContract` and says how its engine is made."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
+from fast_gen.condition import ChunkCondition, projected
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, pick, uniforms
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.config import ModelConfig
+from wavenet_app.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.dilation import dilation_cycle
+from wavenet_app.model import TOLD_NOTHING
 from wavenet_app.mu_law import silence_code
 
 Codes = NDArray[np.integer]
@@ -80,12 +85,12 @@ def random_codes(config: ModelConfig, rows: int, length: int, seed: int = 0) -> 
     return np.random.default_rng(seed).integers(0, config.quantization_channels, (rows, length))
 
 
-def full_network(net: torch.nn.Module, codes: Codes) -> torch.Tensor:
+def full_network(net: torch.nn.Module, codes: Codes, told: Told = TOLD_NOTHING, phase: int = 0) -> torch.Tensor:
     """Logits (batch, time, channels) of each of `codes` after the engine's first history, by the clear full forward."""
     silence = np.full((len(codes), 1), silence_code(net.config.quantization_channels))
     history = np.concatenate([silence, codes[:, :-1]], axis=1)
     with torch.no_grad():
-        return net.forward_by_blocks(torch.from_numpy(history).long())
+        return net.forward_by_blocks(torch.from_numpy(history).long(), told, phase)
 
 
 def assert_picked_by(
@@ -305,3 +310,146 @@ class EngineContract:
         _, engine = self.ready("two cycles", 2)
         with pytest.raises(ValueError, match="uniforms must"):
             engine.generate(numbers.astype(np.float32), SETTINGS["plain"])
+
+
+MEL = MelConfig(n_mels=5, hop_length=12, upsampling=3).resolved(1_000)
+
+CONDITIONED = {
+    "speakers": {"speakers": ("ann", "jo", "theo")},
+    "mel": {"mel": MEL, "local_channels": 6},
+    "speakers and mel": {"speakers": ("ann", "jo"), "global_channels": 3, "mel": MEL, "local_channels": 6},
+}
+
+
+def random_told(config: ModelConfig, rows: int, samples: int, seed: int = 0) -> Told:
+    """Mixed voices and frames of noise for so many samples and a hop more."""
+    generator = torch.Generator().manual_seed(seed)
+    shares = torch.rand(rows, len(config.speakers), generator=generator)
+    speakers = shares / shares.sum(1, keepdim=True) if config.speakers else None
+    if config.mel is None:
+        return Told(speakers)
+    count = samples // config.mel.hop + 2 + 2 * CONTEXT_FRAMES
+    return Told(speakers, 4 * torch.randn(rows, count, config.mel.n_mels, generator=generator) - 2)
+
+
+class ConditionContract:
+    """The promises of `fast_gen.engine.Engine` for models that are told speakers or mel frames.
+
+    Attributes:
+        tolerance: as in `EngineContract`, and so is `exact_rows`.
+    """
+
+    tolerance = 1e-4
+    exact_rows = True
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        raise NotImplementedError
+
+    def ready(self, kind: str, shape: str, rows: int) -> tuple[torch.nn.Module, Engine]:
+        net = random_net(SHAPES[shape].model_copy(update=CONDITIONED[kind]))
+        engine = self.make_engine(GeneratorWeights.of(net))
+        engine.reset(rows)
+        return net, engine
+
+    @pytest.mark.parametrize("kind", CONDITIONED)
+    @pytest.mark.parametrize("shape", ["two cycles", "odd widths", "three taps", "one layer"])
+    def test_score_equals_the_full_network(self, kind: str, shape: str) -> None:
+        net, engine = self.ready(kind, shape, 2)
+        codes, told = random_codes(net.config, 2, 130), random_told(net.config, 2, 130)
+        phase = 7 if net.config.mel else 0
+        found = engine.score(codes, projected(net, told, phase))
+        reference = full_network(net, codes, told, phase).numpy()
+        assert np.abs(found - reference).max() < self.tolerance
+        other = full_network(net, codes, random_told(net.config, 2, 130, seed=1), phase).numpy()
+        assert np.abs(other - reference).max() > 100 * self.tolerance, "what it is told matters"
+
+    @pytest.mark.parametrize("kind", CONDITIONED)
+    @pytest.mark.parametrize("settings", ["greedy", "plain"])
+    def test_decoding_equals_the_full_network(self, kind: str, settings: str) -> None:
+        net, engine = self.ready(kind, "two cycles", 2)
+        told, numbers = random_told(net.config, 2, 300), uniforms(3, rows=2, length=300)
+        codes = engine.generate(numbers, SETTINGS[settings], projected(net, told))
+        assert_picked_by(full_network(net, codes, told), codes, numbers, SETTINGS[settings], self.tolerance)
+
+    @pytest.mark.parametrize("kind", CONDITIONED)
+    @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
+    def test_chunks_equal_the_whole(self, kind: str, shape: str) -> None:
+        net, engine = self.ready(kind, shape, 2)
+        condition = projected(net, random_told(net.config, 2, 200), 5 if net.config.mel else 0)
+        assert condition is not None
+        numbers = uniforms(1, rows=2, length=200)
+        whole = engine.generate(numbers, SETTINGS["plain"], condition)
+        engine.reset(2)
+        borders = [0, 1, 2, 9, 9, 130, 200]
+        chunks = []
+        for start, stop in itertools.pairwise(borders):
+            part = condition.part(start, stop - start)
+            chunks.append(engine.generate(numbers[:, start:stop], SETTINGS["plain"], part))
+        np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole)
+
+    @pytest.mark.parametrize("kind", CONDITIONED)
+    @pytest.mark.parametrize("shape", ["two cycles", "odd widths", "three taps"])
+    @pytest.mark.parametrize("length", [1, 40, 260])
+    @pytest.mark.parametrize("alike", [True, False])
+    def test_prime_equals_stepping(self, kind: str, shape: str, length: int, alike: bool) -> None:
+        net, engine = self.ready(kind, shape, 2)
+        condition = projected(net, random_told(net.config, 2, length + 60), 3 if net.config.mel else 0)
+        assert condition is not None
+        known, following = random_codes(net.config, 2, length), random_codes(net.config, 2, 60, seed=1)
+        if alike:  # codes alone do not make rows alike
+            known[1], following[1] = known[0], following[0]
+        first, then = condition.part(0, length), condition.part(length, 60)
+        engine.score(known, first)
+        stepped = engine.score(following, then)
+        assert not np.allclose(stepped[0], stepped[1])
+        engine.reset(2)
+        engine.prime(known, first)
+        np.testing.assert_allclose(engine.score(following, then), stepped, atol=self.tolerance, rtol=0)
+
+    @pytest.mark.parametrize("kind", CONDITIONED)
+    def test_a_row_alone_equals_the_row_in_a_batch(self, kind: str) -> None:
+        net, engine = self.ready(kind, "odd widths", 3)
+        condition = projected(net, random_told(net.config, 3, 90))
+        assert condition is not None
+        batch = engine.generate(uniforms(2, rows=3, length=90), SETTINGS["plain"], condition)
+        for row in range(3):
+            engine.reset(1)
+            own = ChunkCondition(condition.values[row : row + 1], condition.hold)
+            numbers = uniforms(2, rows=1, first_row=row, length=90)
+            alone = engine.generate(numbers, SETTINGS["plain"], own)
+            if self.exact_rows:
+                np.testing.assert_array_equal(alone[0], batch[row])
+
+    def test_one_row_of_conditions_is_for_all_clips(self) -> None:
+        net, engine = self.ready("mel", "two cycles", 3)
+        condition = projected(net, random_told(net.config, 1, 50))
+        assert condition is not None
+        codes = random_codes(net.config, 3, 50)
+        found = engine.score(codes, condition)
+        engine.reset(3)
+        repeated = ChunkCondition(condition.values.repeat(3, axis=0), condition.hold)
+        np.testing.assert_array_equal(engine.score(codes, repeated), found)
+
+    def test_what_does_not_fit_is_refused(self) -> None:
+        net, engine = self.ready("mel", "two cycles", 2)
+        condition = projected(net, random_told(net.config, 2, 40))
+        assert condition is not None
+        codes, numbers = random_codes(net.config, 2, 40), uniforms(0, rows=2, length=40)
+        values, hold = condition.values, condition.hold
+        for wrong, message in (
+            (None, "needs a condition"),
+            (ChunkCondition(values[:, :9], hold), "covers 36 of 40"),
+            (ChunkCondition(values[:, :10], hold, 1), "covers 39 of 40"),
+            (ChunkCondition(values[..., 1:], hold), "must have the shape"),
+            (ChunkCondition(values.repeat(2, axis=0), hold), "must have the shape"),
+            (ChunkCondition(values, 0), "hold must be at least 1"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                engine.score(codes, wrong)
+            with pytest.raises(ValueError, match=message):
+                engine.prime(codes, wrong)
+            with pytest.raises(ValueError, match=message):
+                engine.generate(numbers, SETTINGS["plain"], wrong)
+        plain = self.make_engine(GeneratorWeights.of(random_net(SHAPES["two cycles"])))
+        with pytest.raises(ValueError, match="built without a condition"):
+            plain.score(codes[:1], condition)

@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,37 +14,9 @@ import soundfile
 import torch
 from tiny_run import TINY, TINY_NET
 
-import cli
 from wavenet_app.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-class Outcome(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
-    """Runs a command in this process, in an empty folder, as the installed script would."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return Outcome(code, captured.out, captured.err)
-
-    return run
 
 
 def shell(*arguments: object, folder: Path) -> subprocess.Popen[str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wavenet_app import compiled_stack, skip_sum
 from wavenet_app.compiled_stack import CompiledSkipSum, compile_kernels
-from wavenet_app.fused_stack import SkipSum
+from wavenet_app.fused_stack import Held, SkipSum
 
 stacks = st.fixed_dictionaries(
     {
@@ -50,7 +50,8 @@ def results(operation: type, stack: dict, start: int, dtype: torch.dtype) -> lis
     """Returns the sums and the gradients of all inputs that have one."""
     hidden, parameters = parts_of(stack)
     # a stack may skip what it is not asked for, but then is never asked for what it skipped
-    sums = operation.apply(hidden, stack["dilations"], start, dtype, *parameters)
+    told = () if operation is CompiledSkipSum else (None, Held(1, 0))
+    sums = operation.apply(hidden, *told, stack["dilations"], start, dtype, *parameters)
     weight = torch.randn(sums.shape, generator=torch.Generator().manual_seed(1))
     found = torch.autograd.grad((sums.float() * weight).sum(), [hidden, *parameters], allow_unused=True)
     return [sums, *(gradient for gradient in found if gradient is not None)]
@@ -153,7 +154,7 @@ def test_numbers_out_of_range_stay_what_they_are() -> None:
             hidden, parameters = parts_of(stack)
             hidden.data[0, 4, 2] = bad
             sums = CompiledSkipSum.apply(hidden, (1, 2), 0, dtype, *parameters)
-            expected = SkipSum.apply(hidden, (1, 2), 0, dtype, *parameters)
+            expected = SkipSum.apply(hidden, None, Held(1, 0), (1, 2), 0, dtype, *parameters)
             assert torch.equal(check(sums), check(expected))
             assert torch.isfinite(sums[:, :4]).all()
 

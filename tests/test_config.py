@@ -1,9 +1,11 @@
 """Settings: presets, overrides, and a clear word for what does not fit."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wavenet_app.config import preset
+from wavenet_app.config import MelConfig, preset
 from wavenet_app.errors import UserError
 from wavenet_app.settings import override, parse_assignments, read_config_file
 
@@ -34,7 +36,9 @@ def test_unknown_preset_lists_the_known():
         ("model.quantization_channels=100", "power of two"),
         ("training.seed=abc", "training.seed = 'abc'"),
         ("model.skip_channels", "takes section.field=value"),
-        ("a.b.c=1", "takes section.field=value"),
+        ("a.b.c=1", "no setting called a;"),
+        ("model.mel.n_mls=3", "no setting called model.mel.n_mls; did you mean model.mel.n_mels"),
+        ("model.mel.n_mels=0", "model.mel.n_mels = 0"),
     ],
 )
 def test_what_does_not_fit_is_named(assignment, message):
@@ -64,6 +68,39 @@ def test_broken_config_file_is_named(tmp_path):
         read_config_file(path)
     with pytest.raises(UserError, match="cannot read"):
         read_config_file(tmp_path / "absent.toml")
+
+
+def test_a_setting_within_a_setting_leaves_its_neighbours_alone():
+    first = override(preset("small"), parse_assignments(["model.mel.n_mels=40", "model.mel.fmin=50"]))
+    assert (first.model.mel.n_mels, first.model.mel.fmin, first.model.skip_channels) == (40, 50, 128)
+    second = override(first, parse_assignments(["model.mel.n_mels=20"]))
+    assert (second.model.mel.n_mels, second.model.mel.fmin) == (20, 50)
+    with pytest.raises(UserError, match="given as a value too"):
+        parse_assignments(["model.mel=1", "model.mel.n_mels=2"])
+
+
+@given(st.integers(1_000, 192_000))
+def test_mel_settings_fit_any_sample_rate(rate):
+    mel = MelConfig().resolved(rate)
+    assert mel.hop == mel.hold * mel.upsampling
+    assert (mel.n_fft - mel.hop) % 2 == 0
+    assert 0.5 < mel.hop / (0.0125 * rate) < 1.5
+    assert mel.resolved(rate) == mel
+
+
+@pytest.mark.parametrize(
+    ("mel", "message"),
+    [
+        (MelConfig(hop_length=100), "hop_length = 100 must be a multiple of upsampling = 8"),
+        (MelConfig(hop_length=200, n_fft=199), "n_fft = 199 must be hop_length = 200 plus an even number"),
+        (MelConfig(n_fft=601), "n_fft = 601"),
+        (MelConfig(fmax=9_000), "fmax = 9000 must rise and not exceed half the sample rate of 16000"),
+        (MelConfig(fmin=8_000), "fmin = 8000"),
+    ],
+)
+def test_mel_settings_that_contradict_are_refused(mel, message):
+    with pytest.raises(UserError, match=message):
+        mel.resolved(16_000)
 
 
 def test_settings_are_frozen():

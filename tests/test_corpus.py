@@ -30,6 +30,7 @@ def open_here(tmp_path):
         *paths: Path,
         fraction: float = 0.2,
         split_by: str | None = None,
+        speakers: str | None = None,
         trim: float = 45.0,
         sample_rate: int | None = None,
         **others: Any,
@@ -37,7 +38,7 @@ def open_here(tmp_path):
         return open_corpus(
             paths,
             audio=AudioConfig(trim_decibels=trim),
-            split=CorpusConfig(validation_fraction=fraction, split_by=split_by),
+            split=CorpusConfig(validation_fraction=fraction, split_by=split_by, speakers=speakers),
             cache_dir=tmp_path / "cache",
             sample_rate=sample_rate,
             **others,
@@ -360,3 +361,32 @@ def test_the_real_speech_opens_whole(shared_audio, open_here):
     assert (corpus.sample_rate, corpus.skipped, corpus.remarks) == (16_000, (), ())
     assert 1.5 < corpus.gain < 6
     assert corpus.duration(corpus.training + corpus.validation) / 60 == pytest.approx(20.8, abs=0.1)
+
+
+def test_speakers_are_noted_and_files_without_one_left_out(tmp_path, write_tone, open_here):
+    for place, name in enumerate(("theo", "ann")):
+        for index in range(5):
+            write_tone(tmp_path / "a" / name / f"{index}.wav", frequency=200 + 50 * place + 9 * index)
+    write_tone(tmp_path / "a" / "stray.wav", frequency=99)
+    corpus = open_here(tmp_path / "a", speakers="folder")
+    assert corpus.speakers == ("ann", "theo")
+    for clip in corpus.training + corpus.validation:
+        assert clip.name.startswith(f"{clip.speaker}/")
+    assert reasons(corpus) == {"stray.wav": "no speaker: it lies in no folder below the one that was given"}
+    seconds = split_record(corpus)["speakers"]
+    assert sum(seconds.values()) == pytest.approx(corpus.duration(corpus.training))
+    assert open_here(tmp_path / "a").speakers == ()
+
+
+def test_a_speaker_of_whom_nothing_is_left_to_learn_is_named(tmp_path, write_tone, open_here):
+    name = next(f"{index}" for index in range(99) if hash_fraction(f"s{index}/0.wav") < 0.2)
+    write_tone(tmp_path / "a" / f"s{name}" / "0.wav", frequency=99)
+    for index in range(6):
+        write_tone(tmp_path / "a" / "many" / f"{index}.wav", frequency=200 + 9 * index)
+    corpus = open_here(tmp_path / "a", speakers="folder")
+    assert any(f"nothing to train on of s{name}" in remark for remark in corpus.remarks)
+
+
+def test_the_built_in_corpus_has_no_speakers(open_here):
+    with pytest.raises(UserError, match="has no speakers"):
+        open_here(speakers="folder")

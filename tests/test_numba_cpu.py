@@ -11,10 +11,19 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
-from engine_contract import SHAPES, EngineContract, random_codes, random_net
+from engine_contract import (
+    CONDITIONED,
+    SHAPES,
+    ConditionContract,
+    EngineContract,
+    random_codes,
+    random_net,
+    random_told,
+)
 from numpy.typing import NDArray
 
 from fast_gen import numba_loop
+from fast_gen.condition import projected
 from fast_gen.engine import Engine, choose_engine, load_engine
 from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
@@ -93,6 +102,29 @@ class TestNumbaCpuInInt8(TestNumbaCpu):
 class TestNumbaCpuInInt8OnTwoThreads(TestNumbaCpuInInt8):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights, precision="int8", threads=2)
+
+
+class TestNumbaCpuTold(ConditionContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights)
+
+    @pytest.mark.parametrize("kind", CONDITIONED)
+    def test_prime_equals_stepping_to_the_bit(self, kind: str) -> None:
+        net, engine = self.ready(kind, "three taps", 2)
+        condition = projected(net, random_told(net.config, 2, 67))
+        assert condition is not None
+        known, following = random_codes(net.config, 2, 37), random_codes(net.config, 2, 30, seed=1)
+        engine.score(known, condition.part(0, 37))
+        stepped = engine.score(following, condition.part(37, 30))
+        engine.reset(2)
+        engine.score(known[:, :11], condition.part(0, 11))
+        engine.prime(known[:, 11:], condition.part(11, 26))
+        np.testing.assert_array_equal(engine.score(following, condition.part(37, 30)), stepped)
+
+
+class TestNumbaCpuToldOnTwoThreads(TestNumbaCpuTold):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return NumbaCpu(weights, threads=2)
 
 
 @pytest.mark.parametrize("rows", [1, 5])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import SHAPES, EngineContract, random_net
+from engine_contract import SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen import engine as engines
 from fast_gen.engine import Engine, choose_engine, load_engine
@@ -18,6 +18,19 @@ from wavenet_app.model import WaveNet
 class TestTorchQueue(EngineContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return TorchQueue(weights)
+
+
+class TestTorchQueueTold(ConditionContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return TorchQueue(weights)
+
+
+@pytest.mark.gpu
+class TestTorchQueueToldOnCuda(ConditionContract):
+    exact_rows = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return TorchQueue(weights, "cuda")
 
 
 @pytest.mark.gpu

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -11,8 +12,13 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from wavenet_app.audio_cache import AudioCache
+from wavenet_app.conditioning import CONTEXT_FRAMES
+from wavenet_app.config import MelConfig
 from wavenet_app.corpus import Clip, Corpus
+from wavenet_app.errors import UserError
+from wavenet_app.mel import MelFrames
 from wavenet_app.mu_law import decode, encode, silence_code
+from wavenet_app.tells import Tells
 from wavenet_app.windows import TrainingWindows, ValidationWindows
 
 RATE = 1_000
@@ -169,3 +175,64 @@ def test_a_clip_shorter_than_the_context_stands_after_silence(cache):
     codes = encode(corpus.waveform(corpus.training[0]), 64).tolist()
     assert batch["codes"].tolist() == [[silence_code(64)] * 8 + codes]
     assert batch["mask"].tolist() == [[True] * 3]
+
+
+SHORT_MEL = MelConfig(n_mels=4, hop_length=8, n_fft=20, upsampling=4).resolved(RATE)
+
+
+@given(
+    lengths=LENGTHS,
+    shape=st.fixed_dictionaries(
+        {"context": st.integers(1, 30), "window": st.integers(32, 60), "batch_size": st.integers(1, 5)}
+    ),
+    seed=st.integers(0, 2**70),
+    epoch=st.integers(0, 3),
+)
+@settings(max_examples=60, deadline=None)
+def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch):
+    corpus = make_corpus(cache, lengths)
+    names = [str(place % 2) for place in range(len(lengths))]
+    clips = tuple(replace(clip, speaker=name) for clip, name in zip(corpus.training, names, strict=True))
+    corpus = replace(corpus, training=clips, validation=clips)
+    mel = MelFrames(SHORT_MEL, RATE)
+    tells = Tells(("0", "1"), mel)
+    phase, context = tells.phase(shape["context"]), shape["context"]
+    training = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed, tells=tells)
+    per_epoch = training.batches_per_epoch
+    validation = ValidationWindows(corpus, **shape, quantization_channels=CHANNELS, tells=tells)
+    whole = [mel.of(corpus.waveform(clip)) for clip in corpus.training]
+    place = {
+        code: (number, position)
+        for number, clip in enumerate(corpus.training)
+        for position, code in enumerate(encode(corpus.waveform(clip), CHANNELS).tolist())
+    }
+    for batches in ([training.batch(epoch * per_epoch + index) for index in range(per_epoch)], list(validation)):
+        assert sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
+        for batch in batches:
+            length = batch["mask"].shape[1]
+            assert length <= shape["window"]
+            frames = batch["mel"].shape[1] - 2 * CONTEXT_FRAMES
+            assert 0 <= frames * 8 - phase - (context + length - 1) < 8, "frames cover the samples and no frame more"
+            for row, codes in enumerate(batch["codes"].tolist()):
+                number, start = place[codes[context]]
+                assert batch["speaker"][row].tolist() == [number % 2 == 0, number % 2 == 1]
+                first = start - context + 1 - phase
+                assert first % 8 == 0
+                for index, frame in enumerate(batch["mel"][row].numpy()):
+                    at = first // 8 - CONTEXT_FRAMES + index
+                    inside = 0 <= at < len(whole[number])
+                    expected = whole[number][at] if inside else mel.silent(1)[0]
+                    np.testing.assert_allclose(frame, expected, atol=1e-3)
+
+
+def test_a_window_of_few_hops_is_refused(cache):
+    corpus = make_corpus(cache, [90])
+    with pytest.raises(UserError, match="at least four times the hop"):
+        ValidationWindows(
+            corpus,
+            context=3,
+            window=31,
+            batch_size=1,
+            quantization_channels=CHANNELS,
+            tells=Tells((), MelFrames(SHORT_MEL, RATE)),
+        )

@@ -11,8 +11,57 @@ from wavenet_app.errors import UserError
 from wavenet_app.settings import Settings
 
 
+class MelConfig(Settings):
+    """How a waveform becomes the log-mel frames that a model is conditioned on.
+
+    What is unset is a matter of the sample rate; `resolved` fills it in. The frames of one model have to be made in
+    the same way for training and for vocoding, so the checkpoint holds all of it.
+    """
+
+    n_mels: int = Field(default=80, ge=1, description="bands, evenly spaced on the mel scale")
+    hop_length: int | None = Field(default=None, ge=1, description="samples a frame; unset: about 12.5 ms")
+    n_fft: int | None = Field(default=None, ge=2, description="samples of a frame's window; unset: four hops")
+    fmin: float = Field(default=0.0, ge=0, description="Hz; lower edge of the lowest band")
+    fmax: float | None = Field(default=None, gt=0, description="Hz; upper edge of the highest; unset: half the rate")
+    floor: float = Field(default=1e-5, gt=0, description="least magnitude of a band, before the logarithm")
+    upsampling: int = Field(default=8, ge=1, description="learned steps a frame; a divisor of hop_length")
+
+    def resolved(self, sample_rate: int) -> MelConfig:
+        """Returns the settings with nothing unset.
+
+        Raises:
+            UserError: they contradict each other or the sample rate.
+
+        >>> MelConfig().resolved(16_000).hop_length
+        200
+        """
+        hop = self.hop_length or self.upsampling * max(1, round(0.0125 * sample_rate / self.upsampling))
+        n_fft = self.n_fft or 4 * hop + hop % 2
+        fmax = self.fmax or sample_rate / 2
+        for unfit, problem in (
+            (hop % self.upsampling, f"hop_length = {hop} must be a multiple of upsampling = {self.upsampling}"),
+            (n_fft < hop or (n_fft - hop) % 2, f"n_fft = {n_fft} must be hop_length = {hop} plus an even number"),
+            (not self.fmin < fmax <= sample_rate / 2, f"fmin = {self.fmin:g} and fmax = {fmax:g} must rise and not "
+             f"exceed half the sample rate of {sample_rate}"),
+        ):  # fmt: skip
+            if unfit:
+                raise UserError(f"model.mel: {problem}")
+        return self.model_copy(update={"hop_length": hop, "n_fft": n_fft, "fmax": fmax})
+
+    @property
+    def hop(self) -> int:
+        """Samples a frame, once resolved."""
+        assert self.hop_length is not None, "the settings were not resolved"
+        return self.hop_length
+
+    @property
+    def hold(self) -> int:
+        """Samples for which the net sees the same condition, once resolved."""
+        return self.hop // self.upsampling
+
+
 class ModelConfig(Settings):
-    """Shape of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.4)."""
+    """Shape of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.5)."""
 
     residual_channels: int = Field(default=32, ge=1, description="width of the residual stream")
     dilation_channels: int = Field(default=32, ge=1, description="width of each half of the gate")
@@ -22,6 +71,10 @@ class ModelConfig(Settings):
         default=dilation_cycle(10, repeats=2), description="spacing of the taps, a layer each"
     )
     quantization_channels: int = Field(default=256, description="number of mu-law codes, a power of two")
+    speakers: tuple[str, ...] = Field(default=(), description="names the net can be told; empty: it is told of none")
+    global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, where there are any")
+    mel: MelConfig | None = Field(default=None, description="log-mel frames the net is told; unset: none")
+    local_channels: int = Field(default=64, ge=1, description="width of the upsampled frames, where there are any")
 
     @field_validator("dilations")
     @classmethod
@@ -36,6 +89,11 @@ class ModelConfig(Settings):
         if channels not in (2**bits for bits in range(1, 11)):
             raise ValueError("must be a power of two from 2 to 1024")
         return channels
+
+    @property
+    def conditioned(self) -> bool:
+        """Whether the net is told of anything beside the samples before."""
+        return bool(self.speakers) or self.mel is not None
 
     @property
     def receptive_field(self) -> int:
@@ -69,6 +127,9 @@ class CorpusConfig(Settings):
     validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the files held out")
     split_by: str | None = Field(
         default=None, description="regular expression; files whose match is equal stay on the same side of the split"
+    )
+    speakers: str | None = Field(
+        default=None, description="who speaks in a file: folder, csv:FILE or regex:PATTERN; unset: nobody asks"
     )
 
 

@@ -21,6 +21,7 @@ from wavenet_app.audio_cache import AudioCache, CachedAudio, Progress
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.errors import UserError
 from wavenet_app.sources import resolve_sources, scan_sources
+from wavenet_app.speakers import NoSpeakerError, speaker_rule
 from wavenet_app.split import split_files
 
 __all__ = [
@@ -51,6 +52,7 @@ class Clip:
         scale: int16 -> waveform, before the corpus's gain.
         peak: greatest magnitude of the whole file's waveform, before the gain.
         native_rate: the source's own sample rate, in Hz.
+        speaker: who speaks; None where nobody asked.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Clip:
     scale: float
     peak: float
     native_rate: int
+    speaker: str | None = None
 
     @property
     def num_samples(self) -> int:
@@ -111,6 +114,11 @@ class Corpus:
         stored = np.load(clip.cached, mmap_mode="r")[clip.start + start : clip.start + stop]
         return np.clip(stored * np.float32(clip.scale * self.gain), np.float32(-1), np.float32(1))
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Names of all speakers, sorted."""
+        return tuple(sorted({clip.speaker for clip in self.training + self.validation if clip.speaker is not None}))
+
     def duration(self, clips: Iterable[Clip]) -> float:
         """Returns the length of the clips together, in seconds."""
         return sum(clip.num_samples for clip in clips) / self.sample_rate
@@ -131,7 +139,7 @@ def open_corpus(
     Args:
         paths: folders and files; empty for the built-in corpus.
         audio: `trim_decibels` is used; rate and gain come from the arguments below.
-        split: `validation_fraction` and `split_by` are used.
+        split: `validation_fraction`, `split_by` and `speakers` are used.
         cache_dir: where decoded audio is kept.
         sample_rate: in Hz; None for the rate most files have, at most 16,000 (8,000 for the built-in corpus).
         gain: None to fix it from the training split, so that its robust peak comes to 0.9.
@@ -143,7 +151,9 @@ def open_corpus(
     skipped: list[SkippedFile] = []
     remarks: list[str] = []
     if paths:
-        files, rate = _open_files(paths, cache_dir, sample_rate, skipped, remarks, progress)
+        files, rate = _open_files(paths, cache_dir, sample_rate, split.speakers, skipped, remarks, progress)
+    elif split.speakers:
+        raise UserError("the built-in corpus has no speakers; leave --speakers out, or give a folder of recordings")
     else:
         rate = sample_rate or plucked.SAMPLE_RATE
         files = _open_plucked(AudioCache(cache_dir, rate))
@@ -163,6 +173,7 @@ def open_corpus(
     if gain is None:
         peaks = [peak for file, clip in levelled for peak in file.audio.peaks_between(clip.start, clip.stop)]
         gain = TARGET_PEAK / robust_peak(peaks)
+    remarks += _unheard({clip.speaker for clip in validation} - {clip.speaker for clip in training})
     return Corpus(rate, gain, tuple(training), tuple(validation), tuple(skipped), tuple(remarks))
 
 
@@ -186,7 +197,7 @@ def open_clips(
     """
     skipped: list[SkippedFile] = []
     remarks: list[str] = []
-    files, rate = _open_files(paths, cache_dir, audio.sample_rate, skipped, remarks, progress)
+    files, rate = _open_files(paths, cache_dir, audio.sample_rate, None, skipped, remarks, progress)
     clips = tuple(_clip(file, audio.trim_decibels) for file in files)
     return Corpus(rate, audio.gain, (), clips, tuple(skipped), tuple(remarks))
 
@@ -210,7 +221,13 @@ def robust_peak(peaks: Sequence[float]) -> float:
 
 
 def split_record(corpus: Corpus) -> dict[str, Any]:
-    """Returns what a run records of its corpus, as plain values: names on each side, what was left out, rate, gain."""
+    """Returns what a run records of its corpus, as plain values: names on each side, what was left out, rate, gain.
+
+    With speakers, also how many seconds there are of each to learn from.
+    """
+    seconds = {
+        name: corpus.duration(clip for clip in corpus.training if clip.speaker == name) for name in corpus.speakers
+    }
     return {
         "sample_rate": corpus.sample_rate,
         "gain": corpus.gain,
@@ -220,6 +237,7 @@ def split_record(corpus: Corpus) -> dict[str, Any]:
         "validation": [clip.name for clip in corpus.validation],
         "skipped": [{"name": file.name, "reason": file.reason} for file in corpus.skipped],
         "remarks": list(corpus.remarks),
+        **({"speakers": seconds} if seconds else {}),
     }
 
 
@@ -228,12 +246,14 @@ class _File(NamedTuple):
     key: str  # decides its side of the split; the name, unless two folders hold files of the same name
     path: Path
     audio: CachedAudio
+    speaker: str | None = None
 
 
 def _open_files(
     paths: Sequence[Path],
     cache_dir: Path,
     sample_rate: int | None,
+    speakers: str | None,
     skipped: list[SkippedFile],
     remarks: list[str],
     progress: Progress | None,
@@ -248,12 +268,18 @@ def _open_files(
         raise UserError(f"no audio in {places}: {found}; wanted are {' '.join(sorted(AUDIO_SUFFIXES))}")
     names, keys = _names(sources.files)
     found_paths = [path for _, path in sources.files]
+    told = _speakers(names, keys, speakers, skipped)
+    kept = [index for index, speaker in enumerate(told) if speaker is not None or speakers is None]
+    if not kept:
+        raise UserError(_nothing_left(skipped))
+    names, keys = [names[index] for index in kept], [keys[index] for index in kept]
+    found_paths, told = [found_paths[index] for index in kept], [told[index] for index in kept]
     rate = sample_rate or _auto_rate(found_paths)
 
     files: list[_File] = []
     first_names: dict[str, str] = {}
-    for name, key, path, outcome in zip(
-        names, keys, found_paths, AudioCache(cache_dir, rate).decode_all(found_paths, progress), strict=True
+    for name, key, path, speaker, outcome in zip(
+        names, keys, found_paths, told, AudioCache(cache_dir, rate).decode_all(found_paths, progress), strict=True
     ):
         if isinstance(outcome, UnreadableAudioError):
             skipped.append(SkippedFile(name, outcome.reason))
@@ -265,7 +291,7 @@ def _open_files(
             skipped.append(SkippedFile(name, f"a copy of {first_names[outcome.key]}, byte for byte"))
         else:
             first_names[outcome.key] = name
-            files.append(_File(name, key, path, outcome))
+            files.append(_File(name, key, path, outcome, speaker))
             if outcome.remark:
                 remarks.append(f"{name} {outcome.remark}")
     if not files:
@@ -290,7 +316,31 @@ def _open_plucked(cache: AudioCache) -> list[_File]:
 def _clip(file: _File, trim_decibels: float) -> Clip:
     start, stop = file.audio.trimmed(trim_decibels)
     audio = file.audio
-    return Clip(file.name, file.path, audio.path, start, stop, audio.scale, audio.peak, audio.native_rate)
+    return Clip(file.name, file.path, audio.path, start, stop, audio.scale, audio.peak, audio.native_rate, file.speaker)
+
+
+def _speakers(
+    names: Sequence[str], keys: Sequence[str], rule: str | None, skipped: list[SkippedFile]
+) -> list[str | None]:
+    """Returns the speaker of each file, None for those that are left out for want of one."""
+    if rule is None:
+        return [None] * len(names)
+    speaker_of = speaker_rule(rule)
+    found: list[str | None] = []
+    for name, key in zip(names, keys, strict=True):
+        try:
+            found.append(speaker_of(key))
+        except NoSpeakerError as error:
+            skipped.append(SkippedFile(name, str(error)))
+            found.append(None)
+    return found
+
+
+def _unheard(speakers: set[str | None]) -> list[str]:
+    listed = sorted(speaker for speaker in speakers if speaker is not None)
+    if not listed:
+        return []
+    return [f"nothing to train on of {', '.join(listed)}: every file of theirs fell to validation by its hash"]
 
 
 def _cut_in_two(clip: Clip, sample_rate: int, fraction: float, remarks: list[str]) -> tuple[Clip, Clip]:

@@ -8,7 +8,7 @@ that it keeps and touches only what it uses. The products can be taken in bfloat
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +28,18 @@ from wavenet_app.stack_layout import (
 # next; smaller ones lose more to the calls than the cache gives. A GPU is fed by everything at once.
 _PIECE_BYTES = 16_384  # of one channel
 
+
+class Held(NamedTuple):
+    """How long each step of a condition holds, and how much of the first one lies before time 0."""
+
+    hold: int
+    phase: int
+
+    def later(self, samples: int) -> Held:
+        """Returns the same, seen from a later time 0."""
+        return Held(self.hold, self.phase + samples)
+
+
 Piece = tuple[slice, slice]
 """Rows of the batch and time steps, the latter counted from the first step of a layer's output."""
 
@@ -40,7 +52,14 @@ class SkipSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, dilations: tuple[int, ...], start: int, dtype: torch.dtype, *parameters: Tensor
+        ctx: Any,
+        hidden: Tensor,
+        condition: Tensor | None,
+        held: Held,
+        dilations: tuple[int, ...],
+        start: int,
+        dtype: torch.dtype,
+        *parameters: Tensor,
     ) -> Tensor:
         """Returns (batch, time - start, skip_channels), channels last, in `dtype`."""
         layers = split_layers(parameters, len(dilations))
@@ -55,12 +74,17 @@ class SkipSum(torch.autograd.Function):
             lead = start - starts[layer + 1]
             matrix = half_scaled(to_matrix(layers[layer][0]), FILTER_SCALE).to(dtype)
             shift = half_scaled(layers[layer][1], FILTER_SCALE).to(dtype)
+            if condition is not None:
+                by_step = _of_layer(condition, layer, width) + layers[layer][1]
+                shifts = half_scaled(by_step, FILTER_SCALE).to(dtype)
             residual = layers[layer][4:] if layer < len(layers) - 1 else ()
             following = hidden.new_empty(batch, steps, channels) if residual else hidden
             squash = hidden.new_empty(batch, steps, 2 * width, dtype=dtype)
             now = hidden[:, starts[layer + 1] - starts[layer] :]
             for piece in _pieces(squash):
                 taps = _gather_taps(hidden, piece, kernel_size, dilation, starts[layer + 1] - starts[layer], dtype)
+                if condition is not None:
+                    shift = _flat(_spread(shifts, piece, held.later(starts[layer + 1])))
                 squash[piece] = torch.addmm(shift, _flat(taps), matrix).sigmoid_().view(squash[piece].shape)
                 activated = _activated(squash[piece])
                 _copy_from_lead(joined[..., layer * width : (layer + 1) * width], activated, piece, lead)
@@ -71,14 +95,14 @@ class SkipSum(torch.autograd.Function):
             squashed.append(squash)
             hidden = following
         ctx.save_for_backward(joined, *parameters, *inputs, *squashed)
-        ctx.geometry = dilations, starts, dtype, len(parameters)
+        ctx.geometry = dilations, starts, dtype, len(parameters), held, None if condition is None else condition.shape
         skip_bias = torch.stack([layer[3] for layer in layers]).sum(0).to(dtype)
         return torch.addmm(skip_bias, _flat(joined), skip_matrix(layers, dtype)).view(batch, time - start, -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Returns the gradient of hidden, three times None, and the gradient of each parameter."""
-        dilations, starts, dtype, count = ctx.geometry
+        """Returns the gradients of hidden and of the condition, four times None, and the gradient of each parameter."""
+        dilations, starts, dtype, count, held, condition_shape = ctx.geometry
         joined, *rest = ctx.saved_tensors
         layers = split_layers(rest[:count], len(dilations))
         inputs, squashed = rest[count : count + len(layers)], rest[count + len(layers) :]
@@ -88,6 +112,7 @@ class SkipSum(torch.autograd.Function):
         skip_bias_gradient = _flat(skip_gradient).sum(0, dtype=inputs[0].dtype)
         joined_gradient = torch.mm(_flat(skip_gradient), skip_matrix(layers, dtype).t()).view(joined.shape)
 
+        condition_gradient = None if condition_shape is None else inputs[0].new_zeros(condition_shape)
         stream: Tensor | None = None  # gradient of the layer's residual output, never narrowed
         by_layer: list[list[Tensor | None]] = []
         for layer in reversed(range(len(layers))):
@@ -115,12 +140,18 @@ class SkipSum(torch.autograd.Function):
                     residual_gradients[0] += torch.mm(_flat(activated).t(), narrow)
                     residual_gradients[1] += whole.sum(0)
                 _add_from_lead(gradient, from_skips, piece, starts[-1] - starts[layer + 1])
-                inner = _flat(_gate_gradient(gradient, squash[piece], activated))
+                inner_gradient = _gate_gradient(gradient, squash[piece], activated)
+                if condition_gradient is not None:
+                    target = _of_layer(condition_gradient, layer, width)
+                    _gather_held(target, inner_gradient, piece, held.later(starts[layer + 1]))
+                inner = _flat(inner_gradient)
                 taps = _gather_taps(hidden, piece, kernel_size, dilations[layer], cut, dtype)
                 matrix_gradient += torch.mm(_flat(taps).t(), inner)
                 bias_gradient += inner.sum(0, dtype=hidden.dtype)
                 taps_gradient = torch.mm(inner, slope.t()).view(taps.shape)
                 _scatter_taps(before, taps_gradient, piece, kernel_size, dilations[layer], cut)
+            if condition_gradient is not None:
+                _of_layer(condition_gradient, layer, width)[..., :width] *= FILTER_SLOPE
             by_layer.append(
                 [
                     to_weight(half_scaled(matrix_gradient, FILTER_SLOPE), kernel_size),
@@ -135,7 +166,45 @@ class SkipSum(torch.autograd.Function):
                 by_layer[-1] += [None] * (len(layers[layer]) - 4)
             stream = before
         flat_gradients = [gradient for layer_gradients in reversed(by_layer) for gradient in layer_gradients]
-        return stream, None, None, None, *flat_gradients
+        return stream, condition_gradient, None, None, None, None, *flat_gradients
+
+
+def _of_layer(condition: Tensor, layer: int, width: int) -> Tensor:
+    """Returns a layer's (batch, steps, 2 x width) of a condition."""
+    return condition[..., 2 * width * layer : 2 * width * (layer + 1)]
+
+
+def _spread(steps: Tensor, piece: Piece, held: Held) -> Tensor:
+    """Returns what (batch, steps, channels) is at each time of a piece: (rows, times, channels)."""
+    rows, times = piece
+    if steps.shape[1] == 1:
+        return steps[rows].expand(-1, times.stop - times.start, -1)
+    first = held.phase + times.start
+    step, last = first // held.hold, (held.phase + times.stop - 1) // held.hold
+    wanted = steps[rows, step : last + 1]
+    spread = wanted.unsqueeze(2).expand(-1, -1, held.hold, -1).flatten(1, 2)
+    begin = first - step * held.hold
+    return spread[:, begin : begin + times.stop - times.start]
+
+
+def _gather_held(target: Tensor, source: Tensor, piece: Piece, held: Held) -> None:
+    """Adds (rows, times, channels) of a piece where `_spread` took it from."""
+    rows, times = piece
+    goal = target[rows]
+    if target.shape[1] == 1:
+        goal[:, 0] += source.sum(1, dtype=target.dtype)
+        return
+    first, stop = held.phase + times.start, held.phase + times.stop
+    # steps that are wholly in the piece are summed at once, those at its ends by themselves
+    begin = min(-(-first // held.hold) * held.hold, stop)
+    end = max(stop // held.hold * held.hold, begin)
+    if first < begin:
+        goal[:, first // held.hold] += source[:, : begin - first].sum(1, dtype=target.dtype)
+    if begin < end:
+        whole = source[:, begin - first : end - first].unflatten(1, (-1, held.hold))
+        goal[:, begin // held.hold : end // held.hold] += whole.sum(2, dtype=target.dtype)
+    if end < stop:
+        goal[:, end // held.hold] += source[:, end - first :].sum(1, dtype=target.dtype)
 
 
 def _flat(activations: Tensor) -> Tensor:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavenet_app.conditioning import Condition, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import ModelConfig
-from wavenet_app.dilated import ResidualBlock
+from wavenet_app.dilated import DilatedConv, ResidualBlock
 from wavenet_app.skip_sum import skip_sum
+
+FOREVER = 2**62
+"""Samples that a condition holds which never changes."""
+
+TOLD_NOTHING = Told()
 
 
 class CodeFront(nn.Module):
@@ -62,12 +69,20 @@ class WaveNet(nn.Module):
                 skip_channels=config.skip_channels,
                 kernel_size=config.kernel_size,
                 dilation=dilation,
+                global_channels=config.global_channels if config.speakers else 0,
+                local_channels=config.local_channels if config.mel else 0,
                 projects_residual=layer < len(config.dilations) - 1,
             )
             for layer, dilation in enumerate(config.dilations)
         )
         self.output1 = nn.Linear(config.skip_channels, config.skip_channels)
         self.output2 = nn.Linear(config.skip_channels, config.quantization_channels)
+        self.global_condition = (
+            GlobalCondition(len(config.speakers), config.global_channels) if config.speakers else None
+        )
+        self.local_condition = (
+            LocalCondition(config.mel.n_mels, config.local_channels, config.mel.upsampling) if config.mel else None
+        )
         self._initialise(generator)
 
     @torch.no_grad()
@@ -85,27 +100,95 @@ class WaveNet(nn.Module):
         self.output2.weight.zero_()
         for output in (self.output1, self.output2):
             output.bias.zero_()
+        for condition in (self.global_condition, self.local_condition):
+            if condition is not None:
+                condition.initialise(generator)
+        for block in self.blocks:
+            assert isinstance(block, ResidualBlock)
+            for projection in (block.global_projection, block.local_projection):
+                if projection is not None:
+                    projection.weight.normal_(std=0.5 / math.sqrt(projection.weight.shape[1]), generator=generator)
 
-    def forward(self, codes: Tensor, start: int = 0) -> Tensor:
+    def condition(self, told: Told, phase: int = 0) -> Condition | None:
+        """Returns what the model makes of what it is told, for all layers in one product for each kind.
+
+        Args:
+            told: what the model was built for, no less and no more.
+            phase: samples of the first frame that lie before the stretch of time that is meant.
+
+        Returns:
+            A step for each `hold` of the mel settings; one that holds for ever where there are speakers alone; None
+            for a model that is told nothing.
+
+        Raises:
+            ValueError: something is missing that the model was built for, or given where it was not.
+        """
+        for what, module, given in (
+            ("speakers", self.global_condition, told.speakers),
+            ("frames", self.local_condition, told.frames),
+        ):
+            if (module is None) != (given is None):
+                raise ValueError(f"the model {'needs' if given is None else 'was built without'} {what}")
+        blocks: list[ResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
+        values: Tensor | None = None
+        hold = FOREVER
+        if self.local_condition is not None and told.frames is not None:
+            assert self.config.mel is not None
+            hold = self.config.mel.hold
+            values = self.local_condition(told.frames) @ _joined([block.local_projection for block in blocks])
+        if self.global_condition is not None and told.speakers is not None:
+            voice = self.global_condition(told.speakers) @ _joined([block.global_projection for block in blocks])
+            values = voice[:, None] if values is None else values + voice[:, None]
+        return None if values is None else Condition(values, hold, phase)
+
+    def forward(self, codes: Tensor, start: int = 0, condition: Condition | None = None) -> Tensor:
         """Returns the logits of each next code.
 
         Args:
             codes: int64 (batch, time). Before the first one, all activations are zero.
             start: first time step whose logits are wanted; earlier codes serve as context.
+            condition: what `condition` made, for the codes that follow those given: the first one of its stretch is
+                codes[:, 1].
 
         Returns:
             (batch, time - start, quantization_channels), in `product_dtype`: place t holds the logits of the code
             that follows codes[:, start + t].
+
+        Raises:
+            ValueError: the condition is for another batch, or does not reach as far as the codes.
         """
-        skips = skip_sum(self.front(codes), list(self.blocks), start=start, product_dtype=self.product_dtype)  # type: ignore[arg-type]
+        if condition is not None:
+            batch, steps, _ = condition.values.shape
+            if batch != len(codes) or steps * condition.hold < condition.phase + codes.shape[1]:
+                raise ValueError(
+                    f"a condition of {batch} rows and {steps * condition.hold - condition.phase} samples does not fit "
+                    f"codes of the shape {tuple(codes.shape)}"
+                )
+        skips = skip_sum(
+            self.front(codes),
+            list(self.blocks),  # type: ignore[arg-type]
+            start=start,
+            product_dtype=self.product_dtype,
+            condition=condition,
+        )
         return self._output(skips)
 
-    def forward_by_blocks(self, codes: Tensor) -> Tensor:
-        """Returns what `forward` does, in float32, by the plain blocks: the reference that the fast path is held to."""
+    def forward_by_blocks(self, codes: Tensor, told: Told = TOLD_NOTHING, phase: int = 0) -> Tensor:
+        """Returns what `forward` does, in float32, by the plain blocks: the reference that the fast path is held to.
+
+        What it is told, the blocks project themselves, for every sample anew; `phase` is as in `condition`.
+        """
         hidden = self.front(codes).transpose(1, 2)
         total: Tensor | int = 0
+        voice = local = None
+        if self.global_condition is not None:
+            voice = self.global_condition(told.speakers)
+        if self.local_condition is not None:
+            assert self.config.mel is not None
+            steps = self.local_condition(told.frames).repeat_interleave(self.config.mel.hold, dim=1)
+            local = steps[:, phase : phase + codes.shape[1]].transpose(1, 2)
         for block in self.blocks:
-            hidden, skip = block(hidden)
+            hidden, skip = block(hidden, voice, local)
             total = total + skip
         assert isinstance(total, Tensor)
         return self._output(total.transpose(1, 2))
@@ -116,3 +199,8 @@ class WaveNet(nn.Module):
             weight, bias = output.weight.to(hidden.dtype), output.bias.to(hidden.dtype)
             hidden = F.linear(hidden if layer == 0 else F.relu(hidden), weight, bias)
         return hidden
+
+
+def _joined(projections: Sequence[DilatedConv | None]) -> Tensor:
+    """Returns all layers' projections of a condition as one matrix (in, layers x 2 x dilation_channels)."""
+    return torch.cat([projection.weight.flatten(1) for projection in projections if projection is not None]).t()

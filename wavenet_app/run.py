@@ -17,10 +17,12 @@ from wavenet_app.errors import UserError
 from wavenet_app.fit import FitPlan
 from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.trained import KIND
+from wavenet_app.windows import greatest_cut
 
 DEFAULT_MINUTES = 30.0
 MOST_PROCESSES = 4  # more windows a step than that would want a recipe of their own
 LOGGERS = ("tensorboard", "wandb", "none")
+CONDITIONS = ("mel",)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class RunOptions:
         minutes: wall-clock minutes.
         split_by: regular expression for the split.
         seed: seed of weights and order.
+        speakers: who speaks in a file: folder, csv:FILE or regex:PATTERN.
+        condition: what else the model is told: "mel".
         resume: name or last.pth of a run to go on with.
         logger: where curves and sounds go: tensorboard, wandb or none.
     """
@@ -52,6 +56,8 @@ class RunOptions:
     minutes: float | None = None
     split_by: str | None = None
     seed: int | None = None
+    speakers: str | None = None
+    condition: str | None = None
     resume: str | None = None
     logger: str = "tensorboard"
 
@@ -91,6 +97,8 @@ def prepare_run(
     """
     if options.logger not in LOGGERS:
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
+    if options.condition not in (None, *CONDITIONS):
+        raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
     resume = read_checkpoint(_last_checkpoint(options.resume, folder), KIND) if options.resume else None
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
@@ -110,6 +118,7 @@ def prepare_run(
     )
     name = config.name if resume or options.name else _free_name(config, options, folder)
     config = override(config, {"name": name, "audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
+    config = _told_of_corpus(config, corpus, resumed=resume is not None)
     if not resume and (folder.checkpoints / name / "last.pth").exists():
         raise UserError(f"a run called '{name}' exists already; choose another --name, or go on with --resume {name}")
     plan = FitPlan(
@@ -144,7 +153,13 @@ def _settings(options: RunOptions, device: str) -> RunConfig:
 
 
 def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
-    for given, flag in ((options.paths, "paths"), (options.name, "--name"), (options.config_file, "--config")):
+    for given, flag in (
+        (options.paths, "paths"),
+        (options.name, "--name"),
+        (options.config_file, "--config"),
+        (options.speakers, "--speakers"),
+        (options.condition, "--condition"),
+    ):
         if given:
             raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
     return override(validated(RunConfig, resume["config"]), _changes(options))
@@ -155,6 +170,7 @@ def _changes(options: RunOptions) -> dict[str, Any]:
     for section, name, value in (
         ("corpus", "paths", options.paths or None),
         ("corpus", "split_by", options.split_by),
+        ("corpus", "speakers", options.speakers),
         ("audio", "sample_rate", options.sample_rate),
         ("training", "max_steps", options.max_steps),
         ("training", "minutes", options.minutes),
@@ -162,9 +178,29 @@ def _changes(options: RunOptions) -> dict[str, Any]:
     ):
         if value is not None:
             changes.setdefault(section, {})[name] = value
+    if options.condition == "mel":
+        changes.setdefault("model", {}).setdefault("mel", {})
     if options.name is not None:
         changes["name"] = options.name
     return changes
+
+
+def _told_of_corpus(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
+    """Returns the config with what the corpus decides about conditions: the speakers' names, the mel settings."""
+    if resumed:
+        strangers = sorted(set(corpus.speakers) - set(config.model.speakers))
+        if strangers:
+            raise UserError(
+                f"the corpus has speakers that the run does not know ({', '.join(strangers)}); take their files away "
+                "to go on, or train anew"
+            )
+        return config
+    changes: dict[str, Any] = {"speakers": corpus.speakers}
+    if config.model.mel is not None:
+        mel = config.model.mel.resolved(corpus.sample_rate)
+        greatest_cut(config.training.window, mel.hop)
+        changes["mel"] = mel.model_dump()
+    return override(config, {"model": changes})
 
 
 def _rate_asked_for(options: RunOptions) -> bool:

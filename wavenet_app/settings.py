@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -31,13 +31,15 @@ def override(config: AnySettings, changes: dict[str, Any]) -> AnySettings:
     Raises:
         UserError: a field does not exist or a value does not fit; the message names it.
     """
-    merged: dict[str, Any] = config.model_dump()
-    for section, value in changes.items():
-        if isinstance(value, dict) and isinstance(merged.get(section), dict):
-            merged[section] = {**merged[section], **value}
-        else:
-            merged[section] = value
-    return validated(type(config), merged)
+    return validated(type(config), _laid_over(config.model_dump(), changes))
+
+
+def _laid_over(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(values)
+    for name, value in changes.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = _laid_over(merged[name], value) if both else value
+    return merged
 
 
 def validated(schema: type[AnySettings], values: dict[str, Any]) -> AnySettings:
@@ -65,9 +67,13 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, separator, text = assignment.partition("=")
         *sections, field = key.strip().split(".")
-        if not separator or len(sections) > 1:
+        if not separator:
             raise UserError(f"--set takes section.field=value, not '{assignment}' (for example training.batch_size=4)")
-        place = changes.setdefault(sections[0], {}) if sections else changes
+        place = changes
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(f"--set {assignment}: {section} is given as a value too")
         place[field] = _toml_value(text.strip())
     return changes
 
@@ -101,7 +107,8 @@ def _first_problem(schema: type[Settings], error: ValidationError) -> str:
     *sections, field = path.split(".")
     section: Any = schema
     for name in sections:
-        section = section.model_fields[name].annotation
+        annotation = section.model_fields[name].annotation
+        section = next(kind for kind in (*get_args(annotation), annotation) if isinstance(kind, type))
     close = difflib.get_close_matches(field, section.model_fields, n=1)
     prefix = ".".join([*sections, ""])
     hint = f"did you mean {prefix}{close[0]}?" if close else f"choose one of {', '.join(section.model_fields)}"

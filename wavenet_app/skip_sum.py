@@ -8,13 +8,19 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from wavenet_app.conditioning import Condition
 from wavenet_app.dilated import ResidualBlock
-from wavenet_app.fused_stack import SkipSum
+from wavenet_app.fused_stack import Held, SkipSum
 from wavenet_app.stack_layout import needed_starts
 
 
 def skip_sum(
-    hidden: Tensor, blocks: Sequence[ResidualBlock], *, start: int = 0, product_dtype: torch.dtype = torch.float32
+    hidden: Tensor,
+    blocks: Sequence[ResidualBlock],
+    *,
+    start: int = 0,
+    product_dtype: torch.dtype = torch.float32,
+    condition: Condition | None = None,
 ) -> Tensor:
     """Returns the sum of the skip outputs of a stack of gated, causal, one-dimensional blocks.
 
@@ -23,6 +29,8 @@ def skip_sum(
         blocks: the stack, in order; only the last may lack the residual projection.
         start: first time step whose sum is wanted; earlier ones serve as context.
         product_dtype: arithmetic of the matrix products, float32 or bfloat16.
+        condition: what is added to the gates of all blocks, already projected; its stretch begins where `hidden` does.
+            The compiled kernels know none, so with one PyTorch does the work.
 
     Returns:
         (batch, time - start, skip_channels), channels last, in `product_dtype`.
@@ -36,12 +44,14 @@ def skip_sum(
     dilations = tuple(block.dilated.dilation for block in blocks)
     kernel_size = blocks[0].dilated.weight.shape[2]
     unseen = needed_starts(kernel_size, dilations, start)[0]
-    arguments = (hidden[:, unseen:], dilations, start - unseen, product_dtype, *parameters)
+    seen, arguments = hidden[:, unseen:], (dilations, start - unseen, product_dtype, *parameters)
+    if condition is not None:
+        return SkipSum.apply(seen, condition.values, Held(*condition[1:]).later(unseen), *arguments)
     if hidden.dtype == torch.float32 and missing_kernels(hidden.device.type, product_dtype) is None:
         from wavenet_app.compiled_stack import CompiledSkipSum
 
-        return CompiledSkipSum.apply(*arguments)
-    return SkipSum.apply(*arguments)
+        return CompiledSkipSum.apply(seen, *arguments)
+    return SkipSum.apply(seen, None, Held(1, 0), *arguments)
 
 
 @cache

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,16 +16,32 @@ from torch import Tensor, nn
 
 from wavenet_app.baseline import Baseline
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.conditioning import Told
 from wavenet_app.config import RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
 from wavenet_app.files import write_json
 from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, score_of
 from wavenet_app.heads import categorical_bits
+from wavenet_app.mel import MelFrames
 from wavenet_app.model import WaveNet
+from wavenet_app.tells import Tells
 from wavenet_app.trained import KIND, plain_config
 from wavenet_app.windows import TrainingWindows, ValidationWindows
 
-Preview = Callable[[WaveNet, RunConfig, int], NDArray[np.float32]]
+
+class Heard(NamedTuple):
+    """What a preview is told.
+
+    Attributes:
+        shares: (speakers,), of each speaker in the voice; None for a model without speakers.
+        frames: (frames, n_mels) of the real clip that it is to sound like; None for a model without.
+    """
+
+    shares: NDArray[np.float32] | None
+    frames: NDArray[np.float32] | None
+
+
+Preview = Callable[[WaveNet, RunConfig, int, Heard], NDArray[np.float32]]
 """Generates so many samples of audio from a model in training, float32 (samples,)."""
 
 VALIDATION_SECONDS = 24.0  # audio that each validation during training looks at; the final one takes all
@@ -42,12 +58,14 @@ class TrainingResult:
         status: the loop's final status.
         validation: bits per sample of that checkpoint over the whole validation split.
         baseline: what the classical predictors need on the same samples.
+        vocodes: whether the model is told mel frames.
     """
 
     checkpoint: Path
     status: FitStatus
     validation: float
     baseline: Baseline
+    vocodes: bool = False
 
 
 def verdict(validation: float, baseline: Baseline) -> str:
@@ -96,6 +114,8 @@ class WaveNetTask(Task):
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device)
+        mel = config.model.mel
+        self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns the windows that a process gets of the training clips from a step on, as `TrainingWindows` deals."""
@@ -109,6 +129,7 @@ class WaveNetTask(Task):
             start_step=start_step,
             rank=rank,
             world_size=world_size,
+            tells=self.tells,
         )
         return _loader(windows)
 
@@ -121,6 +142,7 @@ class WaveNetTask(Task):
             batch_size=self.config.training.batch_size,
             quantization_channels=self.config.model.quantization_channels,
             limit_seconds=limit_seconds,
+            tells=self.tells,
         )
         return _loader(windows)
 
@@ -145,6 +167,7 @@ class WaveNetTask(Task):
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns the bits of all samples of a batch that count, and how many these are, shape (2,)."""
         count = batch["mask"].sum()
+        assert isinstance(model, WaveNet)
         return torch.stack([self._bits(model, batch) * count, count])
 
     def score(self, tally: Tensor) -> float:
@@ -152,10 +175,11 @@ class WaveNetTask(Task):
         bits, count = tally.tolist()
         return bits / count if count else math.nan
 
-    def _bits(self, model: nn.Module, batch: Any) -> Tensor:
+    def _bits(self, model: WaveNet, batch: Any) -> Tensor:
         codes, mask = batch["codes"], batch["mask"]
         context = codes.shape[1] - mask.shape[1]
-        return categorical_bits(model(codes[:, :-1], context - 1), codes[:, context:], mask)
+        condition = model.condition(Told(batch.get("speaker"), batch.get("mel")), self.tells.phase(context))
+        return categorical_bits(model(codes[:, :-1], context - 1, condition), codes[:, context:], mask)
 
     def work(self, batch: Any) -> float:
         """Returns the seconds of audio in a batch."""
@@ -242,7 +266,7 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
     winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))
     best = {**contents[winner], "validation": scores[winner]}
     write_checkpoint(plan.run_dir / "best.pth", KIND, best)
-    return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline)
+    return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline, task.tells.mel is not None)
 
 
 class _Listener:
@@ -253,19 +277,30 @@ class _Listener:
         self.spent = 0.0
         self.began = time.monotonic()
         self.real_written = False
+        self.clip = max(task.corpus.validation, key=lambda clip: clip.num_samples)
 
     def write(self, status: FitStatus, model: WaveNet, writer: Any) -> None:
         length = round(PREVIEW_SECONDS * self.task.corpus.sample_rate)
         if not self.real_written:
-            clip = max(self.task.corpus.validation, key=lambda clip: clip.num_samples)
-            self._sound(writer, "real", self.task.corpus.waveform(clip, 0, 3 * length), status.step)
+            self._sound(writer, "real", self.task.corpus.waveform(self.clip, 0, 3 * length), status.step)
             self.real_written = True
         if self.preview is None or self.spent > PREVIEW_SHARE * (time.monotonic() - self.began):
             return
         before = time.monotonic()
-        self._sound(writer, "generated", self.preview(model, self.task.config, length), status.step)
+        self._sound(
+            writer, "generated", self.preview(model, self.task.config, length, self._heard(length)), status.step
+        )
         # what the next one would cost must have been earned first
         self.spent += time.monotonic() - before
+
+    def _heard(self, length: int) -> Heard:
+        """Returns the speaker and the frames of the real clip's beginning."""
+        shares = frames = None
+        if self.clip.speaker is not None:
+            shares = np.eye(len(self.task.tells.places), dtype=np.float32)[self.task.tells.places[self.clip.speaker]]
+        if self.task.tells.mel is not None:
+            frames = self.task.tells.mel.of(self.task.corpus.waveform(self.clip, 0, length))
+        return Heard(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
         from wavenet_app.pictures import spectrogram_figure

@@ -14,6 +14,8 @@ from wavenet_app.fit import FitPlan, FitStatus
 from wavenet_app.run import Run
 from wavenet_app.training import TrainingResult, verdict
 
+_LISTED_SPEAKERS = 20
+
 
 class DecodeView:
     """A bar for opening a corpus, seen while its `progress` is entered.
@@ -99,6 +101,17 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
         f"({_clock(seconds[1])}) held out; {corpus.sample_rate} Hz, gain x{corpus.gain:.2f}",
         highlight=False,
     )
+    if corpus.speakers:
+        by_speaker = [
+            corpus.duration(clip for clip in corpus.training if clip.speaker == name) for name in corpus.speakers
+        ]
+        listed = [f"{name} {_clock(seconds)}" for name, seconds in zip(corpus.speakers, by_speaker, strict=True)]
+        more = f", and {len(listed) - _LISTED_SPEAKERS} more" if len(listed) > _LISTED_SPEAKERS else ""
+        console.print(
+            f"{len(listed)} speakers to train on: {', '.join(listed[:_LISTED_SPEAKERS])}{more}",
+            highlight=False,
+            markup=False,
+        )
     if corpus.skipped:
         table = Table(title=f"{len(corpus.skipped)} files left out", title_justify="left")
         table.add_column("file", overflow="fold")
@@ -150,8 +163,9 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
     status = result.status
     if status.interrupted:
         console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
+    hear = f"wavegen vocode {name} RECORDING" if result.vocodes else f"wavegen sample {name}"
     console.print(
-        f"checkpoint: {result.checkpoint}\nhear it: wavegen sample {name}\n"
+        f"checkpoint: {result.checkpoint}\nhear it: {hear}\n"
         f"more on how good it is: wavegen eval {name} --report {name}.html",
         highlight=False,
         soft_wrap=True,

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from wavenet_app.corpus import Clip, Corpus
+from wavenet_app.errors import UserError
 from wavenet_app.mu_law import encode, silence_code
+from wavenet_app.tells import Tells
 
 Batch = dict[str, torch.Tensor]
 
@@ -33,6 +35,10 @@ class TrainingWindows(IterableDataset[Batch]):
     `codes[:, context:]` are the targets, the mask is False where they are padding, and the model sees `codes[:, :-1]`.
     Before a clip's first sample and after its last stand silence codes.
 
+    With `tells`, a batch also holds what the model is told: "speaker", float32 (batch, speakers), one-hot, and "mel",
+    float32 (batch, frames, n_mels) as `conditioning.Told` has it, for the samples from `codes[:, 1]` on; the first of
+    these lies `Tells.phase` samples into the first frame after the context frames.
+
     To be given to a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
 
     Args:
@@ -45,6 +51,7 @@ class TrainingWindows(IterableDataset[Batch]):
         start_step: batches, of this rank, to pass over.
         rank: of this process; it gets every `world_size`-th batch.
         world_size: number of processes.
+        tells: what goes into a batch beside codes; None for nothing.
     """
 
     def __init__(
@@ -59,6 +66,7 @@ class TrainingWindows(IterableDataset[Batch]):
         start_step: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        tells: Tells | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
@@ -69,8 +77,11 @@ class TrainingWindows(IterableDataset[Batch]):
         self.start_step = start_step
         self.rank = rank
         self.world_size = world_size
+        self.tells = tells
+        self._grid = 1 if tells is None else tells.grid
+        self._limit = greatest_cut(window, self._grid)
         self._lengths = np.array([clip.num_samples for clip in corpus.training], dtype=np.int64)
-        self._num_windows = int(np.ceil(self._lengths / window).sum())
+        self._num_windows = int(np.ceil(self._lengths / self._limit).sum())
         self._order: tuple[int, _Order] | None = None
 
     @property
@@ -98,15 +109,15 @@ class TrainingWindows(IterableDataset[Batch]):
             (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
             for place in order.windows[first:last]
         ]
-        return _collate(self.corpus, windows, self.context, self.quantization_channels)
+        return _collate(self.corpus, windows, self.context, self.quantization_channels, self.tells)
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
-        counts = -(-self._lengths // self.window)
+        counts = -(-self._lengths // self._limit)
         # no window may outgrow the greatest length, nor the first or last become much shorter than the others
-        reach = np.minimum(self.window - -(-self._lengths // counts), self._lengths // counts // 4)
+        reach = np.minimum(self._limit - -(-self._lengths // counts), self._lengths // counts // 4)
         shift = np.where(counts > 1, generator.integers(-reach, reach + 1), 0)
-        clips, starts, stops = _cut(self._lengths, self.window, shift)
+        clips, starts, stops = _cut(self._lengths, self._limit, shift, self._grid)
         windows = generator.permutation(self._num_windows).astype(np.int32)
         lengths = stops - starts
         if lengths.mean() < _ACCEPTED_FILL * self.window:
@@ -125,6 +136,7 @@ class ValidationWindows(Dataset[Batch]):
         batch_size: greatest number of rows.
         quantization_channels: number of mu-law codes.
         limit_seconds: if there is more audio than this, whole windows spread evenly over it are picked; never none.
+        tells: what goes into a batch beside codes; None for nothing.
     """
 
     def __init__(
@@ -136,13 +148,16 @@ class ValidationWindows(Dataset[Batch]):
         batch_size: int,
         quantization_channels: int,
         limit_seconds: float | None = None,
+        tells: Tells | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
         self.batch_size = batch_size
         self.quantization_channels = quantization_channels
+        self.tells = tells
+        grid = 1 if tells is None else tells.grid
         lengths = np.array([clip.num_samples for clip in corpus.validation], dtype=np.int64)
-        clips, starts, stops = _cut(lengths, window, np.zeros_like(lengths))
+        clips, starts, stops = _cut(lengths, greatest_cut(window, grid), np.zeros_like(lengths), grid)
         total_seconds = lengths.sum() / corpus.sample_rate
         picked = np.arange(len(clips))
         if limit_seconds is not None and limit_seconds < total_seconds:
@@ -165,7 +180,7 @@ class ValidationWindows(Dataset[Batch]):
             raise IndexError(index)
         chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
         windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
-        return _collate(self.corpus, windows, self.context, self.quantization_channels)
+        return _collate(self.corpus, windows, self.context, self.quantization_channels, self.tells)
 
 
 class _Order(NamedTuple):
@@ -178,10 +193,26 @@ class _Order(NamedTuple):
     batches: NDArray[np.int64]
 
 
+def greatest_cut(window: int, grid: int) -> int:
+    """Returns the greatest length of windows before their beginnings are moved back to the grid.
+
+    Raises:
+        UserError: windows are too short for the grid.
+    """
+    if window < 4 * grid and grid > 1:
+        raise UserError(
+            f"training.window ({window}) must be at least four times the hop of the mel frames ({grid}), "
+            f"{4 * grid} samples"
+        )
+    return window - (grid - 1)
+
+
 def _cut(
-    lengths: NDArray[np.int64], window: int, shift: NDArray[np.int64]
+    lengths: NDArray[np.int64], window: int, shift: NDArray[np.int64], grid: int = 1
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Returns clip index, start and stop of every window; all cuts of a clip are moved by its `shift`.
+
+    Then they are moved back to the `grid`, so that a window can be longer than `window` by less than its spacing.
 
     >>> [part.tolist() for part in _cut(np.array([10, 3]), 4, np.array([1, 0]))]
     [[0, 0, 0, 1], [0, 4, 7, 0], [4, 7, 10, 3]]
@@ -190,12 +221,14 @@ def _cut(
     clips = np.repeat(np.arange(len(lengths), dtype=np.int32), counts)
     ordinal = np.arange(len(clips)) - np.repeat(np.cumsum(counts) - counts, counts)
     even = ordinal * lengths[clips] // counts[clips]
-    starts = np.where(ordinal > 0, even + shift[clips], 0)
+    starts = np.where(ordinal > 0, even + shift[clips], 0) // grid * grid
     last = ordinal == counts[clips] - 1
     return clips, starts, np.where(last, lengths[clips], np.append(starts[1:], 0))
 
 
-def _collate(corpus: Corpus, windows: list[tuple[Clip, int, int]], context: int, channels: int) -> Batch:
+def _collate(
+    corpus: Corpus, windows: list[tuple[Clip, int, int]], context: int, channels: int, tells: Tells | None
+) -> Batch:
     length = max(stop - start for _, start, stop in windows)
     codes = np.full((len(windows), context + length), silence_code(channels), dtype=np.int64)
     mask = np.zeros((len(windows), length), dtype=bool)
@@ -205,4 +238,5 @@ def _collate(corpus: Corpus, windows: list[tuple[Clip, int, int]], context: int,
             corpus.waveform(clip, start - before, stop), channels
         )
         mask[row, : stop - start] = True
-    return {"codes": torch.from_numpy(codes), "mask": torch.from_numpy(mask)}
+    told = {} if tells is None else tells.of(corpus, windows, context, length)
+    return {"codes": torch.from_numpy(codes), "mask": torch.from_numpy(mask), **told}

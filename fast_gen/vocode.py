@@ -1,0 +1,102 @@
+"""Log-mel frames to waveform, block by block: as long as the input, in memory that does not depend on its length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.condition import ChunkCondition, on_device, projected
+from fast_gen.engine import Engine
+from fast_gen.sampling import SamplingSettings, uniforms
+from wavenet_app.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.mel import Frames
+from wavenet_app.model import WaveNet
+from wavenet_app.mu_law import decode_table, silence_code
+
+BLOCK_FRAMES = 16  # 0.2 s: progress moves, and what an interruption loses is soon made again
+
+
+def vocode(
+    engine: Engine,
+    model: WaveNet,
+    frames: Iterable[Frames],
+    *,
+    shares: NDArray[np.float32] | None = None,
+    seed: int,
+    settings: SamplingSettings,
+    done_frames: int = 0,
+    last_codes: NDArray[np.integer] | None = None,
+    block_frames: int = BLOCK_FRAMES,
+) -> Iterator[NDArray[np.float32]]:
+    """Returns an iterator over the waveform of frames, in blocks that joined are the same for any block length.
+
+    The clip begins after silence, as in training: silence codes, and frames of silence. What it is from a frame on can
+    be made without what lies before, given the codes before that frame as far as the receptive field reaches.
+
+    Args:
+        engine: what generates, of the same model; in use until the iterator is done with.
+        model: projects the frames.
+        frames: all frames of the clip, in pieces (frames, n_mels); read as they are needed.
+        shares: (speakers,), of each speaker in the voice, for a model with speakers.
+        seed: any integer.
+        settings: temperature, top-k and top-p.
+        done_frames: frames that have been made before.
+        last_codes: the codes made before, or the last of them, at least a receptive field if there are so many.
+        block_frames: frames made at a time.
+
+    Returns:
+        Waveforms, float32 (samples,), hop samples for each frame, at the level that the model was trained on.
+    """
+    assert model.config.mel is not None
+    hop, channels = model.config.mel.hop, engine.weights.quantization_channels
+    before = -(-engine.weights.receptive_field // hop)
+    codes = np.full((1, before * hop), silence_code(channels), np.int64)
+    if last_codes is not None and len(last_codes):
+        known = last_codes[-codes.shape[1] :]
+        codes[0, codes.shape[1] - len(known) :] = known
+    silence = np.full((1, model.config.mel.n_mels), math.log(model.config.mel.floor), np.float32)
+    pieces = _pieces(frames, silence, before, done_frames, block_frames)
+    engine.reset(1)
+    engine.prime(codes, _condition(model, next(pieces), shares))
+    table = decode_table(channels)
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        sample = done_frames * hop
+        for piece in pieces:
+            samples = (len(piece) - 2 * CONTEXT_FRAMES) * hop
+            numbers = uniforms(seed, rows=1, start=sample, length=samples)
+            yield table[engine.generate(numbers, settings, _condition(model, piece, shares))[0]]
+            sample += samples
+
+    return blocks()
+
+
+def _condition(model: WaveNet, frames: Frames, shares: NDArray[np.float32] | None) -> ChunkCondition | None:
+    speakers = None if shares is None else on_device(shares[None], model)
+    return projected(model, Told(speakers, on_device(frames[None], model)))
+
+
+def _pieces(frames: Iterable[Frames], silence: Frames, before: int, done: int, block: int) -> Iterator[Frames]:
+    """Yields `before` frames, then `block` frames each time, all with CONTEXT_FRAMES around them.
+
+    They are cut from the clip's frames between silence, from `before` frames ahead of frame `done` on.
+    """
+
+    def padded() -> Iterator[Frames]:
+        yield silence.repeat(before + CONTEXT_FRAMES, axis=0)
+        yield from frames
+        yield silence.repeat(CONTEXT_FRAMES, axis=0)
+
+    held, wanted, skipped = silence[:0], before, 0
+    for piece in padded():
+        skip = min(len(piece), done - skipped)
+        skipped += skip
+        held = np.concatenate([held, piece[skip:]])
+        while len(held) >= wanted + 2 * CONTEXT_FRAMES:
+            yield held[: wanted + 2 * CONTEXT_FRAMES]
+            held, wanted = held[wanted:], block
+    if len(held) > 2 * CONTEXT_FRAMES:
+        yield held

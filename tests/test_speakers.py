@@ -1,0 +1,118 @@
+"""Who speaks in a file, and the voice that a user asks for."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wavenet_app.errors import UserError
+from wavenet_app.speakers import NoSpeakerError, speaker_rule, speaker_shares
+
+SPEAKERS = ("ann", "jackson", "theo")
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "speaker"),
+    [
+        ("folder", "jackson/0.wav", "jackson"),
+        ("folder", "ann/chapter/0.wav", "ann"),
+        (r"regex:_([a-z]+)_\d", "digits/7_theo_12.wav", "theo"),
+        (r"regex:(\d)_(?P<speaker>[a-z]+)_", "7_theo_12.wav", "theo"),
+        (r"regex:p\d+", "vctk/p225_001.wav", "p225"),
+    ],
+)
+def test_rules_find_the_speaker(rule, name, speaker):
+    assert speaker_rule(rule)(name) == speaker
+
+
+@pytest.mark.parametrize(
+    ("rule", "name", "reason"),
+    [
+        ("folder", "0.wav", "lies in no folder"),
+        (r"regex:_([a-z]+)_", "0.wav", "matches nothing"),
+        (r"regex:x(y)?", "x.wav", "matches nothing"),
+    ],
+)
+def test_files_without_a_speaker_are_told_why(rule, name, reason):
+    with pytest.raises(NoSpeakerError, match=reason):
+        speaker_rule(rule)(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("file,speaker\na/0.wav,ann\n1.wav,theo\n", {"a/0.wav": "ann", "x/1.wav": "theo"}),
+        ("speaker\tduration\tpath\nann\t3\t0.wav\n", {"0.wav": "ann", "b/0.wav": "ann"}),
+        ("0|ann\n1|theo\n", {"0.wav": "ann", "d/1.flac": "theo"}),
+        ("\ufeff0.wav;Ann Lee\n\n", {"0.wav": "Ann Lee"}),
+        ('"a, b.wav",ann\n', {"a, b.wav": "ann"}),
+        ("a\\0.wav,ann\n", {"a/0.wav": "ann"}),
+    ],
+)
+def test_tables_of_any_common_kind(tmp_path, text, found):
+    table = tmp_path / "who.csv"
+    table.write_text(text, encoding="utf-8")
+    rule = speaker_rule(f"csv:{table}")
+    assert {name: rule(name) for name in found} == found
+
+
+def test_a_table_that_is_silent_or_contradicts_itself_names_the_file(tmp_path):
+    table = tmp_path / "who.csv"
+    table.write_text("0.wav,ann\n0.wav,theo\n2.wav,\n", encoding="utf-8")
+    rule = speaker_rule(f"csv:{table}")
+    for name, reason in (("0.wav", "several"), ("1.wav", "no line"), ("2.wav", "no line")):
+        with pytest.raises(NoSpeakerError, match=reason):
+            rule(name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("folders", "takes folder, csv:FILE or regex:PATTERN, not 'folders'"),
+        ("csv:", "takes folder"),
+        ("csv:absent.csv", "cannot read absent.csv"),
+        ("regex:(", "not a valid regular expression"),
+    ],
+)
+def test_rules_that_are_none_are_refused(rule, message):
+    with pytest.raises(UserError, match=message):
+        speaker_rule(rule)
+
+
+def test_a_table_of_one_column_is_refused(tmp_path):
+    (tmp_path / "who.csv").write_text("ann\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"each line of .* a file and a speaker"):
+        speaker_rule(f"csv:{tmp_path / 'who.csv'}")
+
+
+@given(st.lists(st.floats(0, 100), min_size=3, max_size=3).filter(lambda weights: sum(weights) > 1e-3))
+def test_shares_sum_to_one(weights):
+    text = ",".join(f"{name}:{weight}" for name, weight in zip(SPEAKERS, weights, strict=True))
+    np.testing.assert_allclose(speaker_shares(text, SPEAKERS), np.array(weights) / sum(weights), atol=1e-6)
+
+
+def test_a_name_alone_is_that_voice_whatever_it_holds():
+    assert speaker_shares("theo", SPEAKERS).tolist() == [0, 0, 1]
+    assert speaker_shares("a:b, c", ("a:b, c", "a")).tolist() == [1, 0]
+    assert speaker_shares("theo,ann", SPEAKERS).tolist() == [0.5, 0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("jakson", "no speaker is called 'jakson'; did you mean jackson. there are: ann, jackson, theo"),
+        ("theo:x", "the weight of theo must be a number"),
+        ("theo:-1", "the weight of theo"),
+        ("theo:nan", "the weight of theo"),
+        ("theo:0", "all weights are zero"),
+        ("theo:0.5,bo:0.5", "no speaker is called 'bo'"),
+    ],
+)
+def test_what_is_no_voice_is_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        speaker_shares(text, SPEAKERS)
+
+
+def test_a_model_without_speakers_says_so():
+    with pytest.raises(UserError, match="trained without speakers"):
+        speaker_shares("theo", ())

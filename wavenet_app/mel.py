@@ -1,0 +1,95 @@
+"""Log-mel frames of a waveform: frame f stands for samples f x hop to (f + 1) x hop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wavenet_app.config import MelConfig
+
+Frames = NDArray[np.float32]
+
+
+class MelFrames:
+    """Makes the frames of waveforms: ln(max(floor, magnitude of a band)), by torchaudio's MelSpectrogram.
+
+    A waveform of N samples has ceil(N / hop) frames. The Hann window of frame f is centred on the middle of the hop
+    that it stands for and reaches (n_fft - hop) / 2 samples beyond it at both ends; before the waveform and after it
+    stands digital silence. So frames do not depend on where a waveform is cut into pieces.
+
+    Args:
+        mel: resolved settings.
+        sample_rate: in Hz.
+
+    >>> MelFrames(MelConfig(n_mels=20).resolved(8_000), 8_000).of(np.zeros(300, np.float32)).shape
+    (4, 20)
+    """
+
+    def __init__(self, mel: MelConfig, sample_rate: int) -> None:
+        from torchaudio.transforms import MelSpectrogram
+
+        assert mel.n_fft is not None
+        self.mel = mel
+        self.hop = mel.hop
+        self.margin = (mel.n_fft - mel.hop) // 2
+        self.silence = np.float32(math.log(mel.floor))
+        with warnings.catch_warnings():
+            # a band narrower than the spacing of the frequencies stays at the floor, in training as in vocoding
+            warnings.filterwarnings("ignore", message=".*mel filterbank has all zero values.*")
+            self._spectrogram = MelSpectrogram(
+                sample_rate,
+                n_fft=mel.n_fft,
+                hop_length=mel.hop,
+                f_min=mel.fmin,
+                f_max=mel.fmax,
+                n_mels=mel.n_mels,
+                power=1.0,
+                center=False,
+            )
+
+    def of(self, waveform: NDArray[np.float32]) -> Frames:
+        """Returns the frames (ceil(samples / hop), n_mels) of a whole waveform (samples,)."""
+        count = -(-len(waveform) // self.hop)
+        after = self.margin + count * self.hop - len(waveform)
+        return self.of_widened(np.pad(waveform, (self.margin, after)))
+
+    def of_widened(self, waveform: NDArray[np.float32]) -> Frames:
+        """Returns the frames of a stretch of hops that is given with `margin` samples more at both ends."""
+        if len(waveform) < 2 * self.margin + self.hop:
+            return np.zeros((0, self.mel.n_mels), np.float32)
+        with torch.no_grad():
+            bands = self._spectrogram(torch.from_numpy(np.ascontiguousarray(waveform, np.float32)))
+            frames: Frames = bands.clamp(min=self.mel.floor).log().T.contiguous().numpy()
+        return frames
+
+    def stream(self, blocks: Iterable[NDArray[np.float32]], frames_at_once: int = 64) -> Iterator[Frames]:
+        """Yields what `of` returns for the joined blocks, in pieces (frames, n_mels), in constant memory."""
+        held = [np.zeros(self.margin, np.float32)]
+        length, total = self.margin, 0
+        piece = frames_at_once * self.hop + 2 * self.margin
+        for block in blocks:
+            held.append(np.asarray(block, np.float32))
+            length += len(block)
+            total += len(block)
+            if length < piece:
+                continue
+            waveform = np.concatenate(held)
+            start = 0
+            while length - start >= piece:
+                yield self.of_widened(waveform[start : start + piece])
+                start += frames_at_once * self.hop
+            held = [waveform[start:]]
+            length -= start
+        held.append(np.zeros(self.margin + -total % self.hop, np.float32))
+        rest = self.of_widened(np.concatenate(held))
+        if len(rest):
+            yield rest
+
+    def silent(self, frames: int) -> Frames:
+        """Returns frames (frames, n_mels) of silence, which stand before a clip's first frame and after its last."""
+        return np.full((frames, self.mel.n_mels), self.silence, np.float32)
