@@ -197,6 +197,45 @@ def sample(
 
 
 @app.command()
+def vocode(
+    checkpoint: Annotated[str, typer.Argument(help="A model trained with --condition mel: a file or a run's name.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A recording, a folder of them, or mel frames (.npy, .pt).")
+    ],
+    speaker: Annotated[str | None, typer.Option(metavar=SPEAKER, help="Whose voice, of a model with speakers.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same audio.")] = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Below 1: safer; above 1: wilder; 0: always the likeliest.")
+    ] = 1.0,
+    top_k: Annotated[int, typer.Option(min=0, help="Pick among the k likeliest codes only; 0 for all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(min=0, max=1, help="Pick among the likeliest codes that hold this probability.")
+    ] = 1.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    data_dir: DataDir = None,
+) -> None:
+    """Turn recordings or saved mel frames into sound by a trained voice; what was cut short is gone on with."""
+    from fast_gen.vocode_command import VocodeRequest, run_vocoding
+
+    folder = DataFolder.at(data_dir)
+    request = VocodeRequest(
+        checkpoint=checkpoint,
+        source=source,
+        out=out or folder.generated,
+        speaker=speaker,
+        seed=seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        engine=engine,
+    )
+    run_vocoding(request, folder, console=_console())
+
+
+@app.command()
 def devices() -> None:
     """List the sound devices that sample --play --device takes."""
     from fast_gen.live_command import run_devices

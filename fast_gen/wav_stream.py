@@ -1,7 +1,8 @@
-"""16-bit WAV that grows: a file that is valid at every moment, and a pipe."""
+"""16-bit WAV that grows: a file that is valid at every moment, a pipe, and a file that takes several runs."""
 
 from __future__ import annotations
 
+import glob
 import os
 import struct
 from pathlib import Path
@@ -117,3 +118,87 @@ class WavPipe:
         self._pipe.flush()
         self._header = b""
         self.num_samples += len(samples)
+
+
+class PartialWav:
+    """A WAV file that may take several runs to make: until it is whole, it stands under another name.
+
+    Attributes:
+        path: the file that it becomes.
+        num_samples: how many it holds.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, key: str, multiple: int) -> None:
+        """Opens what an earlier run with the same key has left, or begins anew.
+
+        Args:
+            path: the file that it becomes.
+            sample_rate: in Hz.
+            key: changes with all that changes the sound; what was left under another key is deleted.
+            multiple: only so many samples, or a multiple of them, are taken over from an earlier run.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        self.path = path
+        self._sample_rate = sample_rate
+        self._partial = path.with_name(f".{path.name}.{key}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+                if stale != self._partial:
+                    stale.unlink()
+            self._file = self._partial.open("r+b" if self._partial.exists() else "w+b")
+            length = max(0, self._file.seek(0, os.SEEK_END) - HEADER_BYTES) // 2
+            self.num_samples = length // multiple * multiple
+            self._file.truncate(HEADER_BYTES + 2 * self.num_samples if self.num_samples else 0)
+            if not self.num_samples:
+                self._file.seek(0)
+                self._file.write(wav_header(sample_rate, None))
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+
+    def last(self, samples: int) -> NDArray[np.int16]:
+        """Returns the last samples, at most so many."""
+        count = min(samples, self.num_samples)
+        self._file.seek(HEADER_BYTES + 2 * (self.num_samples - count))
+        return np.frombuffer(self._file.read(2 * count), dtype="<i2").astype(np.int16)
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """Appends samples; they are in the file when this returns.
+
+        Raises:
+            UserError: the file cannot be written, for example because the disk is full; it keeps what it holds.
+        """
+        try:
+            self._file.seek(HEADER_BYTES + 2 * self.num_samples)
+            self._file.write(samples.astype("<i2").tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+        self.num_samples += len(samples)
+
+    def finish(self) -> None:
+        """Gives the file its name.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            self._file.seek(0)
+            self._file.write(wav_header(self._sample_rate, self.num_samples))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._partial.replace(self.path)
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+
+    def __enter__(self) -> PartialWav:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Closes the file; what is not finished can be gone on with."""
+        self._file.close()

@@ -1,0 +1,242 @@
+"""`wavegen vocode` from request to files, told to a terminal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.sampling import SamplingSettings
+from fast_gen.vocode import vocode
+from fast_gen.vocode_sources import MEL_SUFFIXES, open_source
+from fast_gen.wav_stream import PartialWav
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio import pcm16, printable
+from wavenet_app.config import ModelConfig
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+from wavenet_app.mel import MelFrames
+from wavenet_app.mu_law import encode
+from wavenet_app.sources import scan_sources
+from wavenet_app.speakers import speaker_shares
+from wavenet_app.trained import Trained, find_checkpoint, load_trained
+
+
+@dataclass(frozen=True)
+class VocodeRequest:
+    """What a user asked to have made into sound.
+
+    Attributes:
+        checkpoint: what `find_checkpoint` takes.
+        source: a recording, a folder of them, or saved mel frames.
+        out: folder for the WAV files.
+        speaker: a name, or names with weights; only and always for a model with speakers.
+        seed: of the random numbers.
+        temperature: 0 for the likeliest code every time.
+        top_k: 0 for all codes.
+        top_p: 1 for all codes.
+        engine: name of an engine, or "auto".
+    """
+
+    checkpoint: str
+    source: Path
+    out: Path
+    speaker: str | None = None
+    seed: int = 0
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    engine: str = "auto"
+
+
+@dataclass(frozen=True)
+class Vocoder:
+    """All that vocoding needs.
+
+    Attributes:
+        trained: the model.
+        engine: what generates.
+        mel: makes its frames.
+        shares: (speakers,), of each speaker in the voice, or None.
+        settings: temperature, top-k and top-p.
+        seed: of the random numbers.
+        key: changes with all of these.
+    """
+
+    trained: Trained
+    engine: Engine
+    mel: MelFrames
+    shares: NDArray[np.float32] | None
+    settings: SamplingSettings
+    seed: int
+    key: str
+
+
+def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console) -> list[Path]:
+    """Makes a WAV of each recording or saved mel, at the level of the training, and says where.
+
+    A recording becomes <out>/<its name>.wav; the tree of a folder is mirrored in <out>, where files that are already
+    there are left. What a stopped run has made of a file is gone on with by the next one that asks for the same.
+
+    Returns:
+        The WAV files made now, in order.
+
+    Raises:
+        UserError: the checkpoint, the source, a setting or the disk does not allow it; with a folder, if no file of it
+            can be used.
+    """
+    vocoder = get_vocoder(request, folder, console)
+    if not request.source.exists():
+        raise UserError(f"there is no file or folder {request.source}")
+    if not request.source.is_dir():
+        target = _target(request, Path(request.source.name), whole_name=False)
+        return [_vocode_file(request.source, target, vocoder, console)]
+    jobs = _jobs(request, console)
+    left = [target for _, target in jobs if target.exists()]
+    if left:
+        console.print(f"{len(left)} of {len(jobs)} files are already in {request.out}; they are left", highlight=False)
+    made: list[Path] = []
+    failures: list[str] = []
+    for source, target in jobs:
+        if target.exists():
+            continue
+        try:
+            made.append(_vocode_file(source, target, vocoder, console))
+        except UserError as error:
+            failures.append(str(error))
+            console.print(f"[yellow]left out:[/yellow] {error}", highlight=False, soft_wrap=True)
+    if failures and not made and not left:
+        raise UserError(f"none of the {len(failures)} files in {request.source} can be used; the first: {failures[0]}")
+    console.print(f"{len(made)} made, {len(left)} left, {len(failures)} left out", highlight=False)
+    return made
+
+
+def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) -> Vocoder:
+    """Loads the checkpoint and an engine, and says which.
+
+    Raises:
+        UserError: one of them, the speaker or a setting is not fit.
+    """
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
+    path = find_checkpoint(folder.root, request.checkpoint)
+    trained = load_trained(path)
+    model = trained.config.model
+    if model.mel is None:
+        raise UserError(
+            f"{trained.config.name} was not trained to turn mel frames into sound; train with --condition mel"
+        )
+    shares = _shares(request.speaker, model)
+    weights = GeneratorWeights.of(trained.model)
+    choice = choose_engine(request.engine, weights)
+    for line in (str(path), choice.reason, choice.preparation):
+        if line is not None:
+            console.print(line, highlight=False, soft_wrap=True)
+    of_request = [None if shares is None else shares.tolist(), request.seed, asdict(settings)]
+    key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
+    mel = MelFrames(model.mel, trained.config.audio.sample_rate)
+    return Vocoder(trained, load_engine(request.engine, weights), mel, shares, settings, request.seed, key)
+
+
+def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | None:
+    if speaker is not None:
+        return speaker_shares(speaker, model.speakers)
+    if model.speakers:
+        raise UserError(f"--speaker says whose voice it is to be; there are: {', '.join(model.speakers)}")
+    return None
+
+
+def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
+    """Returns each file of a folder with the WAV that it becomes; says what is not taken."""
+    sources = scan_sources([request.source])
+    files = [file for _, file in sources.files]
+    files += [file for file in request.source.rglob("*") if file.suffix.lower() in MEL_SUFFIXES and file.is_file()]
+    others = {suffix: count for suffix, count in sources.others.items() if suffix not in MEL_SUFFIXES}
+    if others:
+        console.print(f"{sum(others.values())} other files are not taken: {', '.join(sorted(others))}", highlight=False)
+    for unlisted, reason in sources.unlisted:
+        console.print(f"[yellow]left out:[/yellow] {printable(str(unlisted))}: {reason}", highlight=False)
+    if not files:
+        raise UserError(f"there is neither audio nor saved mel frames in {request.source}")
+    names = [file.relative_to(request.source) for file in sorted(files)]
+    counts = Counter(name.with_suffix("") for name in names)
+    return [
+        (request.source / name, _target(request, name, whole_name=counts[name.with_suffix("")] > 1)) for name in names
+    ]
+
+
+def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
+    """Returns where the sound of a file goes; under its whole name if another differs in the suffix alone."""
+    target = request.out / (name.with_name(f"{name.name}.wav") if whole_name else name.with_suffix(".wav"))
+    source = request.source / name if request.source.is_dir() else request.source
+    if target.exists() and target.samefile(source):
+        raise UserError(f"the result would take the place of {source}; choose another --out")
+    return target
+
+
+def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -> Path:
+    """Makes one WAV; goes on where an earlier run was stopped."""
+    source = open_source(path, vocoder.mel, vocoder.trained.config)
+    for remark in source.remarks:
+        console.print(f"[yellow]note:[/yellow] {printable(path.name)} {remark}", highlight=False, soft_wrap=True)
+    config = vocoder.trained.config
+    rate, hop = config.audio.sample_rate, vocoder.mel.hop
+    status = path.stat()
+    of_file = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape")
+    key = f"{vocoder.key}{hashlib.blake2b(of_file, digest_size=8).hexdigest()}"
+    with PartialWav(target, rate, key, hop) as file, _bar(console) as progress:
+        done = file.num_samples
+        if done:
+            console.print(f"going on at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
+        task = progress.add_task(printable(path.name), total=source.expected_samples, completed=done, factor="")
+        known = file.last(-(-config.model.receptive_field // hop) * hop)
+        blocks = vocode(
+            vocoder.engine,
+            vocoder.trained.model,
+            source.frames(),
+            silent_level=float(vocoder.mel.silence),
+            shares=vocoder.shares,
+            seed=vocoder.seed,
+            settings=vocoder.settings,
+            done_frames=done // hop,
+            last_codes=encode(known / np.float32(32768), config.model.quantization_channels),
+        )
+        began = time.monotonic()
+        try:
+            for block in blocks:
+                # the last frame of a recording reaches beyond its end
+                wanted = math.inf if source.num_samples is None else source.num_samples - file.num_samples
+                file.write(pcm16(block[: int(min(wanted, len(block)))]))
+                speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
+                progress.update(task, completed=file.num_samples, factor=f"{speed:.2f} x real time")
+        except KeyboardInterrupt:
+            progress.stop()
+            console.print(f"stopped at {file.num_samples / rate:.1f} s; the same command goes on from there")
+            raise SystemExit(130) from None
+        file.finish()
+    speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
+    console.print(
+        f"{target}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time)", highlight=False, soft_wrap=True
+    )
+    return target
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[factor]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

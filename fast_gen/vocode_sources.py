@@ -1,0 +1,184 @@
+"""What `wavegen vocode` takes: recordings and saved mel frames, read as frames piece by piece."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.audio import probe, read_blocks
+from wavenet_app.config import RunConfig
+from wavenet_app.corpus import TARGET_PEAK, robust_peak
+from wavenet_app.errors import UserError
+from wavenet_app.mel import Frames, MelFrames
+
+MEL_SUFFIXES = (".npy", ".pt")
+
+_FRAMES_AT_ONCE = 4096
+# Natural logarithms of magnitudes lie well within; decibels and plain magnitudes do not.
+_LOWEST, _HIGHEST = math.log(1e-10), 15.0
+# A recording at a level that the model has not heard is brought to the one it knows.
+_LEAST_PEAK, _GREATEST_PEAK = 0.1, 1.0
+
+
+@dataclass
+class Recording:
+    """A sound file as frames of the waveform at the level of the training.
+
+    Attributes:
+        path: the file.
+        num_samples: length at the model's rate; None until all frames were read.
+        expected_samples: what the header says of it.
+        gain: factor on the waveform.
+        remarks: what the user should know.
+    """
+
+    path: Path
+    mel: MelFrames
+    sample_rate: int
+    gain: float
+    remarks: list[str]
+    num_samples: int | None = None
+    expected_samples: int = 0
+
+    @classmethod
+    def at(cls, path: Path, mel: MelFrames, config: RunConfig) -> Recording:
+        """Opens a recording, and reads it once to learn its level.
+
+        Raises:
+            UnreadableAudioError: nothing can be read.
+        """
+        rate, gain = config.audio.sample_rate, config.audio.gain
+        remarks: list[str] = []
+        peaks = list(_second_peaks(read_blocks(path, rate, remarks.append), rate))
+        loud = gain * robust_peak(peaks) if any(peaks) else TARGET_PEAK
+        if not _LEAST_PEAK <= loud <= _GREATEST_PEAK:
+            gain *= TARGET_PEAK / loud
+            remarks.append(f"its level is not that of the training; it is taken x{gain:.3g}")
+        info = probe(path)
+        return cls(path, mel, rate, gain, remarks, expected_samples=round(info.frames * rate / info.sample_rate))
+
+    def frames(self) -> Iterator[Frames]:
+        """Yields the frames (frames, n_mels) piece by piece."""
+        count = 0
+
+        def waveform() -> Iterator[NDArray[np.float32]]:
+            nonlocal count
+            for block in read_blocks(self.path, self.sample_rate, lambda _: None):
+                count += len(block)
+                yield np.clip(block * np.float32(self.gain), np.float32(-1), np.float32(1))
+            self.num_samples = count
+
+        yield from self.mel.stream(waveform())
+
+
+@dataclass
+class SavedFrames:
+    """Saved log-mel frames.
+
+    Attributes:
+        path: the file.
+        array: (frames, n_mels), on disk as far as the format allows.
+        num_samples: length of the sound that they stand for.
+        remarks: what the user should know.
+    """
+
+    path: Path
+    array: NDArray[np.floating]
+    num_samples: int
+    remarks: list[str]
+
+    @property
+    def expected_samples(self) -> int:
+        """The same as `num_samples`."""
+        return self.num_samples
+
+    @classmethod
+    def at(cls, path: Path, mel: MelFrames) -> SavedFrames:
+        """Opens frames as `MelFrames` makes them: (frames, n_mels), (n_mels, frames), or either in a batch of one.
+
+        Raises:
+            UserError: the file cannot be read, has another number of bands, or holds NaN or what are no natural
+                logarithms.
+        """
+        array = _load(path)
+        bands = mel.mel.n_mels
+        if array.ndim == 3 and len(array) == 1:
+            array = array[0]
+        if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
+            raise UserError(
+                f"{path} holds {array.dtype} numbers of the shape {array.shape}; the model takes frames of {bands} "
+                f"bands: ({bands}, frames) or (frames, {bands})"
+            )
+        array = array if array.shape[1] == bands else array.T
+        for first in range(0, len(array), _FRAMES_AT_ONCE):
+            _check(path, array[first : first + _FRAMES_AT_ONCE], first)
+        return cls(path, array, len(array) * mel.hop, [])
+
+    def frames(self) -> Iterator[Frames]:
+        """Yields the frames (frames, n_mels) piece by piece."""
+        for first in range(0, len(self.array), _FRAMES_AT_ONCE):
+            yield np.array(self.array[first : first + _FRAMES_AT_ONCE], np.float32)
+
+
+Source = Recording | SavedFrames
+
+
+def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
+    """Opens a recording or saved frames, by the suffix.
+
+    Raises:
+        UserError: it is neither, or unfit.
+    """
+    if path.suffix.lower() in MEL_SUFFIXES:
+        return SavedFrames.at(path, mel)
+    return Recording.at(path, mel, config)
+
+
+def _second_peaks(blocks: Iterator[NDArray[np.float32]], sample_rate: int) -> Iterator[float]:
+    """Yields the peak of each second of a waveform, that of the last one of what there is."""
+    peak, left = 0.0, sample_rate
+    for block in blocks:
+        while len(block):
+            part, block = block[:left], block[left:]
+            peak = max(peak, float(np.abs(part).max()))
+            left -= len(part)
+            if not left:
+                yield peak
+                peak, left = 0.0, sample_rate
+    yield peak
+
+
+def _load(path: Path) -> NDArray[Any]:
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        if path.suffix.lower() == ".npy":
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            return array
+        import torch
+
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read as mel frames: {reason}") from None
+    if not isinstance(loaded, torch.Tensor):
+        raise UserError(f"{path} holds a {type(loaded).__name__} where a tensor of mel frames is wanted")
+    return loaded.float().numpy() if loaded.is_floating_point() else loaded.numpy()
+
+
+def _check(path: Path, frames: NDArray[np.floating], first: int) -> None:
+    finite = np.isfinite(frames).all(axis=1)
+    if not finite.all():
+        raise UserError(f"{path} holds NaN or infinite values, the first in frame {first + int(np.argmin(finite))}")
+    if frames.min() < _LOWEST or frames.max() > _HIGHEST:
+        raise UserError(
+            f"{path} holds values from {frames.min():.4g} to {frames.max():.4g}; wanted are natural logarithms of "
+            "magnitudes, as wavenet_app.mel makes them"
+        )

@@ -1,0 +1,291 @@
+"""Vocoding: blocks equal the whole, what was stopped is gone on with, and the command line end to end."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from engine_contract import CONDITIONED, SHAPES, random_net
+from tiny_run import TINY
+
+from fast_gen import vocode as vocode_room
+from fast_gen.sampling import SamplingSettings
+from fast_gen.torch_queue import TorchQueue
+from fast_gen.vocode import vocode
+from fast_gen.wav_stream import PartialWav
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.mu_law import encode, silence_code
+
+PLAIN = SamplingSettings()
+LEVEL = math.log(1e-5)
+# enough that what the model is told matters to the last layer, which begins at zero
+AUDIBLY = ["--max-steps", 20, "--set=training.warmup_steps=0", "--set=training.learning_rate=0.05"]
+MEL_TINY = [*TINY, "--set=training.window=512", "--condition", "mel"]
+
+
+@pytest.fixture(scope="module")
+def net():
+    return random_net(SHAPES["two cycles"].model_copy(update=CONDITIONED["speakers and mel"]))
+
+
+@pytest.fixture(scope="module")
+def engine(net) -> TorchQueue:
+    return TorchQueue(GeneratorWeights.of(net))
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    return (3 * np.random.default_rng(0).standard_normal((23, 5)) - 2).astype(np.float32)
+
+
+SHARES = np.array([0.3, 0.7], np.float32)
+
+
+def made(engine, net, pieces, **options):
+    blocks = vocode(engine, net, pieces, silent_level=LEVEL, shares=SHARES, seed=4, settings=PLAIN, **options)
+    return list(blocks)
+
+
+@pytest.mark.parametrize("block", [1, 3, 16, 100])
+@pytest.mark.parametrize("cuts", [[], [1], [4, 5, 20]])
+def test_blocks_equal_the_whole(engine, net, frames, block, cuts):
+    whole = np.concatenate(made(engine, net, [frames], block_frames=23))
+    blocks = made(engine, net, np.split(frames, cuts), block_frames=block)
+    assert whole.shape == (23 * 12,)
+    assert all(len(part) == 12 * block for part in blocks[:-1])
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+
+
+def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engine, net, frames):
+    from engine_contract import assert_picked_by
+
+    from fast_gen.sampling import uniforms
+
+    codes = encode(np.concatenate(made(engine, net, [frames])), 64)[None]
+    before = -(-engine.weights.receptive_field // 12)
+    around = np.full((before + CONTEXT_FRAMES, 5), LEVEL, np.float32)
+    padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
+    told = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
+    history = np.concatenate([np.full((1, 12 * before), silence_code(64)), codes], axis=1)
+    with torch.no_grad():
+        logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), told, phase=1)
+    numbers = uniforms(4, rows=1, length=codes.shape[1])
+    assert_picked_by(logits[:, 12 * before - 1 :], codes, numbers, PLAIN, 1e-4)
+
+
+@pytest.mark.parametrize("done", [1, 2, 10, 22, 23])
+def test_what_was_stopped_goes_on_as_if_it_had_not_been(engine, net, frames, done):
+    whole = np.concatenate(made(engine, net, [frames]))
+    known = encode(whole[: done * 12], 64)[-engine.weights.receptive_field - 20 :]
+    rest = made(engine, net, np.split(frames, [7]), done_frames=done, last_codes=known)
+    np.testing.assert_array_equal(np.concatenate([whole[: done * 12], *rest]), whole)
+
+
+def test_nothing_gives_nothing(engine, net, frames):
+    assert made(engine, net, []) == []
+
+
+def test_a_partial_wav_is_gone_on_with_under_the_same_key_alone(tmp_path):
+    target = tmp_path / "a" / "clip.wav"
+    samples = np.arange(-50, 50, dtype=np.int16)
+    with PartialWav(target, 8_000, "one", 8) as file:
+        file.write(samples[:29])
+    assert not target.exists()
+    with PartialWav(target, 8_000, "one", 8) as file:
+        assert file.num_samples == 24
+        np.testing.assert_array_equal(file.last(5), samples[19:24])
+        file.write(samples[24:])
+        file.finish()
+    np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], samples)
+    assert [path.name for path in target.parent.iterdir()] == ["clip.wav"]
+    with PartialWav(target, 8_000, "one", 8) as file:
+        file.write(samples[:16])
+    with PartialWav(target, 8_000, "two", 8) as file:
+        assert file.num_samples == 0
+    assert len(list(target.parent.iterdir())) == 2, "what another request has left is gone"
+    np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], samples)
+
+
+@pytest.fixture
+def speaker_folder(tmp_path, write_tone) -> Path:
+    """Three speakers of four tones each, and a stray file."""
+    folder = tmp_path / "voices"
+    for place, name in enumerate(("ann", "jo", "theo")):
+        for index in range(4):
+            write_tone(folder / name / f"{index}.wav", seconds=0.2, frequency=200.0 * (place + 1) + 10 * index)
+    write_tone(folder / "stray.wav")
+    return folder
+
+
+def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
+    trained = wavegen("train", speaker_folder, "--speakers", "folder", *AUDIBLY, *TINY)
+    assert trained.code == 0, trained.err
+    assert "3 speakers to train on: ann" in trained.out
+    assert "1 files left out" in trained.out
+    assert "lies in no folder" in trained.out
+    assert "'ann', 'jo', 'theo'" in wavegen("info").out
+
+    alone = wavegen("sample", "--seconds", 0.05, "--speaker", "theo", "--out", tmp_path / "a")
+    mixed = wavegen("sample", "--seconds", 0.05, "--speaker", "ann:0.6,theo:0.4", "--out", tmp_path / "b")
+    turns = wavegen("sample", "--seconds", 0.05, "-n", 4, "--out", tmp_path / "c")
+    assert (alone.code, mixed.code, turns.code) == (0, 0, 0), alone.err + mixed.err + turns.err
+    assert "in turn by: ann, jo, theo" in turns.out
+    first, second = (soundfile.read(next((tmp_path / name).glob("*.wav")))[0] for name in "ab")
+    assert not np.array_equal(first, second)
+
+    wrong = wavegen("sample", "--speaker", "tho")
+    assert wrong.code == 2
+    assert "no speaker is called 'tho'; did you mean theo? there are: ann, jo, theo" in wrong.err
+    piped = wavegen("vocode", "voices", speaker_folder)
+    assert piped.code == 2
+    assert "not trained to turn mel frames into sound; train with --condition mel" in piped.err
+
+    resumed = wavegen("train", "--resume", "voices", "--max-steps", 22)
+    assert resumed.code == 0, resumed.err
+    (speaker_folder / "bo").mkdir()
+    (speaker_folder / "jo" / "1.wav").rename(speaker_folder / "bo" / "1.wav")
+    stranger = wavegen("train", "--resume", "voices", "--max-steps", 24)
+    assert stranger.code == 2
+    assert "speakers that the run does not know (bo)" in stranger.err
+
+
+def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_tone):
+    trained = wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY)
+    assert trained.code == 0, trained.err
+    assert "hear it: wavegen vocode tones RECORDING" in trained.out
+    sampled = wavegen("sample", "tones")
+    assert sampled.code == 2
+    assert "take: wavegen vocode tones RECORDING" in sampled.err
+
+    source = write_tone(tmp_path / "in" / "one.flac", seconds=0.131, sample_rate=11_025)
+    write_tone(tmp_path / "in" / "deep" / "two.wav", seconds=0.05)
+    (tmp_path / "in" / "deep" / "broken.wav").write_bytes(b"RIFF")
+    alone = wavegen("vocode", "tones", source, "--out", tmp_path / "alone")
+    assert alone.code == 0, alone.err
+    waveform, rate = soundfile.read(tmp_path / "alone" / "one.wav")
+    assert (len(waveform), rate) == (round(0.131 * 8_000), 8_000)
+
+    tree = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
+    assert tree.code == 0, tree.err
+    assert "2 made, 0 left, 1 left out" in tree.out
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "tree" / "one.wav")[0], waveform)
+    assert (tmp_path / "tree" / "deep" / "two.wav").exists()
+    (tmp_path / "tree" / "one.wav").unlink()
+    again = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
+    assert "1 made, 1 left, 1 left out" in again.out
+    same = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "in")
+    assert "would take the place of" in same.err
+
+
+def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_folder, tmp_path):
+    from wavenet_app.audio import read_audio
+    from wavenet_app.mel import MelFrames
+    from wavenet_app.trained import load_trained
+
+    assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
+    config = load_trained(tmp_path / "data" / "checkpoints" / "tones" / "best.pth").config
+    frames = MelFrames(config.model.mel, 8_000).of(read_audio(tone_folder / "tone0.wav", 8_000) * config.audio.gain)
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    np.save(folder / "plain.npy", frames)
+    torch.save(torch.from_numpy(frames.T[None].copy()), folder / "turned.pt")
+    saved = wavegen("vocode", "tones", folder, "--out", tmp_path / "out")
+    assert saved.code == 0, saved.err
+    assert wavegen("vocode", "tones", tone_folder / "tone0.wav", "--out", tmp_path / "out").code == 0
+    recording = soundfile.read(tmp_path / "out" / "tone0.wav")[0]
+    for name in ("plain", "turned"):
+        sound = soundfile.read(tmp_path / "out" / f"{name}.wav")[0]
+        assert len(sound) == len(frames) * config.model.mel.hop
+        np.testing.assert_array_equal(sound[: len(recording)], recording)
+
+    spoilt = frames.copy()
+    spoilt[7, 3] = np.nan
+    for name, content, message in (
+        ("nan.npy", spoilt, "holds NaN or infinite values, the first in frame 7"),
+        ("bands.npy", frames[:, :40], r"holds float32 numbers of the shape (42, 40); the model takes frames of 80"),
+        ("decibels.npy", 8 * frames, "wanted are natural logarithms"),
+        ("integers.npy", frames.astype(int), "holds int64 numbers"),
+        ("text.npy", None, "cannot be read as mel frames"),
+        ("dict.pt", {"mel": torch.from_numpy(frames)}, "holds a dict where a tensor"),
+        ("code.pt", print, "cannot be read as mel frames"),
+    ):
+        path = tmp_path / name
+        if content is None:
+            path.write_text("no array")
+        elif name.endswith(".pt"):
+            torch.save(content, path)
+        else:
+            np.save(path, content)
+        outcome = wavegen("vocode", "tones", path, "--out", tmp_path / "bad")
+        assert outcome.code == 2
+        assert message in outcome.err
+        assert len(outcome.err.splitlines()) == 1
+    assert not list((tmp_path / "bad").glob("*.wav"))
+
+
+def test_a_stopped_file_is_gone_on_with(wavegen, tone_folder, tmp_path, monkeypatch):
+    assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
+    source, command = tone_folder / "tone1.wav", ("vocode", "tones", tone_folder / "tone1.wav", "--seed", 3, "--out")
+    assert wavegen(*command, tmp_path / "whole").code == 0
+
+    real, calls = TorchQueue.generate, []
+
+    def stop_at_the_second(self, *arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TorchQueue, "generate", stop_at_the_second)
+        stopped = wavegen(*command, tmp_path / "halted", "--engine", "torch")
+    assert stopped.code == 130
+    assert "goes on from there" in stopped.out
+    assert not (tmp_path / "halted" / "tone1.wav").exists()
+    rest = wavegen(*command, tmp_path / "halted", "--engine", "torch")
+    assert rest.code == 0, rest.err
+    hop = vocode_room.BLOCK_FRAMES * 96
+    assert f"going on at {hop / 8000:.1f} s" in rest.out
+    whole, halted = (soundfile.read(tmp_path / name / "tone1.wav")[0] for name in ("whole", "halted"))
+    assert len(whole) == len(soundfile.read(source)[0])
+    np.testing.assert_array_equal(halted, whole)
+
+
+def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
+    trained = wavegen("train", speaker_folder, "--speakers", r"regex:(ann|jo)", *AUDIBLY, *MEL_TINY)
+    assert trained.code == 0, trained.err
+    path = tmp_path / "data" / "checkpoints" / "voices" / "best.pth"
+    content = read_checkpoint(path, "wavenet")
+    content["weights"]["global_condition.embeddings"] *= 50  # so little training hardly tells them apart
+    write_checkpoint(path, "wavenet", content)
+    recording = speaker_folder / "ann" / "0.wav"
+    unnamed = wavegen("vocode", "voices", recording)
+    assert unnamed.code == 2
+    assert "--speaker says whose voice it is to be; there are: ann, jo" in unnamed.err
+    sounds = []
+    for name in ("ann", "jo"):
+        outcome = wavegen("vocode", "voices", recording, "--speaker", name, "--out", tmp_path / name)
+        assert outcome.code == 0, outcome.err
+        sounds.append(soundfile.read(tmp_path / name / "0.wav")[0])
+    assert not np.array_equal(*sounds)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--condition", "melody"], "--condition takes mel, not 'melody'"),
+        (["--condition", "mel", "--set=training.window=300"], "at least four times the hop of the mel frames"),
+        (["--condition", "mel", "--set=model.mel.hop_length=100"], "must be a multiple of upsampling"),
+        (["--speakers", "row"], "--speakers takes folder"),
+        (["--speakers", "folder"], "none of the 6 audio files can be used; 6 of them: no speaker"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(wavegen, tone_folder, options, message):
+    outcome = wavegen("train", tone_folder, "--max-steps", 2, *TINY, *options)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert len(outcome.err.splitlines()) == 1
