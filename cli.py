@@ -215,6 +215,10 @@ def vocode(
         Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
     ] = None,
     engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="float32|bfloat16|int8", help="Of the weights; less is faster.")
+    ] = "float32",
+    threads: Annotated[int, typer.Option(min=1, help="Cores for one engine.")] = 1,
     data_dir: DataDir = None,
 ) -> None:
     """Turn recordings or saved mel frames into sound by a trained voice; what was cut short is gone on with."""
@@ -231,6 +235,8 @@ def vocode(
         top_k=top_k,
         top_p=top_p,
         engine=engine,
+        precision=precision,
+        threads=threads,
     )
     run_vocoding(request, folder, console=_console())
 

@@ -59,7 +59,7 @@ def griffin_lim(frames: NDArray[np.float32], mel: MelFrames) -> Waveform:
 
 
 def vocoded(
-    trained: Trained, frames: NDArray[np.float32], mel: MelFrames, engine_name: str, temperature: float, speaker: int
+    trained: Trained, frames: NDArray[np.float32], engine_name: str, temperature: float, speaker: int
 ) -> tuple[Waveform, float]:
     engine = load_engine(engine_name, GeneratorWeights.of(trained.model))
     speakers = len(trained.config.model.speakers)
@@ -67,7 +67,6 @@ def vocoded(
         engine,
         trained.model,
         [frames],
-        silent_level=float(mel.silence),
         shares=np.eye(speakers, dtype=np.float32)[speaker] if speakers else None,
         seed=0,
         settings=SamplingSettings(temperature=temperature),
@@ -114,7 +113,7 @@ def main() -> None:
         frames = mel.of(original)
         sounds = {"Griffin-Lim": np.clip(griffin_lim(frames, mel), -1, 1)}
         for name, temperature in zip(names[1:], options.temperatures, strict=True):
-            sounds[name], seconds = vocoded(trained, frames, mel, options.engine, temperature, speaker)
+            sounds[name], seconds = vocoded(trained, frames, options.engine, temperature, speaker)
             speed += seconds
         for name, sound in sounds.items():
             matched = sound[: len(original)]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.vocode_sources import MEL_SUFFIXES, open_source
@@ -46,6 +46,8 @@ class VocodeRequest:
         top_k: 0 for all codes.
         top_p: 1 for all codes.
         engine: name of an engine, or "auto".
+        precision: of the weights.
+        threads: of the CPU, for the engine.
     """
 
     checkpoint: str
@@ -57,6 +59,8 @@ class VocodeRequest:
     top_k: int = 0
     top_p: float = 1.0
     engine: str = "auto"
+    precision: str = PRECISIONS[0]
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -137,14 +141,15 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
         )
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
-    choice = choose_engine(request.engine, weights)
+    choice = choose_engine(request.engine, weights, "auto", request.precision, request.threads)
     for line in (str(path), choice.reason, choice.preparation):
         if line is not None:
             console.print(line, highlight=False, soft_wrap=True)
-    of_request = [None if shares is None else shares.tolist(), request.seed, asdict(settings)]
+    of_request = [None if shares is None else shares.tolist(), request.seed, asdict(settings), request.precision]
     key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
-    return Vocoder(trained, load_engine(request.engine, weights), mel, shares, settings, request.seed, key)
+    engine = load_engine(choice.name, weights, choice.device, request.precision, request.threads)
+    return Vocoder(trained, engine, mel, shares, settings, request.seed, key)
 
 
 def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | None:
@@ -203,7 +208,6 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
             vocoder.engine,
             vocoder.trained.model,
             source.frames(),
-            silent_level=float(vocoder.mel.silence),
             shares=vocoder.shares,
             seed=vocoder.seed,
             settings=vocoder.settings,

@@ -46,7 +46,7 @@ SHARES = np.array([0.3, 0.7], np.float32)
 
 
 def made(engine, net, pieces, **options):
-    blocks = vocode(engine, net, pieces, silent_level=LEVEL, shares=SHARES, seed=4, settings=PLAIN, **options)
+    blocks = vocode(engine, net, pieces, shares=SHARES, seed=4, settings=PLAIN, **options)
     return list(blocks)
 
 
