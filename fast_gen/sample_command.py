@@ -264,6 +264,8 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     """Generates clips (kept, samples), the most likely first, those that failed anew; and says what was done."""
     from fast_gen.scored_clips import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
 
+    if ready.config.model.is_conditioned:
+        raise UserError("--rank knows the likelihood only of models without speakers; leave it out")
     model = load_trained(ready.checkpoint).model
     sample_rate = ready.config.audio.sample_rate
     ranking = ranked(
