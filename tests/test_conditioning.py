@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from test_model import net
 
 from wavenet_app.conditioning import CONTEXT_FRAMES, GlobalCondition, LocalCondition, Told
-from wavenet_app.config import MelConfig, ModelConfig, preset, validated
+from wavenet_app.config import MelConfig, ModelConfig, RunConfig, preset
 from wavenet_app.model import WaveNet
+from wavenet_app.settings import validated
 
 
 def mel(upsampling: int, hold: int, n_mels: int = 3) -> MelConfig:
@@ -151,7 +152,7 @@ def test_a_model_that_is_told_nothing_is_as_it_was():
     values = preset("tiny").model_dump(mode="json")
     for name in ("speakers", "global_channels", "mel", "local_channels"):
         del values["model"][name]
-    assert validated(values).model == config, "a checkpoint from before there were conditions still loads"
+    assert validated(RunConfig, values).model == config, "a checkpoint from before there were conditions still loads"
     plain = WaveNet(config, torch.Generator().manual_seed(2)).state_dict()
     told = WaveNet(
         config.model_copy(update={"speakers": ("ann",), "mel": mel(8, 5)}), torch.Generator().manual_seed(2)
