@@ -4,12 +4,13 @@ UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
 PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
 
-.PHONY: help demo test slow gpu check format clean
+.PHONY: help demo test slow exhaustive gpu check format clean
 
 help:
 	@echo "make demo    train a small model on the built-in corpus and hear it, in under five minutes"
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
+	@echo "make exhaustive    emulate the GPU's kernels on the CPU at length; before changing those"
 	@echo "make gpu     run the tests of the GPU engines, then their floors and speeds; needs a CUDA device"
 	@echo "make check   format, lint, import floors, types and tests: what continuous integration runs"
 	@echo "make format  put the code into its one format"
@@ -23,6 +24,9 @@ test: $(BOOTSTRAP)
 
 slow: $(BOOTSTRAP)
 	$(UV) run pytest -m "slow and not gpu"
+
+exhaustive: $(BOOTSTRAP)
+	$(UV) run pytest -m exhaustive
 
 gpu: $(BOOTSTRAP)
 	$(UV) run pytest -m gpu

@@ -93,7 +93,7 @@ class EmulatedCluster(ClusterGpu):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ to compile the kernel for the CPU")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("order", [0, pytest.param(1, marks=pytest.mark.slow)], ids=["in turn", "at random"])
+@pytest.mark.parametrize("order", [0, pytest.param(1, marks=pytest.mark.exhaustive)], ids=["in turn", "at random"])
 @pytest.mark.parametrize("shape", TINY)
 def test_the_emulated_kernel_equals_the_full_network(
     shape: str, order: int, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,7 +39,7 @@ def test_the_interpreted_kernel() -> None:
     interpreted()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_interpreted_kernel_keeps_the_contract() -> None:
     """As much of it as takes minutes; the whole runs on a device."""
     nets = "(any_shape or score_equals) and (odd or layer or channel)"
@@ -52,9 +52,9 @@ def test_the_interpreted_kernel_keeps_the_contract() -> None:
     [
         ("small", Plan(1, 8, 2), "bf16"),
         ("base", Plan(1, 8, 2), "bf16"),
-        pytest.param("base", Plan(16, 8, 2), "bf16", marks=pytest.mark.slow),
-        pytest.param("base", Plan(16, 8, 2), "fp32", marks=pytest.mark.slow),
-        pytest.param("small", Plan(1, 8, 2), "fp32", marks=pytest.mark.slow),
+        pytest.param("base", Plan(16, 8, 2), "bf16", marks=pytest.mark.exhaustive),
+        pytest.param("base", Plan(16, 8, 2), "fp32", marks=pytest.mark.exhaustive),
+        pytest.param("small", Plan(1, 8, 2), "fp32", marks=pytest.mark.exhaustive),
     ],
 )
 def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(name: str, plan: Plan, kind: str) -> None:
