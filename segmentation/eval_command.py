@@ -19,6 +19,7 @@ from segmentation.train_view import class_table
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 
+_SHOWN = 3  # files left out; --json has them all
 _LISTED = 12  # absent classes; --json has them all
 
 
@@ -88,8 +89,10 @@ def _show(console: Console, evaluation: Evaluation) -> None:
             f"note: {evaluation.windowed} images were too large to be seen whole, and were cut into windows of "
             f"{LARGE_WINDOWS[0]} to {LARGE_WINDOWS[1]} pixels a side"
         )
-    for note in evaluation.skipped:
+    for note in evaluation.skipped[:_SHOWN]:
         console.print(f"[yellow]left out:[/yellow] {escape(str(note))}", highlight=False)
+    if len(evaluation.skipped) > _SHOWN:
+        console.print(f"left out in all: {len(evaluation.skipped)} files; --json lists them", highlight=False)
     console.print(class_table(scores))
     for names, what in (
         (scores.absent, "neither labelled nor predicted, so without IoU and not in the mean"),

@@ -110,8 +110,10 @@ def prepare_run(
     validation = open_dataset(argument, folder, "val", coco_classes=config.data.coco_classes)
     report = quick_check(training)
     notes = [*training.remarks, *report.warnings]
-    if training.skipped:
-        notes.append(f"{len(training.skipped)} training files are left out; wavegen seg-check {argument} lists them")
+    for split in (training, validation):
+        if split.skipped:
+            count = len(split.skipped)
+            notes.append(f"{count} files of {split.split} are left out; wavegen seg-check {argument} lists them")
     name = config.name if resume or options.name else _free_name(config, options, folder)
     config = override(config, {"name": name})
     if resume is None:

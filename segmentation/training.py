@@ -28,7 +28,7 @@ from segmentation.pretrained import KIND
 from segmentation.segmenter import ClassTable
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
 from wavenet_app.files import write_json
-from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit
+from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16
 
 BALANCING_MASKS = 500
 """Training masks, at most, that class weights are taken from, spread evenly."""
@@ -125,9 +125,7 @@ class SegmentationTask(Task):
             {"params": [parameter for parameter in backbone if parameter.requires_grad], "lr": settings.learning_rate},
             {"params": heads, "lr": settings.learning_rate * settings.head_factor},
         ]
-        return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
+        return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
     def learning_rate_share(self, step: int, progress: float) -> float:
         """Returns the poly schedule, (1 - progress) to a power, with a short linear warm-up.
@@ -234,16 +232,16 @@ def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int]
 
 
 def fit_precision(precision: str, device: str) -> str:
-    """Returns Lightning's name of an arithmetic: for "auto", bfloat16 by autocast on GPUs that have it, else float32.
+    """Returns Lightning's name of an arithmetic: bfloat16 by autocast for "auto" on GPUs that have it.
+
+    On a CPU with AVX-512's bfloat16 it made the default preset no faster (benchmarks/segmentation_precision.py).
 
     Args:
         precision: "auto", "float32" or "bfloat16".
         device: "cpu", "cuda" or "mps".
     """
-    if precision == "auto":
-        pays = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return "bf16-mixed" if pays else "32-true"
-    return "bf16-mixed" if precision == "bfloat16" else "32-true"
+    half = device == "cuda" and multiplies_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+    return "bf16-mixed" if half else "32-true"
 
 
 def train(

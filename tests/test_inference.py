@@ -1,6 +1,9 @@
 """Masks of whole images and by windows, at any size: equal to a plain sum over everything at once."""
 
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,3 +139,21 @@ def test_the_protocol_reads_as_a_sentence():
     assert str(Protocol((0.5, 1.0), True, 513)) == (
         "windows of 513 x 513, overlap weighted; scales 0.5, 1; mirrored too"
     )
+
+
+_LARGE = """
+import resource, torch
+from test_inference import labeller, picture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+mask = labeller().label(picture(8192, 8192))
+assert mask.shape == (8192, 8192)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_an_image_of_8192_pixels_a_side_takes_two_gigabytes_at_most():
+    done = subprocess.run(
+        [sys.executable, "-c", _LARGE], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    )
+    assert float(done.stdout) < 2

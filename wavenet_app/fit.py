@@ -261,6 +261,19 @@ def training_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def multiplies_bfloat16(device: str) -> bool:
+    """Returns whether the hardware multiplies bfloat16 natively.
+
+    Args:
+        device: "cpu", "cuda" or "mps".
+    """
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
 def _status(task: Task, resume: dict[str, Any] | None) -> FitStatus:
     if resume is None:
         return FitStatus(best=-math.inf if task.higher_is_better else math.inf)

@@ -20,7 +20,7 @@ from wavenet_app.conditioning import Told
 from wavenet_app.config import RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
 from wavenet_app.files import write_json
-from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, score_of
+from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
 from wavenet_app.heads import categorical_bits
 from wavenet_app.mel import MelFrames
 from wavenet_app.model import WaveNet
@@ -208,13 +208,7 @@ def product_dtype(precision: str, device: str) -> torch.dtype:
     """
     if precision != "auto":
         return getattr(torch, precision)
-    if device == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device == "cpu":
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    else:
-        native = False
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
 
 
 def train(
