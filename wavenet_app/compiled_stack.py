@@ -31,7 +31,8 @@ from wavenet_app.stack_layout import (
     to_weights,
 )
 
-_PIECE_STEPS = 4096  # worked on at a time; less would lose more to the products' overhead than the caches give
+# Of the gates, whose steps are worked on at a time: less would lose more to the products' overhead than caches give.
+_PIECE_BYTES = 2**20
 
 Array = NDArray[Any]
 
@@ -45,7 +46,7 @@ class CompiledSkipSum(torch.autograd.Function):
     ) -> Tensor:
         """Returns what `fused_stack.SkipSum` does for the same arguments."""
         layers = split_layers([parameter.detach() for parameter in parameters], len(dilations))
-        shape = _Shape.of(hidden, layers, dilations, start)
+        shape = _Shape.of(hidden, layers, dilations, start, dtype)
         joined, inputs, squashed = _Forward(shape, layers, dtype).run(hidden.detach().contiguous())
         ctx.save_for_backward(joined, *parameters, *inputs, *squashed)
         ctx.shape, ctx.dtype = shape, dtype
@@ -113,6 +114,7 @@ class _Shape:
         kernel_size: taps.
         dilations: one a layer.
         starts: what `needed_starts` returns.
+        piece: steps worked on at a time.
     """
 
     batch: int
@@ -122,13 +124,23 @@ class _Shape:
     kernel_size: int
     dilations: tuple[int, ...]
     starts: list[int]
+    piece: int
 
     @classmethod
-    def of(cls, hidden: Tensor, layers: Sequence[Sequence[Tensor]], dilations: tuple[int, ...], start: int) -> _Shape:
-        kernel_size = layers[0][0].shape[2]
+    def of(
+        cls,
+        hidden: Tensor,
+        layers: Sequence[Sequence[Tensor]],
+        dilations: tuple[int, ...],
+        start: int,
+        dtype: torch.dtype,
+    ) -> _Shape:
+        """Returns the shape of a stack that works on hidden from `start` on, with products in `dtype`."""
+        kernel_size, width = layers[0][0].shape[2], layers[0][2].shape[1]
         starts = needed_starts(kernel_size, dilations, start)
         batch, time, channels = hidden.shape
-        return cls(batch, time, channels, layers[0][2].shape[1], kernel_size, dilations, starts)
+        piece = min(time, max(1, _PIECE_BYTES // (2 * width * dtype.itemsize)))
+        return cls(batch, time, channels, width, kernel_size, dilations, starts, piece)
 
     def steps(self, layer: int) -> int:
         """Returns how many steps a layer puts out."""
@@ -145,7 +157,7 @@ class _Shape:
     def pieces(self, layer: int) -> list[tuple[int, int]]:
         """Returns first step, counted from the layer's first output, and length of each piece."""
         steps = self.steps(layer)
-        return [(first, min(_PIECE_STEPS, steps - first)) for first in range(0, steps, _PIECE_STEPS)]
+        return [(first, min(self.piece, steps - first)) for first in range(0, steps, self.piece)]
 
 
 class _Buffer:
@@ -169,10 +181,9 @@ class _Forward:
         self.biases = half_scaled(torch.stack([layer[1] for layer in layers]), FILTER_SCALE).numpy()
         self.residuals = to_matrices([layer[4] for layer in layers[:-1]]).to(dtype).unbind()
         self.residual_biases = [layer[5].numpy() for layer in layers[:-1]]
-        steps = min(_PIECE_STEPS, shape.time)
-        self.taps = _Buffer(steps, shape.kernel_size * shape.channels, dtype)
-        self.activated = _Buffer(steps, shape.width, dtype)
-        self.step = _Buffer(steps, shape.channels, dtype)
+        self.taps = _Buffer(shape.piece, shape.kernel_size * shape.channels, dtype)
+        self.activated = _Buffer(shape.piece, shape.width, dtype)
+        self.step = _Buffer(shape.piece, shape.channels, dtype)
 
     def run(self, hidden: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Returns all layers' activations side by side, and each layer's narrow input and squashed gates."""
@@ -251,10 +262,9 @@ class _Backward:
         self.dilated_biases = torch.zeros(depth, 2 * width)
         self.residuals = torch.zeros(depth, width, channels)
         self.residual_biases = torch.zeros(depth - 1, channels)
-        steps = min(_PIECE_STEPS, shape.time)
-        self.taps = _Buffer(steps, shape.kernel_size * channels, dtype)
-        self.activated, self.inner = _Buffer(steps, width, dtype), _Buffer(steps, 2 * width, dtype)
-        self.gradient = _Buffer(steps, width, dtype)
+        self.taps = _Buffer(shape.piece, shape.kernel_size * channels, dtype)
+        self.activated, self.inner = _Buffer(shape.piece, width, dtype), _Buffer(shape.piece, 2 * width, dtype)
+        self.gradient = _Buffer(shape.piece, width, dtype)
         self.taps_gradient = _Buffer(shape.time, shape.kernel_size * channels, dtype)
 
     def run(self, inputs: Sequence[Tensor], squashed: Sequence[Tensor], joined_gradient: Tensor) -> Tensor:
