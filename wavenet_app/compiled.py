@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, cached_property, wraps
@@ -14,6 +15,10 @@ from typing import Any
 
 import numba
 from numba import njit
+
+# The folder is told to numba by a setting of the whole process: of two threads at once, one would keep its code in the
+# other's folder or, between the other's telling and taking back, in the current one.
+_DECLARING = threading.Lock()
 
 
 class CodeCache:
@@ -83,13 +88,14 @@ class CodeCache:
 
     def _dispatcher(self, function: Callable[..., None], allocates: bool) -> Callable[..., None]:
         settings: Any = numba.config
-        before = settings.CACHE_DIR
-        settings.CACHE_DIR = str(self.folder or "")  # read where the function is declared, and only there
         options: Any = {"nogil": True, "cache": self.folder is not None, "_nrt": allocates}
-        try:
-            made: Any = njit(**options)(function)
-        finally:
-            settings.CACHE_DIR = before
+        with _DECLARING:
+            before = settings.CACHE_DIR
+            settings.CACHE_DIR = str(self.folder or "")  # read where the function is declared, and only there
+            try:
+                made: Any = njit(**options)(function)
+            finally:
+                settings.CACHE_DIR = before
         find_or_compile = made.compile
 
         def find_or_compile_alone(signature: object) -> object:
