@@ -94,8 +94,11 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     began = time.monotonic()
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
-    if trained.config.model.is_conditioned:
-        raise UserError(f"{path} is conditioned on speakers or mel frames; wavegen eval measures only models without")
+    if trained.config.model.conditioned:
+        raise UserError(
+            f"{trained.config.name} is told speakers or mel frames, which eval cannot measure yet; its bits per sample "
+            f"on the held-out clips stand in: wavegen info {trained.config.name}"
+        )
     weights = GeneratorWeights.of(trained.model)
     choose_engine(request.engine, weights)  # refuses at once what would be refused after the first minute
     decoding = DecodeView(console)

@@ -84,7 +84,9 @@ class ReadyToSample:
         config: the settings of the model's run.
         settings: temperature, top-k and top-p.
         prime: codes (time,) of the whole recording to continue, or None.
-        condition: the voice of each clip, or None for a model without speakers.
+        shares: of each speaker in the voice of each clip, (clips, speakers), or of one row for all; None for a model
+            without speakers.
+        condition: what comes of these.
     """
 
     engine: Engine
@@ -92,6 +94,7 @@ class ReadyToSample:
     config: RunConfig
     settings: SamplingSettings
     prime: NDArray[np.int16] | None
+    shares: NDArray[np.float32] | None = None
     condition: ChunkCondition | None = None
 
     @property
@@ -112,6 +115,8 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     if request.keep is not None and not request.rank:
         raise UserError("--keep says how many of the most likely clips to keep, so it needs --rank")
     ready = get_ready(request, folder, console)
+    if request.rank and ready.shares is not None and request.speaker is None:
+        raise UserError("--rank compares clips of one voice; say whose with --speaker")
     if request.rank:
         waveforms = _ranked_clips(ready, request, console)
     else:
@@ -144,7 +149,7 @@ def get_ready(
             f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
             f"take: wavegen vocode {config.name} RECORDING"
         )
-    condition = voice(weights, _shares(request, config, console))
+    shares = _shares(request, config, console)
     prime = _prime_codes(request.prime, config) if request.prime else None
 
     def say(line: str | None) -> None:
@@ -161,18 +166,20 @@ def get_ready(
         say(choice.reason)
         say(choice.preparation)
         engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
-    return ReadyToSample(engine, path, config, settings, prime, condition)
+    condition = None if shares is None else voice(weights, shares)
+    return ReadyToSample(engine, path, config, settings, prime, shares, condition)
 
 
-def _shares(request: SampleRequest, config: RunConfig, console: Console) -> NDArray[np.float32]:
-    """Returns the share of each speaker in each clip, (clips, speakers), and says whose turn it is if nobody chose."""
+def _shares(request: SampleRequest, config: RunConfig, console: Console) -> NDArray[np.float32] | None:
+    """Returns the share of each speaker in the voices, None without any; says whose turn it is if nobody chose."""
     speakers = config.model.speakers
     if request.speaker is not None:
-        return np.tile(speaker_shares(request.speaker, speakers), (request.clips, 1))
-    turns = [number % len(speakers) for number in range(request.clips)] if speakers else []
-    if turns:
-        listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
-        console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
+        return speaker_shares(request.speaker, speakers)[None]
+    if not speakers:
+        return None
+    turns = [number % len(speakers) for number in range(request.clips)]
+    listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
+    console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
     return np.eye(len(speakers), dtype=np.float32)[turns]
 
 
@@ -192,7 +199,7 @@ def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -
     engine = load_engine("auto", weights)
     seed, settings = config.training.seed, SamplingSettings()
     if heard.frames is not None:
-        from fast_gen.vocode import vocode
+        from fast_gen.vocode import vocode  # needs torch, which plain sampling does not
 
         blocks = vocode(engine, model, [heard.frames], shares=heard.shares, seed=seed, settings=settings)
         return np.concatenate(list(blocks))[:num_samples]
@@ -264,13 +271,12 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     """Generates clips (kept, samples), the most likely first, those that failed anew; and says what was done."""
     from fast_gen.scored_clips import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
 
-    if ready.config.model.is_conditioned:
-        raise UserError("--rank knows the likelihood only of models without speakers; leave it out")
     model = load_trained(ready.checkpoint).model
+    shares = None if ready.shares is None else ready.shares[0]
     sample_rate = ready.config.audio.sample_rate
     ranking = ranked(
         lambda first_row, count: _clips(ready, request, console, first_row=first_row, count=count),
-        lambda waveform, row: scored(model, waveform, row, sample_rate, ready.recent_prime),
+        lambda waveform, row: scored(model, waveform, row, sample_rate, ready.recent_prime, shares),
         request.clips,
     )
     kept = ranking.clips[: request.keep]

@@ -58,6 +58,7 @@ def scored(
     row: int,
     sample_rate: int,
     prime_codes: NDArray[np.integer] | None = None,
+    shares: NDArray[np.float32] | None = None,
 ) -> ScoredClip:
     """Returns a generated clip with its likelihood and its failure.
 
@@ -67,10 +68,11 @@ def scored(
         row: number that it was generated under.
         sample_rate: in Hz.
         prime_codes: codes (time,) that the clip continues.
+        shares: (speakers,), of each speaker in its voice, for a model with speakers.
     """
     codes = encode(waveform, model.config.quantization_channels)
     context = np.zeros(0, dtype=codes.dtype) if prime_codes is None else prime_codes
-    bits = code_bits(model, np.concatenate([context, codes]), first=len(context))
+    bits = code_bits(model, np.concatenate([context, codes]), first=len(context), shares=shares)
     return ScoredClip(waveform, row, float(bits.mean(dtype=np.float64)), failure(waveform, sample_rate))
 
 

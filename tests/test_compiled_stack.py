@@ -13,7 +13,8 @@ from torch import Tensor
 
 from wavenet_app import compiled_stack, skip_sum
 from wavenet_app.compiled_stack import CompiledSkipSum, compile_kernels
-from wavenet_app.fused_stack import Held, SkipSum
+from wavenet_app.fused_stack import SkipSum
+from wavenet_app.stack_layout import NEVER_CHANGES, Held
 
 stacks = st.fixed_dictionaries(
     {
@@ -25,6 +26,8 @@ stacks = st.fixed_dictionaries(
         "time": st.integers(1, 70),
         "last_projects": st.booleans(),
         "seed": st.integers(0, 99),
+        "hold": st.sampled_from([None, 1, 7, 25, 1000]),
+        "phase": st.integers(0, 30),
     }
 )
 
@@ -46,14 +49,26 @@ def parts_of(stack: dict) -> tuple[Tensor, list[Tensor]]:
     return draw(stack["batch"], stack["time"], channels), parameters
 
 
+def condition_of(stack: dict) -> tuple[Tensor | None, Held]:
+    """Returns what is added to the gates, and when."""
+    if stack.get("hold") is None:
+        return None, NEVER_CHANGES
+    held = Held(stack["hold"], stack["phase"])
+    steps = (held.phase + stack["time"] - 1) // held.hold + 1
+    channels = 2 * stack["width"] * len(stack["dilations"])
+    generator = torch.Generator().manual_seed(stack["seed"] + 1)
+    return torch.randn(stack["batch"], steps, channels, generator=generator).requires_grad_(), held
+
+
 def results(operation: type, stack: dict, start: int, dtype: torch.dtype) -> list[Tensor]:
     """Returns the sums and the gradients of all inputs that have one."""
     hidden, parameters = parts_of(stack)
     # a stack may skip what it is not asked for, but then is never asked for what it skipped
-    told = () if operation is CompiledSkipSum else (None, Held(1, 0))
-    sums = operation.apply(hidden, *told, stack["dilations"], start, dtype, *parameters)
+    condition, held = condition_of(stack)
+    sums = operation.apply(hidden, condition, held, stack["dilations"], start, dtype, *parameters)
     weight = torch.randn(sums.shape, generator=torch.Generator().manual_seed(1))
-    found = torch.autograd.grad((sums.float() * weight).sum(), [hidden, *parameters], allow_unused=True)
+    inputs = [hidden, *parameters] if condition is None else [hidden, condition, *parameters]
+    found = torch.autograd.grad((sums.float() * weight).sum(), inputs, allow_unused=True)
     return [sums, *(gradient for gradient in found if gradient is not None)]
 
 
@@ -153,8 +168,8 @@ def test_numbers_out_of_range_stay_what_they_are() -> None:
         for bad, check in ((float("nan"), torch.isnan), (1e30, torch.isfinite)):
             hidden, parameters = parts_of(stack)
             hidden.data[0, 4, 2] = bad
-            sums = CompiledSkipSum.apply(hidden, (1, 2), 0, dtype, *parameters)
-            expected = SkipSum.apply(hidden, None, Held(1, 0), (1, 2), 0, dtype, *parameters)
+            sums = CompiledSkipSum.apply(hidden, None, NEVER_CHANGES, (1, 2), 0, dtype, *parameters)
+            expected = SkipSum.apply(hidden, None, NEVER_CHANGES, (1, 2), 0, dtype, *parameters)
             assert torch.equal(check(sums), check(expected))
             assert torch.isfinite(sums[:, :4]).all()
 

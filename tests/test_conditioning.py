@@ -75,7 +75,7 @@ def test_pieces_of_a_long_window_are_told_the_right_steps(monkeypatch):
     codes = torch.randint(256, (2, 700))
     told = told_for(config, 2, 713, seed=0)
     outcomes = []
-    for size in (10**9, 8 * 37):
+    for size in (10**9, 8 * 37):  # float64 is worked on by PyTorch's operations
         monkeypatch.setattr(fused_stack, "_PIECE_BYTES", size)
         logits = model(codes, 300, model.condition(told, 13))
         outcomes.append([logits, *torch.autograd.grad(logits.square().sum(), list(model.parameters()))])

@@ -144,6 +144,16 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
     assert piped.code == 2
     assert "not trained to turn mel frames into sound; train with --condition mel" in piped.err
 
+    ranked = wavegen("sample", "--seconds", 0.05, "-n", 2, "--rank", "--speaker", "ann", "--out", tmp_path / "d")
+    assert ranked.code == 0, ranked.err
+    assert "bits per sample, the most likely clip first" in ranked.out
+    unnamed = wavegen("sample", "--rank")
+    assert unnamed.code == 2
+    assert "--rank compares clips of one voice; say whose with --speaker" in unnamed.err
+    evaluated = wavegen("eval", "voices")
+    assert evaluated.code == 2
+    assert "eval cannot measure yet" in evaluated.err
+
     resumed = wavegen("train", "--resume", "voices", "--max-steps", 22)
     assert resumed.code == 0, resumed.err
     (speaker_folder / "bo").mkdir()

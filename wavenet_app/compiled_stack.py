@@ -22,6 +22,8 @@ from wavenet_app import stack_kernels
 from wavenet_app.stack_layout import (
     FILTER_SCALE,
     FILTER_SLOPE,
+    NEVER_CHANGES,
+    Held,
     half_scaled,
     needed_starts,
     skip_matrix,
@@ -42,21 +44,30 @@ class CompiledSkipSum(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, dilations: tuple[int, ...], start: int, dtype: torch.dtype, *parameters: Tensor
+        ctx: Any,
+        hidden: Tensor,
+        condition: Tensor | None,
+        held: Held,
+        dilations: tuple[int, ...],
+        start: int,
+        dtype: torch.dtype,
+        *parameters: Tensor,
     ) -> Tensor:
         """Returns what `fused_stack.SkipSum` does for the same arguments."""
         layers = split_layers([parameter.detach() for parameter in parameters], len(dilations))
         shape = _Shape.of(hidden, layers, dilations, start, dtype)
-        joined, inputs, squashed = _Forward(shape, layers, dtype).run(hidden.detach().contiguous())
+        biases = _Biases.of(layers, condition, held)
+        joined, inputs, squashed = _Forward(shape, layers, biases, dtype).run(hidden.detach().contiguous())
         ctx.save_for_backward(joined, *parameters, *inputs, *squashed)
         ctx.shape, ctx.dtype = shape, dtype
+        ctx.gradients, ctx.conditioned = biases.zeros_like(), condition is not None
         skip_bias = torch.stack([layer[3] for layer in layers]).sum(0).to(dtype)
         sums = torch.addmm(skip_bias, joined.flatten(0, 1), skip_matrix(layers, dtype))
         return sums.view(shape.batch, shape.time - start, -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Returns the gradient of hidden, three times None, and the gradient of each parameter."""
+        """Returns the gradients of hidden and condition, four times None, and the gradient of each parameter."""
         shape, dtype = ctx.shape, ctx.dtype
         depth = len(shape.dilations)
         joined, *rest = ctx.saved_tensors
@@ -66,10 +77,12 @@ class CompiledSkipSum(torch.autograd.Function):
         skip_weights = torch.mm(joined.flatten(0, 1).t(), skip_gradient).float().split(shape.width)
         skip_bias = skip_gradient.sum(0, dtype=torch.float32)
         joined_gradient = torch.mm(skip_gradient, skip_matrix(layers, dtype).t()).view(joined.shape)
-        run = _Backward(shape, layers, dtype)
+        run = _Backward(shape, layers, ctx.gradients.zeros_like(), dtype)
         stream = run.run(inputs, squashed, joined_gradient)
         dilated_weights = to_weights(half_scaled(run.dilated, FILTER_SLOPE), shape.kernel_size)
-        dilated_biases = half_scaled(run.dilated_biases, FILTER_SLOPE)
+        gate_biases = half_scaled(run.biases.values, FILTER_SLOPE)
+        dilated_biases = gate_biases.sum((0, 2)) if ctx.conditioned else gate_biases[0, :, 0]
+        condition = gate_biases.transpose(1, 2).flatten(2) if ctx.conditioned else None
         residual_weights = to_weights(run.residuals, 1)
         by_parameter: list[Tensor | None] = []
         for layer in range(depth):
@@ -83,19 +96,19 @@ class CompiledSkipSum(torch.autograd.Function):
                 by_parameter += [residual_weights[layer], run.residual_biases[layer]]
         # the last layer's residual, if it has one, is read by nobody
         by_parameter += [None] * (len(parameters) - len(by_parameter))
-        return stream, None, None, None, *by_parameter
+        return stream, condition, None, None, None, None, *by_parameter
 
 
 def compile_kernels(dtype: torch.dtype) -> str | None:
     """Compiles the kernels for products of a type, or finds them compiled; returns what keeps them from it, or None."""
     try:
-        # out of inference mode, whose tensors have no gradient
-        with torch.inference_mode(False), torch.enable_grad():
+        # one process at a time, and the others find what it kept; out of inference mode, whose tensors have no gradient
+        with stack_kernels.CACHE.alone(), torch.inference_mode(False), torch.enable_grad():
             clip = torch.zeros(1, 4, 1)
             weights = [torch.zeros(size) for size in ((2, 1, 2), (2,), (1, 1, 1), (1,), (1, 1, 1), (1,))] * 2
             for tensor in (clip, *weights):
                 tensor.requires_grad_()
-            CompiledSkipSum.apply(clip, (1, 2), 3, dtype, *weights).sum().backward()
+            CompiledSkipSum.apply(clip, None, NEVER_CHANGES, (1, 2), 3, dtype, *weights).sum().backward()
             stack_kernels.CACHE.remember(str(dtype))
     except (NumbaError, RuntimeError) as error:  # LLVM's are of the latter kind
         return f"numba cannot compile here: {str(error).splitlines()[0]}"
@@ -160,6 +173,37 @@ class _Shape:
         return [(first, min(self.piece, steps - first)) for first in range(0, steps, self.piece)]
 
 
+@dataclass(frozen=True)
+class _Biases:
+    """What is added to the gates of each layer, and when; or the gradient of that.
+
+    Attributes:
+        values: (batch, layers, steps, 2 x width); a batch of one serves all clips.
+        held: when each step holds, from the first step of the first layer's input on.
+    """
+
+    values: Tensor
+    held: Held
+
+    @classmethod
+    def of(cls, layers: Sequence[Sequence[Tensor]], condition: Tensor | None, held: Held) -> _Biases:
+        """Returns the layers' own biases and the condition, the filter half scaled for its sigmoid."""
+        own = torch.stack([layer[1] for layer in layers])[None, :, None]
+        if condition is not None:
+            by_layer = condition.detach().unflatten(2, (len(layers), -1)).transpose(1, 2)
+            own = own + by_layer
+        return cls(half_scaled(own, FILTER_SCALE).contiguous(), held)
+
+    def zeros_like(self) -> _Biases:
+        """Returns a gradient to begin with."""
+        return _Biases(torch.zeros_like(self.values), self.held)
+
+    def at(self, clip: int, layer: int, offset: int) -> tuple[Array, int, int]:
+        """Returns a layer's (steps, 2 x width), hold, and phase where its first output stands `offset` steps in."""
+        array: Array = self.values[min(clip, len(self.values) - 1), layer].numpy()
+        return array, *self.held.later(offset)
+
+
 class _Buffer:
     """Memory for some steps that kernels and products share."""
 
@@ -175,10 +219,9 @@ class _Buffer:
 class _Forward:
     """The layers from the first to the last."""
 
-    def __init__(self, shape: _Shape, layers: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: _Shape, layers: Sequence[Sequence[Tensor]], biases: _Biases, dtype: torch.dtype) -> None:
+        self.shape, self.biases, self.dtype = shape, biases, dtype
         self.dilated = half_scaled(to_matrices([layer[0] for layer in layers]), FILTER_SCALE).to(dtype).unbind()
-        self.biases = half_scaled(torch.stack([layer[1] for layer in layers]), FILTER_SCALE).numpy()
         self.residuals = to_matrices([layer[4] for layer in layers[:-1]]).to(dtype).unbind()
         self.residual_biases = [layer[5].numpy() for layer in layers[:-1]]
         self.taps = _Buffer(shape.piece, shape.kernel_size * shape.channels, dtype)
@@ -218,6 +261,7 @@ class _Forward:
         following_array = None if following is None else _array(following)
         for clip in range(shape.batch):
             before_clip, narrow_clip, squash_clip, joined_clip, after_clip = (array[clip] for array in arrays)
+            biases = self.biases.at(clip, layer, offset)
             for first, length in shape.pieces(layer):
                 stack_kernels.gather_taps(
                     narrow_clip, first + cut, shape.dilations[layer], shape.kernel_size, self.taps.array, length
@@ -225,7 +269,7 @@ class _Forward:
                 products = squash[clip].narrow(0, first, length)
                 torch.mm(self.taps.part(0, length), self.dilated[layer], out=products)
                 stack_kernels.squash_and_activate(
-                    squash_clip, first, length, self.biases[layer], self.activated.array, joined_clip, column, lead
+                    squash_clip, first, length, *biases, self.activated.array, joined_clip, column, lead
                 )
                 if following_array is None:
                     continue
@@ -247,19 +291,18 @@ class _Backward:
 
     Attributes:
         dilated: gradients of the layers' matrices, the filter half without its factor of 4.
-        dilated_biases: of their biases, likewise.
+        biases: of what is added to their gates, likewise.
         residuals: of the residual projections; the last layer's stays zero.
         residual_biases: of their biases.
     """
 
-    def __init__(self, shape: _Shape, layers: Sequence[Sequence[Tensor]], dtype: torch.dtype) -> None:
-        self.shape, self.dtype = shape, dtype
+    def __init__(self, shape: _Shape, layers: Sequence[Sequence[Tensor]], biases: _Biases, dtype: torch.dtype) -> None:
+        self.shape, self.biases, self.dtype = shape, biases, dtype
         depth, width, channels = len(layers), shape.width, shape.channels
         slopes = half_scaled(to_matrices([layer[0] for layer in layers]), FILTER_SLOPE).to(dtype)
         self.slopes = slopes.transpose(1, 2).unbind()
         self.projections = to_matrices([layer[4] for layer in layers[:-1]]).to(dtype).transpose(1, 2).unbind()
         self.dilated = torch.zeros(depth, shape.kernel_size * channels, 2 * width)
-        self.dilated_biases = torch.zeros(depth, 2 * width)
         self.residuals = torch.zeros(depth, width, channels)
         self.residual_biases = torch.zeros(depth - 1, channels)
         self.taps = _Buffer(shape.piece, shape.kernel_size * channels, dtype)
@@ -287,11 +330,11 @@ class _Backward:
         arrays = [_array(tensor) for tensor in (hidden, squash, joined_gradient, stream, narrow)]
         taps, inner, activated = self.taps, self.inner, self.activated
         projects = layer < len(shape.dilations) - 1
-        dilated_gradient, bias_gradient = self.dilated[layer], self.dilated_biases[layer].numpy()
-        residual_gradient = self.residuals[layer]
+        dilated_gradient, residual_gradient = self.dilated[layer], self.residuals[layer]
         below = self.residual_biases[layer - 1].numpy() if layer else np.zeros(shape.channels, np.float32)
         for clip in range(shape.batch):
             hidden_clip, squash_clip, joined_clip, stream_clip, narrow_clip = (array[clip] for array in arrays)
+            bias_gradients = self.biases.at(clip, layer, offset)
             reading = (self.taps_gradient.array, offset, steps, dilation, shape.kernel_size, narrow_clip, below)
             for first, length in reversed(shape.pieces(layer)):
                 if projects:
@@ -307,7 +350,7 @@ class _Backward:
                     length,
                     activated.array,
                     inner.array,
-                    bias_gradient,
+                    *bias_gradients,
                 )
                 if projects:
                     residual_gradient += torch.mm(activated.part(0, length).t(), known)

@@ -101,11 +101,6 @@ class ModelConfig(Settings):
         return receptive_field(self.kernel_size, (1, *self.dilations))
 
     @property
-    def is_conditioned(self) -> bool:
-        """Whether the model is told a speaker, mel frames or both beside the samples before."""
-        return bool(self.speakers) or self.mel is not None
-
-    @property
     def multiply_accumulates(self) -> int:
         """Products that one new sample takes; the front's table look-ups count none."""
         gate = self.kernel_size * self.residual_channels * 2 * self.dilation_channels

@@ -119,6 +119,15 @@ class Corpus:
         """Names of all speakers, sorted."""
         return tuple(sorted({clip.speaker for clip in self.training + self.validation if clip.speaker is not None}))
 
+    @property
+    def training_seconds(self) -> dict[str, float]:
+        """How much there is of each speaker to learn from, in seconds."""
+        samples = dict.fromkeys(self.speakers, 0)
+        for clip in self.training:
+            if clip.speaker is not None:
+                samples[clip.speaker] += clip.num_samples
+        return {speaker: count / self.sample_rate for speaker, count in samples.items()}
+
     def duration(self, clips: Iterable[Clip]) -> float:
         """Returns the length of the clips together, in seconds."""
         return sum(clip.num_samples for clip in clips) / self.sample_rate
@@ -225,9 +234,6 @@ def split_record(corpus: Corpus) -> dict[str, Any]:
 
     With speakers, also how many seconds there are of each to learn from.
     """
-    seconds = {
-        name: corpus.duration(clip for clip in corpus.training if clip.speaker == name) for name in corpus.speakers
-    }
     return {
         "sample_rate": corpus.sample_rate,
         "gain": corpus.gain,
@@ -237,7 +243,7 @@ def split_record(corpus: Corpus) -> dict[str, Any]:
         "validation": [clip.name for clip in corpus.validation],
         "skipped": [{"name": file.name, "reason": file.reason} for file in corpus.skipped],
         "remarks": list(corpus.remarks),
-        **({"speakers": seconds} if seconds else {}),
+        **({"speakers": corpus.training_seconds} if corpus.speakers else {}),
     }
 
 

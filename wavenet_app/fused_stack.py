@@ -8,7 +8,7 @@ that it keeps and touches only what it uses. The products can be taken in bfloat
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +16,10 @@ from torch import Tensor
 from wavenet_app.stack_layout import (
     FILTER_SCALE,
     FILTER_SLOPE,
+    Held,
     half_scaled,
     needed_starts,
+    of_layer,
     skip_matrix,
     split_layers,
     to_matrix,
@@ -27,18 +29,6 @@ from wavenet_app.stack_layout import (
 # On a CPU each layer is worked through in pieces that stay in the second-level cache between one operation and the
 # next; smaller ones lose more to the calls than the cache gives. A GPU is fed by everything at once.
 _PIECE_BYTES = 16_384  # of one channel
-
-
-class Held(NamedTuple):
-    """How long each step of a condition holds, and how much of the first one lies before time 0."""
-
-    hold: int
-    phase: int
-
-    def later(self, samples: int) -> Held:
-        """Returns the same, seen from a later time 0."""
-        return Held(self.hold, self.phase + samples)
-
 
 Piece = tuple[slice, slice]
 """Rows of the batch and time steps, the latter counted from the first step of a layer's output."""
@@ -75,7 +65,7 @@ class SkipSum(torch.autograd.Function):
             matrix = half_scaled(to_matrix(layers[layer][0]), FILTER_SCALE).to(dtype)
             shift = half_scaled(layers[layer][1], FILTER_SCALE).to(dtype)
             if condition is not None:
-                by_step = _of_layer(condition, layer, width) + layers[layer][1]
+                by_step = of_layer(condition, layer, width) + layers[layer][1]
                 shifts = half_scaled(by_step, FILTER_SCALE).to(dtype)
             residual = layers[layer][4:] if layer < len(layers) - 1 else ()
             following = hidden.new_empty(batch, steps, channels) if residual else hidden
@@ -101,7 +91,7 @@ class SkipSum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Returns the gradients of hidden and of the condition, four times None, and the gradient of each parameter."""
+        """Returns the gradients of hidden and condition, four times None, and the gradient of each parameter."""
         dilations, starts, dtype, count, held, condition_shape = ctx.geometry
         joined, *rest = ctx.saved_tensors
         layers = split_layers(rest[:count], len(dilations))
@@ -142,7 +132,7 @@ class SkipSum(torch.autograd.Function):
                 _add_from_lead(gradient, from_skips, piece, starts[-1] - starts[layer + 1])
                 inner_gradient = _gate_gradient(gradient, squash[piece], activated)
                 if condition_gradient is not None:
-                    target = _of_layer(condition_gradient, layer, width)
+                    target = of_layer(condition_gradient, layer, width)
                     _gather_held(target, inner_gradient, piece, held.later(starts[layer + 1]))
                 inner = _flat(inner_gradient)
                 taps = _gather_taps(hidden, piece, kernel_size, dilations[layer], cut, dtype)
@@ -151,7 +141,7 @@ class SkipSum(torch.autograd.Function):
                 taps_gradient = torch.mm(inner, slope.t()).view(taps.shape)
                 _scatter_taps(before, taps_gradient, piece, kernel_size, dilations[layer], cut)
             if condition_gradient is not None:
-                _of_layer(condition_gradient, layer, width)[..., :width] *= FILTER_SLOPE
+                of_layer(condition_gradient, layer, width)[..., :width] *= FILTER_SLOPE
             by_layer.append(
                 [
                     to_weight(half_scaled(matrix_gradient, FILTER_SLOPE), kernel_size),
@@ -167,11 +157,6 @@ class SkipSum(torch.autograd.Function):
             stream = before
         flat_gradients = [gradient for layer_gradients in reversed(by_layer) for gradient in layer_gradients]
         return stream, condition_gradient, None, None, None, None, *flat_gradients
-
-
-def _of_layer(condition: Tensor, layer: int, width: int) -> Tensor:
-    """Returns a layer's (batch, steps, 2 x width) of a condition."""
-    return condition[..., 2 * width * layer : 2 * width * (layer + 1)]
 
 
 def _spread(steps: Tensor, piece: Piece, held: Held) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from wavenet_app.conditioning import Told
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import silence_code
 
@@ -16,7 +17,9 @@ CHUNK_SAMPLES = 8_192  # one pass through the net: long enough to be quick, shor
 
 
 @torch.inference_mode()
-def code_bits(model: WaveNet, codes: NDArray[np.integer], first: int = 0) -> NDArray[np.float32]:
+def code_bits(
+    model: WaveNet, codes: NDArray[np.integer], first: int = 0, shares: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
     """Returns the bits of codes[first:], each given all the codes before it; their mean is the bits per sample.
 
     Before the first code stands silence, as in training and in generation. The distribution is the model's own, at
@@ -26,6 +29,8 @@ def code_bits(model: WaveNet, codes: NDArray[np.integer], first: int = 0) -> NDA
         model: the net, on any device.
         codes: one clip, shape (samples,).
         first: how many codes are context only, such as those of a primed recording.
+        shares: (speakers,), of each speaker in the voice, for a model with speakers; one that is told mel frames
+            has no likelihood without them.
 
     Returns:
         float32 (samples - first,), each -log2 of a probability.
@@ -33,12 +38,14 @@ def code_bits(model: WaveNet, codes: NDArray[np.integer], first: int = 0) -> NDA
     device = next(model.parameters()).device
     context = model.config.receptive_field
     silence = np.full(context, silence_code(model.config.quantization_channels), dtype=np.int64)
+    voice = None if shares is None else torch.from_numpy(shares)[None].to(device)
+    condition = model.condition(Told(speakers=voice))
     padded = torch.from_numpy(np.concatenate([silence, np.asarray(codes, dtype=np.int64)]))
     bits = np.empty(max(0, len(codes) - first), dtype=np.float32)
     for start in range(first, len(codes), CHUNK_SAMPLES):
         stop = min(start + CHUNK_SAMPLES, len(codes))
         window = padded[start : stop + context].to(device)
-        logits = model(window[None, :-1], context - 1)[0].float()
+        logits = model(window[None, :-1], context - 1, condition)[0].float()
         nats = F.cross_entropy(logits, window[context:], reduction="none")
         bits[start - first : stop - first] = nats.cpu().numpy() / math.log(2)
     return bits

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from wavenet_app.conditioning import Condition
 from wavenet_app.dilated import ResidualBlock
-from wavenet_app.fused_stack import Held, SkipSum
-from wavenet_app.stack_layout import needed_starts
+from wavenet_app.fused_stack import SkipSum
+from wavenet_app.stack_layout import NEVER_CHANGES, Held, needed_starts
 
 
 def skip_sum(
@@ -30,7 +30,6 @@ def skip_sum(
         start: first time step whose sum is wanted; earlier ones serve as context.
         product_dtype: arithmetic of the matrix products, float32 or bfloat16.
         condition: what is added to the gates of all blocks, already projected; its stretch begins where `hidden` does.
-            The compiled kernels know none, so with one PyTorch does the work.
 
     Returns:
         (batch, time - start, skip_channels), channels last, in `product_dtype`.
@@ -44,14 +43,15 @@ def skip_sum(
     dilations = tuple(block.dilated.dilation for block in blocks)
     kernel_size = blocks[0].dilated.weight.shape[2]
     unseen = needed_starts(kernel_size, dilations, start)[0]
-    seen, arguments = hidden[:, unseen:], (dilations, start - unseen, product_dtype, *parameters)
+    values, held = None, NEVER_CHANGES
     if condition is not None:
-        return SkipSum.apply(seen, condition.values, Held(*condition[1:]).later(unseen), *arguments)
+        values, held = condition.values, Held(condition.hold, condition.phase).later(unseen)
+    arguments = (hidden[:, unseen:], values, held, dilations, start - unseen, product_dtype, *parameters)
     if hidden.dtype == torch.float32 and missing_kernels(hidden.device.type, product_dtype) is None:
         from wavenet_app.compiled_stack import CompiledSkipSum
 
-        return CompiledSkipSum.apply(seen, *arguments)
-    return SkipSum.apply(seen, None, Held(1, 0), *arguments)
+        return CompiledSkipSum.apply(*arguments)
+    return SkipSum.apply(*arguments)
 
 
 @cache

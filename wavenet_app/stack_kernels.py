@@ -53,14 +53,16 @@ def gather_taps(source, first, dilation, kernel_size, taps, length):
 
 
 @CACHE.compiled(allocates=False)
-def squash_and_activate(squashed, first, length, bias, activated, joined, column, lead):
-    """Adds the bias to products, takes their sigmoid, and multiplies both halves to the activation.
+def squash_and_activate(squashed, first, length, biases, hold, phase, activated, joined, column, lead):
+    """Adds biases to products, takes their sigmoid, and multiplies both halves to the activation.
 
     Args:
         squashed: narrow (steps, 2 x width); products before, sigmoids of -2 x filter and of the gate after.
         first: its first row to work on.
         length: number of rows.
-        bias: float32 (2 x width).
+        biases: float32 (bias steps, 2 x width); at row r of `squashed`, (phase + r) // hold is added.
+        hold: rows with the same bias.
+        phase: rows of the first bias that lie before row 0.
         activated: narrow (at least length, width); written.
         joined: narrow (wanted steps, layers x width); gets the activations of steps from `lead` on.
         column: where in its rows.
@@ -69,22 +71,28 @@ def squash_and_activate(squashed, first, length, bias, activated, joined, column
     width, row_width = activated.shape[1], joined.shape[1]
     for channel in range(0, width, LANES):
         left = width - channel
-        filter_bias, gate_bias = load(bias, channel, left), load(bias, width + channel, left)
-        for row in range(length):
-            step = first + row
-            place = step * 2 * width + channel
-            # both sigmoids, 1 / (1 + exp(-x)), with one division
-            filter_part = splat(1.0) + exp_minus(load(squashed, place, left) + filter_bias)
-            gate_part = splat(1.0) + exp_minus(load(squashed, place + width, left) + gate_bias)
-            inverse = splat(1.0) / (filter_part * gate_part)
-            filtered = rounded(squashed, gate_part * inverse)
-            gate = rounded(squashed, filter_part * inverse)
-            store(squashed, place, left, filtered)
-            store(squashed, place + width, left, gate)
-            product = _activation(filtered, gate)
-            store(activated, row * width + channel, left, product)
-            if step >= lead:
-                store(joined, (step - lead) * row_width + column + channel, left, product)
+        run = 0
+        while run < length:
+            bias_step = (phase + first + run) // hold
+            run_end = min(length, (bias_step + 1) * hold - phase - first)
+            bias_place = bias_step * 2 * width + channel
+            filter_bias, gate_bias = load(biases, bias_place, left), load(biases, bias_place + width, left)
+            for row in range(run, run_end):
+                step = first + row
+                place = step * 2 * width + channel
+                # both sigmoids, 1 / (1 + exp(-x)), with one division
+                filter_part = splat(1.0) + exp_minus(load(squashed, place, left) + filter_bias)
+                gate_part = splat(1.0) + exp_minus(load(squashed, place + width, left) + gate_bias)
+                inverse = splat(1.0) / (filter_part * gate_part)
+                filtered = rounded(squashed, gate_part * inverse)
+                gate = rounded(squashed, filter_part * inverse)
+                store(squashed, place, left, filtered)
+                store(squashed, place + width, left, gate)
+                product = _activation(filtered, gate)
+                store(activated, row * width + channel, left, product)
+                if step >= lead:
+                    store(joined, (step - lead) * row_width + column + channel, left, product)
+            run = run_end
 
 
 @CACHE.compiled(allocates=False)
@@ -113,7 +121,9 @@ def add_residual(before, first, length, step, bias, after, narrow, narrow_first)
 
 
 @CACHE.compiled(allocates=False)
-def gate_gradient(gradient, joined_gradient, column, lead, squashed, first, length, activated, inner, bias_gradient):
+def gate_gradient(
+    gradient, joined_gradient, column, lead, squashed, first, length, activated, inner, bias_gradients, hold, phase
+):
     """Takes the gradient of the activation through both sigmoids; the filter half misses its factor of 4.
 
     Args:
@@ -126,11 +136,16 @@ def gate_gradient(gradient, joined_gradient, column, lead, squashed, first, leng
         length: number of rows.
         activated: narrow (at least length, width); written anew.
         inner: narrow (at least length, 2 x width); the gradient before the sigmoids, written.
-        bias_gradient: float32 (2 x width); the sum over the rows of `inner` is added.
+        bias_gradients: float32 (bias steps, 2 x width); to each, the sum over its rows of `inner` is added.
+        hold: as in `squash_and_activate`, and so is `phase`.
+        phase: rows of the first bias that lie before row 0.
     """
     width, row_width = activated.shape[1], joined_gradient.shape[1]
-    for tile in range(0, length, _TILE):
-        tile_end = min(tile + _TILE, length)
+    tile = 0
+    while tile < length:
+        # a tile lies within one bias, so that its sum goes to one place
+        bias_step = (phase + first + tile) // hold
+        tile_end = min(tile + _TILE, length, (bias_step + 1) * hold - phase - first)
         for channel in range(0, width, LANES):
             left = width - channel
             filter_sum, gate_sum = splat(0.0), splat(0.0)
@@ -152,8 +167,9 @@ def gate_gradient(gradient, joined_gradient, column, lead, squashed, first, leng
                 store(inner, inner_place + width, left, gate_gradient)
                 filter_sum += filter_gradient
                 gate_sum += gate_gradient
-            _add(bias_gradient, channel, left, filter_sum)
-            _add(bias_gradient, width + channel, left, gate_sum)
+            _add(bias_gradients, bias_step * 2 * width + channel, left, filter_sum)
+            _add(bias_gradients, bias_step * 2 * width + width + channel, left, gate_sum)
+        tile = tile_end
 
 
 @CACHE.compiled(allocates=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +12,20 @@ from torch import Tensor
 # derivative 4 s (1 - s) brings a factor of 4 that is applied to small matrices instead of to the activations.
 FILTER_SCALE = -2.0
 FILTER_SLOPE = 4.0
+
+
+class Held(NamedTuple):
+    """Which step of a condition holds when: step (phase + t) // hold at time t."""
+
+    hold: int
+    phase: int
+
+    def later(self, samples: int) -> Held:
+        """Returns the same, seen from a later time 0."""
+        return Held(self.hold, self.phase + samples)
+
+
+NEVER_CHANGES = Held(2**62, 0)
 
 
 def needed_starts(kernel_size: int, dilations: Sequence[int], start: int) -> list[int]:
@@ -62,3 +77,8 @@ def half_scaled(weight: Tensor, scale: float) -> Tensor:
     scaled = weight.clone()
     scaled[..., : weight.shape[-1] // 2] *= scale
     return scaled
+
+
+def of_layer(condition: Tensor, layer: int, width: int) -> Tensor:
+    """Returns a layer's (batch, steps, 2 x width) of a condition for all layers."""
+    return condition[..., 2 * width * layer : 2 * width * (layer + 1)]

@@ -58,8 +58,9 @@ def run_training(
             resume=run.resume,
         )
     judgement = None
-    judged = not run.config.model.is_conditioned  # the likelihood of clips is known without conditions alone
-    if judge is not None and judged and result.status.interrupted is None:  # whoever stops a run does not want to wait
+    # a model that is told mel frames has no clips of its own
+    speaks = run.config.model.mel is None
+    if judge is not None and speaks and result.status.interrupted is None:  # whoever stops a run does not want to wait
         with console.status("listening to what it generates"):
             judgement = judge(result.checkpoint)
     show_result(console, result, run.config.name, judgement)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from wavenet_app.baseline import Baseline
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.conditioning import Told
-from wavenet_app.config import RunConfig, TrainingConfig
+from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
 from wavenet_app.files import write_json
 from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
@@ -58,14 +58,14 @@ class TrainingResult:
         status: the loop's final status.
         validation: bits per sample of that checkpoint over the whole validation split.
         baseline: what the classical predictors need on the same samples.
-        vocodes: whether the model is told mel frames.
+        model: shape of the model, which says what it is told.
     """
 
     checkpoint: Path
     status: FitStatus
     validation: float
     baseline: Baseline
-    vocodes: bool = False
+    model: ModelConfig
 
 
 def verdict(validation: float, baseline: Baseline) -> str:
@@ -166,8 +166,8 @@ class WaveNetTask(Task):
 
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns the bits of all samples of a batch that count, and how many these are, shape (2,)."""
-        count = batch["mask"].sum()
         assert isinstance(model, WaveNet)
+        count = batch["mask"].sum()
         return torch.stack([self._bits(model, batch) * count, count])
 
     def score(self, tally: Tensor) -> float:
@@ -260,7 +260,7 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
     winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))
     best = {**contents[winner], "validation": scores[winner]}
     write_checkpoint(plan.run_dir / "best.pth", KIND, best)
-    return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline, task.tells.mel is not None)
+    return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline, task.config.model)
 
 
 class _Listener:

@@ -102,10 +102,7 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
         highlight=False,
     )
     if corpus.speakers:
-        by_speaker = [
-            corpus.duration(clip for clip in corpus.training if clip.speaker == name) for name in corpus.speakers
-        ]
-        listed = [f"{name} {_clock(seconds)}" for name, seconds in zip(corpus.speakers, by_speaker, strict=True)]
+        listed = [f"{name} {_clock(seconds)}" for name, seconds in corpus.training_seconds.items()]
         more = f", and {len(listed) - _LISTED_SPEAKERS} more" if len(listed) > _LISTED_SPEAKERS else ""
         console.print(
             f"{len(listed)} speakers to train on: {', '.join(listed[:_LISTED_SPEAKERS])}{more}",
@@ -163,13 +160,11 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
     status = result.status
     if status.interrupted:
         console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
-    hear = f"wavegen vocode {name} RECORDING" if result.vocodes else f"wavegen sample {name}"
-    console.print(
-        f"checkpoint: {result.checkpoint}\nhear it: {hear}\n"
-        f"more on how good it is: wavegen eval {name} --report {name}.html",
-        highlight=False,
-        soft_wrap=True,
-    )
+    lines = [f"checkpoint: {result.checkpoint}"]
+    lines.append(f"hear it: wavegen {f'sample {name}' if result.model.mel is None else f'vocode {name} RECORDING'}")
+    if not result.model.conditioned:
+        lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _clock(seconds: float) -> str:
