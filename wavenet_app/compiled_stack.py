@@ -102,8 +102,8 @@ class CompiledSkipSum(torch.autograd.Function):
 def compile_kernels(dtype: torch.dtype) -> str | None:
     """Compiles the kernels for products of a type, or finds them compiled; returns what keeps them from it, or None."""
     try:
-        # one process at a time, and the others find what it kept; out of inference mode, whose tensors have no gradient
-        with stack_kernels.CACHE.alone(), torch.inference_mode(False), torch.enable_grad():
+        # out of inference mode, whose tensors have no gradient; each kernel sees to it that it is compiled alone
+        with torch.inference_mode(False), torch.enable_grad():
             clip = torch.zeros(1, 4, 1)
             weights = [torch.zeros(size) for size in ((2, 1, 2), (2,), (1, 1, 1), (1,), (1, 1, 1), (1,))] * 2
             for tensor in (clip, *weights):
