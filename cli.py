@@ -123,7 +123,10 @@ def train(
 def sample(
     checkpoint: CheckpointName = None,
     seconds: Annotated[float, typer.Option(min=0.01, help="Length of each clip.")] = 2.0,
-    clips: Annotated[int, typer.Option("--clips", "-n", min=1, help="How many clips, generated side by side.")] = 1,
+    clips: Annotated[
+        int | None,
+        typer.Option("--clips", "-n", min=1, help="How many, side by side (default: 1, or one for each --prime)."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same audio.")] = 0,
     temperature: Annotated[
         float, typer.Option(min=0, help="Below 1: safer; above 1: wilder; 0: always the likeliest.")
@@ -133,7 +136,13 @@ def sample(
         float, typer.Option(min=0, max=1, help="Pick among the likeliest codes that hold this probability.")
     ] = 1.0,
     speaker: Annotated[str | None, typer.Option(metavar=SPEAKER, help="Who speaks (default: all in turn).")] = None,
-    prime: Annotated[Path | None, typer.Option(metavar="CLIP", help="Continue this recording.")] = None,
+    prime: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CLIP|FOLDER", help="Continue this recording; several take turns over the clips."),
+    ] = None,
+    prime_seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="Take so much of its end (default: what the model can see).")
+    ] = None,
     keep_prime: Annotated[
         bool, typer.Option("--keep-prime", help="Put the primed recording before what is generated.")
     ] = False,
@@ -177,7 +186,8 @@ def sample(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
-        prime=prime,
+        primes=tuple(prime or ()),
+        prime_seconds=prime_seconds,
         keep_prime=keep_prime,
         out=out or folder.generated,
         engine=engine,

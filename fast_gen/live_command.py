@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -25,7 +25,6 @@ from fast_gen.wav_stream import WavFile, WavPipe
 from wavenet_app.audio import pcm16, read_audio
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import decode
 from wavenet_app.pictures import write_spectrogram
 
 _WORTH_SAYING_SECONDS = 1.0  # a shorter wait for the first sound needs no words
@@ -96,7 +95,7 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         UserError: the request contradicts itself, or what `run_sampling` raises; or a clip without end cannot be heard.
     """
     _check(request, live)
-    ready = get_ready(request, folder, console, in_real_time=live.play)
+    ready = get_ready(replace(request, clips=1), folder, console, in_real_time=live.play)
     sample_rate = ready.config.audio.sample_rate
     intro = _intro(request, ready)
     num_samples = None if live.forever else max(1, round(request.seconds * sample_rate))
@@ -107,7 +106,7 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         num_samples=num_samples,
         seed=request.seed,
         settings=ready.settings,
-        prime_codes=ready.recent_prime,
+        prime_codes=ready.prime_codes(0, 1),
         condition=ready.condition,
     )
     if live.pipe is None:
@@ -155,8 +154,10 @@ def _check(request: SampleRequest, live: LiveRequest) -> None:
         raise UserError("--play and --stdout exclude each other; leave one out")
     if request.rank or request.keep is not None:
         raise UserError("--rank compares whole clips, so they cannot be heard while they are made; leave one out")
-    if request.clips != 1:
+    if request.clips not in (None, 1):
         raise UserError(f"--play and --stdout take one clip, not {request.clips}; leave out -n")
+    if len(request.primes) > 1:
+        raise UserError(f"--play and --stdout take one clip, so one recording to continue, not {len(request.primes)}")
     if not live.play and live.device is not None:
         raise UserError("--device says where to play; add --play")
     if not live.play and live.pipe is None:
@@ -167,9 +168,7 @@ def _check(request: SampleRequest, live: LiveRequest) -> None:
 
 def _intro(request: SampleRequest, ready: ReadyToSample) -> NDArray[np.int16]:
     """Returns what is heard before the first generated sample."""
-    if ready.prime is None or not request.keep_prime:
-        return np.zeros(0, dtype=np.int16)
-    return pcm16(decode(ready.prime, ready.config.model.quantization_channels))
+    return pcm16(ready.heard_before(0)) if request.keep_prime else np.zeros(0, dtype=np.int16)
 
 
 def _player(live: LiveRequest, sample_rate: int, num_samples: int | None, console: Console) -> Player | None:

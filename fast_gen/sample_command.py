@@ -19,7 +19,7 @@ from fast_gen.real_time import engine_in_real_time
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import read_audio, write_wav
+from wavenet_app.audio import printable, write_wav
 from wavenet_app.config import RunConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
@@ -29,6 +29,7 @@ from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
 
 if TYPE_CHECKING:
+    from fast_gen.primes import Prime
     from wavenet_app.model import WaveNet
     from wavenet_app.training import Heard
 
@@ -41,12 +42,15 @@ class SampleRequest:
         checkpoint: what `find_checkpoint` takes; None for the newest run.
         seconds: length of each clip.
         out: folder for the files.
-        clips: how many, generated as one batch.
+        clips: how many, generated as one batch; None for one, or one for each recording to continue up to
+            `primes.MOST_BY_DEFAULT`.
         seed: of the random numbers.
         temperature: 0 for the likeliest code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
-        prime: recording to continue.
+        primes: recordings to continue, and folders of them; they take turns over the clips.
+        prime_seconds: how much of the end of each is taken; None for what the model can see, or the whole of it if it
+            is kept.
         keep_prime: whether the recording stands before what is generated.
         engine: name of an engine, or "auto".
         precision: of the weights; None for float32, or for playing the first precision that keeps up.
@@ -59,12 +63,13 @@ class SampleRequest:
     checkpoint: str | None
     seconds: float
     out: Path
-    clips: int = 1
+    clips: int | None = None
     seed: int = 0
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    prime: Path | None = None
+    primes: tuple[Path, ...] = ()
+    prime_seconds: float | None = None
     keep_prime: bool = False
     engine: str = "auto"
     precision: str | None = None
@@ -83,7 +88,8 @@ class ReadyToSample:
         checkpoint: what it generates from.
         config: the settings of the model's run.
         settings: temperature, top-k and top-p.
-        prime: codes (time,) of the whole recording to continue, or None.
+        clips: how many there are to be.
+        primes: the recordings that they continue in turn; empty for none.
         shares: of each speaker in the voice of each clip, (clips, speakers), or of one row for all; None for a model
             without speakers.
         condition: what comes of these.
@@ -93,14 +99,32 @@ class ReadyToSample:
     checkpoint: Path
     config: RunConfig
     settings: SamplingSettings
-    prime: NDArray[np.int16] | None
+    clips: int
+    primes: tuple[Prime, ...]
     shares: NDArray[np.float32] | None = None
     condition: ChunkCondition | None = None
 
-    @property
-    def recent_prime(self) -> NDArray[np.int16] | None:
-        """The end of the prime; what lies further back than the receptive field changes nothing."""
-        return None if self.prime is None else self.prime[-self.config.model.receptive_field :]
+    def prime_codes(self, first_row: int, rows: int) -> NDArray[np.int64] | None:
+        """Returns the codes (rows, time) that clips continue, as far as the model can see them; None for none."""
+        if not self.primes:
+            return None
+        from fast_gen.primes import prime_codes
+
+        model = self.config.model
+        return prime_codes(
+            self.primes,
+            first_row=first_row,
+            rows=rows,
+            samples=model.receptive_field,
+            channels=model.quantization_channels,
+        )
+
+    def heard_before(self, row: int) -> NDArray[np.float32]:
+        """Returns the recording (samples,) that a clip continues, as the codes hold it; nothing where there is none."""
+        if not self.primes:
+            return np.zeros(0, np.float32)
+        channels = self.config.model.quantization_channels
+        return decode(encode(self.primes[row % len(self.primes)].waveform, channels), channels)
 
 
 def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
@@ -117,14 +141,13 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     ready = get_ready(request, folder, console)
     if request.rank and ready.shares is not None and request.speaker is None:
         raise UserError("--rank compares clips of one voice; say whose with --speaker")
+    if request.rank and len(ready.primes) > 1:
+        raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}")
     if request.rank:
         waveforms = _ranked_clips(ready, request, console)
     else:
-        waveforms = _clips(ready, request, console, first_row=0, count=request.clips)
-    if ready.prime is not None and request.keep_prime:
-        heard = decode(ready.prime, ready.config.model.quantization_channels)
-        waveforms = np.concatenate([np.broadcast_to(heard, (len(waveforms), len(heard))), waveforms], axis=1)
-    return _write_clips(waveforms, request, ready.config, console)
+        waveforms = _clips(ready, request, console, first_row=0, count=ready.clips)
+    return _write_clips(waveforms, request, ready, console)
 
 
 def get_ready(
@@ -149,8 +172,8 @@ def get_ready(
             f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
             f"take: wavegen vocode {config.name} RECORDING"
         )
-    shares = _shares(request, config, console)
-    prime = _prime_codes(request.prime, config) if request.prime else None
+    clips, primes = _primes(request, config, console)
+    shares = _shares(request, config, clips, console)
 
     def say(line: str | None) -> None:
         if line is not None:
@@ -167,17 +190,44 @@ def get_ready(
         say(choice.preparation)
         engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
     condition = None if shares is None else voice(weights, shares)
-    return ReadyToSample(engine, path, config, settings, prime, shares, condition)
+    return ReadyToSample(engine, path, config, settings, clips, primes, shares, condition)
 
 
-def _shares(request: SampleRequest, config: RunConfig, console: Console) -> NDArray[np.float32] | None:
+def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tuple[int, tuple[Prime, ...]]:
+    """Returns how many clips there are to be, and the recordings that they continue; says what is done to these."""
+    if not request.primes:
+        if request.keep_prime or request.prime_seconds is not None:
+            raise UserError("--keep-prime and --prime-seconds are about a recording to continue; name it with --prime")
+        return request.clips or 1, ()
+    from fast_gen.primes import MOST_BY_DEFAULT, find_primes, read_primes
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    rate, seen = config.audio.sample_rate, config.model.receptive_field
+    wanted = None if request.keep_prime else seen
+    if request.prime_seconds is not None:
+        wanted = max(1, round(request.prime_seconds * rate))
+    files = find_primes(request.primes, say)
+    clips = request.clips or min(len(files), MOST_BY_DEFAULT)
+    primes = read_primes(files, config.audio, named=request.primes, clips=clips, samples=wanted, say=say)
+    for prime in primes:
+        if len(prime.waveform) < seen:
+            say(
+                f"note: of {printable(prime.path.name)} the model hears {len(prime.waveform) / rate:.3f} s and silence "
+                f"before; it could look back {seen / rate:.3f} s"
+            )
+    return clips, primes
+
+
+def _shares(request: SampleRequest, config: RunConfig, clips: int, console: Console) -> NDArray[np.float32] | None:
     """Returns the share of each speaker in the voices, None without any; says whose turn it is if nobody chose."""
     speakers = config.model.speakers
     if request.speaker is not None:
         return speaker_shares(request.speaker, speakers)[None]
     if not speakers:
         return None
-    turns = [number % len(speakers) for number in range(request.clips)]
+    turns = [number % len(speakers) for number in range(clips)]
     listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
     console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
     return np.eye(len(speakers), dtype=np.float32)[turns]
@@ -259,7 +309,7 @@ def _clips(
             seed=request.seed,
             settings=ready.settings,
             first_row=first_row,
-            prime_codes=ready.recent_prime,
+            prime_codes=ready.prime_codes(first_row, count),
             condition=ready.condition,
             progress=on_chunk,
         )
@@ -274,10 +324,11 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     model = load_trained(ready.checkpoint).model
     shares = None if ready.shares is None else ready.shares[0]
     sample_rate = ready.config.audio.sample_rate
+    prime = ready.prime_codes(0, 1)
     ranking = ranked(
         lambda first_row, count: _clips(ready, request, console, first_row=first_row, count=count),
-        lambda waveform, row: scored(model, waveform, row, sample_rate, ready.recent_prime, shares),
-        request.clips,
+        lambda waveform, row: scored(model, waveform, row, sample_rate, None if prime is None else prime[0], shares),
+        ready.clips,
     )
     kept = ranking.clips[: request.keep]
     listed = ", ".join(f"{clip.bits:.3f}" + (f" ({clip.failure})" if clip.failure else "") for clip in kept)
@@ -290,22 +341,23 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     return np.stack([clip.waveform for clip in kept])
 
 
-def _prime_codes(path: Path, config: RunConfig) -> NDArray[np.int16]:
-    """Returns a recording as the codes that the model was trained on: its rate, its gain."""
-    waveform = read_audio(path, config.audio.sample_rate) * np.float32(config.audio.gain)
-    return encode(waveform, config.model.quantization_channels)
-
-
 def _write_clips(
-    waveforms: NDArray[np.float32], request: SampleRequest, config: RunConfig, console: Console
+    waveforms: NDArray[np.float32], request: SampleRequest, ready: ReadyToSample, console: Console
 ) -> list[Path]:
     request.out.mkdir(parents=True, exist_ok=True)
+    config = ready.config
     written = []
-    for number, waveform in enumerate(waveforms):
+    for number, generated in enumerate(waveforms):
+        waveform = np.concatenate([ready.heard_before(number), generated]) if request.keep_prime else generated
         path = request.out / f"{config.name}-seed{request.seed}-{number}.wav"
         write_wav(path, waveform, config.audio.sample_rate)
         write_spectrogram(path.with_suffix(".png"), waveform, config.audio.sample_rate, path.stem)
-        console.print(f"{path}  (and its spectrogram, {path.stem}.png)", highlight=False, soft_wrap=True)
+        continued = (
+            f"; continues {printable(ready.primes[number % len(ready.primes)].path.name)}" if ready.primes else ""
+        )
+        console.print(
+            f"{path}  (and its spectrogram, {path.stem}.png{continued})", highlight=False, markup=False, soft_wrap=True
+        )
         written.append(path)
     return written
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.level import matched_gain, second_peaks
 from wavenet_app.audio import probe, read_blocks
 from wavenet_app.config import RunConfig
-from wavenet_app.corpus import TARGET_PEAK, robust_peak
 from wavenet_app.errors import UserError
 from wavenet_app.mel import Frames, MelFrames
 
@@ -23,8 +23,6 @@ MEL_SUFFIXES = (".npy", ".pt")
 _FRAMES_AT_ONCE = 4096
 # Natural logarithms of magnitudes lie well within; decibels and plain magnitudes do not.
 _LOWEST, _HIGHEST = math.log(1e-10), 15.0
-# A recording at a level that the model has not heard is brought to the one it knows.
-_LEAST_PEAK, _GREATEST_PEAK = 0.1, 1.0
 
 
 @dataclass
@@ -56,11 +54,9 @@ class Recording:
         """
         rate, gain = config.audio.sample_rate, config.audio.gain
         remarks: list[str] = []
-        peaks = list(_second_peaks(read_blocks(path, rate, remarks.append), rate))
-        loud = gain * robust_peak(peaks) if any(peaks) else TARGET_PEAK
-        if not _LEAST_PEAK <= loud <= _GREATEST_PEAK:
-            gain *= TARGET_PEAK / loud
-            remarks.append(f"its level is not that of the training; it is taken x{gain:.3g}")
+        gain, remark = matched_gain(second_peaks(read_blocks(path, rate, remarks.append), rate), gain)
+        if remark is not None:
+            remarks.append(remark)
         info = probe(path)
         return cls(path, mel, rate, gain, remarks, expected_samples=round(info.frames * rate / info.sample_rate))
 
@@ -139,20 +135,6 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
     if path.suffix.lower() in MEL_SUFFIXES:
         return SavedFrames.at(path, mel)
     return Recording.at(path, mel, config)
-
-
-def _second_peaks(blocks: Iterator[NDArray[np.float32]], sample_rate: int) -> Iterator[float]:
-    """Yields the peak of each second of a waveform, that of the last one of what there is."""
-    peak, left = 0.0, sample_rate
-    for block in blocks:
-        while len(block):
-            part, block = block[:left], block[left:]
-            peak = max(peak, float(np.abs(part).max()))
-            left -= len(part)
-            if not left:
-                yield peak
-                peak, left = 0.0, sample_rate
-    yield peak
 
 
 def _load(path: Path) -> NDArray[Any]:

@@ -1,0 +1,52 @@
+"""A recording's level beside that of the training: taken as it is where the model knows it, matched where not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.corpus import TARGET_PEAK, robust_peak
+
+# A recording whose loudest seconds peak outside of these, at the gain of the run, is at a level that the model has not
+# heard.
+LEAST_PEAK, GREATEST_PEAK = 0.1, 1.0
+
+
+def matched_gain(peaks: Iterable[float], gain: float) -> tuple[float, str | None]:
+    """Returns the factor on a recording, and what the user should know of it.
+
+    Args:
+        peaks: of each second of the recording, before any gain; silence counts as known.
+        gain: of the run that the model comes from, kept where it brings the recording to a level that the model knows.
+
+    >>> matched_gain([0.2, 0.3], 2.0)
+    (2.0, None)
+    >>> matched_gain([0.009], 2.0)[1]
+    'its level is not that of the training; it is taken x100'
+    """
+    heard = [peak for peak in peaks if peak]
+    loud = gain * robust_peak(heard) if heard else TARGET_PEAK
+    if LEAST_PEAK <= loud <= GREATEST_PEAK:
+        return gain, None
+    gain *= TARGET_PEAK / loud
+    return gain, f"its level is not that of the training; it is taken x{gain:.3g}"
+
+
+def second_peaks(blocks: Iterable[NDArray[np.float32]], sample_rate: int) -> Iterator[float]:
+    """Yields the peak of each second of a waveform in blocks (samples,), that of the last one of what there is.
+
+    >>> list(second_peaks([np.float32([0.5, 0.1]), np.float32([0.2])], 2))
+    [0.5, 0.20000000298023224]
+    """
+    peak, left = 0.0, sample_rate
+    for block in blocks:
+        while len(block):
+            part, block = block[:left], block[left:]
+            peak = max(peak, float(np.abs(part).max()))
+            left -= len(part)
+            if not left:
+                yield peak
+                peak, left = 0.0, sample_rate
+    yield peak
