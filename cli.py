@@ -24,6 +24,7 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Root of all that is written (default: $WAVEGEN_DATA, else ./data).")
 ]
 SPEAKER = "NAME|NAME:WEIGHT,..."
+USUAL_TEMPERATURE = "Below 1: safer; above 1: wilder; 0: always the likeliest (default: 1; for vocoding 0.8)."
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CheckpointName = Annotated[
@@ -214,9 +215,7 @@ def vocode(
     ],
     speaker: Annotated[str | None, typer.Option(metavar=SPEAKER, help="Whose voice, of a model with speakers.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same audio.")] = 0,
-    temperature: Annotated[
-        float, typer.Option(min=0, help="Below 1: safer; above 1: wilder; 0: always the likeliest.")
-    ] = 1.0,
+    temperature: Annotated[float | None, typer.Option(min=0, help=USUAL_TEMPERATURE)] = None,
     top_k: Annotated[int, typer.Option(min=0, help="Pick among the k likeliest codes only; 0 for all.")] = 0,
     top_p: Annotated[
         float, typer.Option(min=0, max=1, help="Pick among the likeliest codes that hold this probability.")
@@ -232,6 +231,7 @@ def vocode(
     data_dir: DataDir = None,
 ) -> None:
     """Turn recordings or saved mel frames into sound by a trained voice; what was cut short is gone on with."""
+    from fast_gen.sampling import VOCODING_TEMPERATURE
     from fast_gen.vocode_command import VocodeRequest, run_vocoding
 
     folder = DataFolder.at(data_dir)
@@ -241,7 +241,7 @@ def vocode(
         out=out or folder.generated,
         speaker=speaker,
         seed=seed,
-        temperature=temperature,
+        temperature=VOCODING_TEMPERATURE if temperature is None else temperature,
         top_k=top_k,
         top_p=top_p,
         engine=engine,
@@ -305,8 +305,14 @@ def evaluate(
     seconds: Annotated[
         float, typer.Option(min=0, help="Held-out audio to measure bits per sample on, at most; 0 for all of it.")
     ] = 60.0,
-    clips: Annotated[int, typer.Option("--clips", "-n", min=1, help="How many clips to generate.")] = 8,
+    clips: Annotated[
+        int, typer.Option("--clips", "-n", min=1, help="How many clips to generate; of a vocoder, to vocode.")
+    ] = 8,
     clip_seconds: Annotated[float, typer.Option(min=0.1, help="Length of each generated clip.")] = 2.0,
+    temperature: Annotated[float | None, typer.Option(min=0, help=USUAL_TEMPERATURE)] = None,
+    speaker: Annotated[
+        str | None, typer.Option(metavar=SPEAKER, help="Who speaks in the named audio (default: by the run's rule).")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated clips.")] = 0,
     engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
     report: Annotated[
@@ -317,7 +323,7 @@ def evaluate(
 ) -> None:
     """Is the model good? Bits per sample beside classical predictors, and what its own clips sound like."""
     from fast_gen.eval_command import run_eval
-    from fast_gen.evaluate import EvalRequest
+    from fast_gen.eval_subject import EvalRequest
 
     request = EvalRequest(
         checkpoint=checkpoint,
@@ -325,6 +331,8 @@ def evaluate(
         seconds=seconds,
         clips=clips,
         clip_seconds=clip_seconds,
+        temperature=temperature,
+        speaker=speaker,
         seed=seed,
         engine=engine,
     )
@@ -560,10 +568,10 @@ def _preview(model: Any, config: Any, num_samples: int, heard: Any) -> Any:
     return preview(model, config, num_samples, heard)
 
 
-def _judge(checkpoint: Path) -> str:
+def _judge(checkpoint: Path, corpus: Any) -> str:
     from fast_gen.short_verdict import judge
 
-    return judge(checkpoint)
+    return judge(checkpoint, corpus)
 
 
 if __name__ == "__main__":

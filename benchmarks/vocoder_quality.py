@@ -1,139 +1,105 @@
-"""How near vocoded recordings come to the originals, beside Griffin-Lim from the same mel frames.
+"""Where the log-spectral distance of vocoded clips comes from, and at which temperature it is least.
 
-    python benchmarks/vocoder_quality.py CHECKPOINT FOLDER [--clips 8] [--seconds 3]
+    python benchmarks/vocoder_quality.py CHECKPOINT [FOLDER] [--clips 8] [--seconds 3] [--temperatures 1 0.9 0.8]
 
-The clips are those that the checkpoint's own split held out, cut as they were for training. Each is compared with its
-mu-law quantised original, which is all that the model could ever say. Log-spectral distance: the root of the mean over
-frequencies of the squared difference of levels in dB, averaged over frames (Hann windows of 1,024 samples, 256 apart,
-levels held to 80 dB below the loudest of the original). Mel distance: the mean difference, in nats, of the frames that
-the vocoder was given from those of its result.
+What `wavegen eval` says in one figure, taken apart: held-out clips are vocoded from their own mel frames at each
+temperature, and the squared difference of levels to the quantised original is averaged by loudness (a pause lies 35 dB
+below the loud frames) and by frequency. The bias is the mean difference: how much too loud the vocoded clips are there.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-import time
+from itertools import pairwise
 from pathlib import Path
 
-import librosa
 import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.engine import load_engine
 from fast_gen.sampling import SamplingSettings
-from fast_gen.vocode import vocode
+from fast_gen.vocoded import chosen_clips, vocoded_clip
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.corpus import open_corpus
 from wavenet_app.data_folder import DataFolder
+from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.mel import MelFrames
-from wavenet_app.mu_law import decode, encode
-from wavenet_app.trained import Trained, find_checkpoint, load_trained
+from wavenet_app.pair_metrics import FLOOR_POWER
+from wavenet_app.pair_table import as_coded, measures
+from wavenet_app.sound_distributions import PAUSE_DECIBELS
+from wavenet_app.sound_frames import frame_lengths, levels, power_spectra
+from wavenet_app.tells import Tells
+from wavenet_app.trained import find_checkpoint, load_trained
 
 Waveform = NDArray[np.float32]
 
-RANGE_DECIBELS = 80.0
+
+def decibels(waveform: Waveform, rate: int) -> NDArray[np.float64]:
+    """Levels (frames, frequencies), as the log-spectral distance takes them."""
+    length, hop = frame_lengths(rate)
+    return 10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), FLOOR_POWER))
 
 
-def levels(waveform: Waveform) -> NDArray[np.float64]:
-    magnitude = np.abs(librosa.stft(waveform, n_fft=1024, hop_length=256))
-    return 20 * np.log10(np.maximum(magnitude, 1e-10))
-
-
-def log_spectral_distance(original: Waveform, found: Waveform) -> float:
-    one, other = levels(original), levels(found)
-    floor = one.max() - RANGE_DECIBELS
-    difference = np.maximum(one, floor) - np.maximum(other, floor)
-    return float(np.sqrt((difference**2).mean(axis=0)).mean())
-
-
-def griffin_lim(frames: NDArray[np.float32], mel: MelFrames) -> Waveform:
-    """Inverts mel frames: magnitudes by non-negative least squares, phases by 64 iterations."""
-    bank = mel._spectrogram.mel_scale.fb.numpy()
-    magnitude = librosa.util.nnls(bank.T, np.exp(frames.T).astype(np.float64)).astype(np.float32)
-    n_fft = 2 * mel.margin + mel.hop
-    found = librosa.griffinlim(
-        magnitude, n_iter=64, hop_length=mel.hop, n_fft=n_fft, center=False, random_state=0, momentum=0.99
-    )
-    return found[mel.margin : mel.margin + len(frames) * mel.hop].astype(np.float32)
-
-
-def vocoded(
-    trained: Trained, frames: NDArray[np.float32], engine_name: str, temperature: float, speaker: int
-) -> tuple[Waveform, float]:
-    engine = load_engine(engine_name, GeneratorWeights.of(trained.model))
-    speakers = len(trained.config.model.speakers)
-    blocks = vocode(
-        engine,
-        trained.model,
-        [frames],
-        shares=np.eye(speakers, dtype=np.float32)[speaker] if speakers else None,
-        seed=0,
-        settings=SamplingSettings(temperature=temperature),
-    )
-    began = time.monotonic()
-    waveform = np.concatenate(list(blocks))
-    return waveform, time.monotonic() - began
+def shares(originals: list[Waveform], sounds: list[Waveform], rate: int) -> list[tuple[str, float, float, float]]:
+    """(where, share of the cells, RMS difference in dB, bias in dB) for each kind of frame and band."""
+    wanted = [decibels(waveform, rate) for waveform in originals]
+    difference = np.concatenate([decibels(test, rate) - one for test, one in zip(sounds, wanted, strict=True)])
+    loudness = np.concatenate([levels(waveform, rate) for waveform in originals])
+    pause = loudness < np.percentile(loudness, 95) - PAUSE_DECIBELS
+    edges = np.linspace(0, difference.shape[1], 5).astype(int)
+    rows = []
+    for name, frames in (("pauses", pause), ("speech", ~pause)):
+        for first, last in pairwise(edges):
+            cells = difference[frames, first:last]
+            band = f"{first * rate / 2 / edges[-1] / 1000:.0f} to {last * rate / 2 / edges[-1] / 1000:.0f} kHz"
+            if cells.size:
+                rows.append(
+                    (f"{name}, {band}", cells.size / difference.size, np.sqrt((cells**2).mean()), float(cells.mean()))
+                )
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", nargs="*", help="audio it was not trained on (default: what the run held out)")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0])
+    parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0, 0.9, 0.8, 0.7])
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--data-dir", type=Path)
-    parser.add_argument("--keep", type=Path, help="folder for the sounds")
     options = parser.parse_args()
 
-    trained = load_trained(find_checkpoint(DataFolder.at(options.data_dir).root, options.checkpoint))
+    folder = DataFolder.at(options.data_dir)
+    trained = load_trained(find_checkpoint(folder.root, options.checkpoint))
     config = trained.config
     assert config.model.mel is not None, "the model must be one that is told mel frames"
-    rate, channels = config.audio.sample_rate, config.model.quantization_channels
-    mel = MelFrames(config.model.mel, rate)
-    with tempfile.TemporaryDirectory() as cache:
-        corpus = open_corpus(
-            [options.folder],
-            audio=config.audio,
-            split=config.corpus,
-            cache_dir=Path(cache),
-            sample_rate=rate,
-            gain=config.audio.gain,
-        )
-        chosen = corpus.validation[:: max(1, len(corpus.validation) // options.clips)][: options.clips]
-        originals = [corpus.waveform(clip, 0, round(options.seconds * rate)) for clip in chosen]
-        who = [config.model.speakers.index(clip.speaker) if clip.speaker else 0 for clip in chosen]
-    names = ["Griffin-Lim", *(f"this model at {temperature:g}" for temperature in options.temperatures)]
-    distances: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    speed = 0.0
-    for number, (original, speaker) in enumerate(zip(originals, who, strict=True)):
-        quantised = decode(encode(original, channels), channels)
-        frames = mel.of(original)
-        sounds = {"Griffin-Lim": np.clip(griffin_lim(frames, mel), -1, 1)}
-        for name, temperature in zip(names[1:], options.temperatures, strict=True):
-            sounds[name], seconds = vocoded(trained, frames, options.engine, temperature, speaker)
-            speed += seconds
-        for name, sound in sounds.items():
-            matched = sound[: len(original)]
-            own = mel.of(matched)
-            own_distance = float(np.abs(own - frames).mean())
-            distances[name].append((log_spectral_distance(quantised, matched), own_distance))
-            if options.keep:
-                from wavenet_app.audio import write_wav
-
-                write_wav(options.keep / f"{number}-{name.replace(' ', '-')}.wav", matched, rate)
-        if options.keep:
-            write_wav(options.keep / f"{number}-original.wav", quantised, rate)
-    total = sum(len(original) for original in originals) / rate
-    print(
-        f"{len(originals)} held-out clips, {total:.1f} s; {total * len(options.temperatures) / speed:.2f} x real time"
-    )
-    print(f"{'':24}  log-spectral distance, dB   mel distance, nats")
-    for name, pairs in distances.items():
-        lsd, own = np.mean(pairs, axis=0)
-        print(f"{name:24}  {lsd:25.2f}   {own:18.3f}")
+    corpus = held_out_audio(trained, options.folder, folder).corpus
+    rate, channels = corpus.sample_rate, config.model.quantization_channels
+    tells = Tells(config.model.speakers, MelFrames(config.model.mel, rate))
+    engine = load_engine(options.engine, GeneratorWeights.of(trained.model))
+    sounds: dict[str, list[Waveform]] = {}
+    for clip in chosen_clips(corpus.validation, options.clips):
+        for temperature in options.temperatures:
+            made = vocoded_clip(
+                engine,
+                trained.model,
+                corpus,
+                clip,
+                tells,
+                num_samples=round(options.seconds * rate),
+                seed=0,
+                settings=SamplingSettings(temperature),
+            )
+            sounds.setdefault(f"this model at {temperature:g}", []).append(made.vocoded)
+        sounds.setdefault("Griffin-Lim", []).append(made.griffin_lim)
+        sounds.setdefault("quantised original", []).append(as_coded(made.original, channels))
+    originals = sounds.pop("quantised original")
+    for name, tests in sounds.items():
+        rows = [measures(original, test, rate) for original, test in zip(originals, tests, strict=True)]
+        means = {label: np.mean([row[label].value for row in rows]) for label in rows[0]}
+        print(f"\n{name}: " + ", ".join(f"{label.partition(' (')[0]} {value:.3f}" for label, value in means.items()))
+        for where, share, distance, bias in shares(originals, tests, rate):
+            print(f"    {where:24} {share:5.0%} of the cells  RMS {distance:5.2f} dB  bias {bias:+6.2f} dB")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from fast_gen.eval_report import EvalReport
+from fast_gen.eval_subject import EvalRequest
 from fast_gen.eval_view import render
-from fast_gen.evaluate import EvalRequest, evaluate
+from fast_gen.evaluate import evaluate
 from fast_gen.report import write_report
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError

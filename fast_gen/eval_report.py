@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fast_gen.scored_clips import ScoredClip
+from fast_gen.vocoded import VocodedFacts, vocoded_sentence
 from wavenet_app.corpus import SkippedFile
 from wavenet_app.held_out_bits import HeldOutBits
 from wavenet_app.pair_table import Average
@@ -45,6 +46,8 @@ class GeneratedFacts:
 
     Attributes:
         seconds: length of each clip.
+        temperature: that they were sampled at.
+        speakers: who speaks in each clip; empty for a model without speakers.
         bits: of each clip under the model itself, at temperature 1.
         failures: of each clip.
         real_seconds: length of each real piece.
@@ -56,6 +59,8 @@ class GeneratedFacts:
     """
 
     seconds: float
+    temperature: float
+    speakers: tuple[str, ...]
     bits: tuple[float, ...]
     failures: tuple[Failure | None, ...]
     real_seconds: float
@@ -79,7 +84,8 @@ class EvalReport:
         bits: bits per sample on held-out audio.
         trained_validation: the figure that training itself ended with, over all samples of its held-out clips, or None.
         fitted_on: what the classical predictors were fitted on.
-        generated: of the generated clips.
+        generated: of the generated clips; None for a model that is told mel frames and so has none.
+        vocoded: of held-out clips made from their own mel frames; None for any other model.
         floor: pair metrics of quantised against original clips: what no model of these codes can beat.
         floor_pairs: how many real pieces the floor was taken on.
         skipped: files that were left out, each with its reason.
@@ -95,7 +101,8 @@ class EvalReport:
     bits: HeldOutBits
     trained_validation: float | None
     fitted_on: str
-    generated: GeneratedFacts
+    generated: GeneratedFacts | None
+    vocoded: VocodedFacts | None
     floor: dict[str, Average]
     floor_pairs: int
     skipped: tuple[SkippedFile, ...]
@@ -105,24 +112,27 @@ class EvalReport:
     @property
     def verdict(self) -> list[str]:
         """The result in plain words, the most important first."""
-        return [
-            verdict(self.bits.overall.model, self.bits.baseline),
-            failure_sentence(self.generated.failures, self.generated.seconds),
-        ]
+        lines = [verdict(self.bits.overall.model, self.bits.baseline)]
+        if self.generated is not None:
+            lines.append(failure_sentence(self.generated.failures, f"generated clips of {self.generated.seconds:g} s"))
+        if self.vocoded is not None:
+            lines.append(vocoded_sentence(self.vocoded))
+            lines.append(failure_sentence(tuple(file.failure for file in self.vocoded.files), "vocoded clips"))
+        return lines
 
     def to_json(self) -> str:
         """Returns all of it as strict JSON; what is not a number is null."""
         return json.dumps(_plain({"verdict": self.verdict, **asdict(self)}), allow_nan=False, ensure_ascii=False)
 
 
-def failure_sentence(failures: tuple[Failure | None, ...], seconds: float) -> str:
-    """Returns in words how many generated clips failed.
+def failure_sentence(failures: tuple[Failure | None, ...], what: str) -> str:
+    """Returns in words how many clips failed.
 
-    >>> failure_sentence((None, "noise", None), 2.0)
+    >>> failure_sentence((None, "noise", None), "generated clips of 2 s")
     'of 3 generated clips of 2 s, 1 ran away to noise and 0 collapsed to silence'
     """
     return (
-        f"of {len(failures)} generated clips of {seconds:g} s, {failures.count('noise')} ran away to noise and "
+        f"of {len(failures)} {what}, {failures.count('noise')} ran away to noise and "
         f"{failures.count('silence')} collapsed to silence"
     )
 

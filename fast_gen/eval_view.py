@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fast_gen.eval_report import SOUNDS, EvalReport
+from fast_gen.eval_report import SOUNDS, EvalReport, GeneratedFacts
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+    from fast_gen.vocoded import VocodedFacts, VocodedFile
+    from wavenet_app.pair_metrics import Measure
     from wavenet_app.pair_table import Average
 
 GREATEST_ROWS = 50
@@ -34,6 +37,8 @@ def render(report: EvalReport) -> Group:
             table.add_row(*(Text(cell) for cell in row))
         table.add_section()
     parts: list[RenderableType] = [table, _file_table(report)]
+    if report.vocoded is not None:
+        parts.append(_vocoded_table(report.vocoded))
     if report.skipped:
         skipped = Table(title=f"left out: {len(report.skipped):,}", title_justify="left")
         for column in ("file", "reason"):
@@ -49,9 +54,37 @@ def render(report: EvalReport) -> Group:
 
 
 def sections(report: EvalReport) -> list[list[Row]]:
-    """Returns the rows of the one table: bits, generated clips, their sound, and the floor of the codes."""
-    bits, generated = report.bits, report.generated
-    overall = bits.overall
+    """Returns the rows of the one table: bits; generated clips and their sound, or vocoded ones; the codes' floor."""
+    overall = report.bits.overall
+    bits: list[Row] = [
+        (
+            "bits per sample, held-out audio",
+            number(overall.model),
+            f"LPC-24 {number(overall.lpc)}, order-1 {number(overall.order1)}, unigram {number(overall.unigram)}",
+        )
+    ]
+    rows = [bits]
+    if report.generated is not None:
+        bits.append(_own_bits(report.generated))
+        rows += _generated_sections(report.generated)
+    if report.vocoded is not None:
+        rows += _vocoded_sections(report.vocoded)
+    floor = [
+        (f"floor of {report.channels} codes: {label}", "-", average(value)) for label, value in report.floor.items()
+    ]
+    return [*rows, floor]
+
+
+def _own_bits(generated: GeneratedFacts) -> Row:
+    return (
+        "bits per sample, its own clips",
+        number(sum(generated.bits) / len(generated.bits)),
+        f"{number(min(generated.bits))} to {number(max(generated.bits))}; about the line above, if it samples "
+        "what it has learnt",
+    )
+
+
+def _generated_sections(generated: GeneratedFacts) -> list[list[Row]]:
     clips, real = len(generated.failures), len(generated.real_failures)
     sound: list[Row] = [
         (label, f"{shares[0]:.0%}", f"real {shares[1]:.0%}")
@@ -63,54 +96,71 @@ def sections(report: EvalReport) -> list[list[Row]]:
         sound.append((f"distance: {label}", number(model[field]), _beside_real(yardstick.get(field))))
     frechet = None if generated.yardstick is None else generated.yardstick.frechet
     sound.append(("Frechet distance, own embedding (dB²)", number(generated.likeness.frechet), _beside_real(frechet)))
+    failed: list[Row] = [
+        (
+            label,
+            f"{generated.failures.count(kind)} of {clips}",
+            f"real {generated.real_failures.count(kind)} of {real}",
+        )
+        for kind, label in (
+            ("noise", "clips that ran away to noise"),
+            ("silence", "clips that collapsed to silence"),
+        )
+    ]
+    return [failed, sound]
+
+
+def _vocoded_sections(vocoded: VocodedFacts) -> list[list[Row]]:
+    """Returns the rows of each metric, against the quantised originals and against the originals."""
     return [
         [
-            (
-                "bits per sample, held-out audio",
-                number(overall.model),
-                f"LPC-24 {number(overall.lpc)}, order-1 {number(overall.order1)}, unigram {number(overall.unigram)}",
-            ),
-            (
-                "bits per sample, its own clips",
-                number(sum(generated.bits) / clips),
-                f"{number(min(generated.bits))} to {number(max(generated.bits))}; about the line above, if it samples "
-                "what it has learnt",
-            ),
-        ],
-        [
-            (
-                label,
-                f"{generated.failures.count(kind)} of {clips}",
-                f"real {generated.real_failures.count(kind)} of {real}",
-            )
-            for kind, label in (
-                ("noise", "clips that ran away to noise"),
-                ("silence", "clips that collapsed to silence"),
-            )
-        ],
-        sound,
-        [(f"floor of {report.channels} codes: {label}", "-", average(value)) for label, value in report.floor.items()],
+            (f"vocoded, to the {reference}: {label}", average(ours[label]), f"Griffin-Lim {average(theirs[label])}")
+            for label in ours
+        ]
+        for reference, ours, theirs in (
+            ("quantised original", vocoded.model.against_quantised, vocoded.griffin_lim.against_quantised),
+            ("original", vocoded.model.against_reference, vocoded.griffin_lim.against_reference),
+        )
     ]
 
 
 def notes(report: EvalReport) -> list[str]:
     """Returns how the figures were taken: on how much audio, fitted on what, comparable with what."""
-    bits, generated = report.bits, report.generated
+    bits = report.bits
     lines = [
         f"bits: {bits.overall.seconds:.1f} s of the {bits.available_seconds:.1f} s in {bits.available_files} held-out "
         f"files, {len(bits.files)} of them looked at; all four predictors over the very same samples, at "
         f"{report.sample_rate} Hz and gain x{report.gain:.2f}",
         f"LPC-24, order-1 and unigram were fitted on {report.fitted_on}",
+    ]
+    if report.trained_validation is not None:
+        lines.insert(1, f"training itself ended with {report.trained_validation:.3f} bits over its whole held-out side")
+    if report.generated is not None:
+        lines += _generated_notes(report.generated)
+    if report.vocoded is not None:
+        lines.append(
+            f"vocoded: {report.vocoded.seconds:.1f} s of {len(report.vocoded.files)} held-out clips from their own mel "
+            f"frames, at temperature {report.vocoded.temperature:g}; Griffin-Lim from the very same frames"
+        )
+    lines.append(
+        f"the floor is what {report.channels} codes alone do to {report.floor_pairs} real pieces; no model of these "
+        "codes can do better"
+    )
+    return [*lines, *report.remarks, f"all of it took {report.seconds:.0f} s"]
+
+
+def _generated_notes(generated: GeneratedFacts) -> list[str]:
+    lines = [
         f"sound: {len(generated.failures)} generated clips of {generated.seconds:g} s beside "
         f"{len(generated.real_failures)} real pieces of {generated.real_seconds:g} s, both as mu-law codes hold them; "
         "one half of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is best",
         "the Frechet distance is taken on an embedding of our own, so it is not comparable with VGGish FAD figures",
-        f"the floor is what {report.channels} codes alone do to {report.floor_pairs} real pieces; no model of these "
-        "codes can do better",
     ]
-    if report.trained_validation is not None:
-        lines.insert(1, f"training itself ended with {report.trained_validation:.3f} bits over its whole held-out side")
-    return [*lines, *report.remarks, f"all of it took {report.seconds:.0f} s"]
+    if generated.speakers:
+        lines.append(f"the generated clips are spoken by {', '.join(dict.fromkeys(generated.speakers))}, in turn")
+    if generated.temperature != 1:
+        lines.append(f"they were sampled at temperature {generated.temperature:g}, and their bits are those at 1")
+    return lines
 
 
 def number(value: float | None) -> str:
@@ -146,4 +196,43 @@ def _file_table(report: EvalReport) -> Table:
         table.add_row(Text(row.name), f"{row.seconds:.2f}", *map(number, figures))
     if len(rows) < len(report.bits.files):
         table.caption = f"{len(report.bits.files) - len(rows):,} more files with --json"
+    return table
+
+
+def vocoded_rows(files: Sequence[VocodedFile]) -> tuple[list[str], list[list[str]]]:
+    """Returns the heads and the rows of the table of vocoded clips: each metric, the model's before Griffin-Lim's."""
+    labels = list(files[0].model)
+    heads = ["file", "seconds", *(short_label(label) for label in labels)]
+    rows = [
+        [file.name, f"{file.seconds:.2f}", *(_pair(file.model[label], file.griffin_lim[label]) for label in labels)]
+        for file in files
+    ]
+    return heads, rows
+
+
+def short_label(label: str) -> str:
+    """Returns a metric's name without what stands in brackets behind it.
+
+    >>> short_label("STOI (higher is better)")
+    'STOI'
+    """
+    return label.partition(" (")[0]
+
+
+def _pair(ours: Measure, theirs: Measure) -> str:
+    return f"{number(ours.value)} / {number(theirs.value)}"
+
+
+def _vocoded_table(vocoded: VocodedFacts) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    heads, rows = vocoded_rows(vocoded.files[:GREATEST_ROWS])
+    table = Table(title="each vocoded clip to its quantised original: this model / Griffin-Lim", title_justify="left")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    if len(vocoded.files) > GREATEST_ROWS:
+        table.caption = f"{len(vocoded.files) - GREATEST_ROWS:,} more clips with --json"
     return table

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.eval_generated import GeneratedSound
 from fast_gen.eval_report import EvalReport
-from fast_gen.eval_view import notes, number, sections
+from fast_gen.eval_view import notes, number, sections, vocoded_rows
 from fast_gen.evaluate import EvalSound
 from fast_gen.report_figures import history_figure, sound_figure
+from fast_gen.vocoded import SPECTRAL_DISTANCE, VocodedClip, VocodedFacts
 from wavenet_app.audio import wav_bytes
 from wavenet_app.figures import png_bytes
 from wavenet_app.files import write_whole
+from wavenet_app.pair_table import as_coded
 from wavenet_app.pictures import spectrogram_figure
 
 SPECTROGRAM_DOTS_PER_INCH = 60  # 600 pixels wide; two stand side by side
@@ -29,9 +32,10 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top;
   font-variant-numeric: tabular-nums }
-tbody + tbody td { border-top: 2px solid #888 }
+tbody + tbody tr:first-child td { border-top: 2px solid #888 }
 .verdict { font-size: 1.25rem; background: #eef3fa; padding: .6rem 1rem; border-left: .3rem solid #36c }
 .clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1.5rem }
+.triples { grid-template-columns: repeat(3, minmax(0, 1fr)) }
 figure { margin: 0 } img { max-width: 100%; height: auto } audio { width: 100% }
 .failed { color: #b00; font-weight: bold }
 """
@@ -53,27 +57,14 @@ def write_report(path: Path, report: EvalReport, sound: EvalSound) -> None:
 
 def page(report: EvalReport, sound: EvalSound) -> str:
     """Returns the page as HTML; it takes what `write_report` takes."""
-    generated = [
-        _clip(
-            f"generated {number_}",
-            f"{clip.bits:.3f} bits per sample",
-            f"failed: {clip.failure}" if clip.failure else "",
-            clip.waveform,
-            report.sample_rate,
-        )
-        for number_, clip in enumerate(sound.clips)
-    ]
-    real = [
-        _clip(f"real {number_}", "held out", "", waveform, report.sample_rate)
-        for number_, waveform in enumerate(sound.real[: len(sound.clips)])
-    ]
     history = sound.history and _image(
         png_bytes(history_figure(sound.history, sound.history_lpc), CURVE_DOTS_PER_INCH), "bits per sample over steps"
     )
-    curves = _image(
-        png_bytes(sound_figure(sound.real_features, sound.features, report.sample_rate), CURVE_DOTS_PER_INCH),
-        "spectrum, energy, pitch and pauses of real and generated clips",
-    )
+    clips = ""
+    if sound.generated is not None and report.generated is not None:
+        clips += _generated_clips(sound.generated, report.generated.speakers, report.sample_rate)
+    if report.vocoded is not None:
+        clips += _vocoded_clips(sound.vocoded, report.vocoded, report)
     title = escape(f"How good is {report.name}?")
     return f"""<!doctype html>
 <html lang="en">
@@ -89,12 +80,7 @@ def page(report: EvalReport, sound: EvalSound) -> str:
 {"".join(f'<p class="verdict">{escape(line)}</p>' for line in report.verdict)}
 {_table(("measure", "this model", "to compare with"), sections(report))}
 <ul>{"".join(f"<li>{escape(line)}</li>" for line in notes(report))}</ul>
-<h2>Generated clips</h2>
-<div class="clips">{"".join(generated)}</div>
-<h2>Real clips, as the codes hold them</h2>
-<div class="clips">{"".join(real)}</div>
-<h2>Sound, generated beside real</h2>
-{curves}
+{clips}
 {f"<h2>Training</h2>{history}" if history else ""}
 <h2>Files</h2>
 {_files(report)}
@@ -104,12 +90,59 @@ def page(report: EvalReport, sound: EvalSound) -> str:
 """
 
 
+def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate: int) -> str:
+    generated = [
+        _clip(
+            f"generated {number_}{f', {speakers[number_]}' if speakers else ''}",
+            f"{clip.bits:.3f} bits per sample",
+            f"failed: {clip.failure}" if clip.failure else "",
+            clip.waveform,
+            sample_rate,
+        )
+        for number_, clip in enumerate(sound.clips)
+    ]
+    real = [
+        _clip(f"real {number_}", "held out", "", waveform, sample_rate)
+        for number_, waveform in enumerate(sound.real[: len(sound.clips)])
+    ]
+    curves = _image(
+        png_bytes(sound_figure(sound.real_features, sound.features, sample_rate), CURVE_DOTS_PER_INCH),
+        "spectrum, energy, pitch and pauses of real and generated clips",
+    )
+    return f"""<h2>Generated clips</h2>
+<div class="clips">{"".join(generated)}</div>
+<h2>Real clips, as the codes hold them</h2>
+<div class="clips">{"".join(real)}</div>
+<h2>Sound, generated beside real</h2>
+{curves}"""
+
+
+def _vocoded_clips(clips: Sequence[VocodedClip], facts: VocodedFacts, report: EvalReport) -> str:
+    players = []
+    for clip, file in zip(clips, facts.files, strict=True):
+        failed = f"failed: {file.failure}" if file.failure else ""
+        original = as_coded(clip.original, report.channels)
+        for name, distances, mark, waveform in (
+            ("original, as the codes hold it", None, "", original),
+            ("vocoded", file.model, failed, clip.vocoded),
+            ("Griffin-Lim", file.griffin_lim, "", clip.griffin_lim),
+        ):
+            fact = "" if distances is None else f"{number(distances[SPECTRAL_DISTANCE].value)} dB"
+            players.append(_clip(f"{clip.name}: {name}", fact, mark, waveform, report.sample_rate))
+    heads, rows = vocoded_rows(facts.files)
+    return f"""<h2>Held-out clips, vocoded from their own mel frames</h2>
+<p>Log-spectral distance to the original as the codes hold it.</p>
+<div class="clips triples">{"".join(players)}</div>
+<p>Each clip to its quantised original: this model / Griffin-Lim.</p>
+{_table(heads, [rows])}"""
+
+
 def _clip(name: str, fact: str, failure: str, waveform: NDArray[np.float32], sample_rate: int) -> str:
     picture = png_bytes(spectrogram_figure(waveform, sample_rate), SPECTROGRAM_DOTS_PER_INCH)
     player = f'<audio controls preload="metadata" src="{_data("audio/wav", wav_bytes(waveform, sample_rate))}"></audio>'
     mark = f' <span class="failed">{escape(failure)}</span>' if failure else ""
     return (
-        f"<figure><figcaption><b>{escape(name)}</b>, {escape(fact)}{mark}</figcaption>{player}"
+        f"<figure><figcaption><b>{escape(name)}</b>{f', {escape(fact)}' if fact else ''}{mark}</figcaption>{player}"
         f"{_image(picture, f'spectrogram of {name}')}</figure>"
     )
 

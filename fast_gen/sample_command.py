@@ -16,7 +16,7 @@ from fast_gen.condition import ChunkCondition, voice
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.generate import generate
 from fast_gen.real_time import engine_in_real_time
-from fast_gen.sampling import SamplingSettings
+from fast_gen.sampling import SamplingSettings, usual_settings
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import printable, write_wav
@@ -247,7 +247,7 @@ def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -
     """
     weights = GeneratorWeights.of(model)
     engine = load_engine("auto", weights)
-    seed, settings = config.training.seed, SamplingSettings()
+    seed, settings = config.training.seed, usual_settings(config.model)
     if heard.frames is not None:
         from fast_gen.vocode import vocode  # needs torch, which plain sampling does not
 

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from wavenet_app.errors import UserError
 
+VOCODING_TEMPERATURE = 0.8
+"""What vocoding takes where nobody says; see docs/results.md."""
+
 if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound
     from torch import Tensor
+
+    from wavenet_app.config import ModelConfig
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -84,6 +89,21 @@ class SamplingSettings:
             raise UserError(f"top-k must be 0 (all codes) or more, not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top-p must be above 0 and at most 1 (all codes), not {self.top_p}")
+
+
+def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
+    """Returns how a model is sampled where nobody says otherwise: at 1, which is as it learnt; when vocoding, below.
+
+    Args:
+        model: its shape, which says what it is told.
+        temperature: of the user; None where nobody says.
+
+    Raises:
+        UserError: the temperature is out of its range.
+    """
+    if temperature is None:
+        temperature = 1.0 if model.mel is None else VOCODING_TEMPERATURE
+    return SamplingSettings(temperature)
 
 
 def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:

@@ -1,4 +1,4 @@
-"""The verdict at the end of training, in a line: what the model's own clips are like."""
+"""The verdict at the end of training, in a line: what the model's own clips are like, or what it makes of real ones."""
 
 from __future__ import annotations
 
@@ -10,33 +10,46 @@ from fast_gen.condition import voice
 from fast_gen.engine import load_engine
 from fast_gen.eval_report import failure_sentence, failures_of
 from fast_gen.generate import generate
-from fast_gen.sampling import SamplingSettings
+from fast_gen.sampling import SamplingSettings, usual_settings
 from fast_gen.scored_clips import scored
+from fast_gen.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.trained import load_trained
+from wavenet_app.corpus import Corpus
+from wavenet_app.mel import MelFrames
+from wavenet_app.tells import Tells
+from wavenet_app.trained import Trained, load_trained
+
+CLIPS = 4
+SECONDS = 2.0
+VOCODED_CLIPS = 2  # Griffin-Lim takes longer over a clip than the model
 
 
-def judge(checkpoint: Path, clips: int = 4, seconds: float = 2.0) -> str:
-    """Returns one line on what a trained model's own clips are like: how many failed, and their bits per sample.
+def judge(checkpoint: Path, corpus: Corpus) -> str:
+    """Returns one line on a trained model: of its own clips, how many failed and their bits per sample.
+
+    Speakers take turns. A model that is told mel frames has no clips of its own; of held-out clips made from their
+    frames, the line says how far they lie from the originals.
 
     Args:
-        checkpoint: the file, of a model that is told no mel frames; speakers take turns.
-        clips: how many are generated.
-        seconds: length of each.
+        checkpoint: the file.
+        corpus: what it was trained on.
 
     Raises:
         UserError: the checkpoint cannot be read.
     """
     trained = load_trained(checkpoint)
+    return _own_clips(trained) if trained.config.model.mel is None else _vocoded_clips(trained, corpus)
+
+
+def _own_clips(trained: Trained) -> str:
     rate = trained.config.audio.sample_rate
     speakers = len(trained.config.model.speakers)
-    shares = np.eye(speakers, dtype=np.float32)[np.arange(clips) % speakers] if speakers else None
+    shares = np.eye(speakers, dtype=np.float32)[np.arange(CLIPS) % speakers] if speakers else None
     weights = GeneratorWeights.of(trained.model)
-    engine = load_engine("auto", weights)
     waveforms = generate(
-        engine,
-        num_samples=round(seconds * rate),
-        batch_size=clips,
+        load_engine("auto", weights),
+        num_samples=round(SECONDS * rate),
+        batch_size=CLIPS,
         seed=trained.config.training.seed,
         settings=SamplingSettings(),
         condition=None if shares is None else voice(weights, shares),
@@ -46,6 +59,28 @@ def judge(checkpoint: Path, clips: int = 4, seconds: float = 2.0) -> str:
         for row, waveform in enumerate(waveforms)
     )
     own = float(np.mean([clip.bits for clip in made]))
-    return (
-        f"{failure_sentence(failures_of(made), seconds)}; the model needs {own:.3f} bits per sample for its own clips"
-    )
+    failed = failure_sentence(failures_of(made), f"generated clips of {SECONDS:g} s")
+    return f"{failed}; the model needs {own:.3f} bits per sample for its own clips"
+
+
+def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
+    config = trained.config
+    assert config.model.mel is not None
+    rate, channels = corpus.sample_rate, config.model.quantization_channels
+    tells = Tells(config.model.speakers, MelFrames(config.model.mel, rate))
+    engine = load_engine("auto", GeneratorWeights.of(trained.model))
+    clips = [
+        vocoded_clip(
+            engine,
+            trained.model,
+            corpus,
+            clip,
+            tells,
+            num_samples=round(SECONDS * rate),
+            seed=config.training.seed,
+            settings=usual_settings(config.model),
+        )
+        for clip in chosen_clips(corpus.validation, VOCODED_CLIPS)
+    ]
+    ours, theirs = np.mean([spectral_distances(clip, rate, channels) for clip in clips], axis=0)
+    return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, ours, theirs)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
-from fast_gen.sampling import SamplingSettings
+from fast_gen.sampling import VOCODING_TEMPERATURE, SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.vocode_sources import MEL_SUFFIXES, open_source
 from fast_gen.wav_stream import PartialWav
@@ -55,7 +55,7 @@ class VocodeRequest:
     out: Path
     speaker: str | None = None
     seed: int = 0
-    temperature: float = 1.0
+    temperature: float = VOCODING_TEMPERATURE
     top_k: int = 0
     top_p: float = 1.0
     engine: str = "auto"

@@ -4,16 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_contract import random_net
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wavenet_app.baseline import coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
-from wavenet_app.config import AudioConfig, ModelConfig
+from wavenet_app.conditioning import CONTEXT_FRAMES
+from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus import Corpus, open_clips
 from wavenet_app.held_out_bits import choose_stretches, held_out_bits
 from wavenet_app.likelihood import code_bits
+from wavenet_app.mel import MelFrames
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import encode
+from wavenet_app.tells import Tells
 
 RATE = 8_000
 
@@ -99,3 +103,29 @@ def test_progress_counts_the_files(corpus: Corpus, net: WaveNet) -> None:
     found = held_out_bits(net, fitted, corpus, seconds=None, progress=lambda *counts: told.append(counts))
     assert told == [(1, 2), (2, 2)]
     assert found.overall.unigram == pytest.approx(8)
+
+
+def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) -> None:
+    config = ModelConfig(
+        dilations=(1, 2, 4),
+        skip_channels=8,
+        speakers=("ann", "jo"),
+        mel=MelConfig(n_mels=8, hop_length=72).resolved(RATE),
+    )
+    told_net = random_net(config)
+    assert config.mel is not None
+    voice = np.array([0.2, 0.8], np.float32)
+    tells = Tells(config.speakers, MelFrames(config.mel, RATE), voice)
+    fitted = fit_predictors([], sample_rate=RATE)
+    found = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=tells)
+    (file,) = found.files
+    codes = coded_pieces(corpus, corpus.validation, 256)[0]
+    assert tells.mel is not None
+    silence = tells.mel.silent(CONTEXT_FRAMES)
+    frames = np.concatenate([silence, tells.mel.of(corpus.waveform(corpus.validation[0])), silence])
+    frame = lpc_frame(RATE)
+    first = frame + (len(codes) - frame - file.samples) // 2
+    bits = code_bits(told_net, codes, first, voice, frames)[: file.samples]
+    assert file.model == pytest.approx(bits.mean(), abs=1e-4)
+    other = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=Tells(config.speakers, tells.mel, 1 - voice))
+    assert other.overall.model != pytest.approx(file.model, abs=1e-3), "who speaks matters"

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import SHAPES, random_codes, random_net
+from engine_contract import CONDITIONED, SHAPES, random_codes, random_net
 
+from fast_gen.condition import projected
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
 from wavenet_app import likelihood
+from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.config import ModelConfig
 from wavenet_app.likelihood import code_bits
 from wavenet_app.model import WaveNet
@@ -56,3 +58,27 @@ def test_context_only_codes_are_left_out(net: WaveNet, first: int) -> None:
 def test_a_net_that_knows_nothing_needs_the_logarithm_of_its_codes() -> None:
     net = WaveNet(ModelConfig(dilations=(1, 2), quantization_channels=64))
     np.testing.assert_allclose(code_bits(net, np.arange(50)), 6, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [8_192, 50])
+def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch, chunk: int) -> None:
+    config = CONFIG.model_copy(update=CONDITIONED["speakers and mel"])
+    told_net = random_net(config)
+    hop, shares = config.mel.hop, np.array([0.3, 0.7], np.float32)
+    codes = random_codes(config, 1, 17 * hop + 5)
+    frames = np.random.default_rng(1).standard_normal((18, config.mel.n_mels)).astype(np.float32)
+    silent = np.full((40, config.mel.n_mels), np.log(config.mel.floor), np.float32)
+    around = np.concatenate([silent[:CONTEXT_FRAMES], frames, silent[:CONTEXT_FRAMES]])
+
+    def condition(told: np.ndarray):
+        return projected(told_net, Told(torch.from_numpy(shares)[None], torch.from_numpy(told)[None]))
+
+    engine = TorchQueue(GeneratorWeights.of(told_net))
+    before = -(-config.receptive_field // hop)
+    silence = np.full((1, before * hop), config.quantization_channels // 2)
+    engine.prime(silence, condition(np.concatenate([silent[: before + CONTEXT_FRAMES], frames[:CONTEXT_FRAMES]])))
+    logits = torch.from_numpy(engine.score(codes, condition(around))[0]).double()
+    wanted = -torch.log2(torch.softmax(logits, -1)).gather(1, torch.from_numpy(codes[0])[:, None])[:, 0].numpy()
+    monkeypatch.setattr(likelihood, "CHUNK_SAMPLES", chunk)
+    for first in (0, 1, 77):
+        np.testing.assert_allclose(code_bits(told_net, codes[0], first, shares, around), wanted[first:], atol=2e-4)

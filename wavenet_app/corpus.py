@@ -191,6 +191,7 @@ def open_clips(
     *,
     audio: AudioConfig,
     cache_dir: Path,
+    speakers: str | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Opens folders and files of audio that are only to be measured: every file is a validation clip, none is split.
@@ -199,6 +200,8 @@ def open_clips(
         paths: folders and files, at least one.
         audio: rate, gain and trimming of the run that the clips are measured for.
         cache_dir: where decoded audio is kept.
+        speakers: the rule by which a file's speaker is found; files for which it finds none are left out. None where
+            nobody asks.
         progress: called after each decoded file with (done, total, file name).
 
     Raises:
@@ -206,7 +209,7 @@ def open_clips(
     """
     skipped: list[SkippedFile] = []
     remarks: list[str] = []
-    files, rate = _open_files(paths, cache_dir, audio.sample_rate, None, skipped, remarks, progress)
+    files, rate = _open_files(paths, cache_dir, audio.sample_rate, speakers, skipped, remarks, progress)
     clips = tuple(_clip(file, audio.trim_decibels) for file in files)
     return Corpus(rate, audio.gain, (), clips, tuple(skipped), tuple(remarks))
 

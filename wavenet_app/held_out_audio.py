@@ -32,15 +32,23 @@ class HeldOutAudio:
 
 
 def held_out_audio(
-    trained: Trained, paths: Sequence[str], folder: DataFolder, progress: Progress | None = None
+    trained: Trained,
+    paths: Sequence[str],
+    folder: DataFolder,
+    progress: Progress | None = None,
+    *,
+    voice_is_named: bool = False,
 ) -> HeldOutAudio:
     """Opens the audio to measure a model on, at the rate, gain and trimming of its run.
+
+    Who speaks in a file, the rule of the run says; a file of somebody whom the model does not know is left out.
 
     Args:
         trained: the model.
         paths: folders and files, or names in the data folder; empty for the clips that the run itself held out.
         folder: the data folder.
         progress: called after each decoded file with (done, total, file name).
+        voice_is_named: whether the user says whose voice all of it is, so that no rule is asked.
 
     Raises:
         UserError: a path does not exist, no audio is left, or there is no path and the run's own audio is not here.
@@ -48,9 +56,8 @@ def held_out_audio(
     config = trained.config
     own, why_not = _own_corpus(trained, folder, progress)
     if paths:
-        opened = open_clips(
-            [folder.data_set(path) for path in paths], audio=config.audio, cache_dir=folder.cache, progress=progress
-        )
+        rule = None if voice_is_named else config.corpus.speakers
+        opened = _opened(trained, paths, rule, folder, progress)
     elif own is not None:
         opened = own
     else:
@@ -63,6 +70,39 @@ def held_out_audio(
     if own is None:
         fitted_on += f", which favours them (the run's training clips are not here: {why_not})"
     return HeldOutAudio(corpus, fitted, fitted_on)
+
+
+def _opened(
+    trained: Trained, paths: Sequence[str], rule: str | None, folder: DataFolder, progress: Progress | None
+) -> Corpus:
+    """Returns named audio, without the files of speakers that the model does not know, which `skipped` then names."""
+    config = trained.config
+    hint = "" if rule is None else "; --speaker NAME says who speaks in all of it"
+    try:
+        opened = open_clips(
+            [folder.data_set(path) for path in paths],
+            audio=config.audio,
+            cache_dir=folder.cache,
+            speakers=rule,
+            progress=progress,
+        )
+    except UserError as error:
+        raise UserError(f"{error}{hint}") from None
+    if rule is None:
+        return opened
+    known = config.model.speakers
+    strangers = tuple(
+        SkippedFile(clip.name, f"the model knows no speaker called '{clip.speaker}'")
+        for clip in opened.validation
+        if clip.speaker not in known
+    )
+    kept = tuple(clip for clip in opened.validation if clip.speaker in known)
+    if not kept:
+        raise UserError(
+            f"none of the {len(strangers)} files is of a speaker that the model knows ({', '.join(known)}); the first: "
+            f"{strangers[0].name}: {strangers[0].reason}{hint}"
+        )
+    return replace(opened, validation=kept, skipped=(*opened.skipped, *strangers))
 
 
 def _own_corpus(trained: Trained, folder: DataFolder, progress: Progress | None) -> tuple[Corpus | None, str]:

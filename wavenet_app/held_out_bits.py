@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavenet_app.baseline import Baseline, FittedPredictors, lpc_bits, lpc_frame
+from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.corpus import Corpus, SkippedFile
 from wavenet_app.likelihood import code_bits
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import encode
+from wavenet_app.tells import Tells, clip_frames
 
 LEAST_SECONDS = 1.0  # of each file, rather look at fewer files
 
@@ -70,6 +72,7 @@ def held_out_bits(
     corpus: Corpus,
     *,
     seconds: float | None,
+    tells: Tells | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> HeldOutBits:
     """Returns what the validation clips of a corpus need.
@@ -82,8 +85,10 @@ def held_out_bits(
         corpus: its validation clips are measured, at its own gain.
         seconds: if there is more audio than this, stretches out of the middle of files that are spread evenly over
             the corpus are measured; None for all of it.
+        tells: what the model is told of each clip; None for nothing.
         progress: called after each file with (done, total).
     """
+    tells = tells or Tells((), None)
     frame, rate = lpc_frame(fitted.sample_rate), corpus.sample_rate
     lengths = [clip.num_samples for clip in corpus.validation]
     stretches = choose_stretches(
@@ -96,9 +101,14 @@ def held_out_bits(
     files, totals = [], np.zeros(4)
     for done, (index, first, stop) in enumerate(stretches, start=1):
         clip = corpus.validation[index]
-        start = max(0, first - context)
+        start = max(0, first - context) // tells.grid * tells.grid
         codes = encode(corpus.waveform(clip, start, stop), fitted.channels)
-        bits = _bits(model, fitted, codes, first - start, frame)
+        frames = None
+        if tells.mel is not None:
+            begin, end = start // tells.grid, -(-stop // tells.grid)
+            frames = clip_frames(tells.mel, corpus, clip, begin - CONTEXT_FRAMES, end + CONTEXT_FRAMES)
+        model_bits = code_bits(model, codes, first - start, tells.shares(clip), frames)
+        bits = np.array([model_bits.sum(dtype=np.float64), *_classical_bits(fitted, codes, first - start, frame)])
         samples = stop - first
         totals += bits
         files.append(FileBits(clip.name, samples, samples / rate, *(bits / samples).tolist()))
@@ -146,17 +156,10 @@ def choose_stretches(
     return stretches
 
 
-def _bits(model: WaveNet, fitted: FittedPredictors, codes: np.ndarray, first: int, frame: int) -> np.ndarray:
-    """Returns the bits of codes[first:], summed: model, unigram, order-1, LPC."""
+def _classical_bits(fitted: FittedPredictors, codes: np.ndarray, first: int, frame: int) -> tuple[float, float, float]:
+    """Returns the bits of codes[first:], summed: unigram, order-1, LPC."""
     known, wanted = codes[first - 1 : -1].astype(np.intp), codes[first:].astype(np.intp)
     linear, _ = lpc_bits(
         codes[first - frame :], (fitted.factor,), sample_rate=fitted.sample_rate, channels=fitted.channels
     )
-    return np.array(
-        [
-            code_bits(model, codes, first).sum(dtype=np.float64),
-            fitted.unigram_bits[wanted].sum(),
-            fitted.order1_bits[known, wanted].sum(),
-            linear[0],
-        ]
-    )
+    return fitted.unigram_bits[wanted].sum(), fitted.order1_bits[known, wanted].sum(), linear[0]

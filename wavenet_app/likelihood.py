@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from wavenet_app.conditioning import Told
+from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import silence_code
 
@@ -18,7 +18,11 @@ CHUNK_SAMPLES = 8_192  # one pass through the net: long enough to be quick, shor
 
 @torch.inference_mode()
 def code_bits(
-    model: WaveNet, codes: NDArray[np.integer], first: int = 0, shares: NDArray[np.float32] | None = None
+    model: WaveNet,
+    codes: NDArray[np.integer],
+    first: int = 0,
+    shares: NDArray[np.float32] | None = None,
+    frames: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Returns the bits of codes[first:], each given all the codes before it; their mean is the bits per sample.
 
@@ -29,8 +33,9 @@ def code_bits(
         model: the net, on any device.
         codes: one clip, shape (samples,).
         first: how many codes are context only, such as those of a primed recording.
-        shares: (speakers,), of each speaker in the voice, for a model with speakers; one that is told mel frames
-            has no likelihood without them.
+        shares: (speakers,), of each speaker in the voice, for a model with speakers.
+        frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), the log-mel frames of the codes, the first of which
+            begins with the first code, and their neighbours; for a model that is told mel frames.
 
     Returns:
         float32 (samples - first,), each -log2 of a probability.
@@ -39,13 +44,30 @@ def code_bits(
     context = model.config.receptive_field
     silence = np.full(context, silence_code(model.config.quantization_channels), dtype=np.int64)
     voice = None if shares is None else torch.from_numpy(shares)[None].to(device)
-    condition = model.condition(Told(speakers=voice))
+    condition = model.condition(Told(speakers=voice)) if frames is None else None
     padded = torch.from_numpy(np.concatenate([silence, np.asarray(codes, dtype=np.int64)]))
     bits = np.empty(max(0, len(codes) - first), dtype=np.float32)
     for start in range(first, len(codes), CHUNK_SAMPLES):
         stop = min(start + CHUNK_SAMPLES, len(codes))
         window = padded[start : stop + context].to(device)
+        if frames is not None:
+            told, phase = _frames_between(model, frames, start + 1 - context, stop)
+            condition = model.condition(Told(voice, torch.from_numpy(told)[None].to(device)), phase)
         logits = model(window[None, :-1], context - 1, condition)[0].float()
         nats = F.cross_entropy(logits, window[context:], reduction="none")
         bits[start - first : stop - first] = nats.cpu().numpy() / math.log(2)
     return bits
+
+
+def _frames_between(
+    model: WaveNet, frames: NDArray[np.float32], start: int, stop: int
+) -> tuple[NDArray[np.float32], int]:
+    """Returns the frames that a stretch of codes needs, and how many samples of the first lie before the stretch.
+
+    Where the stretch begins before the clip, there stands silence.
+    """
+    assert model.config.mel is not None
+    hop = model.config.mel.hop
+    begin, end = start // hop, -(-stop // hop) + 2 * CONTEXT_FRAMES
+    silence = np.full((max(0, -begin), frames.shape[1]), math.log(model.config.mel.floor), np.float32)
+    return np.concatenate([silence, frames[max(0, begin) : end]]), start % hop

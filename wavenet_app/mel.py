@@ -52,6 +52,12 @@ class MelFrames:
                 center=False,
             )
 
+    @property
+    def bank(self) -> NDArray[np.float32]:
+        """The weight of each frequency in each band, (n_fft // 2 + 1, n_mels)."""
+        weights: NDArray[np.float32] = self._spectrogram.mel_scale.fb.numpy()
+        return weights
+
     def of(self, waveform: NDArray[np.float32]) -> Frames:
         """Returns the frames (ceil(samples / hop), n_mels) of a whole waveform (samples,)."""
         count = -(-len(waveform) // self.hop)

@@ -52,6 +52,21 @@ class PairTable:
     floor: Mapping[str, Average]
 
 
+@dataclass(frozen=True)
+class PairMeasures:
+    """The metrics of one pair.
+
+    Attributes:
+        against_reference: label -> test against reference.
+        against_quantised: label -> test against the quantised reference.
+        floor: label -> the quantised reference against the reference.
+    """
+
+    against_reference: Mapping[str, Measure]
+    against_quantised: Mapping[str, Measure]
+    floor: Mapping[str, Measure]
+
+
 def pair_table(pairs: Iterable[Pair], *, sample_rate: int, channels: int) -> PairTable:
     """Returns all metrics of all pairs, in three comparisons.
 
@@ -63,13 +78,27 @@ def pair_table(pairs: Iterable[Pair], *, sample_rate: int, channels: int) -> Pai
     Raises:
         ValueError: the waveforms of a pair differ in length.
     """
-    direct, quantised, floor = [], [], []
-    for reference, test in pairs:
-        coded = as_coded(reference, channels)
-        direct.append(measures(reference, test, sample_rate))
-        quantised.append(measures(coded, test, sample_rate))
-        floor.append(measures(reference, coded, sample_rate))
-    return PairTable(averages(direct), averages(quantised), averages(floor))
+    return averaged([pair_measures(pair, sample_rate=sample_rate, channels=channels) for pair in pairs])
+
+
+def pair_measures(pair: Pair, *, sample_rate: int, channels: int) -> PairMeasures:
+    """Returns all metrics of one pair; takes and raises what `pair_table` does."""
+    reference, test = pair
+    coded = as_coded(reference, channels)
+    return PairMeasures(
+        measures(reference, test, sample_rate),
+        measures(coded, test, sample_rate),
+        measures(reference, coded, sample_rate),
+    )
+
+
+def averaged(rows: Sequence[PairMeasures]) -> PairTable:
+    """Returns the averages of the metrics of some pairs."""
+    return PairTable(
+        averages([row.against_reference for row in rows]),
+        averages([row.against_quantised for row in rows]),
+        averages([row.floor for row in rows]),
+    )
 
 
 def quantisation_floor(

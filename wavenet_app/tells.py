@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.corpus import Clip, Corpus
@@ -13,7 +14,7 @@ from wavenet_app.mel import Frames, MelFrames
 
 
 class Tells:
-    """Makes what a batch of windows holds beside codes, and says how windows must lie for it.
+    """Makes what a model is told of clips beside their codes, and says how training windows must lie for it.
 
     Attributes:
         grid: windows begin at multiples of so many samples, so that all rows of a batch stand alike to their frames.
@@ -21,12 +22,23 @@ class Tells:
     Args:
         speakers: names in the order of the model; empty for none.
         mel: makes frames; None for none.
+        voice: (speakers,), the share of each speaker that all clips are taken for; None for each clip's own speaker.
     """
 
-    def __init__(self, speakers: Sequence[str], mel: MelFrames | None) -> None:
+    def __init__(
+        self, speakers: Sequence[str], mel: MelFrames | None, voice: NDArray[np.float32] | None = None
+    ) -> None:
         self.places = {name: place for place, name in enumerate(speakers)}
         self.mel = mel
+        self.voice = voice
         self.grid = 1 if mel is None else mel.hop
+
+    def shares(self, clip: Clip) -> NDArray[np.float32] | None:
+        """Returns the share of each speaker in a clip's voice, (speakers,); None for a model without speakers."""
+        if self.voice is not None or not self.places:
+            return self.voice
+        assert clip.speaker is not None, "a corpus of a model with speakers says who speaks"
+        return np.eye(len(self.places), dtype=np.float32)[self.places[clip.speaker]]
 
     def phase(self, context: int) -> int:
         """Returns by how many samples the first frame begins before the first sample that is predicted."""
@@ -38,23 +50,35 @@ class Tells:
         """Returns the entries of a batch: "speaker" and "mel", as far as the model is told of them."""
         told = {}
         if self.places:
-            who = torch.tensor([self.places[clip.speaker] for clip, _, _ in windows if clip.speaker is not None])
-            told["speaker"] = torch.nn.functional.one_hot(who, len(self.places)).float()
+            shares = [share for clip, _, _ in windows if (share := self.shares(clip)) is not None]
+            told["speaker"] = torch.from_numpy(np.stack(shares))
         if self.mel is not None:
             rows = [self._frames(corpus, clip, start, context, length) for clip, start, _ in windows]
             told["mel"] = torch.from_numpy(np.stack(rows))
         return told
 
     def _frames(self, corpus: Corpus, clip: Clip, start: int, context: int, length: int) -> Frames:
-        """Returns the frames of one row, silence where they lie before or after the clip."""
+        """Returns the frames of one row."""
         assert self.mel is not None
-        hop, margin = self.mel.hop, self.mel.margin
-        first = (start + 1 - context) // hop - CONTEXT_FRAMES
-        last = -(-(start + length) // hop) + CONTEXT_FRAMES
-        inside, beyond = max(first, 0), min(last, -(-clip.num_samples // hop))
-        begin, end = inside * hop - margin, beyond * hop + margin
-        heard = corpus.waveform(clip, begin, end)
-        missing = max(0, -begin)
-        widened = np.pad(heard, (missing, end - begin - missing - len(heard)))
-        frames = self.mel.of_widened(widened)
-        return np.concatenate([self.mel.silent(inside - first), frames, self.mel.silent(last - beyond)])
+        first = (start + 1 - context) // self.mel.hop - CONTEXT_FRAMES
+        last = -(-(start + length) // self.mel.hop) + CONTEXT_FRAMES
+        return clip_frames(self.mel, corpus, clip, first, last)
+
+
+def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: int) -> Frames:
+    """Returns frames first to last of a clip, (last - first, n_mels), silence where they lie before it or after it.
+
+    Args:
+        mel: makes them.
+        corpus: has the clip.
+        clip: at least one of its frames is among those wanted.
+        first: counted from the clip's own first frame; may be negative.
+        last: one past the last; may lie beyond the clip.
+    """
+    hop, margin = mel.hop, mel.margin
+    inside, beyond = max(first, 0), min(last, -(-clip.num_samples // hop))
+    begin, end = inside * hop - margin, beyond * hop + margin
+    heard = corpus.waveform(clip, begin, end)
+    missing = max(0, -begin)
+    widened = np.pad(heard, (missing, end - begin - missing - len(heard)))
+    return np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])

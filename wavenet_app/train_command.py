@@ -9,6 +9,7 @@ import torch
 from rich.console import Console
 
 from wavenet_app.baseline import corpus_baseline
+from wavenet_app.corpus import Corpus
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.fit import quiet_lightning, training_device
 from wavenet_app.run import RunOptions, prepare_run
@@ -16,8 +17,8 @@ from wavenet_app.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training import Preview, TrainingResult, WaveNetTask, train
 from wavenet_app.training_view import DecodeView, TrainingView, show_corpus, show_result, show_start
 
-Judge = Callable[[Path], str]
-"""Says in a line what clips generated from a checkpoint are like."""
+Judge = Callable[[Path, Corpus], str]
+"""Says in a line what a checkpoint is like, given the corpus that it was trained on."""
 
 
 def run_training(
@@ -30,7 +31,7 @@ def run_training(
         folder: root of all that is written.
         console: where to.
         preview: makes audio for TensorBoard; None for none.
-        judge: says what the clips of the finished model are like; None for no such line.
+        judge: says what the finished model is like; None for no such line.
 
     Raises:
         UserError: the options, the audio or the disk do not allow it.
@@ -58,11 +59,9 @@ def run_training(
             resume=run.resume,
         )
     judgement = None
-    # a model that is told mel frames has no clips of its own
-    speaks = run.config.model.mel is None
-    if judge is not None and speaks and result.status.interrupted is None:  # whoever stops a run does not want to wait
+    if judge is not None and result.status.interrupted is None:  # whoever stops a run does not want to wait
         with console.status("listening to what it generates"):
-            judgement = judge(result.checkpoint)
+            judgement = judge(result.checkpoint, run.corpus)
     show_result(console, result, run.config.name, judgement)
     if run.plan.tensorboard_dir is not None:
         console.print(

@@ -162,8 +162,7 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
         console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
     lines = [f"checkpoint: {result.checkpoint}"]
     lines.append(f"hear it: wavegen {f'sample {name}' if result.model.mel is None else f'vocode {name} RECORDING'}")
-    if not result.model.conditioned:
-        lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
+    lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 

@@ -1,0 +1,135 @@
+"""Does a model speak in the voice that it is asked for? A simple classifier, trained on real clips, names the speaker.
+
+    python benchmarks/speaker_accuracy.py CHECKPOINT [--clips 50] [--seconds 0.6]
+
+The classifier is a logistic regression on the means and deviations of 20 mel-frequency cepstra over the frames within
+30 dB of a clip's loudest, trained on the clips that the model was trained on, as its codes hold them. How often it is
+right about the clips that the run held out says how far it can be believed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fast_gen.condition import voice
+from fast_gen.engine import load_engine
+from fast_gen.generate import generate
+from fast_gen.sampling import SamplingSettings
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.corpus import Clip, open_corpus
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.pair_table import as_coded
+from wavenet_app.runaway import failure
+from wavenet_app.trained import find_checkpoint, load_trained
+
+CEPSTRA = 20
+LOUD_DECIBELS = 30.0
+PENALTY = 1e-2
+
+
+def features(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
+    """Means and deviations of the cepstra but the first, which is the level, over the loud frames: (2 x 19,)."""
+    window, hop = round(0.032 * rate), round(0.008 * rate)
+    padded = np.pad(waveform, (0, max(0, window - len(waveform))))
+    cepstra = librosa.feature.mfcc(y=padded, sr=rate, n_mfcc=CEPSTRA, n_fft=window, hop_length=hop, n_mels=40)
+    level = 20 * np.log10(librosa.feature.rms(y=padded, frame_length=window, hop_length=hop)[0] + 1e-9)
+    loud = cepstra[1:, level > level.max() - LOUD_DECIBELS]
+    return np.concatenate([loud.mean(axis=1), loud.std(axis=1)]).astype(np.float64)
+
+
+def fit(points: NDArray[np.float64], labels: NDArray[np.intp], classes: int) -> torch.nn.Linear:
+    """A logistic regression with a penalty on its weights, by L-BFGS."""
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(points.shape[1], classes, dtype=torch.float64)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=500, line_search_fn="strong_wolfe")
+    inputs, targets = torch.from_numpy(points), torch.from_numpy(labels)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = torch.nn.functional.cross_entropy(layer(inputs), targets) + PENALTY * layer.weight.square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return layer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--clips", type=int, default=50, help="generated for each speaker")
+    parser.add_argument("--seconds", type=float, default=0.6)
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data-dir", type=Path)
+    options = parser.parse_args()
+
+    folder = DataFolder.at(options.data_dir)
+    trained = load_trained(find_checkpoint(folder.root, options.checkpoint))
+    config, speakers = trained.config, trained.config.model.speakers
+    assert speakers, "the model must be one that is told speakers"
+    assert config.model.mel is None, "the model must be told nothing else"
+    rate, channels = config.audio.sample_rate, config.model.quantization_channels
+    corpus = open_corpus(
+        [folder.data_set(path) for path in config.corpus.paths],
+        audio=config.audio,
+        split=config.corpus,
+        cache_dir=folder.cache,
+        sample_rate=rate,
+        gain=config.audio.gain,
+    )
+
+    def points_of(clips: Sequence[Clip]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        found = [features(as_coded(corpus.waveform(clip), channels), rate) for clip in clips]
+        return np.stack(found), np.array([speakers.index(clip.speaker or "") for clip in clips])
+
+    known, known_labels = points_of(corpus.training)
+    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    layer = fit((known - mean) / deviation, known_labels, len(speakers))
+
+    def named(points: NDArray[np.float64]) -> NDArray[np.intp]:
+        with torch.no_grad():
+            found: NDArray[np.intp] = layer(torch.from_numpy((points - mean) / deviation)).argmax(-1).numpy()
+        return found
+
+    held_out, held_out_labels = points_of(corpus.validation)
+    real = (named(held_out) == held_out_labels).mean()
+    print(f"the classifier names {real:.1%} of {len(held_out)} held-out real clips right", flush=True)
+
+    weights = GeneratorWeights.of(trained.model)
+    asked = np.repeat(np.arange(len(speakers)), options.clips)
+    began = time.monotonic()
+    waveforms = generate(
+        load_engine("auto", weights),
+        num_samples=round(options.seconds * rate),
+        batch_size=len(asked),
+        seed=options.seed,
+        settings=SamplingSettings(options.temperature),
+        condition=voice(weights, np.eye(len(speakers), dtype=np.float32)[asked]),
+    )
+    seconds = time.monotonic() - began
+    heard = named(np.stack([features(waveform, rate) for waveform in waveforms]))
+    failed = sum(failure(waveform, rate) is not None for waveform in waveforms)
+    print(
+        f"{len(asked)} generated clips of {options.seconds:g} s at temperature {options.temperature:g}, made in "
+        f"{seconds:.0f} s; {failed} of them ran away to noise or collapsed to silence"
+    )
+    table = np.zeros((len(speakers), len(speakers)), int)
+    np.add.at(table, (asked, heard), 1)
+    width = max(map(len, speakers)) + 1
+    print(f"{'asked for':{width}}  named " + " ".join(f"{name:>{width}}" for name in speakers))
+    for name, row in zip(speakers, table, strict=True):
+        print(f"{name:{width}}        " + " ".join(f"{count:{width}d}" for count in row))
+    print(f"named as asked: {np.trace(table) / len(asked):.1%}; by chance {1 / len(speakers):.1%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""What a model says by itself, beside real clips: the part of `wavegen eval` for models that are told no mel frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from fast_gen.condition import voice
+from fast_gen.eval_report import GeneratedFacts, Likeness, failures_of
+from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.generate import generate
+from fast_gen.scored_clips import ScoredClip, scored
+from wavenet_app.corpus import Corpus
+from wavenet_app.frechet import embed, frechet_distance
+from wavenet_app.pair_table import Average, as_coded, quantisation_floor
+from wavenet_app.runaway import failure
+from wavenet_app.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
+from wavenet_app.tells import Tells
+
+FLOOR_PIECES = 8  # real pieces that the floor of the codes is taken on; STOI and PESQ take a second for each
+
+Waveforms = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedSound:
+    """What a model says by itself, to be heard and drawn.
+
+    Attributes:
+        clips: the generated ones.
+        real: real pieces of about their length, as the codes hold them.
+        real_features: of the real pieces that the clips were compared with.
+        features: of the generated clips.
+    """
+
+    clips: tuple[ScoredClip, ...]
+    real: Waveforms
+    real_features: SoundFeatures
+    features: SoundFeatures
+
+
+def generated_sound(
+    request: EvalRequest, subject: EvalSubject, console: Console
+) -> tuple[GeneratedFacts, GeneratedSound, dict[str, Average], int]:
+    """Generates clips, speakers taking turns, and compares them with real ones.
+
+    Returns:
+        What the clips are like; the clips; the floor of the codes, and of how many real pieces it is.
+    """
+    corpus, tells, model = subject.corpus, subject.tells, subject.model
+    rate, channels = corpus.sample_rate, model.config.quantization_channels
+    num_samples = max(1, round(request.clip_seconds * rate))
+    shares = _turns(request, tells)
+    waveforms = _generate(request, subject, shares, num_samples, console)
+    clips = tuple(
+        scored(model, waveform, row, rate, shares=None if shares is None else shares[row])
+        for row, waveform in enumerate(waveforms)
+    )
+    with console.status("comparing the sound with real clips"):
+        originals = _real_pieces(corpus, num_samples, 2 * request.clips)
+        real = [as_coded(piece, channels) for piece in originals]
+        speakers = _names(shares, tells)
+        facts, features = _generated_facts(
+            clips, speakers, real, rate, seconds=request.clip_seconds, temperature=subject.settings.temperature
+        )
+        floor = quantisation_floor(originals[:FLOOR_PIECES], sample_rate=rate, channels=channels)
+    return facts, GeneratedSound(clips, real, *features), floor, len(originals[:FLOOR_PIECES])
+
+
+def _turns(request: EvalRequest, tells: Tells) -> NDArray[np.float32] | None:
+    """Returns the voice of each clip that is to be generated, (clips, speakers); None for a model without speakers."""
+    if not tells.places:
+        return None
+    if tells.voice is not None:
+        return np.repeat(tells.voice[None], request.clips, axis=0)
+    return np.eye(len(tells.places), dtype=np.float32)[np.arange(request.clips) % len(tells.places)]
+
+
+def _names(shares: NDArray[np.float32] | None, tells: Tells) -> tuple[str, ...]:
+    """Returns who speaks in each clip, in words."""
+    if shares is None:
+        return ()
+    names = list(tells.places)
+    return tuple(
+        " and ".join(
+            names[place] if row[place] == 1 else f"{row[place]:.0%} {names[place]}" for place in np.flatnonzero(row)
+        )
+        for row in shares
+    )
+
+
+def _generate(
+    request: EvalRequest,
+    subject: EvalSubject,
+    shares: NDArray[np.float32] | None,
+    num_samples: int,
+    console: Console,
+) -> NDArray[np.float32]:
+    """Returns the generated clips (clips, samples), made under a bar."""
+    engine = subject.engine(request.engine, console)
+    done = 0
+    with progress_bar(console, "generating") as show:
+
+        def on_chunk(samples: int) -> None:
+            nonlocal done
+            done += samples
+            show(done, num_samples)
+
+        return generate(
+            engine,
+            num_samples=num_samples,
+            batch_size=request.clips,
+            seed=request.seed,
+            settings=subject.settings,
+            condition=None if shares is None else voice(subject.weights, shares),
+            progress=on_chunk,
+        )
+
+
+def _generated_facts(
+    clips: tuple[ScoredClip, ...],
+    speakers: tuple[str, ...],
+    real: Waveforms,
+    sample_rate: int,
+    *,
+    seconds: float,
+    temperature: float,
+) -> tuple[GeneratedFacts, tuple[SoundFeatures, SoundFeatures]]:
+    """Returns what the generated clips are like beside real ones, and the features of real and generated clips.
+
+    The real pieces are dealt to two sets in turn: one to compare with, the other to say how far real audio lies from
+    real audio.
+    """
+    compared, others = real[0::2], real[1::2]
+    wanted, points = sound_features(compared, sample_rate), embed(compared, sample_rate)
+
+    def likeness(waveforms: Waveforms, features: SoundFeatures) -> Likeness:
+        distance = frechet_distance(points, embed(waveforms, sample_rate))
+        return Likeness(sound_distances(wanted, features), distance, len(waveforms))
+
+    waveforms = [clip.waveform for clip in clips]
+    heard = sound_features(waveforms, sample_rate)
+    facts = GeneratedFacts(
+        seconds=seconds,
+        temperature=temperature,
+        speakers=speakers,
+        bits=tuple(clip.bits for clip in clips),
+        failures=failures_of(clips),
+        real_seconds=len(real[0]) / sample_rate,
+        real_failures=tuple(failure(piece, sample_rate) for piece in real),
+        voiced=(heard.voiced_share, wanted.voiced_share),
+        paused=(heard.pause_share(wanted.pause_threshold), wanted.pause_share(wanted.pause_threshold)),
+        likeness=likeness(waveforms, heard),
+        yardstick=likeness(others, sound_features(others, sample_rate)) if others else None,
+    )
+    return facts, (wanted, heard)
+
+
+def _real_pieces(corpus: Corpus, num_samples: int, count: int) -> Waveforms:
+    """Returns pieces of the held-out clips, spread over all of them; where most clips are shorter, of their length."""
+    clips = corpus.validation
+    lengths = [clip.num_samples for clip in clips]
+    piece = max(1, min(num_samples, int(np.median(lengths))))
+    places = spread_pieces(lengths, piece, count)
+    return [corpus.waveform(clips[index], start, start + piece) for index, start in places]

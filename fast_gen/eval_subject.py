@@ -1,0 +1,81 @@
+"""What `wavegen eval` is asked, the model that it is about, and the bar that is seen meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.sampling import SamplingSettings
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.corpus import Corpus
+from wavenet_app.model import WaveNet
+from wavenet_app.tells import Tells
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What a user wants to know.
+
+    Attributes:
+        checkpoint: what `find_checkpoint` takes; None for the newest run.
+        paths: audio to measure on; empty for the clips that the run held out.
+        seconds: audio to measure bits on, at most; 0 for all of it.
+        clips: how many to generate, or of a model that is told mel frames, how many held-out ones to vocode.
+        clip_seconds: length of each, at most.
+        temperature: that they are sampled at; None for the usual one.
+        speaker: whose voice all of the named audio is, as `speaker_shares` takes it; None for what the rule of the run
+            says of each file.
+        seed: of the generated clips.
+        engine: name of an engine, or "auto".
+    """
+
+    checkpoint: str | None
+    paths: tuple[str, ...] = ()
+    seconds: float = 60.0
+    clips: int = 8
+    clip_seconds: float = 2.0
+    temperature: float | None = None
+    speaker: str | None = None
+    seed: int = 0
+    engine: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class EvalSubject:
+    """A model with the audio that it is measured on.
+
+    Attributes:
+        model: the net, where it is quickest.
+        weights: the same as plain arrays.
+        corpus: its validation clips are the ones to measure.
+        tells: what the model is told of them.
+        settings: temperature, top-k and top-p of what it generates.
+    """
+
+    model: WaveNet
+    weights: GeneratorWeights
+    corpus: Corpus
+    tells: Tells
+    settings: SamplingSettings
+
+    def engine(self, name: str, console: Console) -> Engine:
+        """Returns what generates; says if it will have to be waited for."""
+        choice = choose_engine(name, self.weights)
+        if choice.preparation:
+            console.print(choice.preparation, highlight=False)
+        return load_engine(choice.name, self.weights, choice.device)
+
+
+@contextmanager
+def progress_bar(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows a bar while it is entered; what it gives is called with (done, total)."""
+    with Progress(
+        TextColumn(text), BarColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(text)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,0 +1,152 @@
+"""`wavegen eval` of models that are told speakers or mel frames, where a user stands."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_run import TINY
+
+MEL = ["--condition", "mel", "--set=training.window=512"]
+# enough that what the model is told matters to the last layer, which begins at zero
+AUDIBLY = ["--max-steps=20", "--set=training.warmup_steps=0", "--set=training.learning_rate=0.05", "--logger=none"]
+QUICK = ("-n", 3, "--clip-seconds", 0.3)
+
+
+def write_voices(folder: Path, write_tone) -> None:
+    for place, name in enumerate(("ann", "jo", "theo")):
+        for index in range(6):
+            write_tone(folder / name / f"{index}.wav", seconds=0.4, frequency=200.0 * (place + 1) + 10 * index)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, write_tone) -> Path:
+    """A data folder with two runs on the same three speakers: "voices", told who speaks; "mel", told frames too."""
+    import sys
+
+    import cli
+
+    folder = tmp_path_factory.mktemp("told")
+    write_voices(folder / "voices", write_tone)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, condition in (("voices", []), ("mel", MEL)):
+            options = ["--speakers", "folder", "--name", name, *AUDIBLY, *TINY, *condition]
+            patch.setattr(sys, "argv", ["wavegen", "train", "voices", *options])
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+            assert not end.value.code
+    return folder
+
+
+@pytest.fixture
+def evaluate(runs, wavegen, monkeypatch):
+    """Runs `wavegen eval` in the folder of the runs."""
+    monkeypatch.chdir(runs)
+    return lambda *arguments: wavegen("eval", *arguments)
+
+
+def test_a_model_of_speakers_is_told_who_speaks_in_each_file(evaluate, runs):
+    said = evaluate("voices", *QUICK, "--seconds", 0)
+    assert said.code == 0, said.err
+    assert "the generated clips are spoken by ann, jo, theo, in turn" in said.out
+    facts = json.loads(evaluate("voices", *QUICK, "--seconds", 0, "--json").out)
+    split = json.loads((runs / "data/checkpoints/voices/split.json").read_text())
+    assert [file["name"] for file in facts["bits"]["files"]] == split["validation"]
+    # training measures the first 30 ms too and multiplies in the precision of the machine
+    assert facts["bits"]["overall"]["model"] == pytest.approx(facts["trained_validation"], abs=0.3)
+    assert facts["generated"]["speakers"] == ["ann", "jo", "theo"]
+    assert facts["vocoded"] is None
+
+
+def test_named_audio_is_told_by_the_rule_or_by_the_user(evaluate, tmp_path, write_tone):
+    for speaker, index in (("ann", 0), ("jo", 1), ("bo", 2)):
+        write_tone(tmp_path / "new" / speaker / "x.wav", seconds=0.4, frequency=211.0 + 200 * index)
+    write_tone(tmp_path / "new" / "stray.wav", frequency=500)
+    by_rule = json.loads(evaluate("voices", tmp_path / "new", *QUICK, "--json").out)
+    bits = {file["name"]: file["model"] for file in by_rule["bits"]["files"]}
+    assert set(bits) == {"ann/x.wav", "jo/x.wav"}
+    reasons = {file["name"]: file["reason"] for file in by_rule["skipped"]}
+    assert reasons["bo/x.wav"] == "the model knows no speaker called 'bo'"
+    assert "lies in no folder" in reasons["stray.wav"]
+
+    told = {
+        voice: json.loads(evaluate("voices", tmp_path / "new", "--speaker", voice, *QUICK, "--json").out)
+        for voice in ("ann", "jo", "ann:1,jo:3")
+    }
+    assert len(told["ann"]["bits"]["files"]) == 4, "with a named voice no file is asked who speaks"
+    named = {voice: {file["name"]: file["model"] for file in facts["bits"]["files"]} for voice, facts in told.items()}
+    assert named["ann"]["ann/x.wav"] == pytest.approx(bits["ann/x.wav"], abs=1e-6)
+    assert named["jo"]["jo/x.wav"] == pytest.approx(bits["jo/x.wav"], abs=1e-6)
+    assert len({round(files["ann/x.wav"], 9) for files in named.values()}) == 3, "who speaks matters"
+    assert told["ann:1,jo:3"]["generated"]["speakers"] == ["25% ann and 75% jo"] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("voices", "strangers"), "none of the 2 files is of a speaker that the model knows (ann, jo, theo)"),
+        (("voices", "strangers/bo"), "--speaker NAME says who speaks in all of it"),
+        (("voices", "strangers", "--speaker", "an"), "no speaker is called 'an'; did you mean ann?"),
+        (("voices", "--speaker", "ann"), "of what the run held out, its own rule does"),
+    ],
+)
+def test_what_cannot_be_told_is_one_line(evaluate, runs, write_tone, arguments, message):
+    for index in range(2):
+        write_tone(runs / "strangers" / "bo" / f"{index}.wav", frequency=300 + index)
+    refused = evaluate(*arguments)
+    assert refused.code == 2
+    assert message in refused.err
+    assert len(refused.err.splitlines()) == 1
+
+
+def test_a_vocoder_is_held_against_the_originals_and_griffin_lim(evaluate, runs):
+    said = evaluate("mel", *QUICK)
+    assert said.code == 0, said.err
+    for text in ("bits per sample, held-out audio", "vocoded, to the quantised original: log-spectral distance (dB)",
+                 "vocoded, to the original: STOI", "Griffin-Lim", "mel-cepstral distortion", "floor of 256 codes",
+                 "each vocoded clip to its quantised original"):  # fmt: skip
+        assert text in said.out
+    assert "generated clips" not in said.out
+    facts = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0).out)
+    assert facts["generated"] is None
+    assert facts["bits"]["overall"]["model"] == pytest.approx(facts["trained_validation"], abs=0.3)
+    split = json.loads((runs / "data/checkpoints/mel/split.json").read_text())
+    files = facts["vocoded"]["files"]
+    assert {file["name"] for file in files} <= set(split["validation"])
+    label = "log-spectral distance (dB)"
+    for side in ("model", "griffin_lim"):
+        mean = facts["vocoded"][side]["against_quantised"][label]["value"]
+        assert mean == pytest.approx(np.mean([file[side][label]["value"] for file in files]))
+    ours = facts["vocoded"]["model"]["against_quantised"][label]["value"]
+    assert any(f"lie {ours:.2f} dB from the quantised originals" in line for line in facts["verdict"])
+    cooler = json.loads(evaluate("mel", *QUICK, "--json", "--temperature", 0.3).out)
+    assert cooler["vocoded"]["temperature"] == 0.3
+    assert cooler["vocoded"]["model"] != facts["vocoded"]["model"]
+
+
+def test_the_page_of_a_vocoder_has_three_players_a_clip(evaluate, tmp_path):
+    page = tmp_path / "page.html"
+    assert evaluate("mel", "-n", 2, "--clip-seconds", 0.2, "--report", page).code == 0
+    text = page.read_text()
+    assert text.count("<audio") == 2 * 3
+    for name in ("original, as the codes hold it", "vocoded", "Griffin-Lim"):
+        assert text.count(f": {name}</b>") == 2
+    assert not re.search(r"https?://", text)
+
+
+def test_the_page_of_speakers_names_them(evaluate, tmp_path):
+    page = tmp_path / "page.html"
+    assert evaluate("voices", *QUICK, "--report", page).code == 0
+    assert "generated 1, jo" in page.read_text()
+
+
+def test_the_end_of_training_says_what_is_made_of_held_out_clips(wavegen, runs, tmp_path):
+    shutil.copytree(runs / "voices", tmp_path / "voices")
+    said = wavegen("train", "voices", "--max-steps", 2, "--logger=none", *TINY, *MEL)
+    assert said.code == 0, said.err
+    assert re.search(r"vocoded, 2 held-out clips \(0\.8 s\) lie \d+\.\d\d dB from the quantised originals", said.out)
+    assert "Griffin-Lim" in said.out
+    assert "wavegen eval voices" in said.out
