@@ -152,12 +152,13 @@ def notes(report: EvalReport) -> list[str]:
 def _generated_notes(generated: GeneratedFacts) -> list[str]:
     lines = [
         f"sound: {len(generated.failures)} generated clips of {generated.seconds:g} s beside "
-        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:g} s, both as mu-law codes hold them; "
+        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:.3g} s, both as mu-law codes hold them; "
         "one half of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is best",
         "the Frechet distance is taken on an embedding of our own, so it is not comparable with VGGish FAD figures",
     ]
     if generated.speakers:
-        lines.append(f"the generated clips are spoken by {', '.join(dict.fromkeys(generated.speakers))}, in turn")
+        names = list(dict.fromkeys(generated.speakers))
+        lines.append(f"the generated clips are spoken by {', '.join(names)}{', in turn' if names[1:] else ''}")
     if generated.temperature != 1:
         lines.append(f"they were sampled at temperature {generated.temperature:g}, and their bits are those at 1")
     return lines

@@ -7,28 +7,34 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.config import RunConfig
 from wavenet_app.corpus import TARGET_PEAK, robust_peak
 
 # A recording whose loudest seconds peak outside of these, at the gain of the run, is at a level that the model has not
-# heard.
-LEAST_PEAK, GREATEST_PEAK = 0.1, 1.0
+# heard. The voices of one corpus may differ by far more than the clips of one voice.
+LEAST_PEAK, LEAST_PEAK_OF_VOICES, GREATEST_PEAK = 0.1, 0.01, 1.0
 
 
-def matched_gain(peaks: Iterable[float], gain: float) -> tuple[float, str | None]:
+def matched_gain(peaks: Iterable[float], config: RunConfig) -> tuple[float, str | None]:
     """Returns the factor on a recording, and what the user should know of it.
+
+    It is the gain of the run, where that brings the recording to a level that the model knows.
 
     Args:
         peaks: of each second of the recording, before any gain; silence counts as known.
-        gain: of the run that the model comes from, kept where it brings the recording to a level that the model knows.
+        config: of the run that the model comes from.
 
-    >>> matched_gain([0.2, 0.3], 2.0)
-    (2.0, None)
-    >>> matched_gain([0.009], 2.0)[1]
+    >>> config = RunConfig()
+    >>> matched_gain([0.2, 0.3], config)
+    (1.0, None)
+    >>> matched_gain([0.009], config)[1]
     'its level is not that of the training; it is taken x100'
     """
+    gain = config.audio.gain
+    least = LEAST_PEAK_OF_VOICES if config.model.speakers else LEAST_PEAK
     heard = [peak for peak in peaks if peak]
     loud = gain * robust_peak(heard) if heard else TARGET_PEAK
-    if LEAST_PEAK <= loud <= GREATEST_PEAK:
+    if least <= loud <= GREATEST_PEAK:
         return gain, None
     gain *= TARGET_PEAK / loud
     return gain, f"its level is not that of the training; it is taken x{gain:.3g}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fast_gen.level import matched_gain, second_peaks
 from wavenet_app.audio import UnreadableAudioError, printable, probe, read_blocks
-from wavenet_app.config import AudioConfig
+from wavenet_app.config import RunConfig
 from wavenet_app.errors import UserError
 from wavenet_app.mu_law import encode, silence_code
 from wavenet_app.sources import scan_sources
@@ -56,13 +56,13 @@ def find_primes(paths: Sequence[Path], say: Say) -> list[Path]:
 
 
 def read_primes(
-    files: Sequence[Path], audio: AudioConfig, *, named: Sequence[Path], clips: int, samples: int | None, say: Say
+    files: Sequence[Path], config: RunConfig, *, named: Sequence[Path], clips: int, samples: int | None, say: Say
 ) -> tuple[Prime, ...]:
     """Reads as many recordings as there are clips, or fewer if there are no more; what is not taken is said.
 
     Args:
         files: the recordings.
-        audio: rate and gain of the run.
+        config: of the run that the model comes from.
         named: what the user named; a file among them that cannot be read is an error, one in a folder is left out.
         clips: that are to be generated.
         samples: of each end, at the model's rate; None for whole recordings.
@@ -77,7 +77,7 @@ def read_primes(
         if len(primes) == clips:
             break
         try:
-            primes.append(_read_prime(file, audio, samples, say))
+            primes.append(_read_prime(file, config, samples, say))
         except UnreadableAudioError as error:
             if file in named:
                 raise
@@ -117,10 +117,10 @@ def prime_codes(
     return codes
 
 
-def _read_prime(path: Path, audio: AudioConfig, samples: int | None, say: Say) -> Prime:
+def _read_prime(path: Path, config: RunConfig, samples: int | None, say: Say) -> Prime:
     """Reads a recording once, in memory that depends on what is kept alone."""
     name = printable(path.name)
-    rate = audio.sample_rate
+    rate = config.audio.sample_rate
     end: deque[NDArray[np.float32]] = deque()
     length = 0
 
@@ -134,7 +134,7 @@ def _read_prime(path: Path, audio: AudioConfig, samples: int | None, say: Say) -
             yield block
 
     blocks = read_blocks(path, rate, lambda remark: say(f"note: {name} {remark}"))
-    gain, remark = matched_gain(second_peaks(kept(blocks), rate), audio.gain)
+    gain, remark = matched_gain(second_peaks(kept(blocks), rate), config)
     native_rate = probe(path).sample_rate
     if native_rate != rate:
         say(f"note: {name} is resampled from {native_rate:,} Hz to {rate:,} Hz")

@@ -210,7 +210,7 @@ def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tupl
         wanted = max(1, round(request.prime_seconds * rate))
     files = find_primes(request.primes, say)
     clips = request.clips or min(len(files), MOST_BY_DEFAULT)
-    primes = read_primes(files, config.audio, named=request.primes, clips=clips, samples=wanted, say=say)
+    primes = read_primes(files, config, named=request.primes, clips=clips, samples=wanted, say=say)
     for prime in primes:
         if len(prime.waveform) < seen:
             say(

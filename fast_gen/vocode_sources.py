@@ -52,9 +52,9 @@ class Recording:
         Raises:
             UnreadableAudioError: nothing can be read.
         """
-        rate, gain = config.audio.sample_rate, config.audio.gain
+        rate = config.audio.sample_rate
         remarks: list[str] = []
-        gain, remark = matched_gain(second_peaks(read_blocks(path, rate, remarks.append), rate), gain)
+        gain, remark = matched_gain(second_peaks(read_blocks(path, rate, remarks.append), rate), config)
         if remark is not None:
             remarks.append(remark)
         info = probe(path)

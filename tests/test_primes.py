@@ -145,3 +145,14 @@ def test_what_cannot_be_continued_is_one_line(wavegen, checkpoint, clips, tmp_pa
     assert message in outcome.err
     assert len(outcome.err.splitlines()) == 1
     assert not list((tmp_path / "data").rglob("*.wav"))
+
+
+@pytest.mark.parametrize(("speakers", "said"), [((), True), (("ann", "jo"), False)])
+def test_a_quiet_voice_among_others_is_taken_as_it_is(wavegen, tmp_path, write_tone, speakers, said):
+    model = CONFIG.model_copy(update={"speakers": speakers})
+    checkpoint = write_random_checkpoint(tmp_path / "voices.pth", model, sample_rate=RATE)
+    quiet = write_tone(tmp_path / "quiet.wav", amplitude=0.03)
+    voice = ("--speaker", "jo") if speakers else ()
+    done = wavegen("sample", checkpoint, *voice, "--prime", quiet, "--seconds", 0.02)
+    assert done.code == 0, done.err
+    assert ("its level is not that of the training" in done.out) == said
