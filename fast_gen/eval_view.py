@@ -152,8 +152,9 @@ def notes(report: EvalReport) -> list[str]:
 def _generated_notes(generated: GeneratedFacts) -> list[str]:
     lines = [
         f"sound: {len(generated.failures)} generated clips of {generated.seconds:g} s beside "
-        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:.3g} s, both as mu-law codes hold them; "
-        "one half of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is best",
+        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:.3g} s, both as mu-law codes hold "
+        "them; one half of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is "
+        "best",
         "the Frechet distance is taken on an embedding of our own, so it is not comparable with VGGish FAD figures",
     ]
     if generated.speakers:
