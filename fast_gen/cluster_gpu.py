@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fast_gen.cluster_packing import definitions, divide, pack_cluster
+from fast_gen.gpu_packing import PackedCondition
 from fast_gen.nvrtc import ClusterKernel, missing_nvrtc, source
 from fast_gen.sampling import SamplingSettings
 from fast_gen.triton_gpu import TritonGpu
@@ -34,7 +35,7 @@ class Arguments(ctypes.Structure):
             for name in (
                 "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
                 "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
-                "logits", "uniforms",
+                "logits", "uniforms", "told", "told_steps",
             )
         ),
         ("temperature", DOUBLE),
@@ -76,21 +77,27 @@ class ClusterGpu(TritonGpu):
             source(SOURCE), "append_codes", macros, division.blocks, division.threads, division.shared_bytes
         )
 
-    def _append(
-        self, codes: Tensor, logits: Tensor, uniforms: Tensor, settings: SamplingSettings, *, known: bool
+    def _launch(
+        self,
+        codes: Tensor,
+        logits: Tensor,
+        uniforms: Tensor,
+        settings: SamplingSettings,
+        told: PackedCondition | None,
+        *,
+        known: bool,
     ) -> None:
         """Launches the kernel; see `fast_gen.triton_loop.append_codes`."""
         if self._division is None or self.batch_size > FEW_CLIPS:
-            super()._append(codes, logits, uniforms, settings, known=known)
+            super()._launch(codes, logits, uniforms, settings, told, known=known)
             return
         steps, rows = codes.shape
-        if steps == 0:
-            return
         model = self._model
         pointers: list[Tensor | None] = [
             self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
             model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
             model.ring_masks, self._rings.slots, self._rings.recent, codes, logits if known else None, uniforms,
+            None if told is None else told.values, None if told is None else told.steps_on_device,
         ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),
@@ -102,4 +109,3 @@ class ClusterGpu(TritonGpu):
             rows,
         )
         self._kernel.launch(self.batch_size, arguments)
-        self._rings.advance(steps)

@@ -96,9 +96,10 @@ __device__ float joined(float total, int parts) {
 
 __device__ float sigmoid(float x) { return 1 / (1 + __expf(-x)); }
 
-__device__ float ring_value(const void* slots, long long place) {
-    if (HALF) return as_float((u32)((const u16*)slots)[place] << 16);
-    return ((const float*)slots)[place];
+// A number of a queue or of a condition.
+__device__ float value_at(const void* values, long long place) {
+    if (HALF) return as_float((u32)((const u16*)values)[place] << 16);
+    return ((const float*)values)[place];
 }
 
 __device__ void set_ring_value(void* slots, long long place, float value) {
@@ -184,6 +185,8 @@ struct Arguments {
     short* codes;                  // (steps, batch); known if there are logits, else written
     float* logits;                 // (steps, batch, Q), written; or null
     const float* uniforms;         // (steps, batch)
+    const void* told;              // `PackedCondition.values`; null if there is no condition
+    const int* told_steps;         // (steps,): which of them each sample takes
     double temperature;
     double top_p;
     int top_k;                     // CODES for all
@@ -192,13 +195,15 @@ struct Arguments {
     int batch;
 };
 
-// The past taps and the biases of a block's layers for one sample; the result is in `desk->gates`.
-__device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int time, int clip) {
+// The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
+__device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int step, int clip) {
+    int time = all.start_time + step;
+    long long told = all.told ? ((long long)all.told_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
     for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
         int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
         int slot = (time - (PAST - tap) * all.dilations[first + layer]) & all.ring_masks[first + layer];
         long long place = (all.ring_starts[first + layer] + slot) * all.batch + clip;
-        desk->past[layer][tap][channel] = ring_value(all.slots, place * R + channel);
+        desk->past[layer][tap][channel] = value_at(all.slots, place * R + channel);
     }
     __syncthreads();  // the past is gathered before it is multiplied
     for (int layer = 0; layer < count; layer++) {
@@ -209,8 +214,11 @@ __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* 
                 total += share((const Words*)(matrix + tap * MATRIX_BYTES(R, 2 * D)), desk->past[layer][tap], R, 2 * D,
                                PARTS(R, 2 * D), output, part);
             total = joined(total, PARTS(R, 2 * D));
-            if (active && part == 0)
-                desk->gates[layer][output] = total + all.gate_biases[(first + layer) * 2 * D + output];
+            if (active && part == 0) {
+                int place = (first + layer) * 2 * D + output;
+                total += all.gate_biases[place];
+                desk->gates[layer][output] = all.told ? total + value_at(all.told, told + place) : total;
+            }
         }
     }
 }
@@ -223,7 +231,7 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
     for (int tap = 0; tap < KERNEL_SIZE; tap++) codes[tap] = all.recent[clip * KERNEL_SIZE + tap];
     for (int step = 0; step < all.steps; step++) {
         int time = all.start_time + step;
-        look_back(all, weights, desk, first, count, time, clip);
+        look_back(all, weights, desk, first, count, step, clip);
         if (block == 0 && step > 0) {
             for (int tap = 0; tap < PAST; tap++) codes[tap] = codes[tap + 1];
             codes[PAST] = (int)receive(&desk->code_box, step);

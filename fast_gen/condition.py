@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 FOREVER = 2**62
 """Samples that a condition holds which never changes."""
 
-CANNOT_BE_TOLD = "it cannot be told a speaker or mel frames yet"
-"""What keeps an engine from running that knows no conditions."""
-
 
 @dataclass(frozen=True, eq=False)
 class ChunkCondition:
@@ -110,15 +107,5 @@ def checked_condition(condition: ChunkCondition | None, engine: Engine, samples:
     if covered < samples:
         raise ValueError(f"the condition covers {covered} of {samples} codes")
     part = condition.part(0, samples)
-    values = np.broadcast_to(part.values, (engine.batch_size, *part.values.shape[1:]))
-    return ChunkCondition(np.array(values, dtype=np.float32, order="C"), part.hold, part.phase)
-
-
-def check_untold(condition: ChunkCondition | None, engine: Engine) -> None:
-    """Holds an engine that knows no conditions to models without them.
-
-    Raises:
-        ValueError: there is a condition, or the model needs one.
-    """
-    if condition is not None or engine.weights.conditioned:
-        raise ValueError(CANNOT_BE_TOLD)
+    values = part.values if batch == engine.batch_size else part.values.repeat(engine.batch_size, axis=0)
+    return ChunkCondition(np.ascontiguousarray(values, np.float32), part.hold, part.phase)

@@ -6,6 +6,7 @@ cores take. A padded channel stays zero throughout; a padded code has the logit 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.condition import ChunkCondition
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.mu_law import silence_code
 
@@ -22,6 +24,9 @@ LEAST_WIDTH = 16
 
 PRIMED_AT_ONCE = 2**18
 """Samples of all clips together that are primed in one pass, which bounds the memory it takes."""
+
+TOLD_AT_ONCE = 2**26
+"""Numbers of a condition that are packed at a time: for many clips, one that changes often would fill the device."""
 
 
 class PackedModel(NamedTuple):
@@ -61,6 +66,20 @@ class PackedModel(NamedTuple):
     dilations: Tensor
     ring_starts: Tensor
     ring_masks: Tensor
+
+
+class PackedCondition(NamedTuple):
+    """What is added to the gates of a stretch of samples.
+
+    Attributes:
+        values: (steps, rows, layers, 2 x D), of the type that products take; outputs alternate as in `PackedModel`.
+        steps: (samples,), which of them each sample takes; on the host.
+        steps_on_device: the same, int32.
+    """
+
+    values: Tensor
+    steps: NDArray[np.int64]
+    steps_on_device: Tensor
 
 
 @dataclass
@@ -150,9 +169,37 @@ def first_rings(weights: GeneratorWeights, batch_size: int, device: str, dtype: 
     return Rings(torch.zeros(slots, batch_size, width, dtype=dtype, device=device), recent, 0)
 
 
+def pack_condition(condition: ChunkCondition, model: PackedModel, rows: int, samples: int) -> PackedCondition:
+    """Returns a condition of so many samples beside a model; rows beyond its own are told nothing."""
+    layers, width = model.gate_biases.shape
+    values = torch.from_numpy(condition.values).to(model.dilated.device)
+    halves = values.unflatten(2, (layers, 2, -1)).permute(1, 0, 2, 4, 3)
+    packed = model.dilated.new_zeros(len(halves), rows, layers, width // 2, 2)
+    packed[:, : halves.shape[1], :, : halves.shape[3]] = halves
+    steps = condition.steps(samples)
+    return PackedCondition(packed.flatten(-2), steps, torch.tensor(steps, dtype=torch.int32, device=packed.device))
+
+
+def told_parts(
+    condition: ChunkCondition | None, model: PackedModel, rows: int, samples: int
+) -> Iterator[tuple[slice, PackedCondition | None]]:
+    """Yields a stretch of samples part after part, each with what it is told: as much as the device has room for."""
+    if condition is None:
+        yield slice(0, samples), None
+        return
+    steps = max(1, TOLD_AT_ONCE // (rows * model.gate_biases.numel()))
+    first, stop = 0, steps * condition.hold - condition.phase
+    while first < samples:
+        stop = min(stop, samples)
+        yield slice(first, stop), pack_condition(condition.part(first, stop - first), model, rows, stop - first)
+        first, stop = stop, stop + steps * condition.hold
+
+
 @torch.inference_mode()
-def prime(model: PackedModel, rings: Rings, codes: Tensor, receptive_field: int) -> None:
-    """Appends known codes (batch, time), time at least 1, layer by layer; see `fast_gen.engine.Engine.prime`.
+def prime(
+    model: PackedModel, rings: Rings, codes: Tensor, receptive_field: int, condition: ChunkCondition | None
+) -> None:
+    """Appends known codes (rows, time), time at least 1, layer by layer; see `fast_gen.engine.Engine.prime`.
 
     Operands are rounded where the kernels round them, so the result is that of stepping up to the order of the sums.
     """
@@ -161,14 +208,21 @@ def prime(model: PackedModel, rings: Rings, codes: Tensor, receptive_field: int)
     # The newest code of the history is consumed now, the newest of `codes` by the next call. What lies further back
     # than the receptive field cannot be seen any more.
     read = torch.cat([rings.recent, codes[:, :-1].to(torch.int32)], dim=1)[:, -(receptive_field + behind) :]
+    steps = read.shape[1] - behind
+    seen = None if condition is None else condition.part(codes.shape[1] - steps, steps)
     at_once = max(1, PRIMED_AT_ONCE // read.shape[1])
     for first in range(0, len(read), at_once):
-        _prime_clips(model, rings, slice(first, first + at_once), read[first : first + at_once].long())
-    rings.advance(read.shape[1] - behind)
+        clips = slice(first, min(first + at_once, len(read)))
+        told = None
+        if seen is not None:
+            own = ChunkCondition(seen.values[clips], seen.hold, seen.phase)
+            told = pack_condition(own, model, clips.stop - first, steps)
+        _prime_clips(model, rings, clips, read[clips].long(), told)
+    rings.advance(steps)
     rings.recent.copy_(torch.cat([rings.recent, codes.to(torch.int32)], dim=1)[:, -taps:])
 
 
-def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor) -> None:
+def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor, told: PackedCondition | None) -> None:
     """Takes the queues of some clips through codes (clips, time), kernel_size - 1 of them already consumed."""
     taps, dtype = rings.recent.shape[1], rings.slots.dtype
     steps = codes.shape[1] - (taps - 1)
@@ -182,6 +236,8 @@ def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor) 
         if layer + 1 < len(model.dilations):
             views = torch.cat([inputs[:, tap * dilation :][:, :steps] for tap in range(taps)], dim=-1)
             gates = views.float() @ model.dilated[layer].flatten(0, 1).float() + model.gate_biases[layer]
+            if told is not None:
+                gates += told.values[told.steps_on_device, :, layer].transpose(0, 1)
             activated = gates[..., 0::2].tanh_() * gates[..., 1::2].sigmoid_()
             hidden = hidden + activated.to(dtype).float() @ model.residuals[layer].float()
             hidden = hidden + model.residual_biases[layer]

@@ -6,15 +6,15 @@ from a time that the device counts. So the host starts one graph a sample instea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fast_gen.condition import CANNOT_BE_TOLD, ChunkCondition, check_untold
+from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
-from fast_gen.gpu_packing import first_rings, pack, prime
+from fast_gen.gpu_packing import first_rings, pack, prime, told_parts
 from fast_gen.sampling import SamplingSettings, pick
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.mu_law import silence_code
@@ -39,14 +39,12 @@ class GraphQueue:
 
     @staticmethod
     def missing(
-        weights: GeneratorWeights,
+        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
         device: str,  # noqa: ARG004 - there is one
         precision: str,  # noqa: ARG004 - there is one
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so, or None."""
-        if weights.conditioned:
-            return CANNOT_BE_TOLD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -78,6 +76,10 @@ class GraphQueue:
         self._time = torch.zeros((), dtype=torch.int64, device=self.device)
         self._logits = torch.zeros(batch_size, self.weights.quantization_channels, device=self.device)
         self._numbers = torch.zeros(batch_size, device=self.device)
+        # (layers, 1 or batch, 2 x D). A recorded step reads them where they lie, so what is told is written into them.
+        self._gate_biases = self._model.gate_biases.unsqueeze(1)
+        if self.weights.conditioned:
+            self._gate_biases = self._gate_biases.repeat(1, batch_size, 1)
         silence = silence_code(self.weights.quantization_channels)
         self._newest = torch.full((batch_size,), silence, dtype=torch.int32, device=self.device)
         self._plays: dict[SamplingSettings | None, Callable[[], None]] = {}
@@ -85,19 +87,19 @@ class GraphQueue:
     @torch.inference_mode()
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
-        check_untold(condition, self)
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
+        told = checked_condition(condition, self, known.shape[1])
         if known.shape[1]:
-            prime(self._model, self._rings, known, self.weights.receptive_field)
+            prime(self._model, self._rings, known, self.weights.receptive_field, told)
 
     @torch.inference_mode()
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
-        check_untold(condition, self)
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device, torch.int32)
+        told = checked_condition(condition, self, known.shape[1])
         logits = torch.empty(*known.shape, self.weights.quantization_channels, device=self.device)
         play = self._start(None)
-        for time in range(known.shape[1]):
+        for time in self._times(told, known.shape[1]):
             self._newest.copy_(known[:, time])
             play()
             logits[:, time] = self._logits
@@ -110,16 +112,27 @@ class GraphQueue:
         self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
     ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
-        check_untold(condition, self)
         numbers = torch.from_numpy(checked_uniforms(uniforms, self)).to(self.device)
+        told = checked_condition(condition, self, numbers.shape[1])
         codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
         play = self._start(settings)
-        for time in range(numbers.shape[1]):
+        for time in self._times(told, numbers.shape[1]):
             self._numbers.copy_(numbers[:, time])
             play()
             codes[:, time] = self._newest
         self._rings.advance(numbers.shape[1])
         return codes.cpu().numpy()
+
+    def _times(self, condition: ChunkCondition | None, samples: int) -> Iterator[int]:
+        """Yields the place of each sample of a chunk when the biases of the gates are what it is told."""
+        for part, told in told_parts(condition, self._model, self.batch_size, samples):
+            step = -1
+            for time in range(part.start, part.stop):
+                if told is not None and told.steps[time - part.start] != step:
+                    step = int(told.steps[time - part.start])
+                    values = told.values[step].transpose(0, 1)
+                    torch.add(values, self._model.gate_biases[:, None], out=self._gate_biases)
+                yield time
 
     def _start(self, settings: SamplingSettings | None) -> Callable[[], None]:
         """Returns what consumes the newest code and appends one, picked by the settings or, without them, known."""
@@ -158,7 +171,7 @@ class GraphQueue:
         for layer in range(len(places)):
             slots.index_copy_(0, places[layer, -1:], hidden[None])
             inputs = slots.index_select(0, places[layer]).transpose(0, 1).flatten(1)
-            gates = torch.addmm(model.gate_biases[layer], inputs, self._matrices[layer])
+            gates = torch.addmm(self._gate_biases[layer], inputs, self._matrices[layer])
             activated = gates[:, 0::2].tanh() * gates[:, 1::2].sigmoid()
             skips = torch.addmm(skips, activated, model.skips[layer])
             hidden = torch.addmm(hidden + model.residual_biases[layer], activated, model.residuals[layer])

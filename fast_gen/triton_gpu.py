@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fast_gen.condition import CANNOT_BE_TOLD, ChunkCondition, check_untold
+from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
-from fast_gen.gpu_packing import first_rings, pack, padded, prime
+from fast_gen.gpu_packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.errors import UserError
@@ -79,8 +79,6 @@ class TritonGpu:
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so on a GPU, or None."""
-        if weights.conditioned:
-            return CANNOT_BE_TOLD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -143,20 +141,19 @@ class TritonGpu:
 
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
-        check_untold(condition, self)
         known = checked_codes(codes, self)
+        told = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         with self._room(self.batch_size):
-            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field)
+            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field, told)
 
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
-        check_untold(condition, self)
         with self._room(self.batch_size):
             known = self._by_time(checked_codes(codes, self).astype(np.int16))
             logits = torch.empty(*known.shape, len(self._model.output2_bias), device=self.device)
-            self._append(known, logits, logits, SamplingSettings(), known=True)
+            self._append(known, logits, logits, SamplingSettings(), condition, known=True)
             logits = logits[:, : self.batch_size, : self.weights.quantization_channels]
             return np.ascontiguousarray(logits.transpose(0, 1).cpu().numpy())
 
@@ -164,11 +161,10 @@ class TritonGpu:
         self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
     ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
-        check_untold(condition, self)
         with self._room(self.batch_size):
             numbers = self._by_time(checked_uniforms(uniforms, self))
             codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
-            self._append(codes, numbers, numbers, settings, known=False)
+            self._append(codes, numbers, numbers, settings, condition, known=False)
             return np.ascontiguousarray(codes[:, : self.batch_size].T.cpu().numpy())
 
     def _by_time(self, array: NDArray[np.generic]) -> Tensor:
@@ -178,14 +174,37 @@ class TritonGpu:
         return torch.from_numpy(whole).to(self.device)
 
     def _append(
-        self, codes: Tensor, logits: Tensor, uniforms: Tensor, settings: SamplingSettings, *, known: bool
+        self,
+        codes: Tensor,
+        logits: Tensor,
+        uniforms: Tensor,
+        settings: SamplingSettings,
+        condition: ChunkCondition | None,
+        *,
+        known: bool,
+    ) -> None:
+        """Launches the kernel for as many samples at a time as there is room for what they are told."""
+        steps, rows = codes.shape
+        checked = checked_condition(condition, self, steps)
+        for part, told in told_parts(checked, self._model, rows, steps):
+            if part.stop > part.start:
+                self._launch(codes[part], logits[part], uniforms[part], settings, told, known=known)
+                self._rings.advance(part.stop - part.start)
+
+    def _launch(
+        self,
+        codes: Tensor,
+        logits: Tensor,
+        uniforms: Tensor,
+        settings: SamplingSettings,
+        told: PackedCondition | None,
+        *,
+        known: bool,
     ) -> None:
         """Launches the kernel; see `fast_gen.triton_loop.append_codes`."""
         from fast_gen.triton_loop import append_codes
 
         steps, rows = codes.shape
-        if steps == 0:
-            return
         model, plan = self._model, self._plan
         skip, channels = model.output2.shape
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
@@ -198,6 +217,8 @@ class TritonGpu:
             logits,
             uniforms,
             torch.tensor(controls, dtype=torch.float64, device=self.device),
+            model.gate_biases if told is None else told.values,
+            model.dilations if told is None else told.steps_on_device,
             self._rings.time,
             steps,
             rows,
@@ -211,12 +232,12 @@ class TritonGpu:
             ROWS=plan.rows,
             BLOCK=output_block(skip, channels),
             STAGES=plan.stages,
+            TOLD=told is not None,
             SCORE=known,
             GREEDY=settings.temperature == 0,
             SELECT=bool(settings.top_k or settings.top_p < 1),
             num_warps=plan.warps,
         )
-        self._rings.advance(steps)
 
     @contextmanager
     def _room(self, clips: int) -> Iterator[None]:

@@ -63,7 +63,7 @@ def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, RO
     return _summed(total, ROWS) + tl.load(bias + channel)[None, :]
 
 
-@triton.jit(do_not_specialize=["start_time", "steps"])
+@triton.jit(do_not_specialize=["start_time", "steps", "batch"])
 def append_codes(
     tables,
     dilated,
@@ -86,6 +86,8 @@ def append_codes(
     logits,
     uniforms,
     settings,
+    told,
+    told_steps,
     start_time,
     steps,
     batch,
@@ -99,6 +101,7 @@ def append_codes(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
+    TOLD: tl.constexpr,
     SCORE: tl.constexpr,
     GREEDY: tl.constexpr,
     SELECT: tl.constexpr,
@@ -113,6 +116,8 @@ def append_codes(
         logits: (steps, batch, Q) float32, written if SCORE.
         uniforms: (steps, batch) float32, read unless SCORE.
         settings: float64 (3,): temperature, top-k (Q for all), top-p.
+        told: `PackedCondition.values`, read if TOLD.
+        told_steps: (steps,) int32, which of them each sample takes.
         start_time: `Rings.time`.
         steps: number of samples.
         batch: rows, a multiple of ROWS.
@@ -123,6 +128,7 @@ def append_codes(
         ROWS: rows of a program: 1, or at least 16.
         BLOCK: inputs of an output layer that are multiplied at a time, a divisor of S.
         STAGES: layers whose weights are on their way at a time.
+        TOLD: whether there is a condition.
         SCORE: whether the codes are known.
         GREEDY: as in `pick_codes`, and so is SELECT.
     """
@@ -148,11 +154,15 @@ def append_codes(
         if KERNEL_SIZE == 3:
             hidden += tl.load(tables + (CODES + 1 + middle)[:, None] * R + residual[None, :])
         hidden += tl.load(tables + ((KERNEL_SIZE - 1) * (CODES + 1) + newest)[:, None] * R + residual[None, :])
+        if TOLD:
+            told_rows = (tl.load(told_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
         skip_total = tl.zeros([D if ROWS == 1 else ROWS, S], tl.float32)
         for layer in tl.range(0, layers, num_stages=STAGES):
             dilation, mask = tl.load(dilations + layer), tl.load(ring_masks + layer)
             ring = slots + tl.load(ring_starts + layer) * batch * R
             matrix = dilated + layer * (KERNEL_SIZE * R * 2 * D) + residual[:, None] * (2 * D) + gate[None, :]
+            if TOLD:  # read first and added last, so that nobody waits for it
+                extra = tl.load(told + told_rows + layer * (2 * D) + gate[None, :])
             total = tl.zeros([R if ROWS == 1 else ROWS, 2 * D], tl.float32)
             for tap in tl.static_range(KERNEL_SIZE - 1):
                 slot = (time - (KERNEL_SIZE - 1 - tap) * dilation) & mask
@@ -162,6 +172,8 @@ def append_codes(
             tl.store(ring + (time & mask).to(tl.int64) * batch * R + places, inputs)
             total = _add_product(total, inputs, tl.load(matrix + (KERNEL_SIZE - 1) * (R * 2 * D)))
             gates = _summed(total, ROWS) + tl.load(gate_biases + layer * (2 * D) + gate)[None, :]
+            if TOLD:
+                gates += extra.to(tl.float32)
             filtered, opened = tl.split(tl.reshape(gates, [ROWS, D, 2]))
             activated = ((2 * _sigmoid(2 * filtered) - 1) * _sigmoid(opened)).to(kind)
             matrix = residuals + layer * (D * R) + half[:, None] * R + residual[None, :]

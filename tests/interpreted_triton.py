@@ -14,8 +14,20 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from engine_contract import SETTINGS, EngineContract, assert_picked_by, full_network, random_codes, random_net
+from engine_contract import (
+    CONDITIONED,
+    SETTINGS,
+    ConditionContract,
+    EngineContract,
+    assert_picked_by,
+    full_network,
+    random_codes,
+    random_net,
+    random_told,
+)
 
+from fast_gen import gpu_packing
+from fast_gen.condition import ChunkCondition, projected
 from fast_gen.sampling import SamplingSettings, pick, uniforms
 from fast_gen.triton_gpu import Plan, TritonGpu
 from fast_gen.triton_pick import pick_codes
@@ -52,8 +64,10 @@ class InterpretedTiles(InterpretedTriton):
     rows = 16
 
 
-def tiny(shape: str, engine_class: type[TritonGpu], precision: str = "float32") -> tuple[torch.nn.Module, TritonGpu]:
-    net = random_net(TINY[shape])
+def tiny(
+    shape: str, engine_class: type[TritonGpu], precision: str = "float32", told: str | None = None
+) -> tuple[torch.nn.Module, TritonGpu]:
+    net = random_net(TINY[shape].model_copy(update=CONDITIONED[told] if told else {}))
     return net, engine_class(GeneratorWeights.of(net), "cpu", precision)
 
 
@@ -96,6 +110,62 @@ def test_chunks_and_rows_are_the_same_to_the_bit() -> None:
     ]
     np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole[1:2])
     assert engine.generate(numbers[1:2, :0], SETTINGS["plain"]).shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "shape", "engine_class", "precision"),
+    [
+        ("speakers", "two taps", InterpretedTriton, "float32"),
+        pytest.param("mel", "two taps", InterpretedTriton, "float32", marks=pytest.mark.slow),
+        ("speakers and mel", "three taps", InterpretedTiles, "float32"),
+        pytest.param("mel", "two taps", InterpretedTriton, "bfloat16", marks=pytest.mark.slow),
+        pytest.param("speakers and mel", "three taps", InterpretedTriton, "float32", marks=pytest.mark.slow),
+        pytest.param("speakers", "two taps", InterpretedTiles, "float32", marks=pytest.mark.slow),
+        pytest.param("mel", "three taps", InterpretedTiles, "float32", marks=pytest.mark.slow),
+    ],
+)
+def test_every_sample_is_told_its_own(told: str, shape: str, engine_class: type[TritonGpu], precision: str) -> None:
+    """Rows differ in what they are told, and calls begin within a step."""
+    net, engine = tiny(shape, engine_class, precision, told)
+    engine.reset(2)
+    phase = 3 if net.config.mel else 0
+    given = random_told(net.config, 2, 24)
+    condition = projected(net, given, phase)
+    assert condition is not None
+    codes, numbers = random_codes(net.config, 2, 24), uniforms(4, rows=2, length=3)
+    scored = engine.score(codes[:, :6], condition.part(0, 6))
+    codes[:, 6:9] = engine.generate(numbers, SETTINGS["plain"], condition.part(6, 3))
+    engine.prime(codes[:, 9:20], condition.part(9, 11))
+    scored_too = engine.score(codes[:, 20:], condition.part(20, 4))
+    logits = full_network(net, codes, given, phase)
+    tolerance = 1e-4 if precision == "float32" else 0.3
+    np.testing.assert_allclose(scored, logits[:, :6], atol=tolerance, rtol=0)
+    np.testing.assert_allclose(scored_too, logits[:, 20:], atol=tolerance, rtol=0)
+    if precision == "float32":
+        assert_picked_by(logits[:, 6:9], codes[:, 6:9], numbers, SETTINGS["plain"], tolerance)
+    other = full_network(net, codes, random_told(net.config, 2, 24, seed=1), phase)
+    assert float((other - logits).abs().amax((1, 2)).min()) > 2 * tolerance, "what a row is told matters"
+
+
+@pytest.mark.parametrize("told", ["speakers and mel", pytest.param("mel", marks=pytest.mark.slow)])
+def test_chunks_and_rows_that_are_told_something_are_the_same_to_the_bit(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks that end within a step, and a device with room for one step at a time."""
+    net, engine = tiny("two taps", InterpretedTriton, told=told)
+    condition = projected(net, random_told(net.config, 2, 11), 2)
+    assert condition is not None
+    numbers = uniforms(1, rows=2, length=11)
+    engine.reset(2)
+    whole = engine.generate(numbers, SETTINGS["plain"], condition)
+    monkeypatch.setattr(gpu_packing, "TOLD_AT_ONCE", 1)
+    engine.reset(1)
+    own = ChunkCondition(condition.values[1:], condition.hold, condition.phase)
+    chunks = [
+        engine.generate(numbers[1:, start:stop], SETTINGS["plain"], own.part(start, stop - start))
+        for start, stop in ((0, 1), (1, 8), (8, 11))
+    ]
+    np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole[1:])
 
 
 @pytest.mark.parametrize(
@@ -170,5 +240,11 @@ def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
 
 @pytest.mark.slow
 class TestInterpretedTriton(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
+        return InterpretedTriton(weights, "cpu")
+
+
+@pytest.mark.slow
+class TestInterpretedTritonTold(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
         return InterpretedTriton(weights, "cpu")

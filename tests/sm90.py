@@ -17,8 +17,9 @@ from fast_gen.weights import GeneratorWeights
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
+    "told_steps": "i32",
 }  # fmt: skip
-IN_PRECISION = ("dilated", "residuals", "skips", "output1", "output2", "slots", "vectors")
+IN_PRECISION = ("dilated", "residuals", "skips", "output1", "output2", "slots", "vectors", "told")
 NUMBERS = ("start_time", "steps", "batch", "layers")
 
 
@@ -46,6 +47,7 @@ def compile_for_h100(
         "ROWS": plan.rows,
         "BLOCK": output_block(skip, channels),
         "STAGES": plan.stages,
+        "TOLD": weights.conditioned,
         "SCORE": False,
         "GREEDY": greedy,
         "SELECT": select,

@@ -3,16 +3,28 @@
 import ctypes
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from engine_contract import SETTINGS, EngineContract, assert_picked_by, full_network, random_codes, random_net
+from engine_contract import (
+    CONDITIONED,
+    SETTINGS,
+    ConditionContract,
+    EngineContract,
+    assert_picked_by,
+    full_network,
+    random_codes,
+    random_net,
+    random_told,
+)
 
 from fast_gen import cluster_gpu, cluster_packing, nvrtc
 from fast_gen.cluster_gpu import ClusterGpu
 from fast_gen.cluster_packing import definitions, divide, pack_cluster, packed_matrix
+from fast_gen.condition import projected
 from fast_gen.engine import Engine
 from fast_gen.gpu_packing import pack
 from fast_gen.sampling import SamplingSettings, uniforms
@@ -91,23 +103,37 @@ class EmulatedCluster(ClusterGpu):
         return EmulatedKernel(macros, self._division, self.folder, self.order)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++ to compile the kernel for the CPU")
+MakeEmulated = Callable[..., ClusterGpu]
+
+
+@pytest.fixture
+def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
+    """A function that returns an engine with two clips, the layers in several blocks."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++ to compile the kernel for the CPU")
+
+    def make(net: torch.nn.Module, order: int, precision: str) -> ClusterGpu:
+        monkeypatch.setattr(cluster_packing, "LEAST_THREADS", 64)
+        # as much as makes several blocks of the layers
+        monkeypatch.setattr(cluster_packing, "SHARED_BYTES", 80_000 if len(net.config.dilations) == 1 else 16_500)
+        monkeypatch.setattr(EmulatedCluster, "folder", tmp_path, raising=False)
+        monkeypatch.setattr(EmulatedCluster, "order", order, raising=False)
+        engine = EmulatedCluster(GeneratorWeights.of(net), "cpu", precision)
+        assert engine._division is not None
+        engine.reset(2)
+        return engine
+
+    return make
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("order", [0, pytest.param(1, marks=pytest.mark.exhaustive)], ids=["in turn", "at random"])
 @pytest.mark.parametrize("shape", TINY)
 def test_the_emulated_kernel_equals_the_full_network(
-    shape: str, order: int, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shape: str, order: int, precision: str, emulated: MakeEmulated
 ) -> None:
     net = random_net(TINY[shape])
-    weights = GeneratorWeights.of(net)
-    monkeypatch.setattr(cluster_packing, "LEAST_THREADS", 64)
-    # as much as makes several blocks of the layers
-    monkeypatch.setattr(cluster_packing, "SHARED_BYTES", 80_000 if shape == "one layer" else 16_500)
-    monkeypatch.setattr(EmulatedCluster, "folder", tmp_path, raising=False)
-    monkeypatch.setattr(EmulatedCluster, "order", order, raising=False)
-    engine = EmulatedCluster(weights, "cpu", precision)
-    assert engine._division is not None
-    engine.reset(2)
+    engine = emulated(net, order, precision)
     tolerance = 1e-4 if precision == "float32" else 0.3
     known, numbers = random_codes(net.config, 2, 20), uniforms(4, rows=2, length=8)
     first = engine.score(known[:, :6])
@@ -123,6 +149,44 @@ def test_the_emulated_kernel_equals_the_full_network(
             engine.reset(2)
             made = engine.generate(numbers, settings)
             assert_picked_by(full_network(net, made), made, numbers, settings, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("told", "shape", "precision"),
+    [
+        ("speakers and mel", "two taps", "float32"),
+        pytest.param("speakers", "three taps", "float32", marks=pytest.mark.exhaustive),
+        pytest.param("mel", "three taps", "bfloat16", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_the_emulated_kernel_tells_every_sample_its_own(
+    told: str, shape: str, precision: str, emulated: MakeEmulated
+) -> None:
+    """Calls begin within a step of what two clips are told."""
+    net = random_net(TINY[shape].model_copy(update=CONDITIONED[told]))
+    engine = emulated(net, 0, precision)
+    phase = 3 if net.config.mel else 0
+    given, codes = random_told(net.config, 2, 24), random_codes(net.config, 2, 24)
+    condition = projected(net, given, phase)
+    assert condition is not None
+    logits = full_network(net, codes, given, phase)
+    tolerance = 1e-4 if precision == "float32" else 0.3
+    first = engine.score(codes[:, :6], condition.part(0, 6))
+    np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
+    engine.prime(codes[:, 6:15], condition.part(6, 9))
+    last = engine.score(codes[:, 15:], condition.part(15, 9))
+    np.testing.assert_allclose(last, logits[:, 15:], atol=tolerance, rtol=0)
+    numbers = uniforms(4, rows=2, length=9)
+    engine.reset(2)
+    whole = engine.generate(numbers, SETTINGS["plain"], condition.part(0, 9))
+    engine.reset(2)
+    parts = [
+        engine.generate(numbers[:, start:stop], SETTINGS["plain"], condition.part(start, stop - start))
+        for start, stop in ((0, 2), (2, 9))
+    ]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    if precision == "float32":
+        assert_picked_by(full_network(net, whole, given, phase), whole, numbers, SETTINGS["plain"], tolerance)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +244,14 @@ def test_threads_side_by_side_read_16_bytes_side_by_side() -> None:
 
 @pytest.mark.gpu
 class TestClusterGpu(EngineContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        engine = ClusterGpu(weights)
+        assert engine._division is not None
+        return engine
+
+
+@pytest.mark.gpu
+class TestClusterGpuTold(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         engine = ClusterGpu(weights)
         assert engine._division is not None

@@ -1,7 +1,7 @@
 """The recorded engine keeps the contract: its step on the CPU, and the graph on a GPU."""
 
 import pytest
-from engine_contract import SHAPES, EngineContract, random_net
+from engine_contract import SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen.engine import Engine, choose_engine
 from fast_gen.graph_queue import GraphQueue
@@ -16,8 +16,23 @@ class TestGraphQueueUnrecorded(EngineContract):
         return GraphQueue(weights, "cpu")
 
 
+class TestGraphQueueToldUnrecorded(ConditionContract):
+    exact_rows = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return GraphQueue(weights, "cpu")
+
+
 @pytest.mark.gpu
 class TestGraphQueue(EngineContract):
+    exact_rows = False
+
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return GraphQueue(weights)
+
+
+@pytest.mark.gpu
+class TestGraphQueueTold(ConditionContract):
     exact_rows = False
 
     def make_engine(self, weights: GeneratorWeights) -> Engine:

@@ -8,9 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_contract import SETTINGS, EngineContract, assert_picked_by, full_network, random_codes, random_net
+from engine_contract import (
+    CONDITIONED,
+    SETTINGS,
+    ConditionContract,
+    EngineContract,
+    assert_picked_by,
+    full_network,
+    random_codes,
+    random_net,
+    random_told,
+)
 
 from fast_gen import triton_gpu
+from fast_gen.condition import projected
 from fast_gen.engine import Engine, choose_engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.triton_gpu import FEW_CLIPS, Plan, TritonGpu
@@ -44,24 +55,36 @@ def test_the_interpreted_kernel_keeps_the_contract() -> None:
     """As much of it as takes minutes; the whole runs on a device."""
     nets = "(any_shape or score_equals) and (odd or layer or channel)"
     calls = "growing or all_calls or reset_forgets or new_engine or refused"
-    interpreted("-m", "slow", "-k", f"not TestInterpretedTriton or {calls} or ({nets})")
+    told = "Told and (row_alone or one_row)"
+    interpreted("-m", "slow", "-k", f"not TestInterpretedTriton or {calls} or ({nets}) or ({told})")
 
 
 @pytest.mark.parametrize(
-    ("name", "plan", "kind"),
+    ("name", "plan", "kind", "told"),
     [
-        ("small", Plan(1, 8, 2), "bf16"),
-        ("base", Plan(1, 8, 2), "bf16"),
-        pytest.param("base", Plan(16, 8, 2), "bf16", marks=pytest.mark.exhaustive),
-        pytest.param("base", Plan(16, 8, 2), "fp32", marks=pytest.mark.exhaustive),
-        pytest.param("small", Plan(1, 8, 2), "fp32", marks=pytest.mark.exhaustive),
+        ("small", Plan(1, 8, 2), "bf16", None),
+        ("small", Plan(1, 8, 2), "bf16", "speakers"),
+        ("base", Plan(1, 8, 2), "bf16", None),
+        *(
+            pytest.param(name, plan, kind, told, marks=pytest.mark.exhaustive)
+            for name, plan, kind in (
+                ("base", Plan(16, 8, 2), "bf16"),
+                ("base", Plan(16, 8, 2), "fp32"),
+                ("small", Plan(1, 8, 2), "fp32"),
+            )
+            for told in (None, "speakers")
+        ),
+        pytest.param("base", Plan(1, 8, 2), "bf16", "speakers", marks=pytest.mark.exhaustive),
     ],
 )
-def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(name: str, plan: Plan, kind: str) -> None:
+def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(
+    name: str, plan: Plan, kind: str, told: str | None
+) -> None:
     pytest.importorskip("triton", reason="triton is not installed")
     from sm90 import compile_for_h100
 
-    compiled = compile_for_h100(GeneratorWeights.of(random_net(preset(name).model)), plan, kind)
+    config = preset(name).model.model_copy(update=CONDITIONED[told] if told else {})
+    compiled = compile_for_h100(weights_of(config), plan, kind)
     assert compiled.spilled_bytes == 0
     assert compiled.shared_bytes < 227 * 1024
 
@@ -130,20 +153,33 @@ class TestTiles(EngineContract):
 
 
 @pytest.mark.gpu
+class TestTritonGpuTold(ConditionContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return TritonGpu(weights)
+
+
+@pytest.mark.gpu
+class TestTilesTold(ConditionContract):
+    def make_engine(self, weights: GeneratorWeights) -> Engine:
+        return Tiles(weights)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("engine_class", [TritonGpu, Tiles])
-@pytest.mark.parametrize("name", ["small", "base"])
+@pytest.mark.parametrize(("name", "told"), [("small", None), ("base", None), ("base", "speakers and mel")])
 def test_bfloat16_is_near_the_full_network_and_picks_from_its_own_logits(
-    name: str, engine_class: type[TritonGpu]
+    name: str, told: str | None, engine_class: type[TritonGpu]
 ) -> None:
-    net = random_net(preset(name).model)
+    net = random_net(preset(name).model.model_copy(update=CONDITIONED[told] if told else {}))
     engine = engine_class(GeneratorWeights.of(net), "cuda", "bfloat16")
     engine.reset(3)
-    numbers = uniforms(0, rows=3, length=400)
-    codes = engine.generate(numbers, SETTINGS["plain"])
+    numbers, given = uniforms(0, rows=3, length=400), random_told(net.config, 3, 400)
+    condition = projected(net, given)
+    codes = engine.generate(numbers, SETTINGS["plain"], condition)
     engine.reset(3)
-    scored = torch.from_numpy(engine.score(codes))
+    scored = torch.from_numpy(engine.score(codes, condition))
     assert_picked_by(scored, codes, numbers, SETTINGS["plain"], 1e-4)
-    reference = full_network(net, codes)
+    reference = full_network(net, codes, given)
     assert float((scored - reference).abs().max() / reference.abs().max()) < 0.05
 
 
