@@ -4,8 +4,12 @@
 
 First each is checked: its codes against the CPU's reference in float32, its scores in bfloat16. Then follow the median
 of the rounds, the real-time factor of a clip at 16 kHz, the ratio to the first row of the preset (plain torch on the
-same GPU with one clip), the spread of the rounds, the time from a new engine to its first sample, and the greatest
-memory.
+same GPU with one clip), the spread of the rounds, the greatest memory, and the time from a new engine to its first
+sample.
+
+The engines run again on models that are told something: a speaker, then mel frames too. The last column is what a
+sample takes longer than that of the same engine, precision and number of clips that is told nothing; handing over the
+condition counts.
 """
 
 from __future__ import annotations
@@ -14,25 +18,42 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from fast_gen.cluster_gpu import FEW_CLIPS, ClusterGpu
+from fast_gen.condition import FOREVER, ChunkCondition
 from fast_gen.engine import Engine
 from fast_gen.graph_queue import GraphQueue
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.triton_gpu import Plan, TritonGpu
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.config import preset
+from wavenet_app.config import MelConfig, preset
 from wavenet_app.model import WaveNet
 
 SAMPLE_RATE = 16_000
 SETTINGS = SamplingSettings()
 CHECKED = 300
 CLIPS = (1, 8, 32, 128, 512, 1024, 2048, 4096)
+MEL = MelConfig().resolved(SAMPLE_RATE)
+SPEAKERS = {"speakers": ("ann", "jo")}
+
+TOLD: dict[str, tuple[dict[str, Any], int]] = {
+    "nothing": ({}, FOREVER),
+    "speaker": (SPEAKERS, FOREVER),
+    "speaker and mel": (SPEAKERS | {"mel": MEL}, MEL.hold),
+}
+"""Name -> what makes a model of it, and the samples for which a condition holds."""
+
+CONDITION_NUMBERS = 2**28
+"""Most numbers of a condition in one call: 1 GB on the host."""
+
+Rates = dict[tuple[str, str, int], float]
+"""(precision, engine, clips) -> samples/s of a model that is told nothing."""
 
 
 def planned(plan: Plan) -> Callable[[GeneratorWeights, str, str], Engine]:
@@ -45,41 +66,55 @@ def planned(plan: Plan) -> Callable[[GeneratorWeights, str, str], Engine]:
     return Planned
 
 
-VARIANTS: dict[str, tuple[Callable[[GeneratorWeights, str, str], Engine], range]] = {
+Make = Callable[[GeneratorWeights, str, str], Engine]
+
+ENGINES: dict[str, tuple[Make, range]] = {
     "torch": (TorchQueue, range(1, 2)),
     "graph": (GraphQueue, range(1, 129)),
     "cluster": (ClusterGpu, range(1, FEW_CLIPS + 1)),
     "triton, as planned": (TritonGpu, range(1, 100_000)),
-    **{
-        f"triton, {plan.rows} rows, {plan.warps} warps, {plan.stages} stages": (planned(plan), clips)
-        for plan, clips in (
-            (Plan(1, 4, 1), range(1, 9)),
-            (Plan(1, 8, 1), range(1, 9)),
-            (Plan(1, 8, 2), range(1, 129)),
-            (Plan(1, 16, 1), range(1, 9)),
-            (Plan(1, 16, 2), range(1, 129)),
-            (Plan(16, 4, 2), range(16, 2049)),
-            (Plan(16, 8, 1), range(16, 2049)),
-            (Plan(16, 8, 2), range(16, 2049)),
-            (Plan(32, 8, 1), range(128, 100_000)),
-            (Plan(32, 8, 2), range(128, 100_000)),
-            (Plan(64, 8, 1), range(512, 100_000)),
-        )
-    },
+}
+"""Name -> its maker, and with how many clips it is measured."""
+
+PLANS: dict[str, tuple[Make, range]] = {
+    f"triton, {plan.rows} rows, {plan.warps} warps, {plan.stages} stages": (planned(plan), clips)
+    for plan, clips in (
+        (Plan(1, 4, 1), range(1, 9)),
+        (Plan(1, 8, 1), range(1, 9)),
+        (Plan(1, 8, 2), range(1, 129)),
+        (Plan(1, 16, 1), range(1, 9)),
+        (Plan(1, 16, 2), range(1, 129)),
+        (Plan(16, 4, 2), range(16, 2049)),
+        (Plan(16, 8, 1), range(16, 2049)),
+        (Plan(16, 8, 2), range(16, 2049)),
+        (Plan(32, 8, 1), range(128, 100_000)),
+        (Plan(32, 8, 2), range(128, 100_000)),
+        (Plan(64, 8, 1), range(512, 100_000)),
+    )
 }
 
 
-def check(engine: Engine, weights: GeneratorWeights, expected: NDArray[np.int16]) -> str:
+def noise(weights: GeneratorWeights, clips: int, samples: int, hold: int) -> ChunkCondition | None:
+    """Returns a condition of so many samples of each clip; None for a model that is told nothing."""
+    if not weights.conditioned:
+        return None
+    numbers = np.random.default_rng(2).normal(scale=0.5, size=2**20).astype(np.float32)
+    return ChunkCondition(np.resize(numbers, (clips, -(-samples // hold), weights.condition_channels)), hold)
+
+
+def check(
+    engine: Engine, weights: GeneratorWeights, expected: NDArray[np.int16], condition: ChunkCondition | None
+) -> str:
     """Returns what a short run says of an engine that has 3 clips."""
     engine.reset(len(expected))
-    codes = engine.generate(uniforms(0, rows=len(expected), length=CHECKED), SETTINGS)
+    codes = engine.generate(uniforms(0, rows=len(expected), length=CHECKED), SETTINGS, condition)
     if engine.precision == "float32":
         return f"{float((codes == expected).mean()):.2%} of the codes are the reference's"
     engine.reset(len(expected))
-    scores = torch.from_numpy(engine.score(codes))
+    scores = torch.from_numpy(engine.score(codes, condition))
     reference = TorchQueue(weights)
     reference.reset(len(expected))
-    wanted = torch.from_numpy(reference.score(codes))
+    wanted = torch.from_numpy(reference.score(codes, condition))
     bits = [
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(codes).long().flatten()) / np.log(2)
         for logits in (scores, wanted)
@@ -87,40 +122,40 @@ def check(engine: Engine, weights: GeneratorWeights, expected: NDArray[np.int16]
     return f"logits off by {float((scores - wanted).abs().max()):.3f}, {float(bits[0] - bits[1]):+.4f} bits per sample"
 
 
-def measure(engine: Engine, clips: int, rounds: int, seconds: float) -> list[float]:
+def seconds_of(engine: Engine, clips: int, steps: int, hold: int) -> float:
+    """Returns how long so many samples of each clip take."""
+    numbers, condition = uniforms(1, rows=clips, length=steps), noise(engine.weights, clips, steps, hold)
+    began = time.perf_counter()
+    engine.generate(numbers, SETTINGS, condition)
+    return time.perf_counter() - began
+
+
+def measure(engine: Engine, clips: int, hold: int, rounds: int, seconds: float) -> list[float]:
     """Returns samples of all clips per second, a number for each round."""
     engine.reset(clips)
+    most = 2**26 // clips
+    if engine.weights.conditioned:
+        most = min(most, CONDITION_NUMBERS // (clips * engine.weights.condition_channels) * hold)
+    seconds_of(engine, clips, 1, hold)  # compiles, if so many clips are divided in a way of their own
     steps = 64
-    while True:
-        numbers = uniforms(1, rows=clips, length=steps)
-        began = time.perf_counter()
-        engine.generate(numbers, SETTINGS)
-        took = time.perf_counter() - began
-        if took > seconds / 4:
-            break
-        steps *= 4
-    steps = max(32, min(round(steps * seconds / took), 2**28 // clips // 4))
-    numbers = uniforms(1, rows=clips, length=steps)
-    found = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        engine.generate(numbers, SETTINGS)
-        found.append(numbers.size / (time.perf_counter() - began))
-    return found
+    while (took := seconds_of(engine, clips, steps, hold)) < seconds / 4 and steps < most:
+        steps = min(4 * steps, most)
+    steps = max(32, min(round(steps * seconds / took), most))
+    return [clips * steps / seconds_of(engine, clips, steps, hold) for _ in range(rounds)]
 
 
-def run(
-    name: str, precision: str, clip_counts: list[int], rounds: int, seconds: float, base: float | None
-) -> float | None:
-    """Prints the rows of a preset and a precision, and returns the rate they are compared with."""
+def run(name: str, precision: str, told: str, options: argparse.Namespace, rates: Rates) -> None:
+    """Prints the rows of a preset, a precision and what the model is told; keeps the rates of one told nothing."""
+    changed, hold = TOLD[told]
     generator = torch.Generator().manual_seed(0)
-    model = WaveNet(preset(name).model, generator)
+    model = WaveNet(preset(name).model.model_copy(update=changed), generator)
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
     weights = GeneratorWeights.of(model)
-    reference = TorchQueue(weights)
+    reference, condition = TorchQueue(weights), noise(weights, 3, CHECKED, hold)
     reference.reset(3)
-    expected = reference.generate(uniforms(0, rows=3, length=CHECKED), SETTINGS)
-    for label, (make, allowed) in VARIANTS.items():
+    expected = reference.generate(uniforms(0, rows=3, length=CHECKED), SETTINGS, condition)
+    variants = ENGINES if weights.conditioned or options.without_plans else ENGINES | PLANS
+    for label, (make, allowed) in variants.items():
         if precision not in getattr(make, "precisions", ()):
             continue
         try:
@@ -128,24 +163,30 @@ def run(
             torch.cuda.reset_peak_memory_stats()
             began = time.perf_counter()
             engine = make(weights, "cuda", precision)
-            engine.generate(uniforms(0, rows=1, length=1), SETTINGS)
+            engine.generate(uniforms(0, rows=1, length=1), SETTINGS, noise(weights, 1, 1, hold))
             first = time.perf_counter() - began
-            print(f"{name}, {precision}, {label}: first sample after {first:.2f} s; {check(engine, weights, expected)}")
-            for clips in clip_counts:
+            found = check(engine, weights, expected, condition)
+            print(f"{name}, {precision}, told {told}, {label}: first sample after {first:.2f} s; {found}")
+            for clips in options.clips:
                 if clips not in allowed:
                     continue
-                found = measure(engine, clips, rounds, seconds)
-                rate = statistics.median(found)
-                base = base or rate
-                spread = (max(found) - min(found)) / rate
+                by_round = measure(engine, clips, hold, options.rounds, options.seconds)
+                rate = statistics.median(by_round)
+                spread = (max(by_round) - min(by_round)) / rate
+                longer = "-"
+                if not weights.conditioned:
+                    rates[precision, label, clips] = rate
+                elif (precision, label, clips) in rates:
+                    longer = f"{rates[precision, label, clips] / rate - 1:+.0%}"
+                base = next(iter(rates.values()), rate)
                 print(
-                    f"| {name} | {precision} | {clips} | {label} | {rate:,.0f} | {rate / clips / SAMPLE_RATE:.2f} | "
-                    f"{rate / base:.0f} | {spread:.0%} | {torch.cuda.max_memory_allocated() / 1e6:,.0f} |",
+                    f"| {name} | {precision} | {told} | {clips} | {label} | {rate:,.0f} | "
+                    f"{rate / clips / SAMPLE_RATE:.2f} | {rate / base:.0f} | {spread:.0%} | "
+                    f"{torch.cuda.max_memory_allocated() / 1e6:,.0f} | {longer} |",
                     flush=True,
                 )
         except Exception as error:  # noqa: BLE001 - one variant that fails must not cost the others' figures
-            print(f"{name}, {precision}, {label}: {type(error).__name__}: {str(error)[:300]}", flush=True)
-    return base
+            print(f"{name}, {precision}, told {told}, {label}: {type(error).__name__}: {str(error)[:300]}", flush=True)
 
 
 def main() -> None:
@@ -153,19 +194,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["small", "base"])
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
+    parser.add_argument("--told", nargs="*", choices=list(TOLD), default=list(TOLD))
     parser.add_argument("--clips", nargs="*", type=int, default=list(CLIPS))
+    parser.add_argument("--without-plans", action="store_true", help="only the engines as a user gets them")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one round")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         raise SystemExit("torch sees no CUDA device")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    print("| preset | precision | clips | engine | samples/s | x real time | ratio | spread | MB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| preset | precision | told | clips | engine | samples/s | x real time | ratio | spread | MB | longer |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name in arguments.presets:
-        base: float | None = None
-        for precision in arguments.precisions:
-            base = run(name, precision, arguments.clips, arguments.rounds, arguments.seconds, base)
+        rates: Rates = {}
+        for told in arguments.told:
+            for precision in arguments.precisions:
+                run(name, precision, told, arguments, rates)
 
 
 if __name__ == "__main__":
