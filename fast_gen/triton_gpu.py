@@ -33,6 +33,9 @@ WIDEST = 65_536
 BLOCK_WEIGHTS = 8_192
 """Weights of an output layer that a program multiplies at a time: as many as its registers hold with ease."""
 
+FETCHES_AHEAD = (3, 7)
+"""Release of Triton from which a program of one row that fetches weights ahead keeps to its registers; 3.6 did not."""
+
 LEAST_CAPABILITY = (8, 0)
 """Of the GPU: the first that has bfloat16, and that Triton is tested on."""
 
@@ -122,13 +125,18 @@ class TritonGpu:
         device = torch.cuda.get_device_properties(self.device) if self.device == "cuda" else None
         model = self._model
         layer_bytes = sum(matrix[0].nbytes for matrix in (model.dilated, model.residuals, model.skips))
+        shared_bytes = getattr(device, "shared_memory_per_block_optin", 0)
         # Operands on their way between threads take shared memory besides.
-        room = 2 / 3 * getattr(device, "shared_memory_per_block_optin", 0)
-        stages = 2 if layer_bytes <= room else 1
+        stages = 2 if layer_bytes <= 2 / 3 * shared_bytes else 1
         if clips <= FEW_CLIPS:
-            return Plan(1, 8 if widest_matrix(self.weights) <= WIDEST // 4 else 16, stages)
+            warps = 8 if widest_matrix(self.weights) <= WIDEST // 4 else 16
+            if stages == 2 and triton_release() < FETCHES_AHEAD:
+                stages = 1
+            return Plan(1, warps, stages)
         processors = device.multi_processor_count if device else 1
-        return Plan(16 if clips <= 16 * processors else 32, 8, stages)
+        # 32 rows of large operands would need more registers than there are.
+        many = clips > 16 * processors and layer_bytes <= shared_bytes / 3
+        return Plan(32 if many else 16, 8, stages)
 
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
@@ -237,6 +245,7 @@ class TritonGpu:
             GREEDY=settings.temperature == 0,
             SELECT=bool(settings.top_k or settings.top_p < 1),
             num_warps=plan.warps,
+            num_stages=plan.stages,
         )
 
     @contextmanager
@@ -255,6 +264,13 @@ def widest_matrix(weights: GeneratorWeights) -> int:
     """Returns the number of weights, padded, of the widest matrix of a layer."""
     residual, gate = padded(weights.residual_channels), padded(weights.dilation_channels)
     return max(residual * 2 * gate, gate * padded(weights.skip_channels))
+
+
+def triton_release() -> tuple[int, ...]:
+    """Returns major and minor version of Triton."""
+    from triton import __version__
+
+    return tuple(int(number) for number in __version__.split(".")[:2])
 
 
 def output_block(skip: int, channels: int) -> int:

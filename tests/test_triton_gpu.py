@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,34 +60,58 @@ def test_the_interpreted_kernel_keeps_the_contract() -> None:
     interpreted("-m", "slow", "-k", f"not TestInterpretedTriton or {calls} or ({nets}) or ({told})")
 
 
+H100 = SimpleNamespace(multi_processor_count=132, shared_memory_per_block_optin=232_448)
+
+
+def plan_on_an_h100(weights: GeneratorWeights, precision: str, clips: int, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    engine = TritonGpu(weights, "cpu", precision)
+    engine.device = "cuda"
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: H100)
+    return engine.plan(clips)
+
+
 @pytest.mark.parametrize(
-    ("name", "plan", "kind", "told"),
+    ("name", "precision", "clips", "told", "spilled_bytes"),
     [
-        ("small", Plan(1, 8, 2), "bf16", None),
-        ("small", Plan(1, 8, 2), "bf16", "speakers"),
-        ("base", Plan(1, 8, 2), "bf16", None),
+        ("small", "bfloat16", 1, None, 0),
+        ("small", "bfloat16", 1, "speakers", 0),
+        ("base", "bfloat16", 1, None, 0),
         *(
-            pytest.param(name, plan, kind, told, marks=pytest.mark.exhaustive)
-            for name, plan, kind in (
-                ("base", Plan(16, 8, 2), "bf16"),
-                ("base", Plan(16, 8, 2), "fp32"),
-                ("small", Plan(1, 8, 2), "fp32"),
+            pytest.param(*case, marks=pytest.mark.exhaustive)
+            for case in (
+                ("small", "float32", 1, "speakers", 0),
+                ("base", "bfloat16", 1, "speakers", 0),
+                ("base", "bfloat16", 40, None, 0),
+                ("base", "bfloat16", 40, "speakers", 0),
+                ("base", "bfloat16", 4_096, "speakers", 256),
+                ("base", "float32", 1, "speakers", 64),
+                ("base", "float32", 40, "speakers", 128),
             )
-            for told in (None, "speakers")
         ),
-        pytest.param("base", Plan(1, 8, 2), "bf16", "speakers", marks=pytest.mark.exhaustive),
     ],
 )
 def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(
-    name: str, plan: Plan, kind: str, told: str | None
+    name: str, precision: str, clips: int, told: str | None, spilled_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A program that needs far more registers than there are is compiled without any, and creeps."""
     pytest.importorskip("triton", reason="triton is not installed")
     from sm90 import compile_for_h100
 
-    config = preset(name).model.model_copy(update=CONDITIONED[told] if told else {})
-    compiled = compile_for_h100(weights_of(config), plan, kind)
-    assert compiled.spilled_bytes == 0
+    weights = weights_of(preset(name).model.model_copy(update=CONDITIONED[told] if told else {}))
+    plan = plan_on_an_h100(weights, precision, clips, monkeypatch)
+    compiled = compile_for_h100(weights, plan, "bf16" if precision == "bfloat16" else "fp32")
+    assert compiled.spilled_bytes <= spilled_bytes
     assert compiled.shared_bytes < 227 * 1024
+
+
+def test_clips_are_divided_as_the_device_and_triton_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = weights_of(preset("base").model)
+    monkeypatch.setattr(triton_gpu, "triton_release", lambda: (3, 7))
+    found = [plan_on_an_h100(weights, "bfloat16", clips, monkeypatch) for clips in (1, 32, 33, 2_112, 2_113)]
+    assert found == [Plan(1, 8, 2), Plan(1, 8, 2), Plan(16, 8, 2), Plan(16, 8, 2), Plan(32, 8, 2)]
+    assert plan_on_an_h100(weights, "float32", 4_096, monkeypatch) == Plan(16, 8, 2)
+    monkeypatch.setattr(triton_gpu, "triton_release", lambda: (3, 6))
+    assert plan_on_an_h100(weights, "bfloat16", 1, monkeypatch) == Plan(1, 8, 1)
 
 
 def weights_of(config: ModelConfig) -> GeneratorWeights:
