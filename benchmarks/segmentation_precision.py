@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 
 from segmentation.config import preset
+from segmentation.deeplab import build_model
+from segmentation.recipe import fit_to_start
 from segmentation.shapes import ShapesDataset
 from segmentation.training import SegmentationTask
 from wavenet_app.fit import training_device
@@ -28,7 +30,9 @@ def training_step(name: str, crop: int, dtype: torch.dtype, device: str) -> Call
     """Returns a function that takes one optimizer step of a preset on the built-in shapes."""
     changes = {"model": {"num_classes": 4}, "training": {"crop_size": crop, "batch_size": 4}}
     config = override(preset(name), changes)
-    task = SegmentationTask(config, ShapesDataset("train", size=crop), ShapesDataset("val", size=crop), device)
+    config = override(config, {"training": fit_to_start(config.training, from_scratch=True)})
+    images = ShapesDataset("train", size=crop)
+    task = SegmentationTask(config, build_model(config.model), images, ShapesDataset("val", size=crop), device)
     task.model.to(device)
     optimizer = task.optimizer()
     number, batch = next(iter(task.training_batches(0, 0, 1)))

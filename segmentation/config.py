@@ -15,6 +15,8 @@ IGNORE_INDEX = 255
 ATROUS_RATES: dict[int, tuple[int, ...]] = {16: (6, 12, 18), 8: (12, 24, 36)}
 """Output stride -> rates of the pyramid (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3)."""
 
+SMALLEST_CROP = 16
+
 BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v3_large"]
 NormName = Literal["batch", "frozen", "group", "synchronised"]
 
@@ -63,24 +65,41 @@ class SegmentationTrainingConfig(Settings):
         description="auto: ImageNet's weights for the backbone where they are to be had; imagenet: or an error; none; "
         "or a deeplab_*.pth file or its name in data/pretrained",
     )
-    crop_size: int | None = Field(
+    crop_size: tuple[int, int] | None = Field(
         default=None,
-        ge=16,
-        description="pixels along a side of the random crops; unset: the images' longer side, at most 256 without a "
-        "GPU and 512 with one",
+        description="height and width of the random crops, in pixels of what the model sees, or one number for both; "
+        "unset: those of the images, at most 256 without a GPU and 512 with one",
     )
-    scale_range: tuple[float, float] = Field(default=(0.5, 2.0), description="random resizing before the crop")
+    scale_range: tuple[float, float] = Field(
+        default=(0.5, 2.0), description="random resizing before the crop, beside data.image_scale"
+    )
     flip: float = Field(default=0.5, ge=0, le=1, description="probability of a mirrored image")
     photometric: float = Field(
         default=0.3, ge=0, lt=1, description="greatest share by which brightness, contrast and saturation change"
     )
-    batch_size: int = Field(default=4, ge=1, description="crops a step")
-    learning_rate: float = Field(default=0.01, gt=0, description="of the backbone, at the start")
-    head_factor: float = Field(default=10.0, gt=0, description="the head's rate over the backbone's")
+    batch_size: int = Field(default=4, ge=1, description="crops a step of each process")
+    processes: int | None = Field(
+        default=None,
+        ge=1,
+        description="processes that take each step together; unset: one on a GPU, one for each core up to four without",
+    )
+    optimizer: Literal["sgd", "adamw"] | None = Field(
+        default=None, description="unset: adamw from random weights, sgd from trained ones"
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0, description="of the backbone, at the start; unset: 0.01 for sgd, 0.002 for adamw"
+    )
+    head_factor: float | None = Field(
+        default=None,
+        gt=0,
+        description="the head's rate over the backbone's; unset: 1 from random weights, 10 from trained ones",
+    )
     poly_power: float = Field(default=0.9, gt=0, description="the rate falls as (1 - progress) to this power")
     warmup_steps: int = Field(default=20, ge=0, description="steps of linear warm-up")
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of the gradient descent")
-    weight_decay: float = Field(default=1e-4, ge=0, description="pull of the weights towards zero")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of the gradient descent, and adamw's first one")
+    weight_decay: float | None = Field(
+        default=None, ge=0, description="pull of the weights towards zero; unset: 1e-4 for sgd, 0.01 for adamw"
+    )
     auxiliary_weight: float = Field(default=0.4, ge=0, description="of the auxiliary head's loss")
     class_weights: Literal["none", "balanced"] = Field(
         default="none", description="balanced: rarer classes weigh more in the loss"
@@ -89,7 +108,11 @@ class SegmentationTrainingConfig(Settings):
     ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, reached by warm-up")
     max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
-    validate_seconds: float = Field(default=60.0, gt=0, description="time between validations")
+    validate_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="time between validations; unset: a thirtieth of the minutes, and 60 at least",
+    )
     validation_images: int = Field(
         default=32, ge=1, description="images that each validation looks at, spread evenly over the split"
     )
@@ -102,6 +125,18 @@ class SegmentationTrainingConfig(Settings):
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
     seed: int = Field(default=0, ge=0, description="seed of the initial weights, the crops and their order")
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
+
+    @field_validator("crop_size", mode="before")
+    @classmethod
+    def _both_sides(cls, size: Any) -> Any:
+        return (size, size) if isinstance(size, int) else size
+
+    @field_validator("crop_size")
+    @classmethod
+    def _crop_of_some_size(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
+        if size is not None and min(size) < SMALLEST_CROP:
+            raise ValueError(f"a crop needs {SMALLEST_CROP} pixels along each side, or more")
+        return size
 
     @model_validator(mode="after")
     def _ordered_scales(self) -> SegmentationTrainingConfig:
@@ -117,6 +152,13 @@ class SegmentationDataConfig(Settings):
     dataset: str | None = Field(default=None, description="a folder or a name; unset: the built-in shapes")
     coco_classes: Literal["voc", "all"] = Field(
         default="voc", description="for COCO: the 21 classes of VOC, or background and COCO's own 80"
+    )
+    image_scale: float | None = Field(
+        default=None,
+        gt=0,
+        le=8,
+        description="the model sees images of this share of their size, in training and in use; masks and scores keep "
+        "the images' own; unset: 1 with a GPU, and without one what makes the longer side 256 pixels, from 0.25 to 1",
     )
 
 

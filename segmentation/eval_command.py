@@ -78,10 +78,8 @@ def _show(console: Console, evaluation: Evaluation) -> None:
         f"{some} {len(dataset)} images of {escape(dataset.name)} ({dataset.format}, {dataset.split})",
         highlight=False,
     )
-    model = evaluation.labeller.model.config
     console.print(
-        f"protocol: {evaluation.labeller.protocol}; output stride {model.output_stride}; original resolution; one "
-        "confusion matrix over the data set; 255 left out",
+        f"protocol: {evaluation.labeller}; original resolution; one confusion matrix over the data set; 255 left out",
         highlight=False,
     )
     if evaluation.windowed:

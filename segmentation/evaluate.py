@@ -50,6 +50,7 @@ class Evaluation:
             "skipped": [str(note) for note in self.skipped],
             "protocol": {
                 "output_stride": self.labeller.model.config.output_stride,
+                "image_scale": self.labeller.image_scale,
                 "scales": list(protocol.scales),
                 "flip": protocol.flip,
                 "window": protocol.window,

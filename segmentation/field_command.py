@@ -13,7 +13,7 @@ from torchvision.transforms.v2 import functional
 
 from segmentation.batches import evenly_spread
 from segmentation.catalogue import locate, open_dataset
-from segmentation.config import PRESETS, SegmentationModelConfig, preset
+from segmentation.config import PRESETS, SegmentationConfig, SegmentationModelConfig, preset
 from segmentation.deeplab import DeepLab, build_model
 from segmentation.pretrained import PREFIXES, find_pretrained, load_pretrained, read_pretrained
 from segmentation.shapes import ShapesDataset
@@ -59,6 +59,7 @@ def run_deeplab_field(request: FieldRequest, data: DataFolder, *, console: Conso
         UserError: the checkpoint or the images cannot be read, or the output stride is not known.
     """
     nets: dict[str, DeepLab] = {}
+    image_scale = 1.0
     path = _file(request.name, data)
     if path is None:
         config = preset(request.name).model
@@ -74,9 +75,11 @@ def run_deeplab_field(request: FieldRequest, data: DataFolder, *, console: Conso
             )
         nets["trained"] = load_pretrained(pretrained, request.output_stride)
         config, title = nets["trained"].config, path.parent.name if path.stem in ("best", "last") else path.stem
+        if pretrained.content:
+            image_scale = validated(SegmentationConfig, pretrained.content["config"]).data.image_scale or 1.0
     size = DEFAULT_SIZE if request.size is None else request.size
     count = DEFAULT_COUNT if request.count is None else request.count
-    images, described = _images(request.inputs, data, count, size)
+    images, described = _images(request.inputs, data, count, size, image_scale)
     generator = torch.Generator().manual_seed(request.seed)
     nets = {"untrained": untrained(config, images, generator), **nets}
     report = measure(title, nets, images, described, generator)
@@ -170,7 +173,8 @@ def _power_of_two(least: int) -> int:
 
 def _file(name: str, data: DataFolder) -> Path | None:
     """Returns the file that a name stands for: a path, a run's folder or name, or a pretrained DeepLab; else None."""
-    for path in (Path(name), Path(name) / "best.pth", data.checkpoints / name / "best.pth"):
+    runs = (data.checkpoints, data.segmentation_runs)
+    for path in (Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs)):
         if path.is_file():
             return path
     if name in PRESETS:
@@ -181,10 +185,12 @@ def _file(name: str, data: DataFolder) -> Path | None:
         return None
 
 
-def _images(inputs: str | None, data: DataFolder, count: int, size: int) -> tuple[list[Tensor], str]:
+def _images(
+    inputs: str | None, data: DataFolder, count: int, size: int, image_scale: float
+) -> tuple[list[Tensor], str]:
     """Returns normalised squares from the middle of images, spread over a data set's validation split, and words.
 
-    What is smaller than the square is enlarged to cover it.
+    Images are scaled as the model sees them. What is smaller than the square then is enlarged to cover it.
     """
     if locate(inputs, data) is None:
         shapes = ShapesDataset("val", count=count, size=size)
@@ -192,11 +198,15 @@ def _images(inputs: str | None, data: DataFolder, count: int, size: int) -> tupl
     dataset = open_dataset(inputs, data, "val")
     count = min(count, len(dataset))
     chosen = evenly_spread(len(dataset), count)
-    return [_square(dataset.image(index), size) for index in chosen], f"{count} images of {dataset.name}"
+    seen = "" if image_scale == 1 else f" at {image_scale:.3g} of their size"
+    squares = [_square(dataset.image(index), size, image_scale) for index in chosen]
+    return squares, f"{count} images of {dataset.name}{seen}"
 
 
-def _square(image: NDArray[np.uint8], size: int) -> Tensor:
+def _square(image: NDArray[np.uint8], size: int, image_scale: float = 1.0) -> Tensor:
     pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+    if image_scale != 1:
+        pixels = functional.resize(pixels, [max(1, round(image_scale * side)) for side in pixels.shape[1:]])
     if min(pixels.shape[1:]) < size:
         pixels = functional.resize(pixels, [size])
     return normalise(functional.center_crop(pixels, [size, size]), IMAGENET_MEAN, IMAGENET_STD)

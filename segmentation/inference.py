@@ -53,12 +53,20 @@ class Labeller:
         mean: of red, green and blue, 0 to 1.
         std: of red, green and blue.
         protocol: how masks are made.
+        image_scale: the share of their size at which the model was trained to see images; the protocol's scales are
+            multiples of it. Masks have the images' own size.
     """
 
     model: DeepLab
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     protocol: Protocol = Protocol()
+    image_scale: float = 1.0
+
+    def __str__(self) -> str:
+        """The protocol in words, with what the model adds to it."""
+        seen = "" if self.image_scale == 1 else f"; seen at {self.image_scale:.3g} of their size, as in training"
+        return f"{self.protocol}{seen}; output stride {self.model.config.output_stride}"
 
     def window_for(self, height: int, width: int) -> int | None:
         """Returns the window that an image is cut into, None for none.
@@ -67,7 +75,7 @@ class Labeller:
         2^28 scores, one of `LARGE_WINDOWS`, so that memory stays bounded: the more classes, the smaller.
         """
         window, classes = self.protocol.window, self.model.config.num_classes
-        pixels = height * width * max(1.0, *self.protocol.scales) ** 2
+        pixels = height * width * max(1.0, *(self.image_scale * scale for scale in self.protocol.scales)) ** 2
         if window is None and (pixels > _MOST_PIXELS or pixels * classes > _MOST_SCORES):
             window = min(LARGE_WINDOWS[1], max(LARGE_WINDOWS[0], _MOST_SCORES // (classes * width)))
         return None if window is None or max(height, width) <= window else window
@@ -128,7 +136,7 @@ class Labeller:
     def _views(self, inputs: Tensor) -> Iterator[tuple[Tensor, bool]]:
         height, width = inputs.shape[2:]
         for scale in self.protocol.scales:
-            size = max(1, round(scale * height)), max(1, round(scale * width))
+            size = tuple(max(1, round(self.image_scale * scale * side)) for side in (height, width))
             resized = inputs
             if size != (height, width):
                 resized = F.interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=True)

@@ -44,9 +44,7 @@ def run_prediction(
         raise UserError(
             prediction.skipped[0].detail + f" (none of {len(inputs)} images could be read)" * (len(inputs) > 1)
         )
-    console.print(
-        f"protocol: {labeller.protocol}; output stride {segmenter.model.config.output_stride}", highlight=False
-    )
+    console.print(f"protocol: {labeller}", highlight=False)
     console.print(_classes(prediction, class_names(segmenter)))
     for note in prediction.skipped:
         console.print(f"[yellow]left out:[/yellow] {escape(note.detail)}", highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -182,7 +182,19 @@ def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
     return lines
 
 
-def start_weights(model: DeepLab, start_from: str, data: DataFolder) -> list[str]:
+class StartWeights(NamedTuple):
+    """What training starts from.
+
+    Attributes:
+        from_scratch: whether all weights are random.
+        lines: for the user; for "auto" they say why it starts from random weights, where it must.
+    """
+
+    from_scratch: bool
+    lines: list[str]
+
+
+def start_weights(model: DeepLab, start_from: str, data: DataFolder) -> StartWeights:
     """Gives a new model the weights that training starts from.
 
     Args:
@@ -190,22 +202,19 @@ def start_weights(model: DeepLab, start_from: str, data: DataFolder) -> list[str
         start_from: "auto", "imagenet", "none", or a file or name as `find_pretrained` takes it.
         data: the data folder, whose pretrained/ may hold ImageNet's weights too.
 
-    Returns:
-        Lines for the user; for "auto" they say why it starts from random weights, where it must.
-
     Raises:
         UserError: what was asked for by name is not to be had, or does not fit.
     """
     if start_from == "none":
-        return ["the model starts from random weights"]
+        return StartWeights(True, ["the model starts from random weights"])
     if start_from not in ("auto", "imagenet"):
-        return take_over(model, read_pretrained(find_pretrained(start_from, data)))
+        return StartWeights(False, take_over(model, read_pretrained(find_pretrained(start_from, data))))
     try:
-        return [load_imagenet(model, data.pretrained)]
+        return StartWeights(False, [load_imagenet(model, data.pretrained)])
     except UserError as error:
         if start_from == "imagenet":
             raise
-        return [f"the model starts from random weights: {error}"]
+        return StartWeights(True, [f"the model starts from random weights: {error}"])
 
 
 def _fitting(model: DeepLab, pretrained: Pretrained, prefix: str, by_class: tuple[str, ...]) -> dict[str, Tensor]:

@@ -7,27 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from segmentation.catalogue import locate, open_dataset
 from segmentation.check import quick_check
 from segmentation.config import SegmentationConfig, preset
 from segmentation.datasets import SegmentationDataset
+from segmentation.deeplab import build_model
 from segmentation.pretrained import KIND, start_weights
+from segmentation.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training import SegmentationTask, balanced_weights, fit_precision
 from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.fit import FitPlan
+from wavenet_app.process_group import default_processes
 from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 
-DEFAULT_MINUTES = 30.0
-SHAPES_MINUTES = 3.0
-"""Default for the built-in shapes, which are learnt in a few minutes."""
-
 LOGGERS = ("tensorboard", "wandb", "none")
-MOST_CROP = {"cuda": 512, "mps": 256, "cpu": 256}
-"""Device -> pixels along a side of the crops, at most, where the settings leave it open."""
-
-_CROP_GRAIN = 16  # crops are whole multiples of it, as features are
 
 
 @dataclass(frozen=True)
@@ -117,8 +114,7 @@ def prepare_run(
     name = config.name if resume or options.name else _free_name(config, options, folder)
     config = override(config, {"name": name})
     if resume is None:
-        largest = report.splits[0].largest
-        config = _completed(config, options, training, max(largest) if largest else _CROP_GRAIN, device)
+        config = _of_classes(config, options, training)
         if (folder.segmentation_runs / name / "last.pth").exists():
             raise UserError(
                 f"a run called '{name}' exists already; choose another --name, or go on with --resume {name}"
@@ -127,10 +123,18 @@ def prepare_run(
         raise UserError(
             f"{training.name} has other classes than when the run '{name}' began; begin a new run without --resume"
         )
-    weights = _class_weights(config, training, resume, on_mask)
-    task = SegmentationTask(config, training, validation, device, weights)
+    model = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
     if resume is None:
-        notes += start_weights(task.model, config.training.start_from, folder)
+        start = start_weights(model, config.training.start_from, folder)
+        notes += start.lines
+        config = fit_to_images(config, report.splits[0], device)
+        config = override(config, {"training": fit_to_start(config.training, from_scratch=start.from_scratch)})
+    config = fit_to_budget(config)
+    if config.training.processes is None:
+        # a run from before there was a choice had one
+        config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
+    weights = _class_weights(config, training, resume, on_mask)
+    task = SegmentationTask(config, model, training, validation, device, weights)
     return SegmentationRun(task, _plan(config, options, folder, device), resume, notes)
 
 
@@ -145,8 +149,9 @@ def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: Data
         minutes=settings.minutes,
         gradient_clip=settings.gradient_clip,
         ema_decay=settings.ema_decay,
-        validate_seconds=settings.validate_seconds,
+        validate_seconds=settings.validate_seconds or LEAST_VALIDATE_SECONDS,
         checkpoint_seconds=settings.checkpoint_seconds,
+        processes=settings.processes or 1,
         precision=fit_precision(settings.precision, device),
         accelerator="gpu" if device == "cuda" else device,
     )
@@ -193,26 +198,16 @@ def _changes(options: SegmentationOptions) -> dict[str, Any]:
     return changes
 
 
-def _completed(
-    config: SegmentationConfig,
-    options: SegmentationOptions,
-    training: SegmentationDataset,
-    longest_side: int,
-    device: str,
+def _of_classes(
+    config: SegmentationConfig, options: SegmentationOptions, training: SegmentationDataset
 ) -> SegmentationConfig:
-    """Returns the settings with what the data set and the device decide: classes, crop size and budget."""
+    """Returns the settings with the data set's number of classes."""
     asked = {**_from_file(options).get("model", {}), **_changes(options).get("model", {})}.get("num_classes")
     if asked not in (None, training.num_classes):
         raise UserError(
             f"model.num_classes = {asked}, but {training.name} has {training.num_classes} classes; leave it out"
         )
-    settings: dict[str, Any] = {}
-    if config.training.crop_size is None:
-        whole = -(-longest_side // _CROP_GRAIN) * _CROP_GRAIN
-        settings["crop_size"] = min(MOST_CROP[device], whole)
-    if config.training.max_steps is None and config.training.minutes is None:
-        settings["minutes"] = SHAPES_MINUTES if config.data.dataset is None else DEFAULT_MINUTES
-    return override(config, {"model": {"num_classes": training.num_classes}, "training": settings})
+    return override(config, {"model": {"num_classes": training.num_classes}})
 
 
 def _class_weights(

@@ -81,6 +81,11 @@ class Segmenter:
     content: dict[str, Any]
 
     @property
+    def image_scale(self) -> float:
+        """The share of their size at which the model was trained to see images."""
+        return (self.config and self.config.data.image_scale) or 1.0
+
+    @property
     def name(self) -> str:
         """Name of the run, or of the file if it is from elsewhere."""
         return self.config.name if self.config else self.path.stem

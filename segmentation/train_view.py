@@ -80,10 +80,14 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
         f"{task.training.num_classes} classes) to train on, {len(task.validation)} held out",
         highlight=False,
     )
+    assert settings.crop_size is not None
+    height, width = settings.crop_size
+    crops = settings.batch_size * run.plan.processes
+    seen = "" if task.image_scale == 1 else f", of images at {task.image_scale:.3g} of their size,"
     console.print(
         f"run [bold]{escape(config.name)}[/bold]: {config.model.architecture} of {config.model.backbone} at output "
-        f"stride {config.model.output_stride}, {parameters:,} parameters, {settings.batch_size} crops of "
-        f"{settings.crop_size} x {settings.crop_size} a step, on {device} in {run.plan.precision}, for {budget} "
+        f"stride {config.model.output_stride}, {parameters:,} parameters, {crops} crops of "
+        f"{height} x {width}{seen} a step, by {settings.optimizer} on {device} in {run.plan.precision}, for {budget} "
         "(Ctrl-C stops early and keeps everything)",
         highlight=False,
     )

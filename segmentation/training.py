@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from segmentation.batches import TrainingCrops, ValidationImages, evenly_spread, loaded
 from segmentation.config import SegmentationConfig
 from segmentation.datasets import SegmentationDataset
-from segmentation.deeplab import DeepLab, build_model
+from segmentation.deeplab import DeepLab
 from segmentation.inference import Labeller
 from segmentation.labels import IGNORE
 from segmentation.metrics import ConfusionMatrix, SegmentationScores
@@ -36,6 +36,7 @@ BALANCING_MASKS = 500
 _MOST_WORKERS = 8
 _PICTURES = 3  # of the validation images, in TensorBoard
 _PICTURE_SIDE = 384  # pixels, at most
+_ADAMW_SECOND = 0.999  # decay of the mean square of the gradients
 _DROPOUT_STREAM = 2  # beside the streams 0 and 1 of `TrainingCrops`
 
 
@@ -60,7 +61,8 @@ class SegmentationTask(Task):
     """Class ids for the pixels of random crops; scored by the mean IoU over whole validation images.
 
     Args:
-        config: the run's settings, with a crop size, and as many classes as the data set has.
+        config: the run's settings, with nothing left open that `recipe` decides.
+        model: what is to learn, with as many classes as the data set has.
         training: images to train on.
         validation: images to validate on.
         device: "cpu", "cuda" or "mps", where the loop will run.
@@ -75,6 +77,7 @@ class SegmentationTask(Task):
     def __init__(
         self,
         config: SegmentationConfig,
+        model: DeepLab,
         training: SegmentationDataset,
         validation: SegmentationDataset,
         device: str,
@@ -82,18 +85,18 @@ class SegmentationTask(Task):
     ) -> None:
         self.config, self.training, self.validation, self.device = config, training, validation, device
         self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=device)
-        self.model: DeepLab = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
+        self.model: DeepLab = model
         self.scores: SegmentationScores | None = None
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns (number of the batch, batch of `TrainingCrops`) without end; every process has crops of its own."""
         settings = self.config.training
-        assert settings.crop_size is not None  # `run.prepare_run` has chosen one
+        assert settings.crop_size is not None
         crops = TrainingCrops(
             self.training,
             Augmentation(
-                crop_size=(settings.crop_size, settings.crop_size),
-                scales=settings.scale_range,
+                crop_size=settings.crop_size,
+                scales=(self.image_scale * settings.scale_range[0], self.image_scale * settings.scale_range[1]),
                 flip=settings.flip,
                 photometric=settings.photometric,
             ),
@@ -104,6 +107,11 @@ class SegmentationTask(Task):
         )
         numbers = itertools.count(start_step * world_size + rank, world_size)
         return zip(numbers, loaded(crops, num_workers=self.workers), strict=False)
+
+    @property
+    def image_scale(self) -> float:
+        """The share of their size at which the model sees images."""
+        return self.config.data.image_scale or 1.0
 
     @property
     def workers(self) -> int:
@@ -118,13 +126,19 @@ class SegmentationTask(Task):
         return loaded(images, num_workers=0)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Returns gradient descent with momentum, the heads at `head_factor` times the rate of the backbone."""
+        """Returns gradient descent with momentum, or AdamW, the heads at `head_factor` times the backbone's rate."""
         settings = self.config.training
+        assert settings.learning_rate is not None
+        assert settings.head_factor is not None
+        assert settings.weight_decay is not None
         backbone, heads = self.model.parameter_groups()
         groups = [
             {"params": [parameter for parameter in backbone if parameter.requires_grad], "lr": settings.learning_rate},
             {"params": heads, "lr": settings.learning_rate * settings.head_factor},
         ]
+        if settings.optimizer == "adamw":
+            betas = (settings.momentum, _ADAMW_SECOND)
+            return torch.optim.AdamW(groups, betas=betas, weight_decay=settings.weight_decay, foreach=True)
         return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
     def learning_rate_share(self, step: int, progress: float) -> float:
@@ -167,7 +181,7 @@ class SegmentationTask(Task):
     def labeller(self, model: nn.Module) -> Labeller:
         """Returns what labels whole images by a model of this task."""
         assert isinstance(model, DeepLab)
-        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD)
+        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale)
 
     def work(self, batch: Any) -> float:
         """Returns the number of crops in a batch."""

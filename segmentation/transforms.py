@@ -17,8 +17,6 @@ from segmentation.labels import IGNORE
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_HUE_SHARE = 0.1  # hue turns by a tenth of the share by which brightness, contrast and saturation change
-
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -94,7 +92,8 @@ def training_transform(augmentation: Augmentation) -> v2.Transform:
         [
             RandomScaledCrop(augmentation.crop_size, augmentation.scales),
             v2.RandomHorizontalFlip(augmentation.flip),
-            v2.ColorJitter(strength, strength, strength, _HUE_SHARE * strength),
+            # hue stays: turning it takes as long as all the rest
+            v2.ColorJitter(strength, strength, strength),
             v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
             v2.Normalize(list(augmentation.mean), list(augmentation.std)),
             # After normalisation 0 is the mean colour.

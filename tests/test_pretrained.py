@@ -239,7 +239,8 @@ def no_network(monkeypatch, tmp_path) -> None:
 def test_without_imagenet_weights_auto_says_why_and_imagenet_is_an_error(no_network, tmp_path):
     model = build_model(SegmentationModelConfig(backbone="resnet50", aspp_channels=8))
     data = DataFolder(tmp_path)
-    (line,) = start_weights(model, "auto", data)
+    from_scratch, (line,) = start_weights(model, "auto", data)
+    assert from_scratch
     assert line.startswith("the model starts from random weights: ")
     assert "resnet50-0676ba61.pth" in line
     assert "no route to host" in line
@@ -258,9 +259,10 @@ def test_imagenet_weights_at_hand_are_taken(no_network, backbone, file_name, fol
     theirs = with_random_statistics(getattr(torchvision_backbones, backbone)(weights=None))
     saved(tmp_path / folder / file_name, theirs.state_dict())
     model = build_model(SegmentationModelConfig(backbone=backbone, aspp_channels=8, norm=norm))
-    assert start_weights(model, "auto", DataFolder(tmp_path)) == [
-        f"the backbone starts from the ImageNet weights of {backbone}"
-    ]
+    assert start_weights(model, "auto", DataFolder(tmp_path)) == (
+        False,
+        [f"the backbone starts from the ImageNet weights of {backbone}"],
+    )
     body = theirs.state_dict()
     for name, tensor in model.backbone.state_dict().items():
         source = f"features.{name}" if backbone == "mobilenet_v3_large" else name
@@ -274,14 +276,15 @@ def test_what_has_no_imagenet_weights_is_said(tmp_path):
     grouped = build_model(SegmentationModelConfig(norm="group", aspp_channels=8))
     with pytest.raises(UserError, match="batch norm"):
         start_weights(grouped, "imagenet", data)
-    assert start_weights(grouped, "none", data) == ["the model starts from random weights"]
+    assert start_weights(grouped, "none", data) == (True, ["the model starts from random weights"])
 
 
 def test_training_can_start_from_a_file_by_name(tmp_path):
     source = with_random_statistics(build_model(small_config()))
     saved(tmp_path / "pretrained" / "deeplab_v3plus_mine.pth", source.state_dict())
     model = build_model(small_config(num_classes=4))
-    lines = start_weights(model, "mine", DataFolder(tmp_path))
+    from_scratch, lines = start_weights(model, "mine", DataFolder(tmp_path))
+    assert not from_scratch
     assert lines[0].startswith("deeplab_v3plus_mine.pth: deeplab_v3plus of dilated")
     assert torch.equal(model.backbone.state_dict()["stem.0.weight"], source.backbone.state_dict()["stem.0.weight"])
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.errors import UserError
-from wavenet_app.fit import FitStatus, Watcher, fit
+from wavenet_app.fit import FitStatus, Watcher, fit, score_of
 from wavenet_app.process_group import ProcessGroup, process_group
 
 
@@ -84,6 +84,24 @@ def test_two_processes_learn_what_one_learns_from_the_batch_of_both(tmp_path):
         strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+class Normed(Line):
+    """A line behind batch norm, whose statistics differ from process to process."""
+
+    def __init__(self):
+        super().__init__()
+        self.model = nn.Sequential(nn.BatchNorm1d(1), self.model)
+
+
+def test_the_score_is_that_of_the_leaders_checkpoint(tmp_path):
+    both = fit(Normed(), plan(tmp_path, max_steps=5, validate_seconds=60, processes=2), watcher=Watcher())
+    task = Normed()
+    content = read_checkpoint(tmp_path / "last.pth", "line")
+    task.model.load_state_dict(content["weights"])
+    assert score_of(task, task.model.eval(), task.validation_batches()) == pytest.approx(
+        both.history[-1]["validation"], rel=1e-6
+    )
 
 
 class OneBatch(Line):

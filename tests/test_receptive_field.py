@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 from engine_contract import random_net
+from image_sets import stripes, write_custom
 from random_checkpoint import write_random_checkpoint
 
 import cli
-from segmentation.config import SegmentationConfig, SegmentationModelConfig
+from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.deeplab import build_model
 from segmentation.pretrained import KIND
 from wavenet_app.checkpoint import write_checkpoint
@@ -91,14 +92,19 @@ def test_a_trained_deeplab_beside_an_untrained_one(wavegen, tmp_path):
     config = SegmentationConfig(
         model=SegmentationModelConfig(
             backbone="mobilenet_v3_large", architecture="deeplab_v3", aspp_channels=8, num_classes=3
-        )
+        ),
+        data=SegmentationDataConfig(image_scale=0.5),
     )
     weights = build_model(config.model, torch.Generator().manual_seed(0)).state_dict()
-    path = tmp_path / "data" / "checkpoints" / "streets" / "best.pth"
+    path = tmp_path / "data" / "checkpoints" / "segmentation" / "streets" / "best.pth"
     write_checkpoint(path, KIND, {"config": config.model_dump(mode="json"), "weights": weights})
-    code, out, err = wavegen("streets", "--size", 97, "--count", 1, "--json")
+    write_custom(
+        tmp_path / "set", {f"{split}/a.png": stripes([0, 1, 2], 60, 60) for split in ("train", "val")}, "a\nb\nc"
+    )
+    code, out, err = wavegen("streets", "--size", 97, "--count", 1, "--json", "--inputs", "set")
     assert code == 0, err
     facts = json.loads(out)
+    assert facts["inputs"] == "1 images of set at 0.5 of their size"
     # by hand, reach of the layers at each stride: 3x3s and 5x5s of the backbone, widest rate and last 3x3 of the head,
     # and two of the features to a pixel
     by_stride = {1: 2, 2: 2 + 2, 4: 2 + 4, 8: 4 + 4 + 2, 16: 3 * 2 + 2 * 2 + 3 * 2 * 4 + 2 * 18 + 2 + 1}

@@ -14,13 +14,16 @@ from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 
 import segmentation.training
-from segmentation.config import SegmentationTrainingConfig
+from segmentation.check import quick_check
+from segmentation.config import SegmentationConfig, SegmentationTrainingConfig
+from segmentation.custom import CustomDataset
 from segmentation.labels import IGNORE
+from segmentation.recipe import fit_to_budget, fit_to_images, fit_to_start
 from segmentation.run import SegmentationOptions, prepare_run
 from segmentation.segmenter import find_segmenter, load_segmenter
 from segmentation.shapes import CLASSES, ShapesDataset
 from segmentation.training import balanced_weights, cross_entropy, fit_precision, pictures, train
-from wavenet_app.checkpoint import read_checkpoint
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.fit import score_of
 
@@ -146,8 +149,6 @@ def test_the_loss_is_torchs_own_wherever_pixels_count(weights):
 def test_balanced_weights_are_enets(tmp_path):
     root = write_custom(tmp_path / "set", {"train/a.png": stripes([0, 0, 0, 1])}, "a\nb\nc")
     write_custom(root, {"val/b.png": stripes([0, 1])}, None)
-    from segmentation.custom import CustomDataset
-
     weights = balanced_weights(CustomDataset(root, "train"), lambda _done, _total: None)
     assert weights == pytest.approx([1 / np.log(1.77), 1 / np.log(1.27), 1 / np.log(1.02)])
 
@@ -174,6 +175,20 @@ def test_the_head_learns_faster_and_the_rate_falls_by_the_power(tmp_path):
     assert task.learning_rate_share(100, 1.0) == 0
 
 
+def test_random_weights_learn_by_adamw_and_trained_ones_by_gradient_descent(tmp_path):
+    task = prepared(tmp_path).task
+    optimizer = task.optimizer()
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.001, 0.001]
+    trained_alone = fit_to_start(SegmentationTrainingConfig(weight_decay=0.5), from_scratch=False)
+    assert trained_alone == {"optimizer": "sgd", "learning_rate": 0.01, "head_factor": 10.0}
+    write_checkpoint(
+        tmp_path / "own.pth", "segmentation", {**task.content(), "weights": task.model.state_dict(), "history": []}
+    )
+    later = prepared(tmp_path, f"training.start_from={tmp_path / 'own.pth'}").task
+    assert isinstance(later.optimizer(), torch.optim.SGD)
+
+
 def test_no_setting_of_training_is_left_unread():
     root = Path(__file__).parents[1] / "segmentation"
     source = "".join((root / name).read_text() for name in ("training.py", "run.py", "train_command.py"))
@@ -184,13 +199,40 @@ def test_no_setting_of_training_is_left_unread():
 def test_the_crop_follows_the_images_and_the_budget_the_data(tmp_path):
     options = SegmentationOptions(assignments=("training.start_from=none",), logger="none")
     settings = prepare_run(options, DataFolder(tmp_path), device="cpu").config.training
-    assert (settings.crop_size, settings.minutes) == (96, 3.0)
-    root = write_custom(
-        tmp_path / "wide", {"train/a.png": stripes([0, 1], 20, 1000), "val/b.png": stripes([0, 1])}, "a\nb"
-    )
-    options = SegmentationOptions(dataset=str(root), assignments=("training.start_from=none",), logger="none")
-    settings = prepare_run(options, DataFolder(tmp_path), device="cpu").config.training
-    assert (settings.crop_size, settings.minutes) == (256, 30.0)
+    assert (settings.crop_size, settings.minutes) == ((96, 96), 3.0)
+    assert settings.validate_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("sizes", "device", "scale", "crop"),
+    [
+        ([(360, 480), (350, 470)], "cpu", 256 / 480, (192, 256)),
+        ([(360, 480), (350, 470)], "cuda", 1.0, (368, 480)),
+        ([(480, 360), (360, 480)], "cpu", 256 / 480, (256, 256)),
+        ([(1024, 2048)], "cpu", 0.25, (256, 256)),
+        ([(20, 1000)], "cpu", 0.256, (16, 256)),
+        ([(100, 90)], "cpu", 1.0, (112, 96)),
+    ],
+)
+def test_scale_and_crop_follow_images_and_device(tmp_path, sizes, device, scale, crop):
+    masks = {f"train/{number}.png": stripes([0, 1], *size) for number, size in enumerate(sizes)}
+    root = write_custom(tmp_path / "set", {**masks, "val/v.png": stripes([0, 1])}, "a\nb")
+    report = quick_check(CustomDataset(root, "train")).splits[0]
+    config = fit_to_images(SegmentationConfig(), report, device)
+    assert config.data.image_scale == pytest.approx(scale)
+    assert config.training.crop_size == crop
+    kept = SegmentationConfig.model_validate({"data": {"image_scale": 0.7}, "training": {"crop_size": 33}})
+    assert fit_to_images(kept, report, device) == kept
+
+
+def test_validations_are_spread_over_the_budget():
+    config = SegmentationConfig(data={"dataset": "set"})
+    assert fit_to_budget(config).training.minutes == 30
+    assert fit_to_budget(config).training.validate_seconds == 60
+    hours = SegmentationConfig.model_validate({"training": {"minutes": 120}})
+    assert fit_to_budget(hours).training.validate_seconds == 240
+    steps = fit_to_budget(SegmentationConfig.model_validate({"training": {"max_steps": 5}})).training
+    assert (steps.minutes, steps.max_steps, steps.validate_seconds) == (None, 5, 60)
 
 
 def test_overlays_show_image_mask_and_prediction_side_by_side(tmp_path):

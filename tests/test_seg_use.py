@@ -11,7 +11,7 @@ from PIL import Image
 from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 
-from segmentation.config import SegmentationConfig, SegmentationModelConfig
+from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.deeplab import build_model
 from segmentation.labels import voc_palette
 from segmentation.predict import find_images
@@ -22,10 +22,14 @@ from wavenet_app.checkpoint import write_checkpoint
 from wavenet_app.errors import UserError
 
 
-def checkpoint(path: Path, table: ClassTable, seed: int = 0, **model) -> Path:
+def checkpoint(path: Path, table: ClassTable, seed: int = 0, image_scale: float = 1.0, **model) -> Path:
     """A net of lively random weights, in a checkpoint as training writes it."""
     shape = {"backbone": "dilated", "aspp_channels": 8, "num_classes": len(table.palette), **model}
-    config = SegmentationConfig(name=path.stem, model=SegmentationModelConfig(**shape))
+    config = SegmentationConfig(
+        name=path.stem,
+        model=SegmentationModelConfig(**shape),
+        data=SegmentationDataConfig(image_scale=image_scale),
+    )
     net = build_model(config.model, torch.Generator().manual_seed(seed))
     torch.nn.init.normal_(net.classifier.classifier[3].weight, generator=torch.Generator().manual_seed(seed))
     content = {
@@ -63,6 +67,72 @@ def test_eval_agrees_with_a_scorer_that_counts_pixel_by_pixel(wavegen, shapes_ch
     assert report["mean_iou"] == pytest.approx(mean, abs=1e-12)
     assert report["pixel_accuracy"] == pytest.approx(accuracy, abs=1e-12)
     assert (report["images"], report["images_in_split"]) == (3, 40)
+
+
+def test_a_model_sees_images_at_the_scale_it_was_trained_at(wavegen, tmp_path):
+    """So its masks are those of the same weights without a scale, asked for that scale; sizes are the images' own."""
+    dataset = ShapesDataset("val")
+    half = checkpoint(tmp_path / "half.pth", ClassTable.of_dataset(dataset), image_scale=0.5)
+    whole = checkpoint(tmp_path / "whole.pth", ClassTable.of_dataset(dataset))
+    reports = []
+    for path, scales in ((half, "1,2"), (whole, "0.5,1")):
+        code, out, err = wavegen("seg-eval", path, "shapes", "--images", 3, "--json", "--scales", scales)
+        assert code == 0, err
+        reports.append(json.loads(out))
+    assert reports[0]["confusion"] == reports[1]["confusion"]
+    assert sum(map(sum, reports[0]["confusion"])) == 3 * 96 * 96
+    assert [report["protocol"]["image_scale"] for report in reports] == [0.5, 1.0]
+    save(tmp_path / "a.png", picture(0, 31, 47))
+    for command in (["seg-eval", half, "shapes", "--images", 1], ["seg-predict", half, "a.png"]):
+        code, out, err = wavegen(*command)
+        assert code == 0, err
+        assert "seen at 0.5 of their size, as in training" in " ".join(out.split())
+    with Image.open(tmp_path / "data" / "segmentation_results" / "half" / "masks" / "a.png") as mask:
+        assert mask.size == (47, 31)
+
+
+def cityscapes_scores(predictions: list[Path], masks: list[Path], folder: Path) -> dict[str, float]:
+    """IoU of each class by the scorer of Cityscapes' authors, from files of raw ids; NaN classes left out."""
+    scorer = pytest.importorskip(
+        "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling",
+        reason="cityscapesscripts is not installed; uv sync --group scorers",
+    )
+    scorer.args.quiet = True
+    scorer.args.evalInstLevelScore = False
+    scorer.args.exportFile = str(folder / "scores.json")
+    result = scorer.evaluateImgLists([str(path) for path in predictions], [str(path) for path in masks], scorer.args)
+    return {name: value for name, value in result["classScores"].items() if not np.isnan(value)}
+
+
+def agrees_with_cityscapes_authors(wavegen, root: Path, folder: Path) -> dict[str, float]:
+    from segmentation.cityscapes import CityscapesDataset
+
+    dataset = CityscapesDataset(root, "val")
+    path = checkpoint(folder / "net.pth", ClassTable.of_dataset(dataset), image_scale=0.125)
+    places = range(len(dataset))
+    for place in places:
+        assert wavegen("seg-predict", path, dataset.image_path(place), "--out", folder / "out")[0] == 0
+    predictions = [folder / "out" / "raw_ids" / dataset.image_path(place).name for place in places]
+    theirs = cityscapes_scores(predictions, [dataset.mask_path(place) for place in places], folder)
+    code, out, err = wavegen("seg-eval", path, root, "--json")
+    assert code == 0, err
+    report = json.loads(out)
+    assert {name: value for name, value in report["iou"].items() if value is not None} == pytest.approx(theirs)
+    assert report["mean_iou"] == pytest.approx(np.mean(list(theirs.values())))
+    return theirs
+
+
+def test_the_scorer_of_cityscapes_authors_agrees(wavegen, tmp_path):
+    root = write_cityscapes(tmp_path / "city")
+    # their scorer refuses 255, which their own masks do not hold
+    save(root / "gtFine" / "val" / "aachen" / "aachen_000002_000019_gtFine_labelIds.png", stripes([0, 7, 26, 33]))
+    assert agrees_with_cityscapes_authors(wavegen, root, tmp_path)
+
+
+@pytest.mark.shared_data
+def test_the_scorer_of_cityscapes_authors_agrees_on_real_frames(wavegen, tmp_path, shared_images):
+    theirs = agrees_with_cityscapes_authors(wavegen, shared_images / "cityscapes", tmp_path)
+    assert sum(value > 0 for value in theirs.values()) > 1
 
 
 def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):

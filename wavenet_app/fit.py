@@ -384,6 +384,7 @@ class _Loop(lightning.LightningModule):
     def _validate(self) -> None:
         began = time.monotonic()
         self.averaged.eval()
+        self._take_leaders_buffers()
         mine = islice(self.task.validation_batches(), self.group.rank, None, self.group.size)
         with self.trainer.precision_plugin.forward_context():
             summed = self._over_all_processes(_summed_tally(self.task, self.averaged, mine))
@@ -392,6 +393,20 @@ class _Loop(lightning.LightningModule):
             self._record(math.nan if summed is None else self.task.score(summed))
         self.validated = time.monotonic()
         self.paused += self.validated - began
+
+    def _take_leaders_buffers(self) -> None:
+        """Gives the averaged model the leader's buffers, which its checkpoint holds, that the score be of that.
+
+        Such as batch norm's statistics, which each process takes from its own batches.
+        """
+        buffers = list(self.averaged.buffers())
+        if self.group.size == 1 or not buffers:
+            return
+        theirs = torch.tensor(
+            self.group.leaders(torch.cat([one.flatten().double() for one in buffers]).tolist()), dtype=torch.float64
+        )
+        for own, values in zip(buffers, theirs.split([one.numel() for one in buffers]), strict=True):
+            own.copy_(values.view_as(own))
 
     def _over_all_processes(self, summed: Tensor | None) -> Tensor | None:
         """Returns the sum over all processes; one that got no batch takes its shape from the leader, who gets first."""

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from wavenet_app.errors import UserError
 
+MOST_PROCESSES = 4  # more batches a step than that would want a recipe of their own
 PATIENCE = timedelta(minutes=30)  # the longest that one process waits for another, who may be writing or previewing
 _FAREWELL_SECONDS = 10.0
 
@@ -73,6 +74,11 @@ class ProcessGroup:
         tensor = torch.tensor(values, dtype=torch.float64)
         exchange(tensor)
         return tensor.tolist()
+
+
+def default_processes(device: str) -> int:
+    """Returns how many processes train on a device: one for each of PyTorch's threads up to four, one on a GPU."""
+    return min(MOST_PROCESSES, torch.get_num_threads()) if device == "cpu" else 1
 
 
 @contextmanager

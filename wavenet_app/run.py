@@ -7,20 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.corpus import Corpus, open_corpus, split_record
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.fit import FitPlan
+from wavenet_app.process_group import default_processes
 from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.trained import KIND
 from wavenet_app.windows import greatest_cut
 
 DEFAULT_MINUTES = 30.0
-MOST_PROCESSES = 4  # more windows a step than that would want a recipe of their own
 LOGGERS = ("tensorboard", "wandb", "none")
 CONDITIONS = ("mel",)
 
@@ -134,11 +132,6 @@ def prepare_run(
         processes=config.training.processes or 1,
     )
     return Run(config, corpus, plan, resume, _notes(config, corpus, resume))
-
-
-def default_processes(device: str) -> int:
-    """Returns how many processes train on a device: one for each of PyTorch's threads up to four, one on a GPU."""
-    return min(MOST_PROCESSES, torch.get_num_threads()) if device == "cpu" else 1
 
 
 def _settings(options: RunOptions, device: str) -> RunConfig:
