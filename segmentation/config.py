@@ -70,8 +70,10 @@ class SegmentationTrainingConfig(Settings):
         description="height and width of the random crops, in pixels of what the model sees, or one number for both; "
         "unset: those of the images, at most 256 without a GPU and 512 with one",
     )
-    scale_range: tuple[float, float] = Field(
-        default=(0.5, 2.0), description="random resizing before the crop, beside data.image_scale"
+    scale_range: tuple[float, float] | None = Field(
+        default=None,
+        description="random resizing before the crop, beside data.image_scale; unset: 0.75 to 1.5 from random weights, "
+        "0.5 to 2 from trained ones",
     )
     flip: float = Field(default=0.5, ge=0, le=1, description="probability of a mirrored image")
     photometric: float = Field(
@@ -101,8 +103,10 @@ class SegmentationTrainingConfig(Settings):
         default=None, ge=0, description="pull of the weights towards zero; unset: 1e-4 for sgd, 0.01 for adamw"
     )
     auxiliary_weight: float = Field(default=0.4, ge=0, description="of the auxiliary head's loss")
-    class_weights: Literal["none", "balanced"] = Field(
-        default="none", description="balanced: rarer classes weigh more in the loss"
+    class_weights: Literal["none", "balanced"] | None = Field(
+        default=None,
+        description="balanced: rarer classes weigh more in the loss; unset: balanced from random weights, none from "
+        "trained ones",
     )
     gradient_clip: float = Field(default=10.0, gt=0, description="greatest norm of the gradient")
     ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, reached by warm-up")
@@ -140,8 +144,7 @@ class SegmentationTrainingConfig(Settings):
 
     @model_validator(mode="after")
     def _ordered_scales(self) -> SegmentationTrainingConfig:
-        low, high = self.scale_range
-        if not 0 < low <= high:
+        if self.scale_range is not None and not 0 < self.scale_range[0] <= self.scale_range[1]:
             raise ValueError("the scale range needs two positive numbers, the smaller first")
         return self
 

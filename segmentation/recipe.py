@@ -49,10 +49,11 @@ def fit_to_images(config: SegmentationConfig, images: SplitReport, device: str) 
 
 
 def fit_to_start(training: SegmentationTrainingConfig, *, from_scratch: bool) -> dict[str, Any]:
-    """Returns values for what of the optimizer is left open.
+    """Returns values for what is left open of the optimizer, the loss and the random resizing.
 
-    Trained weights go on with the gradient descent that the papers tune them by. From random ones, AdamW gets much
-    further in the same time.
+    Trained weights go on with the gradient descent, the loss and the scales that the papers tune them by. From random
+    ones, AdamW gets much further in the same time, rare classes stay unlearned for long unless they weigh more, and
+    crops are not spent on images of half their size with ignored pixels around.
 
     Args:
         training: the settings.
@@ -60,7 +61,9 @@ def fit_to_start(training: SegmentationTrainingConfig, *, from_scratch: bool) ->
     """
     optimizer = training.optimizer or ("adamw" if from_scratch else "sgd")
     adaptive = optimizer == "adamw"
-    chosen = {
+    chosen: dict[str, Any] = {
+        "scale_range": (0.75, 1.5) if from_scratch else (0.5, 2.0),
+        "class_weights": "balanced" if from_scratch else "none",
         "optimizer": optimizer,
         "learning_rate": 2e-3 if adaptive else 0.01,
         "head_factor": 1.0 if from_scratch else 10.0,

@@ -216,7 +216,7 @@ def _class_weights(
     resume: dict[str, Any] | None,
     on_mask: Callable[[int, int], None],
 ) -> list[float] | None:
-    if config.training.class_weights == "none":
+    if config.training.class_weights != "balanced":
         return None
     before = resume["class_weights"] if resume else None
     return before or balanced_weights(training, on_mask)

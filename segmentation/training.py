@@ -92,6 +92,7 @@ class SegmentationTask(Task):
         """Returns (number of the batch, batch of `TrainingCrops`) without end; every process has crops of its own."""
         settings = self.config.training
         assert settings.crop_size is not None
+        assert settings.scale_range is not None
         crops = TrainingCrops(
             self.training,
             Augmentation(

@@ -158,7 +158,7 @@ def test_balanced_weights_reach_the_loss_and_the_checkpoint(tmp_path):
     assert task.content()["class_weights"] == pytest.approx(
         balanced_weights(task.training, lambda _done, _total: None), rel=1e-6
     )
-    plain = prepared(tmp_path).task
+    plain = prepared(tmp_path, "training.class_weights=none").task
     plain.model.load_state_dict(task.model.state_dict())
     batch = next(iter(task.training_batches(0, 0, 1)))
     assert task.loss(batch) != plain.loss(batch)
@@ -181,7 +181,13 @@ def test_random_weights_learn_by_adamw_and_trained_ones_by_gradient_descent(tmp_
     assert isinstance(optimizer, torch.optim.AdamW)
     assert [group["lr"] for group in optimizer.param_groups] == [0.001, 0.001]
     trained_alone = fit_to_start(SegmentationTrainingConfig(weight_decay=0.5), from_scratch=False)
-    assert trained_alone == {"optimizer": "sgd", "learning_rate": 0.01, "head_factor": 10.0}
+    assert trained_alone == {
+        "scale_range": (0.5, 2.0),
+        "class_weights": "none",
+        "optimizer": "sgd",
+        "learning_rate": 0.01,
+        "head_factor": 10.0,
+    }
     write_checkpoint(
         tmp_path / "own.pth", "segmentation", {**task.content(), "weights": task.model.state_dict(), "history": []}
     )
