@@ -39,6 +39,37 @@ class SynchronisedBatchNorm(nn.SyncBatchNorm):
         return super().forward(inputs)
 
 
+class StatisticsWarmUp:
+    """Makes batch norm's running statistics the mean over all batches so far, as long as those are few.
+
+    By a small momentum alone they would for hundreds of batches be mixed with the zeros and ones that they begin with,
+    and a young model would score far below what it has learnt. How many batches there were is in the layers' own
+    buffers, so a resumed run goes on alike, and trained weights keep their momentum.
+
+    Args:
+        model: the model that is trained.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._norms = [
+            (layer, layer.momentum)
+            for layer in model.modules()
+            if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm) and layer.momentum is not None
+        ]
+        self._batches: int | None = None
+
+    def before_batch(self) -> None:
+        """Sets the share that the next batch takes in the statistics."""
+        if not self._norms:
+            return
+        if self._batches is None:  # read once, for a GPU would wait for it
+            counts = [layer.num_batches_tracked for layer, _ in self._norms]
+            self._batches = max(int(count) for count in counts if count is not None)
+        self._batches += 1
+        for layer, momentum in self._norms:
+            layer.momentum = max(momentum, 1 / self._batches)
+
+
 def make_norm(name: NormName, *, eps: float = 1e-5, momentum: float = 0.1) -> MakeNorm:
     """Returns what makes the norm of a number of channels.
 

@@ -111,6 +111,9 @@ def prepare_run(
         if split.skipped:
             count = len(split.skipped)
             notes.append(f"{count} files of {split.split} are left out; wavegen seg-check {argument} lists them")
+        if split.notes:
+            count = len(split.notes)
+            notes.append(f"{count} files of {split.split} are mended or odd; wavegen seg-check {argument} says how")
     name = config.name if resume or options.name else _free_name(config, options, folder)
     config = override(config, {"name": name})
     if resume is None:

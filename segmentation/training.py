@@ -23,6 +23,7 @@ from segmentation.deeplab import DeepLab
 from segmentation.inference import Labeller
 from segmentation.labels import IGNORE
 from segmentation.metrics import ConfusionMatrix, SegmentationScores
+from segmentation.norm import StatisticsWarmUp
 from segmentation.overlays import overlay
 from segmentation.pretrained import KIND
 from segmentation.segmenter import ClassTable
@@ -86,6 +87,7 @@ class SegmentationTask(Task):
         self.config, self.training, self.validation, self.device = config, training, validation, device
         self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=device)
         self.model: DeepLab = model
+        self.statistics = StatisticsWarmUp(model)
         self.scores: SegmentationScores | None = None
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
@@ -154,6 +156,7 @@ class SegmentationTask(Task):
     def loss(self, batch: Any) -> Tensor:
         """Returns the cross-entropy of a batch's pixels that count, with the auxiliary head's share."""
         number, crops = batch
+        self.statistics.before_batch()
         images = crops["image"].contiguous(memory_format=torch.channels_last)
         with self._own_randomness(number):
             results = self.model(images)

@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from image_sets import stripes, write_custom
 from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
+from torch import nn
 
 import segmentation.training
 from segmentation.check import quick_check
 from segmentation.config import SegmentationConfig, SegmentationTrainingConfig
 from segmentation.custom import CustomDataset
 from segmentation.labels import IGNORE
+from segmentation.norm import BatchNorm, StatisticsWarmUp
 from segmentation.recipe import fit_to_budget, fit_to_images, fit_to_start
 from segmentation.run import SegmentationOptions, prepare_run
 from segmentation.segmenter import find_segmenter, load_segmenter
@@ -195,6 +197,23 @@ def test_random_weights_learn_by_adamw_and_trained_ones_by_gradient_descent(tmp_
     assert isinstance(later.optimizer(), torch.optim.SGD)
 
 
+@pytest.mark.parametrize("earlier", [0, 3, 500])
+def test_young_statistics_are_the_mean_of_all_batches(earlier):
+    norm = BatchNorm(2, momentum=0.01)
+    norm.num_batches_tracked.fill_(earlier)
+    norm.running_mean.fill_(7.0)
+    warm_up = StatisticsWarmUp(nn.Sequential(norm))
+    batches = torch.randn(4, 3, 2, 5, 5, generator=torch.Generator().manual_seed(0))
+    expected = torch.full((2,), 7.0)
+    for number, batch in enumerate(batches, start=earlier + 1):
+        warm_up.before_batch()
+        norm(batch)
+        expected.lerp_(batch.mean((0, 2, 3)), max(0.01, 1 / number))
+    torch.testing.assert_close(norm.running_mean, expected)
+    if not earlier:
+        torch.testing.assert_close(norm.running_mean, batches.mean((0, 1, 3, 4)))
+
+
 def test_no_setting_of_training_is_left_unread():
     root = Path(__file__).parents[1] / "segmentation"
     source = "".join((root / name).read_text() for name in ("training.py", "run.py", "train_command.py"))
@@ -303,6 +322,20 @@ def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
     assert code == 2
     assert "a.png" in err
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_the_score_is_that_of_the_checkpoint(wavegen, tmp_path):
+    code, out, err = wavegen(
+        "seg-train", "--max-steps", 3, *TINY_DEEPLAB, "--set=training.processes=2", "--name=both", "--logger=none"
+    )
+    assert code == 0, err
+    assert "4 crops of 32 x 32" in out
+    run = prepare_run(SegmentationOptions(resume="both", logger="none"), DataFolder(tmp_path / "data"), device="cpu")
+    assert run.plan.processes == 2
+    segmenter = load_segmenter(find_segmenter("both", DataFolder(tmp_path / "data")))
+    score = score_of(run.task, segmenter.model, run.task.validation_batches())
+    assert score == pytest.approx(segmenter.content["history"][-1]["validation"], rel=1e-6)
 
 
 @pytest.mark.slow

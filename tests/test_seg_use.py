@@ -95,7 +95,7 @@ def cityscapes_scores(predictions: list[Path], masks: list[Path], folder: Path) 
     """IoU of each class by the scorer of Cityscapes' authors, from files of raw ids; NaN classes left out."""
     scorer = pytest.importorskip(
         "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling",
-        reason="cityscapesscripts is not installed; uv sync --group scorers",
+        reason="Cityscapes' own scorer is not installed: uv sync --group scorers",
     )
     scorer.args.quiet = True
     scorer.args.evalInstLevelScore = False
