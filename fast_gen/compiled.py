@@ -1,27 +1,34 @@
-"""Where the compiled engine is kept, so that only the first start waits for the compiler; imports numba."""
+"""The compiled functions of the CPU engine, and what to tell the user of the wait for the compiler."""
 
 from pathlib import Path
 
-from wavenet_app import vector_math
-from wavenet_app.compiled import CodeCache
+from fast_gen.machine_code import CodeShelf, KeptFunction
 
-_HERE = Path(__file__)
+_HERE = Path(__file__).parent
 
-CACHE = CodeCache(
-    "engine", [*sorted(_HERE.parent.glob("numba_*.py")), _HERE.with_name("packing.py"), Path(vector_math.__file__)]
+SHELF = CodeShelf(
+    "engine",
+    [
+        *sorted(_HERE.glob("numba_*.py")),
+        _HERE / "packing.py",
+        _HERE / "together.py",
+        _HERE.parent / "wavenet_app" / "vector_math.py",
+    ],
 )
 
+append_codes = KeptFunction("fast_gen.numba_loop", "append_codes", SHELF)
+help_along = KeptFunction("fast_gen.numba_loop", "help_along", SHELF)
+prime_clips = KeptFunction("fast_gen.numba_loop", "prime_clips", SHELF)
 
-def first_start(what: str) -> str | None:
-    """Returns a line for the user where the compiler will have to be waited for, else None.
+
+def compiling_line(what: str) -> str:
+    """Returns a line for the user where the compiler has to be waited for.
 
     Args:
-        what: name of what is compiled, which `CACHE.remember` was told when that was done.
+        what: name of what is compiled.
     """
-    if CACHE.folder is None:
+    if SHELF.folder is None:
         return (
             "compiling the engine, which takes some seconds at each start: no folder to keep the result can be written"
         )
-    if not CACHE.keeps(what):
-        return f"compiling the engine for {what}, which takes some seconds, once on this machine"
-    return None
+    return f"compiling the engine for {what}, which takes some seconds, once on this machine"

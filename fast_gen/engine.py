@@ -118,7 +118,7 @@ class EngineClass(Protocol):
         The precision is one of `precisions`.
         """
 
-    def preparation(self, precision: str) -> str | None:
+    def preparation(self, precision: str, threads: int) -> str | None:
         """Returns a line for the user if the first call will have to be waited for, or None (a static method)."""
 
 
@@ -176,7 +176,8 @@ def choose_engine(
                 why = "asked for" if name != "auto" else "the fastest that can run here"
                 how = f"{engine_class.summary}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
                 reason = f"engine {candidate} on {place} ({how}): {why}{passed_over}"
-                return EngineChoice(candidate, place, precision, threads, reason, engine_class.preparation(precision))
+                wait = engine_class.preparation(precision, threads)
+                return EngineChoice(candidate, place, precision, threads, reason, wait)
             obstacles.append(f"{candidate} on {place}: {missing}")
     raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); --engine auto takes one that can")
 

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.compiled import append_codes, compiling_line, help_along, prime_clips
 from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import PRECISIONS, checked_codes, checked_uniforms
-from fast_gen.packing import State, first_state, pack, pack_told
+from fast_gen.packing import State, first_state, pack, pack_told, prime_room
 from fast_gen.sampling import SamplingSettings
-from fast_gen.together import run_together
+from fast_gen.together import STOP, first_flags, run_together
 from fast_gen.weights import GeneratorWeights
+
+STEPPED_CODES = 8192
+"""So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
 
 
 class NumbaCpu:
@@ -41,24 +45,23 @@ class NumbaCpu:
     def missing(
         weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
         device: str,  # noqa: ARG004 - there is one
-        precision: str,  # noqa: ARG004 - it runs everywhere in each that it offers
+        precision: str,
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so, or None."""
         if threads > 1 and sys.platform == "win32":
             return f"it takes one thread on Windows, not {threads}"
         try:
-            import numba  # noqa: F401
+            if not is_compiled(precision, threads):
+                import numba  # noqa: F401
         except ImportError as error:
             return f"numba cannot be imported: {error}"
         return None
 
     @staticmethod
-    def preparation(precision: str) -> str | None:
+    def preparation(precision: str, threads: int) -> str | None:
         """Returns a line for the user if the compiler will have to be waited for, or None."""
-        from fast_gen.compiled import first_start
-
-        return first_start(precision)
+        return None if is_compiled(precision, threads) else compiling_line(precision)
 
     def __init__(
         self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
@@ -68,7 +71,6 @@ class NumbaCpu:
         self.precision = precision
         self.threads = threads
         self._packed = pack(weights, precision)
-        self._is_compiled = False
         self.reset(1)
 
     def reset(self, batch_size: int) -> None:
@@ -81,23 +83,27 @@ class NumbaCpu:
 
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
-        from fast_gen.numba_loop import prime_clips
-
         known = checked_codes(codes, self)
         told = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         behind = self.weights.kernel_size - 1
-        # The newest code of the history is consumed now, the newest of `known` by the next call. What lies further
-        # back than the receptive field cannot be seen any more.
+        # What lies further back than the receptive field cannot be seen any more.
         reach = self.weights.receptive_field + behind
+        count = min(known.shape[1], reach)
+        if self.batch_size * count <= STEPPED_CODES:
+            of_these = None if told is None else told.part(known.shape[1] - count, count)
+            self.score(known[:, -count:], of_these)
+            return
+        # The newest code of the history is consumed now, the newest of `known` by the next call.
         jobs = []
         for share, state in zip(self._shares, self._states, strict=True):
             history = np.concatenate([state.recent, known[share]], axis=1)
             read = np.ascontiguousarray(history[:, :-1][:, -reach:])
             steps = read.shape[1] - behind
             of_these = None if told is None else told.part(known.shape[1] - steps, steps)
-            jobs.append(partial(prime_clips, self._packed, state, read, *self._told(of_these, share)))
+            room = prime_room(self._packed, steps)
+            jobs.append(partial(prime_clips, self._packed, state, read, room, *self._told(of_these, share)))
             state.recent[:] = history[:, -(behind + 1) :]
         run_together(jobs)
 
@@ -126,20 +132,29 @@ class NumbaCpu:
         settings: SamplingSettings,
         condition: ChunkCondition | None,
     ) -> None:
-        from fast_gen.compiled import CACHE
-        from fast_gen.numba_flags import STOP, first_flags
-        from fast_gen.numba_loop import append_codes, help_along
-
         told = checked_condition(condition, self, codes.shape[1])
+        flags = first_flags()
+        jobs = self._jobs(codes, logits, uniforms, settings, told, flags)
+        run_together(jobs, give_up=partial(flags.__setitem__, STOP, 1))
+
+    def _jobs(
+        self,
+        codes: NDArray[np.int16],
+        logits: NDArray[np.float32],
+        uniforms: NDArray[np.float32],
+        settings: SamplingSettings,
+        told: ChunkCondition | None,
+        flags: NDArray[np.int64],
+    ) -> list[partial[None]]:
+        """Returns the calls of compiled functions that append codes together; `flags` are for two that share one clip."""
         with_helper = self.threads > self.batch_size == 1
-        flags = first_flags() if with_helper else np.zeros(0, np.int64)
         how = (float(settings.temperature), int(settings.top_k), float(settings.top_p))
-        jobs: list[Any] = [
+        jobs = [
             partial(
                 append_codes,
                 self._packed,
                 state,
-                flags,
+                flags if with_helper else flags[:0],
                 codes[share],
                 logits[share],
                 uniforms[share],
@@ -150,14 +165,29 @@ class NumbaCpu:
         ]
         if with_helper:
             jobs.append(partial(help_along, self._packed, self._states[0], flags, codes.shape[1]))
-            run_together(jobs, give_up=partial(flags.__setitem__, STOP, 1))
-        else:
-            run_together(jobs)
-        if not self._is_compiled:
-            CACHE.remember(self.precision)
-            self._is_compiled = True
+        return jobs
+
+    def compiled_calls(self) -> list[partial[None]]:
+        """Returns calls, of no codes, of all that is compiled to generate one clip."""
+        codes, nothing = np.empty((1, 0), np.int16), np.empty((1, 0), np.float32)
+        return self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags())
 
     def _told(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:
         """Returns what the compiled loop is to add for some clips, with its hold and phase."""
         hold, phase = (1, 0) if condition is None else (condition.hold, condition.phase)
         return pack_told(condition, self.weights, clips), hold, phase
+
+
+def is_compiled(precision: str, threads: int) -> bool:
+    """Returns whether an engine needs no compiler to generate, whatever the model."""
+    return all(call.func.is_kept(*call.args) for call in _calls(precision, threads))
+
+
+def compile_ahead(precision: str, threads: int) -> None:
+    """Compiles and keeps what an engine of any model needs to generate."""
+    for call in _calls(precision, threads):
+        call.func.get_ready(*call.args)
+
+
+def _calls(precision: str, threads: int) -> list[Any]:
+    return NumbaCpu(GeneratorWeights.smallest(), precision=precision, threads=threads).compiled_calls()

@@ -9,15 +9,13 @@ other thread among them.
 # ruff: noqa: ARG001 - numba fixes the arguments of an intrinsic
 # Types are numba's here: it infers them from the call.
 
-import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_default_triple
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LEADER, HELPER, STOP = 0, 8, 16
-"""Places in the counters: what the leading thread and its helper have done; not 0 once one of them gives up."""
+from fast_gen.together import STOP
 
 SPINS = 200
 """How often a counter is asked, some 4 microseconds long, before the core is offered to others each time.
@@ -27,11 +25,6 @@ That is longer than a layer takes. Where both threads have come to share a core,
 
 _IS_X86 = get_default_triple().startswith(("x86_64", "i686"))
 _offer_core = types.ExternalFunction("sched_yield", types.int32())
-
-
-def first_flags():
-    """Returns counters at zero."""
-    return np.zeros(24, np.int64)
 
 
 @intrinsic

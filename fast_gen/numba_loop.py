@@ -15,12 +15,11 @@ computes an output changes nothing in it.
 import numpy as np
 from numba import njit
 
-from fast_gen.compiled import CACHE
-from fast_gen.numba_flags import HELPER, LEADER, publish, wait_for
+from fast_gen.numba_flags import publish, wait_for
 from fast_gen.numba_math import activate
 from fast_gen.numba_pick import pick_code
 from fast_gen.numba_product import add_product, address, matrix_bytes, ready_rows
-from fast_gen.packing import ROW_HEADER
+from fast_gen.together import HELPER, LEADER
 
 inlined = njit(inline="always")  # a call would copy the 200 fields of model and state, which takes as long as a layer
 
@@ -245,9 +244,9 @@ def _advance(model, state, flags, time, told, step):
     return alone or wait_for(flags, HELPER, 3 * time + 3)
 
 
-@CACHE.compiled(allocates=False)
-def help_along(model, state, flags, samples):
+def help_along(call):
     """Does the helper's share of so many samples, while another thread runs `append_codes` with the same flags."""
+    model, state, flags, samples = call
     layers = len(model.dilations)
     for time in range(samples):
         done = time * (layers + 2)
@@ -274,14 +273,14 @@ def help_along(model, state, flags, samples):
         publish(flags, HELPER, 3 * time + 3)
 
 
-@CACHE.compiled(allocates=False)
-def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase):
+def append_codes(call):
     """Appends codes (batch, time), told what stands in told[:, (phase + time) // hold].
 
     Either they are known, and the logits (batch, time, quantization_channels) of each are written; or `logits` has no
     channels, and the codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
     `help_along` for as many samples; should it give up, this ends too.
     """
+    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase = call
     known = logits.shape[2] > 0
     for time in range(codes.shape[1]):
         if not _advance(model, state, flags, time, told, (phase + time) // hold):
@@ -297,37 +296,32 @@ def append_codes(model, state, flags, codes, logits, uniforms, temperature, top_
             state.recent[clip, -1] = codes[clip, time]
 
 
-@CACHE.compiled(allocates=True)
-def prime_clips(model, state, read, told, hold, phase):
+def prime_clips(call):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
-    The arithmetic is that of `_advance`, to the bit.
+    The arithmetic is that of `_advance`, to the bit. `room` is a `PrimeRoom` for so many steps.
     """
+    model, state, read, room, told, hold, phase = call
     for clip in range(len(read)):
-        _prime_clip(model, state, clip, read[clip], told, hold, phase)
+        _prime_clip(model, state, clip, read[clip], room, told, hold, phase)
     for layer in range(len(model.dilations)):
         _look_ahead(model, state, layer)
 
 
-@njit
-def _prime_clip(model, state, clip, read, told, hold, phase):
+@inlined
+def _prime_clip(model, state, clip, read, room, told, hold, phase):
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
     width = gates // 2
     steps = len(read) - (taps - 1)
-    hidden = np.empty((steps, residual), np.float32)
-    activated = np.empty((steps, width), np.float32)
-    rows = np.empty((steps, gates), np.float32)
-    longest = (taps - 1) * model.dilations.max() + steps
-    ready = np.empty(longest * (ROW_HEADER + max(residual, width)), np.uint8)
+    hidden, activated, rows, inputs, ready = room
     for time in range(steps):
         _consume_front(model, read[time : time + taps], hidden[time])
     size = matrix_bytes(model.past, residual, gates)
     for layer in range(layers):
         dilation = model.dilations[layer]
         slots = (taps - 1) * dilation
-        inputs = np.empty((slots + steps, residual), np.float32)
         for place in range(slots):
             slot = (state.slots[layer] + place) % slots
             ring = state.ring_starts[layer] + (slot * clips + clip) * residual

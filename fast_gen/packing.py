@@ -122,6 +122,24 @@ class State(NamedTuple):
     ready_activated: Packed
 
 
+class PrimeRoom(NamedTuple):
+    """The places that `fast_gen.numba_loop.prime_clips` works in, for one clip at a time and so many steps.
+
+    Attributes:
+        hidden: (steps, R).
+        activated: (steps, D).
+        rows: (steps, 2 x D), the gates.
+        inputs: (steps that the longest queue holds + steps, R), a layer's.
+        ready: bytes, the same as products take them.
+    """
+
+    hidden: Array
+    activated: Array
+    rows: Array
+    inputs: Array
+    ready: Packed
+
+
 def padded(width: int) -> int:
     """Returns the least multiple of LANES that holds a width.
 
@@ -256,6 +274,20 @@ def first_state(packed: PackedWeights, batch_size: int) -> State:
     )
     state.gates[:] = packed.gate_biases[:, None, None]
     return state
+
+
+def prime_room(packed: PackedWeights, steps: int) -> PrimeRoom:
+    """Returns room to take one clip after the other through so many steps."""
+    taps, _, residual = packed.tables.shape
+    gates = packed.gate_biases.shape[1]
+    longest = (taps - 1) * int(packed.dilations.max()) + steps
+    return PrimeRoom(
+        hidden=aligned(steps, residual),
+        activated=aligned(steps, gates // 2),
+        rows=aligned(steps, gates),
+        inputs=aligned(longest, residual),
+        ready=_aligned_bytes(longest * ready_bytes(max(residual, gates // 2))),
+    )
 
 
 def _pad(array: Array, *axes: int) -> Array:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fast_gen.ahead import compiling_ahead
 from fast_gen.condition import ChunkCondition, voice
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.generate import generate
@@ -166,7 +169,7 @@ def get_ready(
     """
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
     path = find_checkpoint(folder.root, request.checkpoint)
-    config, weights = _read(path, WeightCache(folder.cache / "weights"), console)
+    config, weights = _read(path, WeightCache(folder.cache / "weights"), request, console)
     if config.model.mel is not None:
         raise UserError(
             f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
@@ -257,13 +260,18 @@ def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -
     return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
 
 
-def _read(path: Path, cache: WeightCache, console: Console) -> tuple[RunConfig, GeneratorWeights]:
+def _read(
+    path: Path, cache: WeightCache, request: SampleRequest, console: Console
+) -> tuple[RunConfig, GeneratorWeights]:
     """Returns the settings and the weights of a checkpoint, out of the cache if it has been read before."""
+    say = partial(console.print, highlight=False, soft_wrap=True)
     found = cache.find(path)
     first = "" if found else "  (read for the first time, which takes a moment)"
-    console.print(f"{path}{first}", highlight=False, soft_wrap=True)
+    say(f"{path}{first}")
     if found is None:
-        trained = load_trained(path)
+        on_cpu = request.engine in ("auto", "cpu") and request.precision in (None, *PRECISIONS)
+        with compiling_ahead(request.precision or PRECISIONS[0], request.threads, say) if on_cpu else nullcontext():
+            trained = load_trained(path)
         found = trained.config, GeneratorWeights.of(trained.model)
         cache.keep(path, *found)
     return found

@@ -1,9 +1,20 @@
-"""Jobs that run at the same time, in threads that end with the call."""
+"""Jobs that run at the same time, in threads that end with the call; and counters by which two wait for each other."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEADER, HELPER, STOP = 0, 8, 16
+"""Places in the counters: what the leading thread and its helper have done; not 0 once one of them gives up."""
+
+
+def first_flags() -> NDArray[np.int64]:
+    """Returns counters at zero, by which the two threads of `fast_gen.numba_flags` wait for each other."""
+    return np.zeros(24, np.int64)
 
 
 def run_together(jobs: Sequence[Callable[[], None]], give_up: Callable[[], None] | None = None) -> None:

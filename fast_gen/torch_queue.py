@@ -112,7 +112,7 @@ class TorchQueue:
         return None
 
     @staticmethod
-    def preparation(precision: str) -> str | None:  # noqa: ARG004 - there is one
+    def preparation(precision: str, threads: int) -> str | None:  # noqa: ARG004 - there is one
         """Returns None: it is ready at once."""
         return None
 

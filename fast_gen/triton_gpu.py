@@ -99,7 +99,7 @@ class TritonGpu:
         return _missing_compiler()
 
     @staticmethod
-    def preparation(precision: str) -> str | None:  # noqa: ARG004 - compiled for each
+    def preparation(precision: str, threads: int) -> str | None:  # noqa: ARG004 - compiled for each
         """Returns a line for the user if the compiler will have to be waited for, or None."""
         from triton import knobs
 

@@ -93,6 +93,31 @@ class GeneratorWeights:
             conditioned=config.conditioned,
         )
 
+    @classmethod
+    def smallest(cls) -> GeneratorWeights:
+        """Returns a model of zeros, one of everything; what holds for it by its types alone holds for any model."""
+
+        def zeros(*shape: int) -> Array:
+            return np.zeros(shape, np.float32)
+
+        return cls(
+            front_tables=zeros(2, 2, 1),
+            front_bias=zeros(1),
+            dilated=zeros(1, 2, 1, 2),
+            dilated_biases=zeros(1, 2),
+            residual=zeros(1, 1, 1),
+            residual_biases=zeros(1, 1),
+            skip=zeros(1, 1, 1),
+            skip_bias=zeros(1),
+            output1=zeros(1, 1),
+            output1_bias=zeros(1),
+            output2=zeros(1, 2),
+            output2_bias=zeros(2),
+            dilations=(1,),
+            voices=zeros(0, 2),
+            conditioned=False,
+        )
+
     def __post_init__(self) -> None:
         for value in vars(self).values():
             if isinstance(value, np.ndarray):

@@ -22,9 +22,10 @@ from engine_contract import (
 )
 from numpy.typing import NDArray
 
-from fast_gen import numba_loop
+from fast_gen import numba_cpu
 from fast_gen.condition import projected
-from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
+from fast_gen.machine_code import KeptFunction, as_table
 from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
 from fast_gen.sampling import SamplingSettings, uniforms
@@ -57,7 +58,8 @@ class TestNumbaCpu(EngineContract):
                     np.testing.assert_array_equal(logits, found[0][1])
 
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_prime_equals_stepping_to_the_bit(self, shape: str) -> None:
+    def test_prime_equals_stepping_to_the_bit(self, shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(numba_cpu, "STEPPED_CODES", 0)
         net, engine = self.ready(shape, 2)
         known, following = random_codes(net.config, 2, 37), random_codes(net.config, 2, 30, seed=1)
         engine.score(known)
@@ -109,7 +111,8 @@ class TestNumbaCpuTold(ConditionContract):
         return NumbaCpu(weights)
 
     @pytest.mark.parametrize("kind", CONDITIONED)
-    def test_prime_equals_stepping_to_the_bit(self, kind: str) -> None:
+    def test_prime_equals_stepping_to_the_bit(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(numba_cpu, "STEPPED_CODES", 0)
         net, engine = self.ready(kind, "three taps", 2)
         condition = projected(net, random_told(net.config, 2, 67))
         assert condition is not None
@@ -180,10 +183,34 @@ def test_auto_takes_it_on_the_cpu() -> None:
 
 def test_without_numba_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.setattr(numba_cpu, "is_compiled", lambda precision, threads: False)
     weights = GeneratorWeights.of(random_net(SHAPES["one channel"]))
     choice = choose_engine("auto", weights, "cpu")
     assert choice.name == "torch"
     assert "numba cannot be imported" in choice.reason
+    monkeypatch.setattr(numba_cpu, "is_compiled", lambda precision, threads: True)
+    assert choose_engine("auto", weights, "cpu").name == "cpu"
+
+
+def test_each_precision_and_a_second_thread_are_compiled_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = GeneratorWeights.of(random_net(SHAPES["one layer"]))
+    kept: set[str] = set()
+
+    def is_kept(self: KeptFunction, *arguments: object) -> bool:
+        return f"{self.name} {as_table(arguments)[0]}" in kept
+
+    monkeypatch.setattr(KeptFunction, "is_kept", is_kept)
+    monkeypatch.setattr(
+        KeptFunction, "get_ready", lambda self, *arguments: kept.add(f"{self.name} {as_table(arguments)[0]}")
+    )
+    for precision in PRECISIONS:
+        for threads in (1, 2):
+            choice = choose_engine("cpu", weights, "cpu", precision, threads)
+            assert choice.preparation is not None
+            assert f"compiling the engine for {precision}" in choice.preparation
+            numba_cpu.compile_ahead(precision, threads)
+            assert choose_engine("cpu", weights, "cpu", precision, threads).preparation is None
+    assert len(kept) == 6
 
 
 def python(code: str, **environment: str) -> str:
@@ -204,7 +231,7 @@ def test_the_engine_is_chosen_without_compiling_anything() -> None:
 
 
 def test_compiled_code_goes_to_the_first_folder_that_can_be_written(tmp_path: Path) -> None:
-    show = "from fast_gen.compiled import CACHE; print(CACHE.folder)"
+    show = "from fast_gen.compiled import SHELF; print(SHELF.folder)"
     (tmp_path / "file").touch()
     wanted = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "wanted")))
     assert wanted.parent == tmp_path / "wanted"
@@ -221,22 +248,18 @@ def refuse(dir):
         raise PermissionError(dir)
     return writable(dir=dir)
 tempfile.TemporaryFile = refuse
-from fast_gen import compiled, numba_loop
-print(compiled.CACHE.folder)
-print(numba_loop.append_codes.__wrapped__.__name__)
-print(compiled.first_start("float32"))
-import numba
-assert not numba.config.CACHE_DIR
+from fast_gen.compiled import SHELF, compiling_line
+print(SHELF.folder)
+print(compiling_line("float32"))
 """
 
 
 def test_a_read_only_package_caches_in_the_home_and_a_read_only_machine_not_at_all(tmp_path: Path) -> None:
     home = {"XDG_CACHE_HOME": str(tmp_path), "NUMBA_CACHE_DIR": ""}
-    folder, name, note = python(READ_ONLY.format(refused="__pycache__"), **home).splitlines()
+    folder, note = python(READ_ONLY.format(refused="__pycache__"), **home).splitlines()
     assert Path(folder).parent == tmp_path / "wavegen"
-    assert name == "append_codes"
     assert "once on this machine" in note
-    folder, _, note = python(READ_ONLY.format(refused="/"), **home).splitlines()
+    folder, note = python(READ_ONLY.format(refused="/"), **home).splitlines()
     assert folder == "None"
     assert "at each start" in note
 
@@ -267,9 +290,9 @@ def test_compiled_code_is_kept_and_a_full_disk_only_costs_the_keeping(
 def test_a_new_cache_folder_takes_the_place_of_older_ones_and_importing_makes_none(tmp_path: Path) -> None:
     (tmp_path / "compiled-engine-old" / "inside").mkdir(parents=True)
     (tmp_path / "other").mkdir()
-    show = "import fast_gen.compiled, fast_gen.numba_loop, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
+    show = "import fast_gen.numba_cpu, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
     assert python(show, NUMBA_CACHE_DIR=str(tmp_path)) == "['compiled-engine-old', 'other']"
-    folder = python("from fast_gen.compiled import CACHE; print(CACHE.folder.name)", NUMBA_CACHE_DIR=str(tmp_path))
+    folder = python("from fast_gen.compiled import SHELF; print(SHELF.folder.name)", NUMBA_CACHE_DIR=str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder, "other"]
 
 
@@ -328,7 +351,7 @@ def test_a_helper_that_fails_ends_the_leader_and_is_heard_of(monkeypatch: pytest
     numbers = uniforms(0, rows=1, length=50)
     expected = engine.generate(numbers, SamplingSettings())
     with monkeypatch.context() as patch:
-        patch.setattr(numba_loop, "help_along", fail)
+        patch.setattr(numba_cpu, "help_along", fail)
         with pytest.raises(MemoryError, match="no room"):
             engine.generate(numbers, SamplingSettings())
     engine.reset(1)
@@ -340,6 +363,6 @@ def test_a_leader_that_fails_ends_the_helper(monkeypatch: pytest.MonkeyPatch) ->
         raise ValueError("nothing to lead")
 
     engine = NumbaCpu(GeneratorWeights.of(random_net(SHAPES["one layer"])), threads=2)
-    monkeypatch.setattr(numba_loop, "append_codes", fail)
+    monkeypatch.setattr(numba_cpu, "append_codes", fail)
     with pytest.raises(ValueError, match="nothing to lead"):
         engine.generate(uniforms(0, rows=1, length=50), SamplingSettings())

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +11,8 @@ from typing import Any
 
 import numba
 from numba import njit
+
+from wavenet_app.code_folder import code_folder
 
 # The folder is told to numba by a setting of the whole process: of two threads at once, one would keep its code in the
 # other's folder or, between the other's telling and taking back, in the current one.
@@ -36,31 +34,9 @@ class CodeCache:
 
     @cached_property
     def folder(self) -> Path | None:
-        """The first folder of these that can be written to, which it makes; None if there is none.
-
-        $NUMBA_CACHE_DIR; the __pycache__ beside the first source; wavegen's folder in the user's cache. When it is
-        made, those of earlier texts beside it are removed.
-        """
-        text = b"".join(source.read_bytes() for source in self.sources)
-        prefix = f"compiled-{self.name}-"
-        name = prefix + hashlib.sha256(text).hexdigest()[:16]
+        """Where code is kept, see `code_folder`; None if it cannot be."""
         settings: Any = numba.config
-        bases = [Path(settings.CACHE_DIR)] if settings.CACHE_DIR else []
-        bases.append(self.sources[0].parent / "__pycache__")
-        with suppress(RuntimeError):  # no home
-            bases.append(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavegen")
-        for base in bases:
-            with suppress(OSError):
-                folder = base / name
-                is_new = not folder.exists()
-                folder.mkdir(parents=True, exist_ok=True)
-                tempfile.TemporaryFile(dir=folder).close()
-                if is_new:
-                    for other in base.glob(f"{prefix}*"):
-                        if other != folder:
-                            shutil.rmtree(other, ignore_errors=True)
-                return folder
-        return None
+        return code_folder(self.name, self.sources, settings.CACHE_DIR)
 
     def compiled(self, *, allocates: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
         """Returns a decorator: the function is compiled at its first call; while it runs, the interpreter lock is free.

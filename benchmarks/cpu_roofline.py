@@ -1,0 +1,183 @@
+"""What one core allows the CPU engine, and how near it comes: bytes and multiply-accumulates of a sample over their peaks.
+
+    python benchmarks/cpu_roofline.py small base [--precisions float32 int8]
+
+The bandwidth is that of reading as many bytes as the model's packed weights have, again and again, so it is that of the
+cache which they fit into; the peak is that of independent multiply-accumulates on registers. Both are taken in turns
+with the engine itself, one clip on one thread, and the median of the rounds is printed. A sample cannot take less than
+the longer of the two; what it takes beyond that are the dependencies of one layer on the other, and the activations,
+queues and the pick, which are counted in neither.
+"""
+
+# mypy: ignore-errors
+# ruff: noqa: ARG001 - numba fixes the arguments of an intrinsic
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+from fast_gen.engine import PRECISIONS
+from fast_gen.numba_bytes import HAS_BYTE_PRODUCTS, emit_dot
+from fast_gen.numba_cpu import NumbaCpu
+from fast_gen.packing import HEAD_PRECISION, LANES, PackedWeights, aligned, first_state, pack
+from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import preset
+from wavenet_app.model import WaveNet
+from wavenet_app.vector_math import constant, emit_multiply_add
+
+CHAINS = 12
+"""Sums side by side, more than an instruction waits for its predecessor."""
+
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+_INTEGERS = ir.VectorType(ir.IntType(32), LANES)
+
+
+def _chained(kind: ir.Type, emit: Callable) -> Callable:
+    """Returns a function of (address, stride, turns): in each turn `emit` takes every sum and place one step on.
+
+    Places are `address` + turn x `stride` on, one vector after the other. The sums are written to `address` at the end.
+    """
+
+    @intrinsic
+    def chained(typing, address, stride, turns):
+        def generate(context, builder, signature, arguments):
+            address, stride, turns = arguments
+            index = address.type
+            before = builder.block
+            body, after = builder.append_basic_block("turn"), builder.append_basic_block("end")
+            builder.branch(body)
+            builder.position_at_end(body)
+            turn = builder.phi(index)
+            sums = [builder.phi(kind) for _ in range(CHAINS)]
+            start = builder.add(address, builder.mul(turn, stride))
+            places = [
+                builder.inttoptr(builder.add(start, ir.Constant(index, 4 * LANES * chain)), kind.as_pointer())
+                for chain in range(CHAINS)
+            ]
+            results = [emit(builder, total, place) for total, place in zip(sums, places, strict=True)]
+            following = builder.add(turn, ir.Constant(index, 1))
+            turn.add_incoming(ir.Constant(index, 0), before)
+            turn.add_incoming(following, body)
+            for chain, (total, result) in enumerate(zip(sums, results, strict=True)):
+                total.add_incoming(constant(kind, chain), before)  # alike ones would be computed once
+                total.add_incoming(result, body)
+            builder.cbranch(builder.icmp_signed("<", following, turns), body, after)
+            builder.position_at_end(after)
+            for chain, result in enumerate(results):
+                place = builder.add(address, ir.Constant(index, 4 * LANES * chain))
+                builder.store(result, builder.inttoptr(place, kind.as_pointer()), align=4)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp), generate
+
+    @njit
+    def run(address, stride, turns):
+        chained(address, stride, turns)
+
+    return run
+
+
+read = _chained(_INTEGERS, lambda builder, total, place: builder.add(total, builder.load(place, align=4)))
+# what is multiplied is the same in every turn, and so in a register
+multiply_add = _chained(
+    _FLOATS,
+    lambda builder, total, place: emit_multiply_add(builder, total, constant(_FLOATS, 0.999), constant(_FLOATS, 1e-3)),
+)
+dot = _chained(
+    _INTEGERS,
+    lambda builder, total, place: emit_dot(
+        builder, total, constant(_INTEGERS, 0x01020304), constant(_INTEGERS, 0x04030201), HAS_BYTE_PRODUCTS
+    ),
+)
+
+
+def seconds_of(run: Callable[[], None]) -> float:
+    """Returns the seconds of one call."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def bandwidth(size: int) -> float:
+    """Returns the bytes a second at which one core reads so many bytes again and again."""
+    step = 4 * LANES * CHAINS
+    buffer = aligned(size // 4 + CHAINS * LANES)
+    sweeps, turns = max(1, 200_000_000 // size), max(1, size // step)
+    read(buffer.ctypes.data, step, turns)
+
+    def sweep() -> None:
+        for _ in range(sweeps):
+            read(buffer.ctypes.data, step, turns)
+
+    return sweeps * turns * step / seconds_of(sweep)
+
+
+def peak(precision: str) -> float:
+    """Returns the multiply-accumulates a second of one core; those of bfloat16 are float32's."""
+    run, each = (dot, 4) if precision == "int8" else (multiply_add, 1)
+    buffer, turns = aligned(CHAINS * LANES), 3_000_000
+    run(buffer.ctypes.data, 0, 100)
+    return turns * CHAINS * LANES * each / seconds_of(lambda: run(buffer.ctypes.data, 0, turns))
+
+
+def bytes_of_sample(packed: PackedWeights) -> float:
+    """Returns the bytes of weights that one sample reads; past taps are read once for all that is looked ahead to."""
+    spans = first_state(packed, 1).spans
+    past = packed.past.nbytes / len(spans) * float((1 / spans).sum())
+    return packed.stream.nbytes + past + packed.head.nbytes
+
+
+def rate(engine: NumbaCpu, length: int) -> float:
+    """Returns the samples a second of one clip."""
+    numbers = uniforms(0, rows=1, length=length)
+    return length / seconds_of(lambda: engine.generate(numbers, SamplingSettings()))
+
+
+def main() -> None:
+    """Prints a table row for each preset and precision that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("presets", nargs="*", default=["small", "base"])
+    parser.add_argument("--precisions", nargs="*", default=list(PRECISIONS))
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    headings = ["preset", "precision", "kB a sample", "GB/s", "us to read", "kMAC", "GMAC/s", "us to multiply"]
+    headings += ["floor, samples/s", "measured", "of the floor"]
+    print("| " + " | ".join(headings) + " |\n" + "|---" * len(headings) + "|")
+    for name in arguments.presets or ["small", "base"]:
+        weights = GeneratorWeights.of(WaveNet(preset(name).model, torch.Generator().manual_seed(0)))
+        for precision in arguments.precisions:
+            packed = pack(weights, precision)
+            size = packed.stream.nbytes + packed.past.nbytes + packed.head.nbytes
+            head = weights.output2.size
+            others = weights.multiply_accumulates - head
+            engine = NumbaCpu(weights, precision=precision)
+            rate(engine, 100)
+            length = max(100, int(rate(engine, 1000) / 4))
+            found = [
+                (bandwidth(size), peak(precision), peak(HEAD_PRECISION[precision]), rate(engine, length))
+                for _ in range(arguments.rounds)
+            ]
+            speed, multiplied, head_multiplied, measured = (
+                statistics.median(column) for column in zip(*found, strict=True)
+            )
+            needed = bytes_of_sample(packed)
+            reading, multiplying = needed / speed, others / multiplied + head / head_multiplied
+            floor = 1 / max(reading, multiplying)
+            cells = [name, precision, f"{needed / 1e3:,.0f}", f"{speed / 1e9:.0f}", f"{reading * 1e6:.2f}"]
+            cells += [f"{(others + head) / 1e3:,.0f}", f"{(others + head) / multiplying / 1e9:.0f}"]
+            cells += [f"{multiplying * 1e6:.2f}", f"{floor:,.0f}", f"{measured:,.0f}", f"{measured / floor:.0%}"]
+            print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
