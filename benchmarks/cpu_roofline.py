@@ -1,4 +1,4 @@
-"""What one core allows the CPU engine, and how near it comes: bytes and multiply-accumulates of a sample over their peaks.
+"""What one core allows the CPU engine, and how near it comes: bytes and products of a sample over their peaks.
 
     python benchmarks/cpu_roofline.py small base [--precisions float32 int8]
 
@@ -19,7 +19,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from llvmlite import ir
 from numba import njit, types
@@ -91,11 +90,11 @@ read = _chained(_INTEGERS, lambda builder, total, place: builder.add(total, buil
 # what is multiplied is the same in every turn, and so in a register
 multiply_add = _chained(
     _FLOATS,
-    lambda builder, total, place: emit_multiply_add(builder, total, constant(_FLOATS, 0.999), constant(_FLOATS, 1e-3)),
+    lambda builder, total, _: emit_multiply_add(builder, total, constant(_FLOATS, 0.999), constant(_FLOATS, 1e-3)),
 )
 dot = _chained(
     _INTEGERS,
-    lambda builder, total, place: emit_dot(
+    lambda builder, total, _: emit_dot(
         builder, total, constant(_INTEGERS, 0x01020304), constant(_INTEGERS, 0x04030201), HAS_BYTE_PRODUCTS
     ),
 )

@@ -146,7 +146,7 @@ class NumbaCpu:
         told: ChunkCondition | None,
         flags: NDArray[np.int64],
     ) -> list[partial[None]]:
-        """Returns the calls of compiled functions that append codes together; `flags` are for two that share one clip."""
+        """Returns calls of compiled functions that append codes together; `flags` are for two that share one clip."""
         with_helper = self.threads > self.batch_size == 1
         how = (float(settings.temperature), int(settings.top_k), float(settings.top_p))
         jobs = [

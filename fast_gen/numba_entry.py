@@ -1,15 +1,16 @@
-"""A function compiled so that it can be called with the address of a table of its arguments alone; imports numba."""
+"""Functions compiled so that the address of a table of their arguments is all they take; imports numba."""
 
 # mypy: ignore-errors
 # ruff: noqa: ARG001 - numba fixes the arguments of an intrinsic
 # Types are numba's here: it infers them from the call.
 
+import ctypes
 from itertools import count
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, from_dtype, njit, types
-from numba.extending import intrinsic
+from numba import cfunc, from_dtype, types
+from numba.extending import intrinsic, models, register_model
 from numba.np.arrayobj import populate_array
 
 from fast_gen.machine_code import MachineCode
@@ -20,23 +21,38 @@ _WORD = ir.IntType(64)
 _KEPT_ALIVE = []
 
 
-def compile_entry(function, arguments):
-    """Compiles a function that takes one tuple, for tuples of the same kinds as these arguments.
+class TableType(types.Type):
+    """The table of a tuple of arguments, given as its address.
+
+    Args:
+        kind: numba's type of the tuple.
+    """
+
+    def __init__(self, kind) -> None:
+        super().__init__(f"table of {kind}")
+        self.kind = kind
+
+
+@register_model(TableType)
+class TableModel(models.PrimitiveModel):
+    """An address."""
+
+    def __init__(self, manager, table_type) -> None:
+        super().__init__(manager, table_type, _WORD)
+
+
+def compile_entry(function, call):
+    """Compiles a function of one table, for all calls with arguments of the same kinds as these.
 
     Returns:
         Its `MachineCode`, free of anything of numba's; and itself, which takes the address of a table.
     """
-    inner = njit(inline="always")(function)
-    unpack = _unpack(_kind(arguments))
-
     # No division that raises and no array that is counted: they would call Python's and numba's own libraries, which
     # had to be found again wherever the code is loaded.
-    @cfunc(types.void(types.intp), error_model="numpy", _nrt=False)
-    def entry(table):
-        inner(unpack(table))
-
+    entry = cfunc(types.void(TableType(_kind(call))), error_model="numpy", _nrt=False)(function)
     _KEPT_ALIVE.append(entry)
-    return MachineCode(entry.native_name, entry._library._get_compiled_object()), entry.ctypes
+    run = ctypes.CFUNCTYPE(None, ctypes.c_size_t)(entry.address)
+    return MachineCode(entry.native_name, entry._library._get_compiled_object()), run
 
 
 def _kind(value):
@@ -49,39 +65,36 @@ def _kind(value):
     return types.float64 if isinstance(value, float) else types.int64
 
 
-def _unpack(kind):
-    """Returns a function that makes a tuple of a type out of a table, given its address; only for compiled code."""
+@intrinsic
+def arguments(typing, table):
+    """Returns the tuple that a table was made of; only for compiled code."""
 
-    @intrinsic
-    def unpack(typing, table):
-        def generate(context, builder, signature, arguments):
-            words = builder.inttoptr(arguments[0], _WORD.as_pointer())
-            places = count()
+    def generate(context, builder, signature, arguments):
+        words = builder.inttoptr(arguments[0], _WORD.as_pointer())
+        places = count()
 
-            def word():
-                return builder.load(builder.gep(words, [ir.Constant(_WORD, next(places))]))
+        def word():
+            return builder.load(builder.gep(words, [ir.Constant(_WORD, next(places))]))
 
-            def array(kind):
-                element = context.get_data_type(kind.dtype)
-                data = builder.inttoptr(word(), element.as_pointer())
-                shape = [word() for _ in range(kind.ndim)]
-                size = context.get_abi_sizeof(element)
-                strides = [ir.Constant(_WORD, size)]
-                for length in reversed(shape[1:]):
-                    strides.insert(0, builder.mul(strides[0], length))
-                made = context.make_array(kind)(context, builder)
-                populate_array(made, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
-                return made._getvalue()
+        def array(kind):
+            element = context.get_data_type(kind.dtype)
+            data = builder.inttoptr(word(), element.as_pointer())
+            shape = [word() for _ in range(kind.ndim)]
+            size = context.get_abi_sizeof(element)
+            strides = [ir.Constant(_WORD, size)]
+            for length in reversed(shape[1:]):
+                strides.insert(0, builder.mul(strides[0], length))
+            made = context.make_array(kind)(context, builder)
+            populate_array(made, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+            return made._getvalue()
 
-            def value(kind):
-                if isinstance(kind, types.BaseTuple):
-                    return context.make_tuple(builder, kind, [value(part) for part in kind])
-                if isinstance(kind, types.Array):
-                    return array(kind)
-                return word() if kind == types.int64 else builder.bitcast(word(), ir.DoubleType())
+        def value(kind):
+            if isinstance(kind, types.BaseTuple):
+                return context.make_tuple(builder, kind, [value(part) for part in kind])
+            if isinstance(kind, types.Array):
+                return array(kind)
+            return word() if kind == types.int64 else builder.bitcast(word(), ir.DoubleType())
 
-            return value(kind)
+        return value(signature.return_type)
 
-        return kind(table), generate
-
-    return unpack
+    return table.kind(table), generate

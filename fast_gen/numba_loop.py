@@ -15,13 +15,18 @@ computes an output changes nothing in it.
 import numpy as np
 from numba import njit
 
+from fast_gen.numba_entry import arguments
 from fast_gen.numba_flags import publish, wait_for
 from fast_gen.numba_math import activate
 from fast_gen.numba_pick import pick_code
 from fast_gen.numba_product import add_product, address, matrix_bytes, ready_rows
 from fast_gen.together import HELPER, LEADER
 
-inlined = njit(inline="always")  # a call would copy the 200 fields of model and state, which takes as long as a layer
+inlined = njit(inline="always")
+"""A call would copy the 200 fields of model and state, which takes as long as a layer.
+
+Inlining something takes numba a time that grows with the square of its length, so what is longest stands in one piece.
+"""
 
 LEADERS_SKIPS = 4
 """The leader takes one in so many blocks of the skips, which makes both threads' shares last about as long."""
@@ -193,60 +198,9 @@ def _add_residual(model, state, layer, x):
     add_product(model.stream, w, state.activated.shape[2], residual, 0, _blocks(residual)[0], x, y, clips)
 
 
-@inlined
-def _advance(model, state, flags, time, told, step):
-    """Consumes the newest code of each clip, and leaves the logits of the next one in the state.
-
-    Args:
-        model: `PackedWeights`.
-        state: `State`.
-        flags: counters that are shared with a helper; none without one.
-        time: number of the sample since the helper began.
-        told: (batch, steps, layers, 2 x D), added to the gates; no steps if the model is told nothing.
-        step: which of them.
-
-    Returns:
-        False if the helper gave up.
-    """
-    taps, layers = model.tables.shape[0], len(model.dilations)
-    alone = len(flags) == 0
-    for clip in range(len(state.recent)):
-        _consume_front(model, state.recent[clip], state.hidden[clip])
-        for tap in range(taps - 1):
-            state.recent[clip, tap] = state.recent[clip, tap + 1]
-    blocks = _blocks(len(model.skip_bias))[0]
-    skips = blocks if alone else blocks // LEADERS_SKIPS
-    _set_rows(state.skips, model.skip_bias, 0, skips)
-    done = time * (layers + 2)
-    for layer in range(layers):
-        x = _advance_layer(model, state, told, step, layer)
-        if not alone:
-            publish(flags, LEADER, done + layer + 1)
-        if layer + 1 < layers:
-            _add_residual(model, state, layer, x)
-        _add_skip(model, state, layer, x, 0, skips)
-        if alone and state.aheads[layer] == 0:
-            _look_ahead(model, state, layer)
-    _rectify(state.skips, 0, skips)
-    if not alone:
-        publish(flags, LEADER, done + layers + 1)
-        if not wait_for(flags, HELPER, 3 * time + 1):
-            return False
-    half = blocks if alone else blocks // 2
-    _first_output(model, state, address(state.ready_hidden, 0), 0, half)
-    if not alone:
-        publish(flags, LEADER, done + layers + 2)
-        if not wait_for(flags, HELPER, 3 * time + 2):
-            return False
-    blocks = _blocks(len(model.output2_bias))[0]
-    half = blocks if alone else blocks // 2
-    _last_output(model, state, 0, half)
-    return alone or wait_for(flags, HELPER, 3 * time + 3)
-
-
 def help_along(call):
     """Does the helper's share of so many samples, while another thread runs `append_codes` with the same flags."""
-    model, state, flags, samples = call
+    model, state, flags, samples = arguments(call)
     layers = len(model.dilations)
     for time in range(samples):
         done = time * (layers + 2)
@@ -280,10 +234,42 @@ def append_codes(call):
     channels, and the codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
     `help_along` for as many samples; should it give up, this ends too.
     """
-    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase = call
+    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase = arguments(call)
     known = logits.shape[2] > 0
+    taps, layers = model.tables.shape[0], len(model.dilations)
+    alone = len(flags) == 0
+    skip_blocks, code_blocks = _blocks(len(model.skip_bias))[0], _blocks(len(model.output2_bias))[0]
+    # the leader's shares; alone it does all
+    skips = skip_blocks if alone else skip_blocks // LEADERS_SKIPS
+    first_half, last_half = (skip_blocks, code_blocks) if alone else (skip_blocks // 2, code_blocks // 2)
     for time in range(codes.shape[1]):
-        if not _advance(model, state, flags, time, told, (phase + time) // hold):
+        for clip in range(codes.shape[0]):
+            _consume_front(model, state.recent[clip], state.hidden[clip])
+            for tap in range(taps - 1):
+                state.recent[clip, tap] = state.recent[clip, tap + 1]
+        _set_rows(state.skips, model.skip_bias, 0, skips)
+        done, step = time * (layers + 2), (phase + time) // hold
+        for layer in range(layers):
+            x = _advance_layer(model, state, told, step, layer)
+            if not alone:
+                publish(flags, LEADER, done + layer + 1)
+            if layer + 1 < layers:
+                _add_residual(model, state, layer, x)
+            _add_skip(model, state, layer, x, 0, skips)
+            if alone and state.aheads[layer] == 0:
+                _look_ahead(model, state, layer)
+        _rectify(state.skips, 0, skips)
+        if not alone:
+            publish(flags, LEADER, done + layers + 1)
+            if not wait_for(flags, HELPER, 3 * time + 1):
+                return
+        _first_output(model, state, address(state.ready_hidden, 0), 0, first_half)
+        if not alone:
+            publish(flags, LEADER, done + layers + 2)
+            if not wait_for(flags, HELPER, 3 * time + 2):
+                return
+        _last_output(model, state, 0, last_half)
+        if not alone and not wait_for(flags, HELPER, 3 * time + 3):
             return
         for clip in range(codes.shape[0]):
             if known:
@@ -299,68 +285,63 @@ def append_codes(call):
 def prime_clips(call):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
-    The arithmetic is that of `_advance`, to the bit. `room` is a `PrimeRoom` for so many steps.
+    The arithmetic is that of `append_codes`, to the bit. `room` is a `PrimeRoom` for so many steps.
     """
-    model, state, read, room, told, hold, phase = call
-    for clip in range(len(read)):
-        _prime_clip(model, state, clip, read[clip], room, told, hold, phase)
-    for layer in range(len(model.dilations)):
-        _look_ahead(model, state, layer)
-
-
-@inlined
-def _prime_clip(model, state, clip, read, room, told, hold, phase):
+    model, state, read, room, told, hold, phase = arguments(call)
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
     width = gates // 2
-    steps = len(read) - (taps - 1)
+    steps = read.shape[1] - (taps - 1)
     hidden, activated, rows, inputs, ready = room
-    for time in range(steps):
-        _consume_front(model, read[time : time + taps], hidden[time])
     size = matrix_bytes(model.past, residual, gates)
-    for layer in range(layers):
-        dilation = model.dilations[layer]
-        slots = (taps - 1) * dilation
-        for place in range(slots):
-            slot = (state.slots[layer] + place) % slots
-            ring = state.ring_starts[layer] + (slot * clips + clip) * residual
-            for channel in range(residual):
-                inputs[place, channel] = state.rings[ring + channel]
+    for clip in range(clips):
         for time in range(steps):
-            for channel in range(residual):
-                inputs[slots + time, channel] = hidden[time, channel]
-        for place in range(slots):
-            slot = (state.slots[layer] + place) % slots
-            ring = state.ring_starts[layer] + (slot * clips + clip) * residual
-            for channel in range(residual):
-                state.rings[ring + channel] = inputs[steps + place, channel]
-        if layer + 1 == layers:
-            return
-        for time in range(steps):
-            for gate in range(gates):
-                rows[time, gate] = model.gate_biases[layer, gate]
-        y = address(rows, 0), 4 * gates
-        blocks = _blocks(gates)[0]
-        x = address(inputs, 0), 4 * residual
-        x_start, x_stride = ready_rows(model.past, x, residual, slots + steps, 0, address(ready, 0))
-        for tap in range(taps - 1):
-            w = address(model.past, 0) + (layer * (taps - 1) + tap) * size
-            x = x_start + tap * dilation * x_stride, x_stride
-            add_product(model.past, w, residual, gates, 0, blocks, x, y, steps)
-        if told.shape[1] > 0:
+            _consume_front(model, read[clip, time : time + taps], hidden[time])
+        for layer in range(layers):
+            dilation = model.dilations[layer]
+            slots = (taps - 1) * dilation
+            for place in range(slots):
+                slot = (state.slots[layer] + place) % slots
+                ring = state.ring_starts[layer] + (slot * clips + clip) * residual
+                for channel in range(residual):
+                    inputs[place, channel] = state.rings[ring + channel]
+            for time in range(steps):
+                for channel in range(residual):
+                    inputs[slots + time, channel] = hidden[time, channel]
+            for place in range(slots):
+                slot = (state.slots[layer] + place) % slots
+                ring = state.ring_starts[layer] + (slot * clips + clip) * residual
+                for channel in range(residual):
+                    state.rings[ring + channel] = inputs[steps + place, channel]
+            if layer + 1 == layers:
+                break
             for time in range(steps):
                 for gate in range(gates):
-                    rows[time, gate] += told[clip, (phase + time) // hold, layer, gate]
-        w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
-        x = x_start + slots * x_stride, x_stride
-        add_product(model.stream, w, residual, gates, 0, blocks, x, y, steps)
-        for time in range(steps):
-            activate(rows, time * gates, width, activated, time * width)
-            for channel in range(residual):
-                hidden[time, channel] += model.residual_biases[layer, channel]
-        x = address(activated, 0), 4 * width
-        x = ready_rows(model.stream, x, width, steps, 1, address(ready, 0))
-        y = address(hidden, 0), 4 * residual
-        w += _layer_bytes(model)[0]
-        add_product(model.stream, w, width, residual, 0, _blocks(residual)[0], x, y, steps)
+                    rows[time, gate] = model.gate_biases[layer, gate]
+            y = address(rows, 0), 4 * gates
+            blocks = _blocks(gates)[0]
+            x = address(inputs, 0), 4 * residual
+            x_start, x_stride = ready_rows(model.past, x, residual, slots + steps, 0, address(ready, 0))
+            for tap in range(taps - 1):
+                w = address(model.past, 0) + (layer * (taps - 1) + tap) * size
+                x = x_start + tap * dilation * x_stride, x_stride
+                add_product(model.past, w, residual, gates, 0, blocks, x, y, steps)
+            if told.shape[1] > 0:
+                for time in range(steps):
+                    for gate in range(gates):
+                        rows[time, gate] += told[clip, (phase + time) // hold, layer, gate]
+            w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
+            x = x_start + slots * x_stride, x_stride
+            add_product(model.stream, w, residual, gates, 0, blocks, x, y, steps)
+            for time in range(steps):
+                activate(rows, time * gates, width, activated, time * width)
+                for channel in range(residual):
+                    hidden[time, channel] += model.residual_biases[layer, channel]
+            x = address(activated, 0), 4 * width
+            x = ready_rows(model.stream, x, width, steps, 1, address(ready, 0))
+            y = address(hidden, 0), 4 * residual
+            w += _layer_bytes(model)[0]
+            add_product(model.stream, w, width, residual, 0, _blocks(residual)[0], x, y, steps)
+    for layer in range(layers):
+        _look_ahead(model, state, layer)

@@ -1,4 +1,4 @@
-"""Kept machine code computes what the compiler's own does, is taken only where all it depends on is the same, and only whole."""
+"""Kept machine code does what the function says, and is taken only whole and where all it depends on is the same."""
 
 import os
 import subprocess
@@ -25,11 +25,8 @@ class Pair(NamedTuple):
     places: NDArray[np.int64]
 
 
-def add_up(call):
-    """Adds factor x table[row, places[row]] + step to sums[row], in words that numba compiles."""
-    pair, sums, factor, step = call
-    for row in range(len(pair.table)):
-        sums[row] += factor * pair.table[row, pair.places[row] % pair.table.shape[1]] + step
+def expected_of(pair: Pair, sums: NDArray[np.floating], factor: float, step: int) -> NDArray[np.floating]:
+    return sums + factor * pair.table[np.arange(len(sums)), pair.places % pair.table.shape[1]] + step
 
 
 def arguments(rows: int = 5, kind: type = np.float64) -> tuple[Pair, NDArray[np.floating], float, int]:
@@ -41,14 +38,14 @@ def arguments(rows: int = 5, kind: type = np.float64) -> tuple[Pair, NDArray[np.
 def function_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> KeptFunction:
     """The function with its shelf in a folder, as a new process would have it."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
-    return KeptFunction(__name__, "add_up", CodeShelf("adding", [HERE]))
+    return KeptFunction("added_up", "add_up", CodeShelf("adding", [HERE]))
 
 
 def check(function: KeptFunction, rows: int = 5, kind: type = np.float64) -> None:
-    given, expected = arguments(rows, kind), arguments(rows, kind)
+    given = arguments(rows, kind)
+    expected = expected_of(*given)
     function(*given)
-    add_up(expected)
-    np.testing.assert_allclose(given[1], expected[1], rtol=1e-6)
+    np.testing.assert_allclose(given[1], expected, rtol=1e-6)
 
 
 @pytest.fixture
@@ -59,9 +56,9 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     asked: list[str] = []
     compile_entry = numba_entry.compile_entry
 
-    def noted(function, arguments):
-        asked.append(machine_code.as_table(arguments)[0])
-        return compile_entry(function, arguments)
+    def noted(function: Callable[..., None], call: tuple[object, ...]) -> object:
+        asked.append(machine_code.as_table(call)[0])
+        return compile_entry(function, call)
 
     monkeypatch.setattr(numba_entry, "compile_entry", noted)
     return asked
@@ -157,7 +154,7 @@ START = """
 import sys
 import test_machine_code as tests
 from fast_gen.machine_code import CodeShelf, KeptFunction
-tests.check(KeptFunction("test_machine_code", "add_up", CodeShelf("adding", [tests.HERE])))
+tests.check(KeptFunction("added_up", "add_up", CodeShelf("adding", [tests.HERE])))
 print("numba" in sys.modules)
 """
 

@@ -183,12 +183,12 @@ def test_auto_takes_it_on_the_cpu() -> None:
 
 def test_without_numba_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    monkeypatch.setattr(numba_cpu, "is_compiled", lambda precision, threads: False)
+    monkeypatch.setattr(numba_cpu, "is_compiled", lambda *_: False)
     weights = GeneratorWeights.of(random_net(SHAPES["one channel"]))
     choice = choose_engine("auto", weights, "cpu")
     assert choice.name == "torch"
     assert "numba cannot be imported" in choice.reason
-    monkeypatch.setattr(numba_cpu, "is_compiled", lambda precision, threads: True)
+    monkeypatch.setattr(numba_cpu, "is_compiled", lambda *_: True)
     assert choose_engine("auto", weights, "cpu").name == "cpu"
 
 
