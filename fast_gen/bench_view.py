@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fast_gen.bench import BenchRow, broken_promises, promises_equal_samples
@@ -34,9 +35,9 @@ def textbook_rate(rows: Sequence[BenchRow]) -> float | None:
 
 def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
     """Returns the figures of all that was measured."""
-    table = Table(title="one clip", title_justify="left")
+    table = Table(title="one clip", title_justify="left", box=SIMPLE_HEAD)
     table.add_column("engine", no_wrap=True)
-    for heading in ("samples/s", "x real time", "x textbook", "first sound", "compiling", "memory"):
+    for heading in ("samples/s", "x real\ntime", "x text-\nbook", "first\nsound", "compiling", "memory"):
         table.add_column(heading, justify="right")
     base = textbook_rate(rows)
     for row in rows:
@@ -59,9 +60,10 @@ def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
 
 def verification_table(rows: Sequence[BenchRow], source: str) -> Table:
     """Returns how far each engine is from the full network."""
-    table = Table(title=f"against the full network, on {source}", title_justify="left")
+    title = f"against the full network, on {source}; in brackets what is not promised"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("engine", no_wrap=True)
-    for heading in ("logits differ by", "bits/sample", "cost", "same samples"):
+    for heading in ("logits\ndiffer by", "bits/\nsample", "cost", "same\nsamples"):
         table.add_column(heading, justify="right")
     table.add_column("promise")
     for row in rows:
@@ -73,7 +75,7 @@ def verification_table(rows: Sequence[BenchRow], source: str) -> Table:
             f"{found.greatest_logit_difference:.1e}",
             f"{found.bits:.4f}",
             f"{found.bits_cost:+.5f}",
-            f"{found.samples_equal:.1%}" + ("" if promises_equal_samples(row.option) else " (not promised)"),
+            f"{found.samples_equal:.1%}" if promises_equal_samples(row.option) else f"({found.samples_equal:.1%})",
             f"broken: {'; '.join(broken)}" if broken else "kept",
         )
     return table

@@ -16,7 +16,6 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fast_gen.numba_math import greatest_magnitude, place_at
 from fast_gen.packing import BYTE_LIMIT, BYTE_OFFSET, LANES, ROW_HEADER
 from wavenet_app.vector_math import constant, emit_multiply_add
 
@@ -55,6 +54,40 @@ def _emit_pairs(builder, a, b):
     return builder.add(*products)
 
 
+def _emit_place(builder, start, offset, kind):
+    return builder.inttoptr(builder.add(start, offset), kind.as_pointer())
+
+
+@intrinsic
+def _greatest_magnitude(typing, x, inputs):
+    """Returns the greatest magnitude of a row of floats, given its address."""
+
+    def generate(context, builder, signature, arguments):
+        start, inputs = arguments
+        function_type = ir.FunctionType(_FLOATS, [_FLOATS])
+        magnitude = cgutils.get_or_insert_function(builder.module, function_type, "llvm.fabs.v16f32")
+
+        def larger(a, b):
+            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+        greatest = cgutils.alloca_once_value(builder, constant(_FLOATS, 0.0))
+        lanes = ir.Constant(inputs.type, LANES)
+        with cgutils.for_range_slice(builder, ir.Constant(inputs.type, 0), inputs, lanes) as (offset, _):
+            byte = builder.mul(offset, ir.Constant(inputs.type, 4))
+            values = builder.load(_emit_place(builder, start, byte, _FLOATS), align=4)
+            builder.store(larger(builder.call(magnitude, [values]), builder.load(greatest)), greatest)
+        vector = builder.load(greatest)
+        undefined = ir.Constant(_FLOATS, ir.Undefined)
+        half = LANES // 2
+        while half:
+            places = ir.Constant(_INTEGERS, [(lane + half) % LANES for lane in range(LANES)])
+            vector = larger(vector, builder.shuffle_vector(vector, undefined, places))
+            half //= 2
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    return types.float32(types.intp, types.intp), generate
+
+
 @intrinsic
 def _write_bytes(typing, x, inputs, place, factor):
     """Writes round(x * factor) + 128 of a row of floats, given addresses."""
@@ -68,9 +101,9 @@ def _write_bytes(typing, x, inputs, place, factor):
         lanes, bytes_ = ir.Constant(inputs.type, LANES), ir.VectorType(ir.IntType(8), LANES)
         with cgutils.for_range_slice(builder, ir.Constant(inputs.type, 0), inputs, lanes) as (offset, _):
             byte = builder.mul(offset, ir.Constant(inputs.type, 4))
-            values = builder.load(place_at(builder, start, byte, _FLOATS), align=4)
+            values = builder.load(_emit_place(builder, start, byte, _FLOATS), align=4)
             rounded = builder.bitcast(emit_multiply_add(builder, values, factors, rounder), _INTEGERS)
-            builder.store(builder.trunc(rounded, bytes_), place_at(builder, place, offset, bytes_), align=1)
+            builder.store(builder.trunc(rounded, bytes_), _emit_place(builder, place, offset, bytes_), align=1)
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, types.intp, types.float32), generate
@@ -96,7 +129,7 @@ def byte_rows(x, inputs, rows, greatest, place):
         x_row, row_place = x_start + row * x_stride, place + row * stride
         largest = np.float32(greatest)
         if greatest == 0:
-            largest = max(greatest_magnitude(x_row, inputs), np.float32(1e-30))  # so that the scale has an inverse
+            largest = max(_greatest_magnitude(x_row, inputs), np.float32(1e-30))  # so that the scale has an inverse
         _write_float(row_place, largest / np.float32(BYTE_LIMIT))
         _write_bytes(x_row, inputs, row_place + ROW_HEADER, np.float32(BYTE_LIMIT) / largest)
     return place + ROW_HEADER, stride

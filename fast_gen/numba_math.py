@@ -1,10 +1,8 @@
-"""The gated activation, of stated greatest error, and the greatest number, as vectors of any machine; imports numba."""
+"""The gated activation as an operation that LLVM lowers to vectors, of stated greatest error; imports numba."""
 
 # mypy: ignore-errors
 # ruff: noqa: ARG001 - numba fixes the arguments of an intrinsic
 # Types are numba's here: it infers them from the call.
-
-import math
 
 from llvmlite import ir
 from numba import types
@@ -81,48 +79,3 @@ def activate(typing, gates, gates_at, width, activated, activated_at):
         return context.get_dummy_value()
 
     return types.void(gates, index, index, activated, index), generate
-
-
-def place_at(builder, start, offset, kind):
-    """Emits the place of something so many bytes behind an address."""
-    return builder.inttoptr(builder.add(start, offset), kind.as_pointer())
-
-
-def _greatest(of_magnitude):
-    """Returns a function of a row of floats: its address, and its length, a multiple of `LANES`."""
-
-    @intrinsic
-    def greatest(typing, start, length):
-        def generate(context, builder, signature, arguments):
-            start, length = arguments
-            floats, places = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(ir.IntType(32), LANES)
-            undefined = ir.Constant(floats, ir.Undefined)
-
-            def larger(a, b):
-                return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-            so_far = cgutils.alloca_once_value(builder, constant(floats, 0.0 if of_magnitude else -math.inf))
-            lanes = ir.Constant(length.type, LANES)
-            with cgutils.for_range_slice(builder, ir.Constant(length.type, 0), length, lanes) as (offset, _):
-                byte = builder.mul(offset, ir.Constant(length.type, 4))
-                values = builder.load(place_at(builder, start, byte, floats), align=4)
-                if of_magnitude:
-                    function_type = ir.FunctionType(floats, [floats])
-                    magnitude = cgutils.get_or_insert_function(builder.module, function_type, "llvm.fabs.v16f32")
-                    values = builder.call(magnitude, [values])
-                builder.store(larger(values, builder.load(so_far)), so_far)
-            vector = builder.load(so_far)
-            half = LANES // 2
-            while half:
-                turned = ir.Constant(places, [(lane + half) % LANES for lane in range(LANES)])
-                vector = larger(vector, builder.shuffle_vector(vector, undefined, turned))
-                half //= 2
-            return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-        return types.float32(types.intp, types.intp), generate
-
-    return greatest
-
-
-greatest_number = _greatest(of_magnitude=False)
-greatest_magnitude = _greatest(of_magnitude=True)

@@ -6,9 +6,7 @@
 import numpy as np
 from numba import njit
 
-from fast_gen.numba_math import exp, greatest_number
-from fast_gen.numba_product import address
-from fast_gen.packing import LANES
+from fast_gen.numba_math import exp
 
 _LEAST = -708.0  # exp of it is the least float64 of full precision; what is less likely than that cannot be picked
 
@@ -27,47 +25,29 @@ def pick_code(logits, uniform, temperature, top_k, top_p, weights, order):
         order: int64 (2, quantization_channels), written over.
     """
     codes = len(weights)
-    if codes % LANES == 0:
-        greatest = greatest_number(address(logits, 0), codes)
-    else:
-        greatest = logits[0]
-        for code in range(codes):
-            greatest = max(greatest, logits[code])
+    greatest = logits[0]
+    for code in range(codes):
+        greatest = max(greatest, logits[code])
     if temperature == 0:
         for code in range(codes):
             if logits[code] == greatest:
                 return code
         return 0
     summit = np.float64(greatest)
+    for code in range(codes):
+        exponent = (np.float64(logits[code]) - summit) / temperature
+        weights[code] = exp(max(exponent, _LEAST)) if exponent >= _LEAST else 0.0
+    if top_k > 0 or top_p < 1:
+        _leave_out(logits, top_k, top_p, weights, order[0], order[1])
     total = 0.0
-    if top_k == 0 and top_p == 1 and codes % LANES == 0:
-        # While one number after the other is added, which no vector can do, the next ones' exponentials are computed.
-        for first in range(0, codes, LANES):
-            for code in range(first, first + LANES):
-                weights[code] = _weight(logits[code], summit, temperature)
-            for code in range(first, first + LANES):
-                total += weights[code]
-                weights[code] = total
-    else:
-        for code in range(codes):
-            weights[code] = _weight(logits[code], summit, temperature)
-        if top_k > 0 or top_p < 1:
-            _leave_out(logits, top_k, top_p, weights, order[0], order[1])
-        for code in range(codes):
-            total += weights[code]
-            weights[code] = total
+    for code in range(codes):
+        total += weights[code]
+        weights[code] = total
     target = np.float64(uniform) * total
     below = 0
     for code in range(codes):
         below += weights[code] <= target
     return min(below, codes - 1)
-
-
-@njit(inline="always", error_model="numpy")
-def _weight(logit, summit, temperature):
-    """Returns exp((logit - summit) / temperature)."""
-    exponent = (np.float64(logit) - summit) / temperature
-    return exp(max(exponent, _LEAST)) if exponent >= _LEAST else 0.0
 
 
 @njit
