@@ -35,24 +35,31 @@ def textbook_rate(rows: Sequence[BenchRow]) -> float | None:
 
 def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
     """Returns the figures of all that was measured."""
-    table = Table(title="one clip", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="one clip", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("engine", no_wrap=True)
-    for heading in ("samples/s", "x real\ntime", "x text-\nbook", "first\nsound", "compiling", "memory"):
+    for heading in (
+        "samples\n/s",
+        "x real\ntime",
+        "x text-\nbook",
+        "first\nsound, s",
+        "compil-\ning, s",
+        "memory,\nMB",
+    ):
         table.add_column(heading, justify="right")
     base = textbook_rate(rows)
     for row in rows:
         if (found := row.measured) is None:
             continue
-        memory = f"{found.peak_memory_bytes / 1e6:,.0f} MB"
+        memory = f"{found.peak_memory_bytes / 1e6:,.0f}"
         if found.device_memory_bytes is not None:
-            memory += f" + {found.device_memory_bytes / 1e6:,.0f} MB on it"
+            memory += f" + {found.device_memory_bytes / 1e6:,.0f} on it"
         table.add_row(
             option_name(row.option),
             f"{found.samples_per_second:,.0f}",
             f"{found.samples_per_second / sample_rate:.2f}",
             "" if base is None else f"{found.samples_per_second / base:.1f}",
-            f"{found.first_sound_seconds:.2f} s",
-            "" if row.compiling_seconds is None else f"+ {row.compiling_seconds:.1f} s",
+            f"{found.first_sound_seconds:.2f}",
+            "" if row.compiling_seconds is None else f"+ {row.compiling_seconds:.1f}",
             memory,
         )
     return table
@@ -61,7 +68,7 @@ def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
 def verification_table(rows: Sequence[BenchRow], source: str) -> Table:
     """Returns how far each engine is from the full network."""
     title = f"against the full network, on {source}; in brackets what is not promised"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("engine", no_wrap=True)
     for heading in ("logits\ndiffer by", "bits/\nsample", "cost", "same\nsamples"):
         table.add_column(heading, justify="right")
