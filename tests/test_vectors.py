@@ -56,7 +56,8 @@ def test_the_sigmoids_keep_their_stated_error() -> None:
     exact = 1 / (1 + np.exp(-squashed.astype(np.float64)))
     rows = len(line)
     activated = np.empty((rows, 1), np.float32)
-    squash_and_activate(squashed, 0, rows, np.zeros(2, np.float32), activated, np.empty((1, 1), np.float32), 0, rows)
+    biases, joined = np.zeros((1, 2), np.float32), np.empty((1, 1), np.float32)
+    squash_and_activate(squashed, 0, rows, biases, 2**62, 0, activated, joined, 0, rows)
     worst = np.abs(squashed - exact).max()
     assert SQUASH_ERROR / 4 < worst < SQUASH_ERROR
     np.testing.assert_allclose(activated[:, 0], exact[:, 1] * (1 - 2 * exact[:, 0]), atol=3 * SQUASH_ERROR)
