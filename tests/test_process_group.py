@@ -138,5 +138,6 @@ def test_the_leaders_clock_ends_all_processes(tmp_path):
     status = fit(
         Line(), plan(tmp_path, max_steps=None, minutes=0.5 / 60, processes=2), watcher=Watcher(on_step=seen.append)
     )
-    assert 0.5 <= status.seconds < 10
+    assert status.seconds >= 0.5
+    assert status.progress == 1
     assert read_checkpoint(tmp_path / "last.pth", "line")["training"]["step"] == status.step
