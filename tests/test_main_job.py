@@ -18,6 +18,12 @@ def wavegen(*arguments: object, folder: Path) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
+def spectral_flatness(waveform: np.ndarray) -> float:
+    """Returns the geometric over the arithmetic mean of the power spectrum of samples (samples,), 0 to 1."""
+    power = np.abs(np.fft.rfft(waveform)) ** 2 + 1e-12
+    return float(np.exp(np.log(power).mean()) / power.mean())
+
+
 @pytest.mark.slow
 @pytest.mark.shared_data
 def test_small_learns_real_speech(shared_audio, tmp_path):
@@ -26,10 +32,10 @@ def test_small_learns_real_speech(shared_audio, tmp_path):
     facts = json.loads(wavegen("info", "--json", folder=tmp_path))
     # a table of code pairs needs 5.5 bits, linear prediction 4.05; so few steps come in between
     assert facts["validation"] < facts["baseline"]["order1"] - 0.5
-    wavegen("sample", "--seconds", 1, "--seed", 1, folder=tmp_path)
-    waveform, rate = soundfile.read(next((tmp_path / "data" / "generated").glob("*.wav")))
-    assert (rate, len(waveform)) == (16_000, 16_000)
-    # neither silence nor noise at full scale; half-loud white noise would have a flat spectrum
-    assert 0.003 < np.sqrt(np.mean(waveform**2)) < 0.4
-    power = np.abs(np.fft.rfft(waveform)) ** 2 + 1e-12
-    assert np.exp(np.log(power).mean()) / power.mean() < 0.3
+    wavegen("sample", "--seconds", 2, "-n", 4, "--seed", 1, folder=tmp_path)
+    clips = [soundfile.read(path) for path in (tmp_path / "data" / "generated").glob("*.wav")]
+    assert [(len(waveform), rate) for waveform, rate in clips] == [(32_000, 16_000)] * 4
+    # neither silence nor noise at full scale
+    assert 0.003 < np.sqrt(np.mean([waveform**2 for waveform, _ in clips])) < 0.4
+    # after so few steps some clips are all hiss, but of white noise every one would have a flatness of 0.56
+    assert min(spectral_flatness(waveform) for waveform, _ in clips) < 0.3
