@@ -6,13 +6,13 @@ import math
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from segmentation.metrics import SegmentationScores
 from segmentation.run import SegmentationRun
 from segmentation.training import SegmentationResult
 from wavenet_app.fit import FitStatus
+from wavenet_app.terminal import clock, run_bar
 
 _MOST_CLASSES = 40  # rows of the table of classes; --json of seg-eval has them all
 
@@ -26,16 +26,7 @@ class TrainingView:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.progress = Progress(
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self.progress = run_bar(console)
         self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
         self.validation = math.nan
 
@@ -48,7 +39,7 @@ class TrainingView:
             self.task,
             completed=status.progress,
             text=f"step {status.step}  {loss}{held_out}{status.rate:.1f} crops/s",
-            left="" if math.isnan(left) else f"{_clock(left)} left",
+            left="" if math.isnan(left) else f"{clock(left)} left",
         )
 
     def on_validation(self, status: FitStatus) -> None:
@@ -56,7 +47,7 @@ class TrainingView:
         row = status.history[-1]
         self.validation = row["validation"]
         self.console.print(
-            f"[dim]{_clock(status.seconds):>8}[/dim]  step {status.step:>6}  loss {row['train']:.3f}  "
+            f"[dim]{clock(status.seconds):>8}[/dim]  step {status.step:>6}  loss {row['train']:.3f}  "
             f"mIoU [bold]{row['validation']:.1%}[/bold]" + ("" if status.improved else "  [dim]not the best[/dim]"),
             highlight=False,
         )
@@ -142,9 +133,3 @@ def class_table(scores: SegmentationScores) -> Table:
     if len(present) > _MOST_CLASSES:
         table.add_row("", f"and {len(present) - _MOST_CLASSES} more", "", "")
     return table
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

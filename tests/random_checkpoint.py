@@ -4,9 +4,9 @@ from pathlib import Path
 
 from engine_contract import random_net
 
-from wavenet_app.checkpoint import write_checkpoint
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.config import AudioConfig, ModelConfig, RunConfig
-from wavenet_app.trained import KIND, plain_config
+from wavenet_app.trained import KIND, load_trained, plain_config
 
 
 def write_random_checkpoint(path: Path, model: ModelConfig, *, sample_rate: int = 16_000, seed: int = 0) -> Path:
@@ -15,3 +15,9 @@ def write_random_checkpoint(path: Path, model: ModelConfig, *, sample_rate: int 
     weights = random_net(model, seed).state_dict()
     write_checkpoint(path, KIND, {"config": plain_config(config), "weights": weights})
     return path
+
+
+def forget_training(path: Path) -> None:
+    """Gives a trained checkpoint random weights, to which all that they are told matters, and keeps all else."""
+    weights = random_net(load_trained(path).config.model).state_dict()
+    write_checkpoint(path, KIND, {**read_checkpoint(path, KIND), "weights": weights})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wavenet_app.doctor_report import CorpusFacts, Problem, Report, Spread
+from wavenet_app.terminal import number_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -55,7 +56,7 @@ def _facts(report: Report) -> Table:
         ("bandwidth", _spread(report.bandwidth, "Hz")),
         ("narrow files", f"{len(report.narrow):,}"),
         ("clipped files", f"{len(report.clipped):,}"),
-        ("DC offset", _number(len(report.offset), "file")),
+        ("DC offset", number_of(len(report.offset), "file")),
         (
             "silence",
             f"{report.silent_share:.1%}; {report.leading_silence:.1f} s before and {report.trailing_silence:.1f} s "
@@ -72,8 +73,8 @@ def _facts(report: Report) -> Table:
 def _bits(corpus: CorpusFacts) -> Table:
     table = _table("what training starts from", "", "")
     rows = [
-        ("training", f"{_number(corpus.training_clips, 'clip')}, {_duration(corpus.training_seconds)}"),
-        ("held out", f"{_number(corpus.validation_clips, 'clip')}, {_duration(corpus.validation_seconds)}"),
+        ("training", f"{number_of(corpus.training_clips, 'clip')}, {_duration(corpus.training_seconds)}"),
+        ("held out", f"{number_of(corpus.validation_clips, 'clip')}, {_duration(corpus.validation_seconds)}"),
         ("sample rate, gain", f"{corpus.sample_rate} Hz, x{corpus.gain:.3g}"),
         ("code histogram", f"{corpus.bits.unigram:.2f} bits per sample"),
         ("given the code before", f"{corpus.bits.order1:.2f} bits per sample"),
@@ -128,11 +129,7 @@ def _spread(spread: Spread | None, unit: str) -> str:
 def _counts(counts: dict[str, int], unit: str = "") -> str:
     if len(counts) == 1:
         return f"{next(iter(counts))}{unit}"
-    return ", ".join(f"{name}{unit}: {_number(count, 'file')}" for name, count in counts.items()) or "-"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return ", ".join(f"{name}{unit}: {number_of(count, 'file')}" for name, count in counts.items()) or "-"
 
 
 def _duration(seconds: float) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from wavenet_app.baseline import Baseline
 from wavenet_app.corpus import Corpus
 from wavenet_app.fit import FitPlan, FitStatus
 from wavenet_app.run import Run
+from wavenet_app.terminal import clock, number_of, run_bar
 from wavenet_app.training import TrainingResult, verdict
 
 _LISTED_SPEAKERS = 20
@@ -51,16 +52,7 @@ class TrainingView:
 
     def __init__(self, console: Console, plan: FitPlan, baseline: Baseline) -> None:
         self.console, self.plan, self.baseline = console, plan, baseline
-        self.progress = Progress(
-            BarColumn(bar_width=24),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self.progress = run_bar(console)
         self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
         self.validation = math.nan
 
@@ -73,7 +65,7 @@ class TrainingView:
             self.task,
             completed=status.progress,
             text=f"step {status.step}  {status.loss:.3f} bits  {self._held_out()}  {status.rate:.1f} s audio/s",
-            left="" if math.isnan(left) else f"{_clock(left)} left",
+            left="" if math.isnan(left) else f"{clock(left)} left",
         )
 
     def on_validation(self, status: FitStatus) -> None:
@@ -81,7 +73,7 @@ class TrainingView:
         row = status.history[-1]
         self.validation = row["validation"]
         self.console.print(
-            f"[dim]{_clock(status.seconds):>8}[/dim]  step {status.step:>6}  train {row['train']:.3f}  "
+            f"[dim]{clock(status.seconds):>8}[/dim]  step {status.step:>6}  train {row['train']:.3f}  "
             f"validation [bold]{row['validation']:.3f}[/bold]  (LPC-24 {self.baseline.lpc:.3f})"
             + ("" if status.improved else "  [dim]not the best[/dim]"),
             highlight=False,
@@ -97,12 +89,12 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
     """Prints what is trained on, and every file that is left out, with its reason."""
     seconds = [corpus.duration(clips) for clips in (corpus.training, corpus.validation)]
     console.print(
-        f"{len(corpus.training)} clips ({_clock(seconds[0])}) to train on, {len(corpus.validation)} "
-        f"({_clock(seconds[1])}) held out; {corpus.sample_rate} Hz, gain x{corpus.gain:.2f}",
+        f"{len(corpus.training)} clips ({clock(seconds[0])}) to train on, {len(corpus.validation)} "
+        f"({clock(seconds[1])}) held out; {corpus.sample_rate} Hz, gain x{corpus.gain:.2f}",
         highlight=False,
     )
     if corpus.speakers:
-        listed = [f"{name} {_clock(seconds)}" for name, seconds in corpus.training_seconds.items()]
+        listed = [f"{name} {clock(seconds)}" for name, seconds in corpus.training_seconds.items()]
         more = f", and {len(listed) - _LISTED_SPEAKERS} more" if len(listed) > _LISTED_SPEAKERS else ""
         console.print(
             f"{len(listed)} speakers to train on: {', '.join(listed[:_LISTED_SPEAKERS])}{more}",
@@ -110,7 +102,7 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
             markup=False,
         )
     if corpus.skipped:
-        table = Table(title=f"{len(corpus.skipped)} files left out", title_justify="left")
+        table = Table(title=f"{number_of(len(corpus.skipped), 'file')} left out", title_justify="left")
         table.add_column("file", overflow="fold")
         table.add_column("why", overflow="fold")
         for skipped in corpus.skipped:
@@ -164,9 +156,3 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
     lines.append(f"hear it: wavegen {f'sample {name}' if result.model.mel is None else f'vocode {name} RECORDING'}")
     lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
-
-
-def _clock(seconds: float) -> str:
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
