@@ -21,6 +21,7 @@ Batch = dict[str, torch.Tensor]
 
 _POOL_BATCHES = 32
 _ACCEPTED_FILL = 0.75
+_LENGTHS = 16  # that batches come in: the math library writes code for each new shape of a product
 
 
 class TrainingWindows(IterableDataset[Batch]):
@@ -31,7 +32,8 @@ class TrainingWindows(IterableDataset[Batch]):
     The windows of an epoch are shuffled and dealt to `batches_per_epoch` batches of nearly equal size. If many
     windows are short, windows of similar length go into the same batch, so that little of a batch is padding.
 
-    A batch holds "codes", int64 (batch, context + length), and "mask", bool (batch, length), length <= window:
+    A batch holds "codes", int64 (batch, context + length), and "mask", bool (batch, length), length <= window, of which
+    there are sixteen different ones, as the math library takes longer to write code for a new shape than to use it:
     `codes[:, context:]` are the targets, the mask is False where they are padding, and the model sees `codes[:, :-1]`.
     Before a clip's first sample and after its last stand silence codes.
 
@@ -109,7 +111,7 @@ class TrainingWindows(IterableDataset[Batch]):
             (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
             for place in order.windows[first:last]
         ]
-        return _collate(self.corpus, windows, self.context, self.quantization_channels, self.tells)
+        return _collate(self.corpus, windows, self.window, self.context, self.quantization_channels, self.tells)
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
@@ -152,6 +154,7 @@ class ValidationWindows(Dataset[Batch]):
     ) -> None:
         self.corpus = corpus
         self.context = context
+        self.window = window
         self.batch_size = batch_size
         self.quantization_channels = quantization_channels
         self.tells = tells
@@ -180,7 +183,7 @@ class ValidationWindows(Dataset[Batch]):
             raise IndexError(index)
         chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
         windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
-        return _collate(self.corpus, windows, self.context, self.quantization_channels, self.tells)
+        return _collate(self.corpus, windows, self.window, self.context, self.quantization_channels, self.tells)
 
 
 class _Order(NamedTuple):
@@ -227,9 +230,11 @@ def _cut(
 
 
 def _collate(
-    corpus: Corpus, windows: list[tuple[Clip, int, int]], context: int, channels: int, tells: Tells | None
+    corpus: Corpus, windows: list[tuple[Clip, int, int]], window: int, context: int, channels: int, tells: Tells | None
 ) -> Batch:
-    length = max(stop - start for _, start, stop in windows)
+    step = math.ceil(window / _LENGTHS)
+    longest = max(stop - start for _, start, stop in windows)
+    length = min(window, math.ceil(longest / step) * step)
     codes = np.full((len(windows), context + length), silence_code(channels), dtype=np.int64)
     mask = np.zeros((len(windows), length), dtype=bool)
     for row, (clip, start, stop) in enumerate(windows):
