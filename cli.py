@@ -87,6 +87,13 @@ def train(
     condition: Annotated[
         str | None, typer.Option(metavar="mel", help="Learn to turn mel frames into sound, for: wavegen vocode")
     ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="mu-law|logistics|gaussian",
+            help="Predict mu-law codes (default), or 16-bit samples by a mixture of logistics or by one Gaussian.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the weights and of the order of the windows.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings, laid over the preset.")] = None,
     set_: Annotated[
@@ -114,6 +121,7 @@ def train(
         seed=seed,
         speakers=speakers,
         condition=condition,
+        head=head,
         resume=resume,
         logger=logger,
     )

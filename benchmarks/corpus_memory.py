@@ -91,6 +91,7 @@ def write_files(folder: Path, numbers: range, seconds: float, sample_rate: int) 
 
 def measure(folders: list[str], cache: str, batches: int) -> None:
     """Opens the corpus, draws batches spread over an epoch, and prints the peaks as JSON."""
+    from wavenet_app.coding import MuLawCoding
     from wavenet_app.config import AudioConfig, CorpusConfig
     from wavenet_app.corpus import open_corpus
     from wavenet_app.windows import TrainingWindows
@@ -106,7 +107,7 @@ def measure(folders: list[str], cache: str, batches: int) -> None:
     )
     seconds = time.perf_counter() - started
     opened = peak_mebibytes()
-    windows = TrainingWindows(corpus, context=3_071, window=6_144, batch_size=8, quantization_channels=256, seed=0)
+    windows = TrainingWindows(corpus, context=3_071, window=6_144, batch_size=8, coding=MuLawCoding(256), seed=0)
     started = time.perf_counter()
     for number in range(batches):
         windows.batch(number * windows.batches_per_epoch // batches)

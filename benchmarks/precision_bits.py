@@ -20,7 +20,6 @@ from fast_gen.verify import verify
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import read_audio
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import encode
 from wavenet_app.trained import Trained, load_trained
 
 
@@ -34,7 +33,7 @@ def held_out_codes(trained: Trained, folder: Path, clips: int, seconds: float) -
         waveform = read_audio(folder / name, audio.sample_rate) * np.float32(audio.gain)
         start = (len(waveform) - length) // 2
         if start >= 0 and len(found) < clips:
-            found.append(encode(waveform[start : start + length], trained.config.model.quantization_channels))
+            found.append(trained.config.model.coding.encode(waveform[start : start + length]))
     return np.stack(found)
 
 

@@ -74,7 +74,7 @@ def main() -> None:
     config, speakers = trained.config, trained.config.model.speakers
     assert speakers, "the model must be one that is told speakers"
     assert config.model.mel is None, "the model must be told nothing else"
-    rate, channels = config.audio.sample_rate, config.model.quantization_channels
+    rate, coding = config.audio.sample_rate, config.model.coding
     corpus = open_corpus(
         [folder.data_set(path) for path in config.corpus.paths],
         audio=config.audio,
@@ -85,7 +85,7 @@ def main() -> None:
     )
 
     def points_of(clips: Sequence[Clip]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        found = [features(as_coded(corpus.waveform(clip), channels), rate) for clip in clips]
+        found = [features(as_coded(corpus.waveform(clip), coding), rate) for clip in clips]
         return np.stack(found), np.array([speakers.index(clip.speaker or "") for clip in clips])
 
     known, known_labels = points_of(corpus.training)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.fit import training_device
-from wavenet_app.heads import categorical_bits
+from wavenet_app.heads import mean_bits
 from wavenet_app.model import WaveNet
 from wavenet_app.skip_sum import missing_kernels
 
@@ -107,10 +107,10 @@ def compare(name: str, batch_size: int, window: int, rounds: int, steps: int, de
     mask = torch.ones(batch_size, window, dtype=torch.bool, device=device)
 
     def our_bits() -> Tensor:
-        return categorical_bits(ours(codes[:, :-1]), codes[:, 1:], mask)
+        return mean_bits(ours.head.bits(ours(codes[:, :-1]), codes[:, 1:]), mask)
 
     def textbook_bits() -> Tensor:
-        return categorical_bits(textbook(codes[:, :-1]).transpose(1, 2), codes[:, 1:], mask)
+        return mean_bits(ours.head.bits(textbook(codes[:, :-1]).transpose(1, 2), codes[:, 1:]), mask)
 
     dtypes = [torch.float32, torch.bfloat16]
     for dtype in dtypes:

@@ -74,7 +74,7 @@ def main() -> None:
     config = trained.config
     assert config.model.mel is not None, "the model must be one that is told mel frames"
     corpus = held_out_audio(trained, options.folder, folder).corpus
-    rate, channels = corpus.sample_rate, config.model.quantization_channels
+    rate, coding = corpus.sample_rate, config.model.coding
     tells = Tells(config.model.speakers, MelFrames(config.model.mel, rate))
     engine = load_engine(options.engine, GeneratorWeights.of(trained.model))
     sounds: dict[str, list[Waveform]] = {}
@@ -92,7 +92,7 @@ def main() -> None:
             )
             sounds.setdefault(f"this model at {temperature:g}", []).append(made.vocoded)
         sounds.setdefault("Griffin-Lim", []).append(made.griffin_lim)
-        sounds.setdefault("quantised original", []).append(as_coded(made.original, channels))
+        sounds.setdefault("quantised original", []).append(as_coded(made.original, coding))
     originals = sounds.pop("quantised original")
     for name, tests in sounds.items():
         rows = [measures(original, test, rate) for original, test in zip(originals, tests, strict=True)]

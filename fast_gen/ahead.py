@@ -16,7 +16,8 @@ from fast_gen.numba_cpu import is_compiled
 def compiling_ahead(precision: str, threads: int, say: Callable[[str], None]) -> Iterator[None]:
     """A block beside which the engine is compiled, if it has to be and the result can be kept; ends when both have.
 
-    Should that process fail, nothing is lost: whoever needs the engine compiles it.
+    Should that process fail, nothing is lost: whoever needs the engine compiles it. So it is where in less than float32
+    a model turns out to have another head than mu-law, which only its checkpoint says.
 
     Args:
         precision: of the engine's weights.

@@ -21,7 +21,6 @@ from wavenet_app.config import RunConfig
 from wavenet_app.corpus import open_corpus
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import encode
 
 GREATEST_LOGIT_DIFFERENCE = 5e-3
 """Promised of float32; sums in another order round differently, on a trained model by 3e-4."""
@@ -177,7 +176,7 @@ def verification_audio(config: RunConfig, split: dict[str, Any] | None, folder: 
     waveforms = [
         corpus.waveform(clip, start, start + VERIFIED_SAMPLES) for clip, start in zip(chosen, starts, strict=True)
     ]
-    codes = encode(np.stack(waveforms), config.model.quantization_channels)
+    codes = config.model.coding.encode(np.stack(waveforms))
     return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples of held-out recordings")
 
 

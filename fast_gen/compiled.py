@@ -10,9 +10,8 @@ SHELF = CodeShelf(
     "engine",
     [
         *sorted(_HERE.glob("numba_*.py")),
-        _HERE / "packing.py",
-        _HERE / "together.py",
-        _HERE.parent / "wavenet_app" / "vector_math.py",
+        *(_HERE / name for name in ("packing.py", "sampling.py", "together.py")),
+        *(_HERE.parent / "wavenet_app" / name for name in ("coding.py", "vector_math.py")),
     ],
 )
 

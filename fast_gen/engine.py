@@ -30,12 +30,17 @@ The engines of a GPU follow that of the CPU as long as they have not been timed 
 
 DEVICES = ("cpu", "cuda")
 
+UNKNOWN_HEAD = "it does not know the model's head yet, only mu-law"
+"""What keeps an engine from running that generates mu-law codes alone."""
+
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the weights are kept and multiplied in, the exact first; what each costs in bits, `fast_gen.verify` measures."""
 
 
 class Engine(Protocol):
     """Continues one history of codes for each row of a batch, in time that does not depend on the history's length.
+
+    Codes are what `weights.coding` says: mu-law codes, or 16-bit samples, which are told and given in the same way.
 
     The history is all that an engine knows. `reset` makes it a single silence code, before which all activations are
     zero. `prime`, `score` and `generate` each append as many codes as they are given or asked for, and differ only in
@@ -79,13 +84,14 @@ class Engine(Protocol):
         """Appends known codes (batch, time) step by step, by the arithmetic of `generate`.
 
         Returns:
-            Logits (batch, time, quantization_channels): place t is the distribution of codes[:, t], given all before.
+            (batch, time, output_channels): place t is the distribution of codes[:, t], given all before, as the
+            model's head reads it, such as a logit for each code.
         """
 
     def generate(
         self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
     ) -> NDArray[np.int16]:
-        """Appends codes of its own, each picked as `fast_gen.sampling.pick` defines.
+        """Appends codes of its own, each picked as `fast_gen.sampling.pick_by_head` defines.
 
         Args:
             uniforms: (batch, time), a number from 0 up to but not including 1 for each code.
@@ -118,7 +124,7 @@ class EngineClass(Protocol):
         The precision is one of `precisions`.
         """
 
-    def preparation(self, precision: str, threads: int) -> str | None:
+    def preparation(self, weights: GeneratorWeights, precision: str, threads: int) -> str | None:
         """Returns a line for the user if the first call will have to be waited for, or None (a static method)."""
 
 
@@ -176,7 +182,7 @@ def choose_engine(
                 why = "asked for" if name != "auto" else "the fastest that can run here"
                 how = f"{engine_class.summary}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
                 reason = f"engine {candidate} on {place} ({how}): {why}{passed_over}"
-                wait = engine_class.preparation(precision, threads)
+                wait = engine_class.preparation(weights, precision, threads)
                 return EngineChoice(candidate, place, precision, threads, reason, wait)
             obstacles.append(f"{candidate} on {place}: {missing}")
     raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); --engine auto takes one that can")
@@ -242,15 +248,16 @@ def checked_codes(codes: NDArray[np.integer], engine: Engine) -> NDArray[np.int6
     """Returns codes as contiguous int64, for an engine whose compiled loop would not notice a wrong one.
 
     Raises:
-        ValueError: they are not (batch_size, time) integers from 0 to quantization_channels - 1.
+        ValueError: they are not (batch_size, time) integers that the model's coding knows.
     """
     codes = np.asarray(codes)
     _check_shape(codes, engine, "codes")
     if not np.issubdtype(codes.dtype, np.integer):
         raise ValueError(f"codes must be integers, not {codes.dtype}")
-    channels = engine.weights.quantization_channels
-    if codes.size and not (codes.min() >= 0 and codes.max() < channels):
-        raise ValueError(f"codes must be from 0 to {channels - 1}, not {codes.min()} to {codes.max()}")
+    coding = engine.weights.coding
+    lowest, highest = coding.lowest, coding.lowest + coding.size - 1
+    if codes.size and not (codes.min() >= lowest and codes.max() <= highest):
+        raise ValueError(f"codes must be from {lowest} to {highest}, not {codes.min()} to {codes.max()}")
     return np.ascontiguousarray(codes, dtype=np.int64)
 
 

@@ -51,7 +51,7 @@ def generated_sound(
         What the clips are like; the clips; the floor of the codes, and of how many real pieces it is.
     """
     corpus, tells, model = subject.corpus, subject.tells, subject.model
-    rate, channels = corpus.sample_rate, model.config.quantization_channels
+    rate, coding = corpus.sample_rate, model.config.coding
     num_samples = max(1, round(request.clip_seconds * rate))
     shares = _turns(request, tells)
     waveforms = _generate(request, subject, shares, num_samples, console)
@@ -61,12 +61,12 @@ def generated_sound(
     )
     with console.status("comparing the sound with real clips"):
         originals = _real_pieces(corpus, num_samples, 2 * request.clips)
-        real = [as_coded(piece, channels) for piece in originals]
+        real = [as_coded(piece, coding) for piece in originals]
         speakers = _names(shares, tells)
         facts, features = _generated_facts(
             clips, speakers, real, rate, seconds=request.clip_seconds, temperature=subject.settings.temperature
         )
-        floor = quantisation_floor(originals[:FLOOR_PIECES], sample_rate=rate, channels=channels)
+        floor = quantisation_floor(originals[:FLOOR_PIECES], sample_rate=rate, coding=coding)
     return facts, GeneratedSound(clips, real, *features), floor, len(originals[:FLOOR_PIECES])
 
 

@@ -80,13 +80,13 @@ class EvalReport:
         name: of the run.
         sample_rate: in Hz.
         gain: of the run, at which everything was measured.
-        channels: number of mu-law codes.
+        coding: what the samples are that have the bits, such as "256 mu-law codes".
         bits: bits per sample on held-out audio.
         trained_validation: the figure that training itself ended with, over all samples of its held-out clips, or None.
         fitted_on: what the classical predictors were fitted on.
         generated: of the generated clips; None for a model that is told mel frames and so has none.
         vocoded: of held-out clips made from their own mel frames; None for any other model.
-        floor: pair metrics of quantised against original clips: what no model of these codes can beat.
+        floor: pair metrics of coded against original clips: what no model of these codes can beat.
         floor_pairs: how many real pieces the floor was taken on.
         skipped: files that were left out, each with its reason.
         remarks: sentences that the user should see once.
@@ -97,7 +97,7 @@ class EvalReport:
     name: str
     sample_rate: int
     gain: float
-    channels: int
+    coding: str
     bits: HeldOutBits
     trained_validation: float | None
     fitted_on: str

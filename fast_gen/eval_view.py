@@ -69,9 +69,7 @@ def sections(report: EvalReport) -> list[list[Row]]:
         rows += _generated_sections(report.generated)
     if report.vocoded is not None:
         rows += _vocoded_sections(report.vocoded)
-    floor = [
-        (f"floor of {report.channels} codes: {label}", "-", average(value)) for label, value in report.floor.items()
-    ]
+    floor = [(f"floor of {report.coding}: {label}", "-", average(value)) for label, value in report.floor.items()]
     return [*rows, floor]
 
 
@@ -130,31 +128,29 @@ def notes(report: EvalReport) -> list[str]:
     lines = [
         f"bits: {bits.overall.seconds:.1f} s of the {bits.available_seconds:.1f} s in {bits.available_files} held-out "
         f"files, {len(bits.files)} of them looked at; all four predictors over the very same samples, at "
-        f"{report.sample_rate} Hz and gain x{report.gain:.2f}",
+        f"{report.sample_rate} Hz and gain x{report.gain:.2f}; a sample is one of {report.coding}",
         f"LPC-24, order-1 and unigram were fitted on {report.fitted_on}",
     ]
     if report.trained_validation is not None:
         lines.insert(1, f"training itself ended with {report.trained_validation:.3f} bits over its whole held-out side")
     if report.generated is not None:
-        lines += _generated_notes(report.generated)
+        lines += _generated_notes(report.generated, report.coding)
     if report.vocoded is not None:
         lines.append(
             f"vocoded: {report.vocoded.seconds:.1f} s of {len(report.vocoded.files)} held-out clips from their own mel "
             f"frames, at temperature {report.vocoded.temperature:g}; Griffin-Lim from the very same frames"
         )
     lines.append(
-        f"the floor is what {report.channels} codes alone do to {report.floor_pairs} real pieces; no model of these "
-        "codes can do better"
+        f"the floor is what {report.coding} alone do to {report.floor_pairs} real pieces, and no model can do better"
     )
     return [*lines, *report.remarks, f"all of it took {report.seconds:.0f} s"]
 
 
-def _generated_notes(generated: GeneratedFacts) -> list[str]:
+def _generated_notes(generated: GeneratedFacts, coding: str) -> list[str]:
     lines = [
         f"sound: {len(generated.failures)} generated clips of {generated.seconds:g} s beside "
-        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:.3g} s, both as mu-law codes hold "
-        "them; one half of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is "
-        "best",
+        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:.3g} s, both as {coding}; one half "
+        "of the real ones is compared with, the other is the yardstick; Wasserstein distances, 0 is best",
         "the Frechet distance is taken on an embedding of our own, so it is not comparable with VGGish FAD figures",
     ]
     if generated.speakers:

@@ -16,6 +16,7 @@ from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
 from fast_gen.sampling import usual_settings
 from fast_gen.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
@@ -36,12 +37,14 @@ class EvalSound:
     Attributes:
         generated: of a model that speaks by itself, else None.
         vocoded: of a model that is told mel frames, else empty.
+        coding: of the model's samples.
         history: a row for each validation of the training, as the checkpoint holds them.
         history_lpc: what LPC-24 needs on the clips of these validations.
     """
 
     generated: GeneratedSound | None
     vocoded: tuple[VocodedClip, ...]
+    coding: Coding
     history: list[dict[str, float]]
     history_lpc: float
 
@@ -73,7 +76,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     corpus, rate = audio.corpus, audio.corpus.sample_rate
     mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
     tells = Tells(config.model.speakers, mel, named_voice)
-    channels = config.model.quantization_channels
+    coding = config.model.coding
     subject = EvalSubject(trained.model.to(training_device()), weights, corpus, tells, settings)
     seconds = request.seconds or None
     with progress_bar(console, "bits per sample") as on_file:
@@ -91,7 +94,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
                 clips,
                 temperature=settings.temperature,
                 sample_rate=rate,
-                channels=channels,
+                coding=coding,
                 progress=on_clip,
             )
         floor, floor_pairs = dict(vocoded.model.floor), len(clips)
@@ -100,7 +103,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
         name=config.name,
         sample_rate=rate,
         gain=corpus.gain,
-        channels=channels,
+        coding=coding.name,
         bits=bits,
         trained_validation=trained.content.get("validation"),
         fitted_on=audio.fitted_on,
@@ -112,7 +115,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
         remarks=corpus.remarks,
         seconds=time.monotonic() - began,
     )
-    return report, EvalSound(spoken, clips, trained.content["history"], trained.content["baseline"]["lpc"])
+    return report, EvalSound(spoken, clips, coding, trained.content["history"], trained.content["baseline"]["lpc"])
 
 
 def _named_voice(request: EvalRequest, model: ModelConfig) -> NDArray[np.float32] | None:

@@ -11,7 +11,6 @@ from fast_gen.condition import ChunkCondition
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import decode_table, silence_code
 
 CHUNK_SAMPLES = 1024  # 64 ms at 16 kHz: short enough to play at once, long enough for an engine to get going
 
@@ -42,7 +41,7 @@ def stream(
         seed: any integer.
         settings: temperature, top-k and top-p.
         first_row: number of the first clip.
-        prime_codes: mu-law codes that the clips continue, (time,) for all or (batch_size, time). They are no part of
+        prime_codes: codes that the clips continue, (time,) for all or (batch_size, time). They are no part of
             the result.
         condition: what the model is told throughout, such as a speaker: a single step that holds for ever.
         chunk_samples: samples in a chunk; the last one may be shorter.
@@ -58,21 +57,20 @@ def stream(
     for what, count in (("samples", num_samples), ("clips", batch_size), ("samples a chunk", chunk_samples)):
         if count is not None and count < 1:
             raise UserError(f"the number of {what} must be at least 1, not {count}")
-    channels = engine.weights.quantization_channels
-    context = np.full((batch_size, engine.weights.receptive_field), silence_code(channels), dtype=np.int64)
+    coding = engine.weights.coding
+    context = np.full((batch_size, engine.weights.receptive_field), coding.silence, dtype=np.int64)
     if prime_codes is not None:
         clips = np.broadcast_to(prime_codes, (batch_size, np.shape(prime_codes)[-1]))
         context = np.concatenate([context, clips], axis=1)
     engine.reset(batch_size)
     engine.prime(context, condition)
-    table = decode_table(channels)
 
     def chunks() -> Iterator[NDArray[np.float32]]:
         start = 0
         while num_samples is None or start < num_samples:
             length = chunk_samples if num_samples is None else min(chunk_samples, num_samples - start)
             numbers = uniforms(seed, rows=batch_size, first_row=first_row, start=start, length=length)
-            yield table[engine.generate(numbers, settings, condition)]
+            yield coding.decode(engine.generate(numbers, settings, condition))
             start += length
 
     return chunks()
@@ -99,13 +97,13 @@ def generate(
         seed: any integer.
         settings: temperature, top-k and top-p.
         first_row: number of the first clip.
-        prime_codes: mu-law codes that the clips continue, (time,) for all or (batch_size, time).
+        prime_codes: codes that the clips continue, (time,) for all or (batch_size, time).
         condition: what the model is told throughout, such as a speaker.
         progress: called after each chunk with the number of samples of a clip that it brought.
 
     Returns:
-        float32 (batch_size, num_samples) in [-1, 1], at the level that the model was trained on. `mu_law.encode`
-        turns it back into exactly the codes that were picked.
+        float32 (batch_size, num_samples) in [-1, 1], at the level that the model was trained on. The model's
+        coding turns it back into exactly the codes that were picked.
 
     Raises:
         UserError: a count is too small.

@@ -13,10 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from fast_gen.condition import ChunkCondition, checked_condition
-from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.engine import UNKNOWN_HEAD, checked_codes, checked_uniforms
 from fast_gen.gpu_packing import first_rings, pack, prime, told_parts
 from fast_gen.sampling import SamplingSettings, pick
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.mu_law import silence_code
 
 
@@ -39,12 +40,14 @@ class GraphQueue:
 
     @staticmethod
     def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
+        weights: GeneratorWeights,
         device: str,  # noqa: ARG004 - there is one
         precision: str,  # noqa: ARG004 - there is one
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so, or None."""
+        if weights.head != MU_LAW_HEAD:
+            return UNKNOWN_HEAD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -52,7 +55,7 @@ class GraphQueue:
         return None
 
     @staticmethod
-    def preparation(precision: str, threads: int) -> str | None:  # noqa: ARG004 - there is one
+    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
         """Returns None: it is ready at once."""
         return None
 

@@ -17,6 +17,7 @@ from fast_gen.packing import State, first_state, pack, pack_told, prime_room
 from fast_gen.sampling import SamplingSettings
 from fast_gen.together import STOP, first_flags, run_together
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD
 
 STEPPED_CODES = 8192
 """So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
@@ -43,7 +44,7 @@ class NumbaCpu:
 
     @staticmethod
     def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
+        weights: GeneratorWeights,
         device: str,  # noqa: ARG004 - there is one
         precision: str,
         threads: int,
@@ -52,16 +53,16 @@ class NumbaCpu:
         if threads > 1 and sys.platform == "win32":
             return f"it takes one thread on Windows, not {threads}"
         try:
-            if not is_compiled(precision, threads):
+            if not is_compiled(precision, threads, weights.head):
                 import numba  # noqa: F401
         except ImportError as error:
             return f"numba cannot be imported: {error}"
         return None
 
     @staticmethod
-    def preparation(precision: str, threads: int) -> str | None:
+    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:
         """Returns a line for the user if the compiler will have to be waited for, or None."""
-        return None if is_compiled(precision, threads) else compiling_line(precision)
+        return None if is_compiled(precision, threads, weights.head) else compiling_line(precision)
 
     def __init__(
         self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
@@ -110,7 +111,7 @@ class NumbaCpu:
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = checked_codes(codes, self)
-        logits = np.empty((*known.shape, self.weights.quantization_channels), np.float32)
+        logits = np.empty((*known.shape, self.weights.output_channels), np.float32)
         numbers = np.zeros((self.batch_size, 0), np.float32)
         self._append(known.astype(np.int16), logits, numbers, SamplingSettings(), condition)
         return logits
@@ -178,16 +179,17 @@ class NumbaCpu:
         return pack_told(condition, self.weights, clips), hold, phase
 
 
-def is_compiled(precision: str, threads: int) -> bool:
-    """Returns whether an engine needs no compiler to generate, whatever the model."""
-    return all(call.func.is_kept(*call.args) for call in _calls(precision, threads))
+def is_compiled(precision: str, threads: int, head: str = MU_LAW_HEAD) -> bool:
+    """Returns whether an engine needs no compiler to generate, whatever the model behind such a head."""
+    return all(call.func.is_kept(*call.args) for call in _calls(precision, threads, head))
 
 
-def compile_ahead(precision: str, threads: int) -> None:
-    """Compiles and keeps what an engine of any model needs to generate."""
-    for call in _calls(precision, threads):
+def compile_ahead(precision: str, threads: int, head: str = MU_LAW_HEAD) -> None:
+    """Compiles and keeps what an engine of any model with such a head needs to generate."""
+    for call in _calls(precision, threads, head):
         call.func.get_ready(*call.args)
 
 
-def _calls(precision: str, threads: int) -> list[Any]:
-    return NumbaCpu(GeneratorWeights.smallest(), precision=precision, threads=threads).compiled_calls()
+def _calls(precision: str, threads: int, head: str) -> list[Any]:
+    """Returns calls of all that is compiled; only a last layer of another type makes it another program."""
+    return NumbaCpu(GeneratorWeights.smallest(head), precision=precision, threads=threads).compiled_calls()

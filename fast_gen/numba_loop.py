@@ -20,6 +20,7 @@ from fast_gen.numba_flags import publish, wait_for
 from fast_gen.numba_math import activate
 from fast_gen.numba_pick import pick_code
 from fast_gen.numba_product import add_product, address, matrix_bytes, ready_rows
+from fast_gen.numba_sample import pick_sample
 from fast_gen.together import HELPER, LEADER
 
 inlined = njit(inline="always")
@@ -54,11 +55,19 @@ def _layer_bytes(model):
 def _consume_front(model, recent, hidden):
     """Writes the first layer's input of one clip, given its newest codes."""
     taps, _, residual = model.tables.shape
-    for channel in range(residual):
-        hidden[channel] = model.tables[0, recent[0], channel]
-    for tap in range(1, taps):
+    if model.kind == 0:
         for channel in range(residual):
-            hidden[channel] += model.tables[tap, recent[tap], channel]
+            hidden[channel] = model.tables[0, recent[0], channel]
+        for tap in range(1, taps):
+            for channel in range(residual):
+                hidden[channel] += model.tables[tap, recent[tap], channel]
+    else:
+        for channel in range(residual):
+            hidden[channel] = model.tables[taps - 1, 1, channel]
+        for tap in range(taps):
+            sample = np.float32(recent[tap])
+            for channel in range(residual):
+                hidden[channel] += sample * model.tables[tap, 0, channel]
 
 
 @inlined
@@ -230,8 +239,8 @@ def help_along(call):
 def append_codes(call):
     """Appends codes (batch, time), told what stands in told[:, (phase + time) // hold].
 
-    Either they are known, and the logits (batch, time, quantization_channels) of each are written; or `logits` has no
-    channels, and the codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
+    Either they are known, and the outputs (batch, time, output_channels) of each are written to `logits`; or that has
+    no channels, and codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
     `help_along` for as many samples; should it give up, this ends too.
     """
     model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase = arguments(call)
@@ -275,9 +284,13 @@ def append_codes(call):
             if known:
                 for code in range(logits.shape[2]):
                     logits[clip, time, code] = state.logits[clip, code]
-            else:
+            elif model.kind == 0:
                 codes[clip, time] = pick_code(
                     state.logits[clip], uniforms[clip, time], temperature, top_k, top_p, state.weights, state.order
+                )
+            else:
+                codes[clip, time] = pick_sample(
+                    state.logits[clip], model.kind == 1, uniforms[clip, time], temperature, state.weights
                 )
             state.recent[clip, -1] = codes[clip, time]
 

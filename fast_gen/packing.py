@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fast_gen.condition import ChunkCondition
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.mu_law import silence_code
+from wavenet_app.coding import MU_LAW_HEAD, coding_of
 
 Array = NDArray[np.float32]
 Packed = NDArray[Any]
@@ -29,7 +29,13 @@ DTYPES = {"float32": "float32", "bfloat16": "uint16", "int8": "int8"}
 """Precision of weights -> the type of an array of them, by which the compiled loop knows them."""
 
 HEAD_PRECISION = {"float32": "float32", "bfloat16": "bfloat16", "int8": "bfloat16"}
-"""Precision -> that of the last layer's weights: in int8 it alone would cost 0.008 bit a sample, all others 0.0005."""
+"""Precision -> that of the last layer's weights: in int8 it alone would cost 0.008 bit a sample, all others 0.0005.
+
+Of a distribution's few numbers they are float32 always: a mean has to be right to a part in thousands.
+"""
+
+HEADS = (MU_LAW_HEAD, "logistics", "gaussian")
+"""What the outputs may mean; the compiled loop knows them by their places."""
 
 LANE_INPUTS = {"float32": 1, "bfloat16": 2, "int8": 4}
 """Precision -> the inputs whose weights for one output share a lane."""
@@ -55,7 +61,8 @@ class PackedWeights(NamedTuple):
 
     Attributes:
         tables: (kernel_size, quantization_channels + 1, R); the front. Its bias is in the newest tap's rows, and the
-            last row of each tap is zero, for the time before the first code.
+            last row of each tap is zero, for the time before the first code. Of a front for 16-bit samples
+            (kernel_size, 2, R): a row to be multiplied by the sample, and in the newest tap's last row the bias.
         stream: the matrices of all layers, packed, in the order of their use, so that memory is read in one sweep: of
             each the newest tap (R, 2 x D), the residual (D, R) and the skip (D, S); then output1 (S, S).
         past: of each layer the older taps (R, 2 x D), oldest first, packed.
@@ -66,6 +73,8 @@ class PackedWeights(NamedTuple):
         output1_bias: (S,).
         output2_bias: (Q,).
         dilations: (layers,).
+        kind: place in `HEADS` of what the outputs mean.
+        outputs: how many numbers there are about each sample, without padding.
     """
 
     tables: Array
@@ -78,6 +87,8 @@ class PackedWeights(NamedTuple):
     output1_bias: Array
     output2_bias: Array
     dilations: Integers
+    kind: int
+    outputs: int
 
 
 class State(NamedTuple):
@@ -96,8 +107,8 @@ class State(NamedTuple):
         skips: (batch, S).
         outputs: (batch, S).
         logits: (batch, Q).
-        weights: (quantization_channels,), of one clip's codes.
-        order: (2, quantization_channels), places in which to rank them.
+        weights: (output_channels,), of one clip's codes, or of the components of a mixture.
+        order: (2, output_channels), places in which to rank them.
         ready_hidden: bytes, room for a layer's inputs as a product takes them, or the skip sum.
         ready_past: the same for the past inputs, or the skip sum.
         ready_activated: (layers, bytes), the same for each layer's activations.
@@ -204,10 +215,15 @@ def _bfloat16(matrix: Array) -> NDArray[np.uint16]:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
 
 
+def head_precision(weights: GeneratorWeights, precision: str) -> str:
+    """Returns the precision of the last layer's weights."""
+    return HEAD_PRECISION[precision] if weights.head == MU_LAW_HEAD else "float32"
+
+
 def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights:
     """Returns a padded and packed copy of a model; the front and all biases stay float32."""
     tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
-    tables[-1, :-1] += weights.front_bias
+    tables[-1, slice(None, -1) if weights.head == MU_LAW_HEAD else -1] += weights.front_bias
     layers, taps, residual, _ = weights.dilated.shape
     dilated = _pad(weights.dilated.reshape(layers, taps, residual, 2, -1), -3, -1)
     dilated = dilated.reshape(layers, taps, padded(residual), -1)
@@ -219,13 +235,15 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
         tables=_pad(tables, -1),
         stream=_packed(stream, precision),
         past=_packed(past, precision),
-        head=_packed([_pad(weights.output2, -2, -1)], HEAD_PRECISION[precision]),
+        head=_packed([_pad(weights.output2, -2, -1)], head_precision(weights, precision)),
         gate_biases=_pad(weights.dilated_biases.reshape(layers, 2, -1), -1).reshape(layers, -1),
         residual_biases=_pad(weights.residual_biases, -1),
         skip_bias=_pad(weights.skip_bias, -1),
         output1_bias=_pad(weights.output1_bias, -1),
         output2_bias=_pad(weights.output2_bias, -1),
         dilations=np.array(weights.dilations, np.int64),
+        kind=HEADS.index(weights.head),
+        outputs=weights.output_channels,
     )
 
 
@@ -242,13 +260,14 @@ def pack_told(condition: ChunkCondition | None, weights: GeneratorWeights, clips
 
 def first_state(packed: PackedWeights, batch_size: int) -> State:
     """Returns the state of clips whose history is one code of silence."""
-    taps, codes, residual = packed.tables.shape
-    codes -= 1
+    taps, rows, residual = packed.tables.shape
     layers, gates = packed.gate_biases.shape
     skip, logits = len(packed.skip_bias), len(packed.output2_bias)
     lengths = [(taps - 1) * dilation * batch_size * residual for dilation in packed.dilations]
-    recent = np.full((batch_size, taps), codes, np.int64)
-    recent[:, -1] = silence_code(codes)
+    coding = coding_of(HEADS[packed.kind], rows - 1)
+    nothing = rows - 1 if HEADS[packed.kind] == MU_LAW_HEAD else coding.silence
+    recent = np.full((batch_size, taps), nothing, np.int64)
+    recent[:, -1] = coding.silence
     # Clips share a weight as well as samples do, so a batch need not look as far ahead.
     furthest = max(1, LOOK_AHEAD // batch_size)
     spans = [max(span for span in range(1, furthest + 1) if dilation % span == 0) for dilation in packed.dilations]
@@ -266,8 +285,8 @@ def first_state(packed: PackedWeights, batch_size: int) -> State:
         skips=aligned(batch_size, skip),
         outputs=aligned(batch_size, skip),
         logits=aligned(batch_size, logits),
-        weights=np.zeros(codes),
-        order=np.zeros((2, codes), np.int64),
+        weights=np.zeros(packed.outputs),
+        order=np.zeros((2, packed.outputs), np.int64),
         ready_hidden=_aligned_bytes(batch_size * ready_bytes(max(residual, skip))),
         ready_past=_aligned_bytes(furthest * batch_size * ready_bytes(max(residual, skip))),
         ready_activated=_aligned_bytes(layers * batch_size * ready_bytes(gates // 2)).reshape(layers, -1),

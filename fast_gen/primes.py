@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from fast_gen.level import matched_gain, second_peaks
 from wavenet_app.audio import UnreadableAudioError, printable, probe, read_blocks
+from wavenet_app.coding import Coding
 from wavenet_app.config import RunConfig
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import encode, silence_code
 from wavenet_app.sources import scan_sources
 
 MOST_BY_DEFAULT = 16
@@ -94,7 +94,7 @@ def read_primes(
 
 
 def prime_codes(
-    primes: Sequence[Prime], *, first_row: int, rows: int, samples: int, channels: int
+    primes: Sequence[Prime], *, first_row: int, rows: int, samples: int, coding: Coding
 ) -> NDArray[np.int64] | None:
     """Returns the codes (rows, time) that clips continue, None without primes; the primes take turns over the rows.
 
@@ -105,13 +105,13 @@ def prime_codes(
         first_row: number of the first clip.
         rows: how many clips.
         samples: that a model can see; what lies further back is left out.
-        channels: number of codes.
+        coding: the model's.
     """
     if not primes:
         return None
-    ends = [encode(prime.waveform, channels)[-samples:] for prime in primes]
+    ends = [coding.encode(prime.waveform)[-samples:] for prime in primes]
     chosen = [ends[(first_row + row) % len(ends)] for row in range(rows)]
-    codes = np.full((rows, max(map(len, chosen))), silence_code(channels), np.int64)
+    codes = np.full((rows, max(map(len, chosen))), coding.silence, np.int64)
     for row, end in zip(codes, chosen, strict=True):
         row[len(row) - len(end) :] = end
     return codes

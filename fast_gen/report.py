@@ -15,7 +15,7 @@ from fast_gen.eval_report import EvalReport
 from fast_gen.eval_view import notes, number, sections, vocoded_rows
 from fast_gen.evaluate import EvalSound
 from fast_gen.report_figures import history_figure, sound_figure
-from fast_gen.vocoded import SPECTRAL_DISTANCE, VocodedClip, VocodedFacts
+from fast_gen.vocoded import SPECTRAL_DISTANCE, VocodedFacts
 from wavenet_app.audio import wav_bytes
 from wavenet_app.figures import png_bytes
 from wavenet_app.files import write_whole
@@ -64,7 +64,7 @@ def page(report: EvalReport, sound: EvalSound) -> str:
     if sound.generated is not None and report.generated is not None:
         clips += _generated_clips(sound.generated, report.generated.speakers, report.sample_rate)
     if report.vocoded is not None:
-        clips += _vocoded_clips(sound.vocoded, report.vocoded, report)
+        clips += _vocoded_clips(sound, report.vocoded, report.sample_rate)
     title = escape(f"How good is {report.name}?")
     return f"""<!doctype html>
 <html lang="en">
@@ -117,18 +117,18 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
 {curves}"""
 
 
-def _vocoded_clips(clips: Sequence[VocodedClip], facts: VocodedFacts, report: EvalReport) -> str:
+def _vocoded_clips(sound: EvalSound, facts: VocodedFacts, sample_rate: int) -> str:
     players = []
-    for clip, file in zip(clips, facts.files, strict=True):
+    for clip, file in zip(sound.vocoded, facts.files, strict=True):
         failed = f"failed: {file.failure}" if file.failure else ""
-        original = as_coded(clip.original, report.channels)
+        original = as_coded(clip.original, sound.coding)
         for name, distances, mark, waveform in (
             ("original, as the codes hold it", None, "", original),
             ("vocoded", file.model, failed, clip.vocoded),
             ("Griffin-Lim", file.griffin_lim, "", clip.griffin_lim),
         ):
             fact = "" if distances is None else f"{number(distances[SPECTRAL_DISTANCE].value)} dB"
-            players.append(_clip(f"{clip.name}: {name}", fact, mark, waveform, report.sample_rate))
+            players.append(_clip(f"{clip.name}: {name}", fact, mark, waveform, sample_rate))
     heads, rows = vocoded_rows(facts.files)
     return f"""<h2>Held-out clips, vocoded from their own mel frames</h2>
 <p>Log-spectral distance to the original as the codes hold it.</p>

@@ -19,14 +19,13 @@ from fast_gen.condition import ChunkCondition, voice
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
 from fast_gen.generate import generate
 from fast_gen.real_time import engine_in_real_time
-from fast_gen.sampling import SamplingSettings, usual_settings
+from fast_gen.sampling import SamplingSettings, check_head, usual_settings
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import printable, write_wav
 from wavenet_app.config import RunConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import decode, encode
 from wavenet_app.pictures import write_spectrogram
 from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
@@ -119,15 +118,15 @@ class ReadyToSample:
             first_row=first_row,
             rows=rows,
             samples=model.receptive_field,
-            channels=model.quantization_channels,
+            coding=model.coding,
         )
 
     def heard_before(self, row: int) -> NDArray[np.float32]:
         """Returns the recording (samples,) that a clip continues, as the codes hold it; nothing where there is none."""
         if not self.primes:
             return np.zeros(0, np.float32)
-        channels = self.config.model.quantization_channels
-        return decode(encode(self.primes[row % len(self.primes)].waveform, channels), channels)
+        coding = self.config.model.coding
+        return coding.decode(coding.encode(self.primes[row % len(self.primes)].waveform))
 
 
 def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
@@ -175,6 +174,7 @@ def get_ready(
             f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
             f"take: wavegen vocode {config.name} RECORDING"
         )
+    check_head(settings, config.model.head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)
 

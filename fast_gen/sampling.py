@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, MU_LAW_HEAD, STEP, SixteenBitCoding
 from wavenet_app.errors import UserError
 
 VOCODING_TEMPERATURE = 0.8
@@ -23,6 +24,12 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLIER2 = np.uint64(0x94D049BB133111EB)
 _WORD = 2**64 - 1
+
+HALF_UNIFORM = 2.0**-25
+"""Half the distance of two uniforms: makes each the middle of its range, so that zero stands for no endless tail."""
+
+LEAST_REMAINDER = 2.0**-40
+"""The least that may be left of a uniform, and 1 less it the most; a logistic then goes 28 scales from its mean."""
 
 
 def splitmix64(seed: NDArray[np.uint64], index: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -70,7 +77,8 @@ class SamplingSettings:
     """How a code is picked from the model's distribution.
 
     Attributes:
-        temperature: divides the logits; below 1 is safer and duller, 0 always takes the most likely code.
+        temperature: divides the logits, and of a distribution over 16-bit samples multiplies the scales; below 1 is
+            safer and duller, 0 always takes the most likely code, or the mean of the most likely component.
         top_k: only the `top_k` most likely codes may be picked; 0 allows all.
         top_p: only the fewest most likely codes whose probability together reaches `top_p` may be picked; 1 allows all.
 
@@ -106,8 +114,92 @@ def usual_settings(model: ModelConfig, temperature: float | None = None) -> Samp
     return SamplingSettings(temperature)
 
 
+def check_head(settings: SamplingSettings, head: str) -> None:
+    """Refuses settings that a head has no use for.
+
+    Raises:
+        UserError: codes are to be left out by rank, of a model that gives 16-bit samples no ranks.
+    """
+    if head != MU_LAW_HEAD and (settings.top_k or settings.top_p < 1):
+        raise UserError(
+            f"top-k and top-p rank mu-law codes, which this model's head ({head}) does not know; take a temperature"
+        )
+
+
+def pick_by_head(head: str, outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Returns one code for each row: by `pick` from the logits of mu-law codes, else by `pick_sample`.
+
+    Args:
+        head: as in `ModelConfig`.
+        outputs: (batch, output_channels), of any floating type.
+        uniforms: (batch,), at least 0 and less than 1.
+        settings: temperature, top-k and top-p, the last two for mu-law codes alone.
+
+    Returns:
+        int64 (batch,).
+    """
+    if head == MU_LAW_HEAD:
+        return pick(outputs, uniforms, settings)
+    return pick_sample(head, outputs, uniforms, settings.temperature)
+
+
+def pick_sample(head: str, outputs: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+    """Returns one 16-bit sample for each row, by the inverse of the cumulative distribution.
+
+    The definition that every engine follows, in float64 from the outputs on; their meaning is in `wavenet_app.heads`.
+
+    1. Of a mixture, the logits give a component: weights exp((logit - greatest) / temperature) are accumulated in
+       order, and the first component is taken at which the sum is greater than t = u x total, with u = uniform +
+       `HALF_UNIFORM`. What is left of the uniform, (t - sum before) / weight, held `LEAST_REMAINDER` away from 0 and 1,
+       takes the place of u. At temperature 0 it is the component of the greatest logit, the first of equal ones.
+    2. The value is mean + temperature x scale x quantile(u), with log(u / (1 - u)) for a logistic.
+    3. The sample is the one nearest to the value, the higher of two as near, or the last one on its side.
+
+    Args:
+        head: "logistics" or "gaussian".
+        outputs: (batch, output_channels), of any floating type.
+        uniforms: (batch,), at least 0 and less than 1.
+        temperature: 0 or more.
+
+    Returns:
+        int64 (batch,).
+
+    >>> import torch
+    >>> pick_sample("gaussian", torch.tensor([[0.5, -7.0]]), torch.tensor([0.5]), 1.0)
+    tensor([16384])
+    """
+    import torch
+
+    precise = outputs.double()
+    places = uniforms.double() + HALF_UNIFORM
+    if head == "gaussian":
+        means, log_scales = precise.unbind(-1)
+    else:
+        logits, all_means, all_log_scales = precise.chunk(3, dim=-1)
+        component, places = _component(logits, places, temperature)
+        means, log_scales = (part.gather(-1, component)[..., 0] for part in (all_means, all_log_scales))
+    scales = temperature * (LEAST_SCALE + log_scales.clamp(max=GREATEST_LOG_SCALE).exp())
+    quantiles = torch.special.ndtri(places) if head == "gaussian" else places.log() - torch.log1p(-places)
+    samples = ((means + scales * quantiles) / STEP + 0.5).floor()
+    lowest = SixteenBitCoding.lowest
+    return samples.clamp(lowest, lowest + SixteenBitCoding.size - 1).long()
+
+
+def _component(logits: Tensor, places: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Returns the component of each row, (batch, 1), and what is left of its uniform number, (batch,)."""
+    if temperature == 0:
+        return logits.argmax(-1, keepdim=True), places
+    weights = ((logits - logits.amax(-1, keepdim=True)) / temperature).exp()
+    cumulative = weights.cumsum(-1)
+    targets = places.unsqueeze(-1) * cumulative[..., -1:]
+    component = (cumulative <= targets).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    weight = weights.gather(-1, component)
+    remainders = (targets - (cumulative.gather(-1, component) - weight)) / weight
+    return component, remainders[..., 0].clamp(LEAST_REMAINDER, 1 - LEAST_REMAINDER)
+
+
 def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
-    """Returns one code for each row, by the inverse of the cumulative distribution.
+    """Returns one mu-law code for each row, by the inverse of the cumulative distribution.
 
     The definition that every engine follows, in float64 from the logits on:
 

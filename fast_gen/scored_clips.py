@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from wavenet_app.likelihood import code_bits
 from wavenet_app.model import WaveNet
-from wavenet_app.mu_law import encode
 from wavenet_app.runaway import Failure, failure
 
 ROUNDS = 4
@@ -70,7 +69,7 @@ def scored(
         prime_codes: codes (time,) that the clip continues.
         shares: (speakers,), of each speaker in its voice, for a model with speakers.
     """
-    codes = encode(waveform, model.config.quantization_channels)
+    codes = model.config.coding.encode(waveform)
     context = np.zeros(0, dtype=codes.dtype) if prime_codes is None else prime_codes
     bits = code_bits(model, np.concatenate([context, codes]), first=len(context), shares=shares)
     return ScoredClip(waveform, row, float(bits.mean(dtype=np.float64)), failure(waveform, sample_rate))

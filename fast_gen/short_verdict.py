@@ -66,7 +66,7 @@ def _own_clips(trained: Trained) -> str:
 def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
     config = trained.config
     assert config.model.mel is not None
-    rate, channels = corpus.sample_rate, config.model.quantization_channels
+    rate, coding = corpus.sample_rate, config.model.coding
     tells = Tells(config.model.speakers, MelFrames(config.model.mel, rate))
     engine = load_engine("auto", GeneratorWeights.of(trained.model))
     clips = [
@@ -82,5 +82,5 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
         )
         for clip in chosen_clips(corpus.validation, VOCODED_CLIPS)
     ]
-    ours, theirs = np.mean([spectral_distances(clip, rate, channels) for clip in clips], axis=0)
+    ours, theirs = np.mean([spectral_distances(clip, rate, coding) for clip in clips], axis=0)
     return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, ours, theirs)

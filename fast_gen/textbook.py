@@ -10,9 +10,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fast_gen.sampling import SamplingSettings, pick
+from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.mu_law import silence_code
+from wavenet_app.coding import MU_LAW_HEAD
+
+NOTHING = -(2**31)
+"""Stands for the time before the first code; no sample is it."""
 
 
 class Textbook:
@@ -43,14 +46,18 @@ class Textbook:
         weights, taps = self.weights, self.weights.kernel_size
         nothing = torch.zeros(batch_size, weights.residual_channels)
         self.queues = [deque([nothing] * ((taps - 1) * dilation)) for dilation in weights.dilations]
-        self.codes = deque([torch.full((batch_size,), -1)] * (taps - 1), maxlen=taps)
-        self.codes.append(torch.full((batch_size,), silence_code(weights.quantization_channels)))
+        self.codes = deque([torch.full((batch_size,), NOTHING)] * (taps - 1), maxlen=taps)
+        self.codes.append(torch.full((batch_size,), weights.coding.silence))
 
     def step(self) -> Tensor:
-        """Returns the logits (batch, codes) of the next sample."""
+        """Returns the outputs (batch, output_channels) about the next sample."""
         hidden = self.front_bias
         for table, codes in zip(self.front, self.codes, strict=True):
-            hidden = hidden + torch.where((codes >= 0)[:, None], F.embedding(codes.clamp(min=0), table), 0)
+            if self.weights.head == MU_LAW_HEAD:
+                added = F.embedding(codes.clamp(min=0), table)
+            else:
+                added = codes[:, None] * table
+            hidden = hidden + torch.where((codes != NOTHING)[:, None], added, 0)
         total = self.skip_bias
         for layer, (queue, dilation) in enumerate(zip(self.queues, self.weights.dilations, strict=True)):
             queue.append(hidden)
@@ -70,6 +77,6 @@ class Textbook:
         """Returns codes (batch, time) that continue the history."""
         made = []
         for number in torch.from_numpy(numbers).unbind(1):
-            made.append(pick(self.step(), number, settings))
+            made.append(pick_by_head(self.weights.head, self.step(), number, settings))
             self.codes.append(made[-1])
         return torch.stack(made, dim=1).numpy().astype(np.int16)

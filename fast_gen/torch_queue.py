@@ -17,9 +17,9 @@ from torch import Tensor
 
 from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
-from fast_gen.sampling import SamplingSettings, pick
+from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.mu_law import silence_code
+from wavenet_app.coding import MU_LAW_HEAD
 
 
 def _aligned_rows(*shape: int, device: str) -> Tensor:
@@ -78,6 +78,43 @@ class _Layer:
     queue: _Queue
 
 
+class _CodeFront:
+    """The first layer's input: a row of a table for each of the newest codes, added up.
+
+    Attributes:
+        nothing: what stands for the time before the first code.
+    """
+
+    def __init__(self, weights: GeneratorWeights, device: str) -> None:
+        tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
+        tables[-1, :-1] += weights.front_bias
+        # One table after the other; each ends in a row of zeros, for the time before the first code.
+        self._tables = torch.tensor(tables.reshape(-1, weights.residual_channels), device=device)
+        self.nothing = weights.quantization_channels
+        self._offsets = torch.arange(weights.kernel_size, device=device) * (self.nothing + 1)
+
+    def write(self, recent: Tensor, hidden: Tensor) -> None:
+        """Writes (rows, residual_channels) for the newest codes of each row, int64 (rows, kernel_size)."""
+        torch.sum(F.embedding(recent + self._offsets, self._tables), dim=1, out=hidden)
+
+
+class _SampleFront:
+    """The first layer's input: the newest 16-bit samples, each times a row, added up.
+
+    Attributes:
+        nothing: what stands for the time before the first sample: silence.
+    """
+
+    def __init__(self, weights: GeneratorWeights, device: str) -> None:
+        self._rows = torch.tensor(weights.front_tables[:, 0], device=device)
+        self._bias = torch.tensor(weights.front_bias, device=device)
+        self.nothing = weights.coding.silence
+
+    def write(self, recent: Tensor, hidden: Tensor) -> None:
+        """Writes (rows, residual_channels) for the newest samples of each row, int64 (rows, kernel_size)."""
+        torch.sum(recent.unsqueeze(-1) * self._rows, dim=1, out=hidden).add_(self._bias)
+
+
 class TorchQueue:
     """Queues in ring buffers, float32 arithmetic; see `fast_gen.engine.Engine`.
 
@@ -112,7 +149,7 @@ class TorchQueue:
         return None
 
     @staticmethod
-    def preparation(precision: str, threads: int) -> str | None:  # noqa: ARG004 - there is one
+    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
         """Returns None: it is ready at once."""
         return None
 
@@ -123,12 +160,11 @@ class TorchQueue:
         self.device = device
         self.precision = precision
         self.threads = threads
-        tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
-        tables[-1, :-1] += weights.front_bias
-        # One table after the other; each ends in a row of zeros, for the time before the first code.
-        self._tables = self._tensor(tables.reshape(-1, weights.residual_channels))
-        self._nothing = weights.quantization_channels
-        self._offsets = torch.arange(weights.kernel_size, device=device) * (self._nothing + 1)
+        self._front: _CodeFront | _SampleFront
+        if weights.head == MU_LAW_HEAD:
+            self._front = _CodeFront(weights, device)
+        else:
+            self._front = _SampleFront(weights, device)
         self._dilated = self._tensor(weights.dilated).flatten(1, 2)
         self._dilated_biases = self._tensor(weights.dilated_biases).unsqueeze(1)
         self._residual = self._tensor(weights.residual)
@@ -150,9 +186,8 @@ class TorchQueue:
         self.batch_size = batch_size
         self._rows_are_alike = True
         self._time = 0  # codes consumed, of which only the remainder by each dilation matters
-        self._recent = torch.full((batch_size, weights.kernel_size), self._nothing, device=self.device)
-        self._recent[:, -1] = silence_code(weights.quantization_channels)
-        self._indices = torch.empty_like(self._recent)
+        self._recent = torch.full((batch_size, weights.kernel_size), self._front.nothing, device=self.device)
+        self._recent[:, -1] = weights.coding.silence
         self._gates = _aligned_rows(batch_size, 2 * weights.dilation_channels, device=self.device)
         self._filter, self._gate = self._gates.chunk(2, dim=-1)
         # All layers' activations side by side, so that all skips are one product.
@@ -175,7 +210,7 @@ class TorchQueue:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = self._on_device(checked_codes(codes, self))
         biases = self._biases(condition, known.shape[1])
-        logits = torch.empty(*known.shape, self.weights.quantization_channels, device=self.device)
+        logits = torch.empty(*known.shape, self.weights.output_channels, device=self.device)
         for time in range(known.shape[1]):
             logits[:, time] = self._step(biases[time])
             self._recent[:, -1] = known[:, time]
@@ -190,9 +225,9 @@ class TorchQueue:
         numbers = self._on_device(checked_uniforms(uniforms, self)).unbind(1)
         biases = self._biases(condition, len(numbers))
         codes = torch.empty(self.batch_size, len(numbers), dtype=torch.int64, device=self.device)
-        newest = self._recent[:, -1]
+        newest, head = self._recent[:, -1], self.weights.head
         for time, number in enumerate(numbers):
-            newest.copy_(pick(self._step(biases[time]), number, settings))
+            newest.copy_(pick_by_head(head, self._step(biases[time]), number, settings))
             codes[:, time] = newest
         return codes.cpu().numpy().astype(np.int16)
 
@@ -212,7 +247,7 @@ class TorchQueue:
         return [by_step[step] for step in checked.steps(samples)]
 
     def _step(self, biases: list[Tensor]) -> Tensor:
-        """Consumes the newest code, and returns the logits (batch, quantization_channels) of the next one.
+        """Consumes the newest code, and returns the outputs (batch, output_channels) about the next one.
 
         The next step writes over them.
 
@@ -221,8 +256,7 @@ class TorchQueue:
         """
         self._rows_are_alike = False
         hidden = self._layers[0].queue.newest[self._time % self._layers[0].queue.dilation]
-        torch.add(self._recent, self._offsets, out=self._indices)
-        torch.sum(F.embedding(self._indices, self._tables), dim=1, out=hidden)
+        self._front.write(self._recent, hidden)
         for tap in range(self.weights.kernel_size - 1):
             self._recent[:, tap] = self._recent[:, tap + 1]
         for number, layer in enumerate(self._layers):
@@ -288,8 +322,9 @@ class TorchQueue:
             biases: (layers, steps or 1, 2 x dilation_channels).
         """
         kernel_size = self.weights.kernel_size
-        hidden = F.embedding(codes.unfold(0, kernel_size, 1) + self._offsets, self._tables).sum(1)
-        steps = len(hidden)
+        steps = len(codes) - (kernel_size - 1)
+        hidden = torch.empty(steps, self.weights.residual_channels, device=self.device)
+        self._front.write(codes.unfold(0, kernel_size, 1), hidden)
         for number, layer in enumerate(self._layers):
             queue = layer.queue
             inputs = torch.cat([queue.history(clips.start or 0, self._time), hidden])

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fast_gen.condition import ChunkCondition, checked_condition
-from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.engine import UNKNOWN_HEAD, checked_codes, checked_uniforms
 from fast_gen.gpu_packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -82,6 +83,8 @@ class TritonGpu:
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so on a GPU, or None."""
+        if weights.head != MU_LAW_HEAD:
+            return UNKNOWN_HEAD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -99,7 +102,7 @@ class TritonGpu:
         return _missing_compiler()
 
     @staticmethod
-    def preparation(precision: str, threads: int) -> str | None:  # noqa: ARG004 - compiled for each
+    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - for each
         """Returns a line for the user if the compiler will have to be waited for, or None."""
         from triton import knobs
 

@@ -14,7 +14,6 @@ from fast_gen.sampling import SamplingSettings, uniforms
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.mel import Frames
 from wavenet_app.model import WaveNet
-from wavenet_app.mu_law import decode_table, silence_code
 
 BLOCK_FRAMES = 16  # 0.2 s: progress moves, and what an interruption loses is soon made again
 
@@ -51,9 +50,9 @@ def vocode(
         Waveforms, float32 (samples,), hop samples for each frame, at the level that the model was trained on.
     """
     assert model.config.mel is not None
-    hop, channels = model.config.mel.hop, engine.weights.quantization_channels
+    hop, coding = model.config.mel.hop, engine.weights.coding
     before = -(-engine.weights.receptive_field // hop)
-    codes = np.full((1, before * hop), silence_code(channels), np.int64)
+    codes = np.full((1, before * hop), coding.silence, np.int64)
     if last_codes is not None and len(last_codes):
         known = last_codes[-codes.shape[1] :]
         codes[0, codes.shape[1] - len(known) :] = known
@@ -61,14 +60,13 @@ def vocode(
     pieces = _pieces(frames, silence, before, done_frames, block_frames)
     engine.reset(1)
     engine.prime(codes, _condition(model, next(pieces), shares))
-    table = decode_table(channels)
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         sample = done_frames * hop
         for piece in pieces:
             samples = (len(piece) - 2 * CONTEXT_FRAMES) * hop
             numbers = uniforms(seed, rows=1, start=sample, length=samples)
-            yield table[engine.generate(numbers, settings, _condition(model, piece, shares))[0]]
+            yield coding.decode(engine.generate(numbers, settings, _condition(model, piece, shares))[0])
             sample += samples
 
     return blocks()

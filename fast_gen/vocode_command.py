@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
-from fast_gen.sampling import VOCODING_TEMPERATURE, SamplingSettings
+from fast_gen.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.vocode import vocode
 from fast_gen.vocode_sources import MEL_SUFFIXES, open_source
 from fast_gen.wav_stream import PartialWav
@@ -26,7 +26,6 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.mel import MelFrames
-from wavenet_app.mu_law import encode
 from wavenet_app.sources import scan_sources
 from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import Trained, find_checkpoint, load_trained
@@ -139,6 +138,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
         raise UserError(
             f"{trained.config.name} was not trained to turn mel frames into sound; train with --condition mel"
         )
+    check_head(settings, model.head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
     choice = choose_engine(request.engine, weights, "auto", request.precision, request.threads)
@@ -212,7 +212,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
             seed=vocoder.seed,
             settings=vocoder.settings,
             done_frames=done // hop,
-            last_codes=encode(known / np.float32(32768), config.model.quantization_channels),
+            last_codes=config.model.coding.encode(known / np.float32(32768)),
         )
         began = time.monotonic()
         try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
+from wavenet_app.coding import Coding
 from wavenet_app.corpus import Clip, Corpus
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.model import WaveNet
@@ -120,7 +121,7 @@ def vocoded_facts(
     *,
     temperature: float,
     sample_rate: int,
-    channels: int,
+    coding: Coding,
     progress: Callable[[int, int], None],
 ) -> VocodedFacts:
     """Returns the metrics of vocoded clips; those that want packages which are not installed say so.
@@ -129,13 +130,13 @@ def vocoded_facts(
         clips: at least one.
         temperature: that they were sampled at.
         sample_rate: in Hz.
-        channels: number of mu-law codes.
+        coding: the model's.
         progress: called after each clip with (done, total).
     """
     rows: list[tuple[PairMeasures, PairMeasures]] = []
     for done, clip in enumerate(clips, start=1):
         model, rival = (
-            pair_measures((clip.original, test), sample_rate=sample_rate, channels=channels)
+            pair_measures((clip.original, test), sample_rate=sample_rate, coding=coding)
             for test in (clip.vocoded, clip.griffin_lim)
         )
         rows.append((model, rival))
@@ -179,9 +180,9 @@ def distance_sentence(clips: int, seconds: float, ours: float, theirs: float) ->
     )
 
 
-def spectral_distances(clip: VocodedClip, sample_rate: int, channels: int) -> tuple[float, float]:
+def spectral_distances(clip: VocodedClip, sample_rate: int, coding: Coding) -> tuple[float, float]:
     """Returns the log-spectral distance to the quantised original, in dB, by the model and by Griffin-Lim."""
-    coded = as_coded(clip.original, channels)
+    coded = as_coded(clip.original, coding)
     return (
         log_spectral_distance(coded, clip.vocoded, sample_rate),
         log_spectral_distance(coded, clip.griffin_lim, sample_rate),

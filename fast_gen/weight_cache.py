@@ -43,8 +43,8 @@ class WeightCache:
                 arrays = {name: file[name] for name in file.files}
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
-            conditioned = bool(arrays.pop("conditioned"))
-            weights = GeneratorWeights(**arrays, dilations=dilations, conditioned=conditioned)
+            conditioned, head = bool(arrays.pop("conditioned")), str(arrays.pop("head"))
+            weights = GeneratorWeights(**arrays, dilations=dilations, conditioned=conditioned, head=head)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UserError):
             return None
         with suppress(OSError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.coding import MU_LAW_HEAD, STEP, Coding, coding_of
 from wavenet_app.dilation import receptive_field
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class GeneratorWeights:
     `sum(z @ skip) + skip_bias`.
 
     Attributes:
-        front_tables: (kernel_size, quantization_channels, residual_channels); one row for each code and tap.
+        front_tables: (kernel_size, quantization_channels, residual_channels); one row for each code and tap. Where the
+            samples are 16-bit ones, (kernel_size, 1, residual_channels): a row is added as often as the sample says.
         front_bias: (residual_channels,).
         dilated: (layers, kernel_size, residual_channels, 2 x dilation_channels); of the outputs, the first half is
             the filter and the second the gate.
@@ -40,13 +42,14 @@ class GeneratorWeights:
         skip_bias: (skip_channels,), the sum over all layers.
         output1: (skip_channels, skip_channels), after a ReLU of the skip sum.
         output1_bias: (skip_channels,).
-        output2: (skip_channels, quantization_channels), after another ReLU.
-        output2_bias: (quantization_channels,).
+        output2: (skip_channels, output_channels), after another ReLU.
+        output2_bias: (output_channels,).
         dilations: spacing of the taps in each layer.
         voices: (speakers, layers x 2 x dilation_channels), what each speaker adds to the gates; no speakers, no rows.
             Mixed voices are mixed rows. Where the model is told mel frames too, it makes the whole by itself.
         conditioned: whether something is added to the gates for each sample: see `fast_gen.condition`. How it is made
             of speakers and mel frames, the model knows; engines get it ready.
+        head: what the outputs mean, as in `ModelConfig`; see `wavenet_app.heads`.
     """
 
     front_tables: Array
@@ -64,6 +67,7 @@ class GeneratorWeights:
     dilations: tuple[int, ...]
     voices: Array
     conditioned: bool
+    head: str = MU_LAW_HEAD
 
     @classmethod
     def of(cls, model: WaveNet) -> GeneratorWeights:
@@ -76,7 +80,7 @@ class GeneratorWeights:
             residual[layer] = _matrix(block.residual.weight)[0]
             residual_biases[layer] = _array(block.residual.bias)
         return cls(
-            front_tables=_array(model.front.tables),
+            front_tables=_front_tables(model),
             front_bias=_array(model.front.bias),
             dilated=np.stack([_matrix(block.dilated.weight) for block in blocks]),
             dilated_biases=np.stack([_array(block.dilated.bias) for block in blocks]),
@@ -91,17 +95,23 @@ class GeneratorWeights:
             dilations=tuple(config.dilations),
             voices=_voices(model),
             conditioned=config.conditioned,
+            head=config.head,
         )
 
     @classmethod
-    def smallest(cls) -> GeneratorWeights:
-        """Returns a model of zeros, one of everything; what holds for it by its types alone holds for any model."""
+    def smallest(cls, head: str) -> GeneratorWeights:
+        """Returns a model of zeros, one of everything; what holds for it by its types alone holds for any model.
+
+        Args:
+            head: what its outputs mean, as in `ModelConfig`.
+        """
 
         def zeros(*shape: int) -> Array:
             return np.zeros(shape, np.float32)
 
+        codes, outputs = 2 if head == MU_LAW_HEAD else 1, 3 if head == "logistics" else 2
         return cls(
-            front_tables=zeros(2, 2, 1),
+            front_tables=zeros(2, codes, 1),
             front_bias=zeros(1),
             dilated=zeros(1, 2, 1, 2),
             dilated_biases=zeros(1, 2),
@@ -111,11 +121,12 @@ class GeneratorWeights:
             skip_bias=zeros(1),
             output1=zeros(1, 1),
             output1_bias=zeros(1),
-            output2=zeros(1, 2),
-            output2_bias=zeros(2),
+            output2=zeros(1, outputs),
+            output2_bias=zeros(outputs),
             dilations=(1,),
             voices=zeros(0, 2),
             conditioned=False,
+            head=head,
         )
 
     def __post_init__(self) -> None:
@@ -130,8 +141,18 @@ class GeneratorWeights:
 
     @property
     def quantization_channels(self) -> int:
-        """Number of mu-law codes."""
+        """Number of mu-law codes, where the samples are such."""
         return self.front_tables.shape[1]
+
+    @property
+    def coding(self) -> Coding:
+        """What the codes are that an engine takes and gives."""
+        return coding_of(self.head, self.quantization_channels)
+
+    @property
+    def output_channels(self) -> int:
+        """Numbers that the last layer gives for each sample."""
+        return len(self.output2_bias)
 
     @property
     def residual_channels(self) -> int:
@@ -163,6 +184,14 @@ class GeneratorWeights:
         """Multiply-accumulates of one sample: all matrices once, but the last layer's residual, which is not needed."""
         matrices = (self.dilated, self.residual[:-1], self.skip, self.output1, self.output2)
         return sum(matrix.size for matrix in matrices)
+
+
+def _front_tables(model: WaveNet) -> Array:
+    """Returns the rows that the front adds up; of 16-bit samples what a single step of theirs adds, which is exact."""
+    front: Any = model.front
+    if model.config.head == MU_LAW_HEAD:
+        return _array(front.tables)
+    return _array(front.weight)[:, None] * np.float32(STEP)
 
 
 def _voices(model: WaveNet) -> Array:

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
+from scipy.signal import lfilter
 
 from wavenet_app import baseline
-from wavenet_app.baseline import LazyClips, corpus_baseline, lpc_bits, measure_baseline
+from wavenet_app.baseline import EIGHT_BITS, LazyClips, corpus_baseline, fit_predictors, lpc_bits, measure_baseline
+from wavenet_app.coding import STEP, MuLawCoding, SixteenBitCoding
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.corpus import open_corpus
 from wavenet_app.mu_law import decision_edges, decode_table, encode
@@ -25,8 +27,6 @@ def noise(seconds: float, seed: int, level: float = 0.1) -> NDArray[np.float64]:
 
 def resonance(seconds: float, seed: int) -> NDArray[np.int16]:
     """Codes of noise through a sharp resonance: easy for LPC, hard for a histogram."""
-    from scipy.signal import lfilter
-
     return encode(lfilter([0.05], [1, -1.9, 0.95], noise(seconds, seed)))
 
 
@@ -106,8 +106,8 @@ def test_a_prediction_never_depends_on_the_future(cut: int, seed: int) -> None:
     codes = resonance(0.1, seed)
     changed = codes.copy()
     changed[480 + cut :] = 255 - changed[480 + cut :]
-    (_, before, deviation_before), *_ = baseline._predictions(codes, RATE, 256)
-    (_, after, deviation_after), *_ = baseline._predictions(changed, RATE, 256)
+    (_, before, deviation_before), *_ = baseline._predictions(codes, RATE, EIGHT_BITS)
+    (_, after, deviation_after), *_ = baseline._predictions(changed, RATE, EIGHT_BITS)
     # The prediction at the cut itself still sees only what lies before it.
     np.testing.assert_allclose(before[: cut + 1], after[: cut + 1], atol=1e-12)
     np.testing.assert_allclose(deviation_before[: cut + 1], deviation_after[: cut + 1], atol=1e-12)
@@ -161,9 +161,45 @@ def test_frames_scale_with_the_sample_rate() -> None:
     assert measure_baseline([codes], [codes], sample_rate=48_000).samples == len(codes) - 1440
 
 
+SIXTEEN_BITS = SixteenBitCoding()
+
+
+def test_sixteen_bit_noise_needs_its_entropy() -> None:
+    """A Gaussian of deviation 0.1; ten seconds are too few to fill a histogram of so many values."""
+    deviation = 0.1 / STEP
+    entropy = math.log2(deviation * math.sqrt(2 * math.pi * math.e))
+    training, validation = (SIXTEEN_BITS.encode(noise(seconds, seed)) for seconds, seed in ((10, 0), (2, 1)))
+    found = measure_baseline([training], [validation], sample_rate=RATE, coding=SIXTEEN_BITS)
+    assert entropy < found.lpc < entropy + 0.2
+    assert entropy < found.unigram < 16
+    assert found.order1 == pytest.approx(found.unigram, abs=0.3)
+
+
+def test_sixteen_bits_cost_as_much_more_as_their_steps_are_finer() -> None:
+    waveform = noise(2, 0, level=0.01)
+    coarse, fine = (
+        lpc_bits(coding.encode(waveform), (0.7,), sample_rate=RATE, coding=coding)[0][0] / len(waveform)
+        for coding in (EIGHT_BITS, SIXTEEN_BITS)
+    )
+    steps = np.diff(EIGHT_BITS.edges())[EIGHT_BITS.encode(waveform).astype(int) - 1]
+    assert fine - coarse == pytest.approx(np.log2(steps / STEP).mean(), abs=0.1)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=5, deadline=None)
+def test_all_predictors_of_sixteen_bits_give_probabilities(seed: int) -> None:
+    training = SIXTEEN_BITS.encode(noise(0.5, seed))
+    fitted = fit_predictors([training], sample_rate=RATE, coding=SIXTEEN_BITS)
+    every = np.arange(-(2**15), 2**15).astype(np.int16)
+    assert (2.0 ** -fitted.unigram(every)).sum() == pytest.approx(1)
+    for before in (-(2**15), -1, 0, 300):
+        known = np.full_like(every, before)
+        assert (2.0 ** -fitted.order1(known, every)).sum() == pytest.approx(1)
+
+
 def test_fewer_codes_need_fewer_bits() -> None:
     clips = [encode(noise(1, seed), 16) for seed in range(2)]
-    found = measure_baseline(clips[:1], clips[1:], sample_rate=RATE, channels=16)
+    found = measure_baseline(clips[:1], clips[1:], sample_rate=RATE, coding=MuLawCoding(16))
     assert found.lpc < 4.2
 
 

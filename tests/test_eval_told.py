@@ -106,8 +106,8 @@ def test_a_vocoder_is_held_against_the_originals_and_griffin_lim(evaluate, runs)
     said = evaluate("mel", *QUICK)
     assert said.code == 0, said.err
     for text in ("bits per sample, held-out audio", "vocoded, to the quantised original: log-spectral distance (dB)",
-                 "vocoded, to the original: STOI", "Griffin-Lim", "mel-cepstral distortion", "floor of 256 codes",
-                 "each vocoded clip to its quantised original"):  # fmt: skip
+                 "vocoded, to the original: STOI", "Griffin-Lim", "mel-cepstral distortion",
+                 "floor of 256 mu-law codes", "each vocoded clip to its quantised original"):  # fmt: skip
         assert text in said.out
     assert "generated clips" not in said.out
     facts = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0).out)

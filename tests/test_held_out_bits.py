@@ -8,7 +8,7 @@ from engine_contract import random_net
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.baseline import coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
+from wavenet_app.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
 from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus import Corpus, open_clips
@@ -67,7 +67,7 @@ def test_short_files_use_the_budget_too() -> None:
 def test_all_of_it_is_what_the_baseline_measures(corpus: Corpus, net: WaveNet) -> None:
     training = [encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
     found = held_out_bits(net, fit_predictors(training, sample_rate=RATE), corpus, seconds=None)
-    clips = coded_pieces(corpus, corpus.validation, 256)
+    clips = coded_pieces(corpus, corpus.validation, EIGHT_BITS)
     assert found.overall.lpc == pytest.approx(measure_baseline(training, clips, sample_rate=RATE).lpc)
     assert [file.name for file in found.files] == ["0.wav", "2.wav"]
     assert [file.name for file in found.skipped] == ["1.wav"]
@@ -81,17 +81,17 @@ def test_all_of_it_is_what_the_baseline_measures(corpus: Corpus, net: WaveNet) -
 
 
 def test_a_stretch_from_the_middle_sees_its_true_past(corpus: Corpus, net: WaveNet) -> None:
-    fitted = fit_predictors(coded_pieces(corpus, corpus.validation, 256), sample_rate=RATE)
+    fitted = fit_predictors(coded_pieces(corpus, corpus.validation, EIGHT_BITS), sample_rate=RATE)
     found = held_out_bits(net, fitted, corpus, seconds=0.3)
     assert found.overall.seconds <= 0.3
     (file,) = found.files
-    codes = coded_pieces(corpus, corpus.validation, 256)[0]
+    codes = coded_pieces(corpus, corpus.validation, EIGHT_BITS)[0]
     frame = lpc_frame(RATE)
     first = frame + (len(codes) - frame - file.samples) // 2
     stop = first + file.samples
     assert file.model == pytest.approx(code_bits(net, codes)[first:stop].mean(), abs=1e-4)
-    assert file.unigram == pytest.approx(fitted.unigram_bits[codes[first:stop]].mean())
-    assert file.order1 == pytest.approx(fitted.order1_bits[codes[first - 1 : stop - 1], codes[first:stop]].mean())
+    assert file.unigram == pytest.approx(fitted.unigram(codes[first:stop]).mean())
+    assert file.order1 == pytest.approx(fitted.order1(codes[first - 1 : stop - 1], codes[first:stop]).mean())
     bits, samples = lpc_bits(codes[first - frame : stop], (fitted.factor,), sample_rate=RATE)
     assert samples == file.samples
     assert file.lpc == pytest.approx(bits[0] / samples)
@@ -119,7 +119,7 @@ def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) 
     fitted = fit_predictors([], sample_rate=RATE)
     found = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=tells)
     (file,) = found.files
-    codes = coded_pieces(corpus, corpus.validation, 256)[0]
+    codes = coded_pieces(corpus, corpus.validation, EIGHT_BITS)[0]
     assert tells.mel is not None
     silence = tells.mel.silent(CONTEXT_FRAMES)
     frames = np.concatenate([silence, tells.mel.of(corpus.waveform(corpus.validation[0])), silence])

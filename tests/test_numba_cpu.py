@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from engine_contract import (
     CONDITIONED,
+    GAUSSIAN,
+    LOGISTICS,
     SHAPES,
     ConditionContract,
     EngineContract,
@@ -106,6 +108,26 @@ class TestNumbaCpuInInt8OnTwoThreads(TestNumbaCpuInInt8):
         return NumbaCpu(weights, precision="int8", threads=2)
 
 
+class TestNumbaCpuOfLogistics(TestNumbaCpu):
+    head = LOGISTICS
+
+
+class TestNumbaCpuOfOneGaussian(TestNumbaCpu):
+    head = GAUSSIAN
+
+
+class TestNumbaCpuOfLogisticsOnTwoThreads(TestNumbaCpuOnTwoThreads):
+    head = LOGISTICS
+
+
+class TestNumbaCpuOfOneGaussianInBfloat16(TestNumbaCpuInBfloat16):
+    head = GAUSSIAN
+
+
+class TestNumbaCpuOfLogisticsInInt8(TestNumbaCpuInInt8):
+    head = LOGISTICS
+
+
 class TestNumbaCpuTold(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights)
@@ -123,6 +145,10 @@ class TestNumbaCpuTold(ConditionContract):
         engine.score(known[:, :11], condition.part(0, 11))
         engine.prime(known[:, 11:], condition.part(11, 26))
         np.testing.assert_array_equal(engine.score(following, condition.part(37, 30)), stepped)
+
+
+class TestNumbaCpuOfOneGaussianTold(TestNumbaCpuTold):
+    head = GAUSSIAN
 
 
 class TestNumbaCpuToldOnTwoThreads(TestNumbaCpuTold):

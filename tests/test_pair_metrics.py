@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.pair_metrics import (
     PAIR_METRICS,
     Measure,
@@ -118,14 +119,17 @@ def test_pesq(rate: int) -> None:
 
 def test_three_comparisons_tell_the_test_from_the_floor() -> None:
     reference = voice()
-    perfect = as_coded(reference, 256)
-    table = pair_table([(reference, perfect), (reference, perfect)], sample_rate=RATE, channels=256)
+    perfect = as_coded(reference, MuLawCoding(256))
+    table = pair_table([(reference, perfect), (reference, perfect)], sample_rate=RATE, coding=MuLawCoding(256))
     label = "log-spectral distance (dB)"
     assert table.against_quantised[label].value == 0
     assert table.against_reference[label].value == table.floor[label].value > 0
     assert table.against_reference[label].pairs == 2
-    assert quantisation_floor([reference], sample_rate=RATE, channels=256)[label].value == table.floor[label].value
-    coarse = quantisation_floor([reference], sample_rate=RATE, channels=32)
+    assert (
+        quantisation_floor([reference], sample_rate=RATE, coding=MuLawCoding(256))[label].value
+        == table.floor[label].value
+    )
+    coarse = quantisation_floor([reference], sample_rate=RATE, coding=MuLawCoding(32))
     assert coarse[label].value > table.floor[label].value
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import SHAPES, ConditionContract, EngineContract, random_net
+from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen import engine as engines
 from fast_gen.engine import Engine, choose_engine, load_engine
@@ -23,6 +23,18 @@ class TestTorchQueue(EngineContract):
 class TestTorchQueueTold(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return TorchQueue(weights)
+
+
+class TestTorchQueueOfLogistics(TestTorchQueue):
+    head = LOGISTICS
+
+
+class TestTorchQueueOfOneGaussian(TestTorchQueue):
+    head = GAUSSIAN
+
+
+class TestTorchQueueOfLogisticsTold(TestTorchQueueTold):
+    head = LOGISTICS
 
 
 @pytest.mark.gpu

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from wavenet_app.audio_cache import AudioCache
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.config import MelConfig
 from wavenet_app.corpus import Clip, Corpus
@@ -79,7 +80,7 @@ def sightings(corpus: Corpus, batches: list[dict[str, torch.Tensor]], context: i
 @settings(max_examples=80, deadline=None)
 def test_an_epoch_holds_every_sample_once_after_its_own_past(cache, lengths, shape, seed, epoch):
     corpus = make_corpus(cache, lengths)
-    windows = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed)
+    windows = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed)
     per_epoch = windows.batches_per_epoch
     batches = [windows.batch(epoch * per_epoch + index) for index in range(per_epoch)]
     assert all(1 <= len(batch["mask"]) <= shape["batch_size"] for batch in batches)
@@ -92,7 +93,7 @@ def test_an_epoch_holds_every_sample_once_after_its_own_past(cache, lengths, sha
 @settings(max_examples=20, deadline=None)
 def test_validation_holds_every_sample_once(cache, lengths, shape):
     corpus = make_corpus(cache, lengths)
-    windows = ValidationWindows(corpus, **shape, quantization_channels=CHANNELS)
+    windows = ValidationWindows(corpus, **shape, coding=MuLawCoding(CHANNELS))
     batches = list(windows)
     assert len(batches) == len(windows)
     assert windows.num_samples == sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
@@ -107,15 +108,15 @@ def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
 @settings(max_examples=20, deadline=None)
 def test_starting_at_a_step_equals_running_through(cache, lengths, shape, start, seed):
     corpus = make_corpus(cache, lengths)
-    through = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed)
-    resumed = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed, start_step=start)
+    through = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed)
+    resumed = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, start_step=start)
     expected = list(islice(through, start, start + 5))
     assert all(equal(one, other) for one, other in zip(expected, islice(resumed, 5), strict=True))
 
 
 def test_ranks_share_the_batches_out(cache):
     corpus = make_corpus(cache, [70, 50, 60, 11])
-    settings = {"context": 5, "window": 9, "batch_size": 2, "quantization_channels": CHANNELS, "seed": 1}
+    settings = {"context": 5, "window": 9, "batch_size": 2, "coding": MuLawCoding(CHANNELS), "seed": 1}
     alone = list(islice(TrainingWindows(corpus, **settings), 4, 16))
     ranks = [islice(TrainingWindows(corpus, **settings, start_step=2, rank=rank, world_size=2), 6) for rank in range(2)]
     together = [batch for pair in zip(*ranks, strict=True) for batch in pair]
@@ -129,7 +130,7 @@ def test_the_order_is_the_same_for_any_number_of_workers(cache, workers):
         context=5,
         window=9,
         batch_size=2,
-        quantization_channels=CHANNELS,
+        coding=MuLawCoding(CHANNELS),
         seed=1,
         start_step=3,
     )
@@ -139,7 +140,7 @@ def test_the_order_is_the_same_for_any_number_of_workers(cache, workers):
 
 def test_seed_and_epoch_change_the_order_and_the_cuts(cache):
     corpus = make_corpus(cache, [75, 50, 60])
-    shape = {"context": 5, "window": 20, "batch_size": 2, "quantization_channels": CHANNELS}
+    shape = {"context": 5, "window": 20, "batch_size": 2, "coding": MuLawCoding(CHANNELS)}
     one, other = (TrainingWindows(corpus, **shape, seed=seed) for seed in (0, 1))
     assert not equal(one.batch(0), other.batch(0))
     assert not equal(one.batch(0), one.batch(one.batches_per_epoch))
@@ -153,7 +154,7 @@ def test_seed_and_epoch_change_the_order_and_the_cuts(cache):
 def test_many_short_windows_are_batched_with_their_like(cache):
     lengths = [4, 38] * 40
     windows = TrainingWindows(
-        make_corpus(cache, lengths), context=5, window=40, batch_size=4, quantization_channels=CHANNELS, seed=0
+        make_corpus(cache, lengths), context=5, window=40, batch_size=4, coding=MuLawCoding(CHANNELS), seed=0
     )
     masks = [windows.batch(index)["mask"] for index in range(windows.batches_per_epoch)]
     assert sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks) > 0.9
@@ -175,7 +176,7 @@ def test_batches_come_in_few_lengths(cache):
 
 def test_limited_validation_is_an_even_choice_of_whole_windows(cache):
     corpus = make_corpus(cache, [100] * 8)
-    shape = {"context": 5, "window": 10, "batch_size": 4, "quantization_channels": CHANNELS}
+    shape = {"context": 5, "window": 10, "batch_size": 4, "coding": MuLawCoding(CHANNELS)}
     limited = ValidationWindows(corpus, **shape, limit_seconds=0.16)
     assert limited.num_samples == 160
     counts = sightings(corpus, list(limited), 5, 10)
@@ -186,7 +187,7 @@ def test_limited_validation_is_an_even_choice_of_whole_windows(cache):
 
 def test_a_clip_shorter_than_the_context_stands_after_silence(cache):
     corpus = make_corpus(cache, [3])
-    batch = TrainingWindows(corpus, context=8, window=40, batch_size=2, quantization_channels=64, seed=0).batch(0)
+    batch = TrainingWindows(corpus, context=8, window=40, batch_size=2, coding=MuLawCoding(64), seed=0).batch(0)
     codes = encode(corpus.waveform(corpus.training[0]), 64).tolist()
     assert batch["codes"].tolist() == [[silence_code(64)] * 8 + codes]
     assert batch["mask"].tolist() == [[True] * 3]
@@ -212,9 +213,9 @@ def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch)
     mel = MelFrames(SHORT_MEL, RATE)
     tells = Tells(("0", "1"), mel)
     phase, context = tells.phase(shape["context"]), shape["context"]
-    training = TrainingWindows(corpus, **shape, quantization_channels=CHANNELS, seed=seed, tells=tells)
+    training = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, tells=tells)
     per_epoch = training.batches_per_epoch
-    validation = ValidationWindows(corpus, **shape, quantization_channels=CHANNELS, tells=tells)
+    validation = ValidationWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), tells=tells)
     whole = [mel.of(corpus.waveform(clip)) for clip in corpus.training]
     place = {
         code: (number, position)
@@ -248,6 +249,6 @@ def test_a_window_of_few_hops_is_refused(cache):
             context=3,
             window=31,
             batch_size=1,
-            quantization_channels=CHANNELS,
+            coding=MuLawCoding(CHANNELS),
             tells=Tells((), MelFrames(SHORT_MEL, RATE)),
         )

@@ -1,4 +1,4 @@
-"""The classical predictors that a trained model must beat, in bits per sample of mu-law codes.
+"""The classical predictors that a trained model must beat, in bits per sample of mu-law codes or of 16-bit samples.
 
 Three of them, each stronger than the one before: the histogram of the codes (order 0), the histogram given the code
 before (order 1), and backward-adaptive linear prediction (LPC) of order 24 with a logistic residual. The last is the
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.mu_law import decision_edges, decode_table, encode, silence_code
+from wavenet_app.coding import Coding, MuLawCoding
 
 if TYPE_CHECKING:
     from wavenet_app.corpus import Clip, Corpus
@@ -29,6 +29,8 @@ SCALE_FACTORS = (0.5, 0.7, 0.9)
 UNIFORM_SHARE = 0.005
 # Pseudo-counts that the order-1 table borrows from the histogram: the weight of the prior in a row seldom visited.
 PRIOR_COUNTS = 16.0
+# Of these the order-1 table has a row for each.
+MOST_CLASSES = 1_024
 # The tables and the one scale factor change in the fourth digit only beyond this much audio.
 TABLE_SECONDS = 3_600
 SCALE_SECONDS = 60
@@ -36,6 +38,7 @@ SCALE_SECONDS = 60
 PIECE_SECONDS = 600
 # Frames predicted at once: long enough to vectorise, short enough to stay in the processor's cache.
 CHUNK_FRAMES = 512
+EIGHT_BITS = MuLawCoding(256)
 # Samples counted at once, so that a clip of hours needs no more memory than one of minutes.
 BLOCK = 1 << 20
 
@@ -66,18 +69,31 @@ class FittedPredictors:
     """The classical predictors with all that they take from training audio.
 
     Attributes:
-        unigram_bits: of each code, shape (channels,).
-        order1_bits: of each code given the code before, shape (before, after).
+        unigram_bits: of each code, the lowest first, shape (codes,).
+        order1_bits: of each class of codes given the class before, shape (before, after); see `_classes`.
+        within_bits: of each code given its own class, shape (codes,); zero where each code is a class.
         factor: scale factor of the LPC residual.
         sample_rate: in Hz.
-        channels: number of codes.
+        coding: what the codes are.
     """
 
     unigram_bits: Floats
     order1_bits: Floats
+    within_bits: Floats
     factor: float
     sample_rate: int
-    channels: int
+    coding: Coding
+
+    def unigram(self, codes: Codes) -> Floats:
+        """Returns the bits of each code, in its shape, by the histogram."""
+        return self.unigram_bits[_places(codes, self.coding)]
+
+    def order1(self, before: Codes, codes: Codes) -> Floats:
+        """Returns the bits of each code given the one before, in their shape."""
+        classes = _classes(self.coding)
+        places = _places(codes, self.coding)
+        known = classes[_places(before, self.coding)]
+        return self.order1_bits[known, classes[places]] + self.within_bits[places]
 
 
 class LazyClips(Sequence[Codes]):
@@ -107,7 +123,7 @@ class LazyClips(Sequence[Codes]):
 
 
 def measure_baseline(
-    training: Iterable[Codes], validation: Iterable[Codes], *, sample_rate: int, channels: int = 256
+    training: Iterable[Codes], validation: Iterable[Codes], *, sample_rate: int, coding: Coding = EIGHT_BITS
 ) -> Baseline:
     """Returns what the classical predictors, fitted on the training clips, need on the validation clips.
 
@@ -119,54 +135,56 @@ def measure_baseline(
         training: arrays of codes, each of shape (samples,).
         validation: likewise; every sample of it is measured.
         sample_rate: in Hz; the LPC frame is 30 ms and moves by 5 ms, 480 and 80 samples at 16 kHz.
-        channels: number of codes.
+        coding: what the codes are.
     """
-    fitted = fit_predictors(training, sample_rate=sample_rate, channels=channels)
-    seen = np.zeros((channels, channels), dtype=np.int64)
+    fitted = fit_predictors(training, sample_rate=sample_rate, coding=coding)
+    seen = _Counts(coding)
     lpc_total, lpc_samples = 0.0, 0
     for codes in validation:
-        _count_pairs(codes, seen)
-        bits, samples = lpc_bits(codes, (fitted.factor,), sample_rate=sample_rate, channels=channels)
+        seen.add(codes)
+        bits, samples = lpc_bits(codes, (fitted.factor,), sample_rate=sample_rate, coding=coding)
         lpc_total += float(bits[0])
         lpc_samples += samples
-    every = int(seen.sum())
+    every = int(seen.codes.sum())
+    order1 = (seen.pairs * fitted.order1_bits).sum() + (seen.codes * fitted.within_bits).sum()
     return Baseline(
-        unigram=float((seen.sum(axis=0) * fitted.unigram_bits).sum()) / every if every else math.nan,
-        order1=float((seen * fitted.order1_bits).sum()) / every if every else math.nan,
+        unigram=float((seen.codes * fitted.unigram_bits).sum()) / every if every else math.nan,
+        order1=float(order1) / every if every else math.nan,
         lpc=lpc_total / lpc_samples if lpc_samples else math.nan,
         samples=lpc_samples,
     )
 
 
-def fit_predictors(training: Iterable[Codes], *, sample_rate: int, channels: int = 256) -> FittedPredictors:
+def fit_predictors(training: Iterable[Codes], *, sample_rate: int, coding: Coding = EIGHT_BITS) -> FittedPredictors:
     """Returns the predictors as `measure_baseline` fits them; takes the same.
 
-    >>> fitted = fit_predictors([np.array([1, 1, 1, 0], dtype=np.int16)], sample_rate=8_000, channels=2)
+    >>> codes = np.array([1, 1, 1, 0], dtype=np.int16)
+    >>> fitted = fit_predictors([codes], sample_rate=8_000, coding=MuLawCoding(2))
     >>> np.round(2.0**-fitted.unigram_bits, 3).tolist()
     [0.333, 0.667]
     """
-    counts, factor = _fit(training, sample_rate, channels)
-    return FittedPredictors(*_table_bits(counts), factor, sample_rate, channels)
+    counts, factor = _fit(training, sample_rate, coding)
+    return FittedPredictors(*_table_bits(counts), factor, sample_rate, coding)
 
 
-def corpus_baseline(corpus: Corpus, *, channels: int = 256) -> Baseline:
+def corpus_baseline(corpus: Corpus, *, coding: Coding = EIGHT_BITS) -> Baseline:
     """Returns `measure_baseline` of a corpus's own split, at its own gain; every validation sample is measured."""
     return measure_baseline(
-        coded_pieces(corpus, corpus.training, channels),
-        coded_pieces(corpus, corpus.validation, channels),
+        coded_pieces(corpus, corpus.training, coding),
+        coded_pieces(corpus, corpus.validation, coding),
         sample_rate=corpus.sample_rate,
-        channels=channels,
+        coding=coding,
     )
 
 
-def coded_pieces(corpus: Corpus, clips: Sequence[Clip], channels: int) -> LazyClips:
+def coded_pieces(corpus: Corpus, clips: Sequence[Clip], coding: Coding) -> LazyClips:
     """Returns clips of a corpus as codes, read when they are asked for, in pieces of at most ten minutes."""
     step = PIECE_SECONDS * corpus.sample_rate
     parts = [(clip, start) for clip in clips for start in range(0, clip.num_samples, step)]
 
     def load(index: int) -> Codes:
         clip, start = parts[index]
-        return encode(corpus.waveform(clip, start, min(start + step, clip.num_samples)), channels)
+        return coding.encode(corpus.waveform(clip, start, min(start + step, clip.num_samples)))
 
     return LazyClips(len(parts), load)
 
@@ -176,7 +194,9 @@ def lpc_frame(sample_rate: int) -> int:
     return max(round(FRAME_SECONDS * sample_rate), ORDER + 1)
 
 
-def lpc_bits(codes: Codes, factors: Sequence[float], *, sample_rate: int, channels: int = 256) -> tuple[Floats, int]:
+def lpc_bits(
+    codes: Codes, factors: Sequence[float], *, sample_rate: int, coding: Coding = EIGHT_BITS
+) -> tuple[Floats, int]:
     """Returns the bits that linear prediction needs for one clip, summed, and the number of samples they are for.
 
     Every 5 ms a predictor of order 24 is solved from the 30 ms before by the autocorrelation method (Makhoul 1975,
@@ -188,37 +208,83 @@ def lpc_bits(codes: Codes, factors: Sequence[float], *, sample_rate: int, channe
         codes: one clip, shape (samples,).
         factors: scale factors to try at once.
         sample_rate: in Hz.
-        channels: number of codes.
+        coding: what the codes are.
 
     Returns:
         Bits of shape (len(factors),), and the samples after the first frame; both zero where the clip ends before.
     """
     from scipy.special import expit
 
-    edges = np.concatenate([[-np.inf], decision_edges(channels), [np.inf]])
+    edges = np.concatenate([[-np.inf], coding.edges(), [np.inf]])
     bits = np.zeros(len(factors))
     samples = 0
-    for chunk, prediction, deviation in _predictions(codes, sample_rate, channels):
-        below = edges[chunk] - prediction
-        above = edges[chunk.astype(np.intp) + 1] - prediction
+    for chunk, prediction, deviation in _predictions(codes, sample_rate, coding):
+        places = _places(chunk, coding)
+        below = edges[places] - prediction
+        above = edges[places + 1] - prediction
         for position, factor in enumerate(factors):
             rate = 1 / (factor * deviation)
             mass = expit(above * rate) - expit(below * rate)
-            bits[position] -= np.log2((1 - UNIFORM_SHARE) * mass + UNIFORM_SHARE / channels).sum()
+            bits[position] -= np.log2((1 - UNIFORM_SHARE) * mass + UNIFORM_SHARE / coding.size).sum()
         samples += len(chunk)
     return bits, samples
 
 
-def _fit(training: Iterable[Codes], sample_rate: int, channels: int) -> tuple[NDArray[np.int64], float]:
-    """Returns the code-pair counts, shape (before, after), and the scale factor of fewest bits."""
-    counts = np.zeros((channels, channels), dtype=np.int64)
+class _Counts:
+    """How often each code came, and each class of codes after each.
+
+    Attributes:
+        codes: (codes,), the lowest first.
+        pairs: (class before, class).
+    """
+
+    def __init__(self, coding: Coding) -> None:
+        self.coding = coding
+        self.classes = _classes(coding)
+        self.codes = np.zeros(coding.size, dtype=np.int64)
+        kinds = int(self.classes.max()) + 1
+        self.pairs = np.zeros((kinds, kinds), dtype=np.int64)
+
+    def add(self, codes: Codes) -> None:
+        """Counts one clip; silence stands before its first code."""
+        kinds = len(self.pairs)
+        before = self.classes[self.coding.silence - self.coding.lowest]
+        for start in range(0, len(codes), BLOCK):
+            places = _places(codes[start : start + BLOCK], self.coding)
+            self.codes += np.bincount(places, minlength=len(self.codes))
+            block = self.classes[places]
+            pairs = np.concatenate([[before], block[:-1]]) * kinds + block
+            self.pairs += np.bincount(pairs, minlength=self.pairs.size).reshape(self.pairs.shape)
+            before = block[-1]
+
+
+def _places(codes: Codes, coding: Coding) -> NDArray[np.intp]:
+    """Returns how far each code lies above the lowest."""
+    return codes.astype(np.intp) - coding.lowest
+
+
+def _classes(coding: Coding) -> NDArray[np.intp]:
+    """Returns the class of each code, (codes,), of which the order-1 table knows which follows which.
+
+    A table of pairs of 16-bit samples would have billions of places, most of them never seen. So there a class is the
+    samples that share a mu-law code of 8 bits, and within it the histogram stands in.
+    """
+    if coding.size <= MOST_CLASSES:
+        return np.arange(coding.size)
+    values = coding.decode(np.arange(coding.lowest, coding.lowest + coding.size))
+    return EIGHT_BITS.encode(values).astype(np.intp)
+
+
+def _fit(training: Iterable[Codes], sample_rate: int, coding: Coding) -> tuple[_Counts, float]:
+    """Returns what was counted, and the scale factor of fewest bits."""
+    counts = _Counts(coding)
     factor_bits = np.zeros(len(SCALE_FACTORS))
     table_budget, scale_budget = TABLE_SECONDS * sample_rate, SCALE_SECONDS * sample_rate
     for codes in _spread(training):
-        _count_pairs(codes[:table_budget], counts)
+        counts.add(codes[:table_budget])
         table_budget -= len(codes)
         if scale_budget > 0:
-            bits, samples = lpc_bits(codes[:scale_budget], SCALE_FACTORS, sample_rate=sample_rate, channels=channels)
+            bits, samples = lpc_bits(codes[:scale_budget], SCALE_FACTORS, sample_rate=sample_rate, coding=coding)
             factor_bits += bits
             scale_budget -= samples
         if table_budget <= 0:
@@ -226,17 +292,6 @@ def _fit(training: Iterable[Codes], sample_rate: int, channels: int) -> tuple[ND
     # Without a clip of one frame all factors tie and the middle one stands.
     best = int(np.argmin(factor_bits)) if factor_bits.any() else len(SCALE_FACTORS) // 2
     return counts, SCALE_FACTORS[best]
-
-
-def _count_pairs(codes: Codes, counts: NDArray[np.int64]) -> None:
-    """Adds one clip's (code before, code) pairs to `counts`; silence stands before the first."""
-    channels = len(counts)
-    before = silence_code(channels)
-    for start in range(0, len(codes), BLOCK):
-        block = codes[start : start + BLOCK].astype(np.intp)
-        pairs = np.concatenate([[before], block[:-1]]) * channels + block
-        counts += np.bincount(pairs, minlength=counts.size).reshape(counts.shape)
-        before = int(block[-1])
 
 
 def _spread(clips: Iterable[Codes]) -> Iterator[Codes]:
@@ -250,28 +305,29 @@ def _spread(clips: Iterable[Codes]) -> Iterator[Codes]:
         yield clips[int(index)]
 
 
-def _table_bits(counts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Returns bits of each code, shape (channels,), and given the code before, shape (before, after)."""
-    histogram = counts.sum(axis=0) + 1.0
+def _table_bits(counts: _Counts) -> tuple[Floats, Floats, Floats]:
+    """Returns bits of each code, of each class given the class before, (before, after), and of codes in their class."""
+    histogram = counts.codes + 1.0
     unigram = histogram / histogram.sum()
-    order1 = (counts + PRIOR_COUNTS * unigram) / (counts.sum(axis=1, keepdims=True) + PRIOR_COUNTS)
-    return -np.log2(unigram), -np.log2(order1)
+    of_classes = np.bincount(counts.classes, weights=unigram)
+    smoothed = counts.pairs + PRIOR_COUNTS * of_classes
+    order1 = smoothed / (counts.pairs.sum(axis=1, keepdims=True) + PRIOR_COUNTS)
+    return -np.log2(unigram), -np.log2(order1), -np.log2(unigram / of_classes[counts.classes])
 
 
-def _predictions(codes: Codes, sample_rate: int, channels: int) -> Iterator[tuple[Codes, Floats, Floats]]:
+def _predictions(codes: Codes, sample_rate: int, coding: Coding) -> Iterator[tuple[Codes, Floats, Floats]]:
     """Yields the codes after the first frame in chunks, each with its prediction and running mean residual."""
     from scipy.signal import lfilter
 
     frame = lpc_frame(sample_rate)
     hop = max(round(HOP_SECONDS * sample_rate), 1)
     window = np.sin(0.75 * np.pi * (np.arange(frame) + 0.5) / frame) ** 2
-    table = decode_table(channels).astype(np.float64)
     mean = 0.0
     for start in range(frame, len(codes), CHUNK_FRAMES * hop):
         chunk = codes[start : start + CHUNK_FRAMES * hop]
         frames = -(-len(chunk) // hop)
         waveform = np.zeros(frame + frames * hop)
-        waveform[: frame + len(chunk)] = table[codes[start - frame : start + len(chunk)]]
+        waveform[: frame + len(chunk)] = coding.decode(codes[start - frame : start + len(chunk)])
         pasts = np.lib.stride_tricks.sliding_window_view(waveform, frame)[: frames * hop : hop]
         coefficients = _solve_toeplitz(_autocorrelation(pasts * window))
         prediction = np.zeros((frames, hop))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from wavenet_app.coding import MU_LAW_HEAD, Coding, coding_of
 from wavenet_app.dilation import dilation_cycle, receptive_field
 from wavenet_app.errors import UserError
 from wavenet_app.settings import Settings
@@ -70,7 +71,14 @@ class ModelConfig(Settings):
     dilations: tuple[int, ...] = Field(
         default=dilation_cycle(10, repeats=2), description="spacing of the taps, a layer each"
     )
-    quantization_channels: int = Field(default=256, description="number of mu-law codes, a power of two")
+    head: Literal["mu-law", "logistics", "gaussian"] = Field(
+        default="mu-law",
+        description="what is predicted: a mu-law code, or a 16-bit sample by a mixture of logistics or one Gaussian",
+    )
+    quantization_channels: int = Field(
+        default=256, description="number of mu-law codes, a power of two; for that head alone"
+    )
+    mixtures: int = Field(default=10, ge=1, le=100, description="number of logistics; for that head alone")
     speakers: tuple[str, ...] = Field(default=(), description="names the net can be told; empty: it is told of none")
     global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, where there are any")
     mel: MelConfig | None = Field(default=None, description="log-mel frames the net is told; unset: none")
@@ -90,6 +98,23 @@ class ModelConfig(Settings):
             raise ValueError("must be a power of two from 2 to 1024")
         return channels
 
+    @model_validator(mode="after")
+    def _settings_of_this_head(self) -> ModelConfig:
+        for name, head in (("quantization_channels", "mu-law"), ("mixtures", "logistics")):
+            if self.head != head and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} = {getattr(self, name)} is for the head {head}, not for {self.head}")
+        return self
+
+    @property
+    def coding(self) -> Coding:
+        """The integers that are predicted."""
+        return coding_of(self.head, self.quantization_channels)
+
+    @property
+    def output_channels(self) -> int:
+        """Numbers by which the net says how likely each next sample is; see `wavenet_app.heads`."""
+        return {MU_LAW_HEAD: self.quantization_channels, "logistics": 3 * self.mixtures, "gaussian": 2}[self.head]
+
     @property
     def conditioned(self) -> bool:
         """Whether the net is told of anything beside the samples before."""
@@ -102,11 +127,11 @@ class ModelConfig(Settings):
 
     @property
     def multiply_accumulates(self) -> int:
-        """Products that one new sample takes; the front's table look-ups count none."""
+        """Products that one new sample takes; the front, which looks codes up, counts none."""
         gate = self.kernel_size * self.residual_channels * 2 * self.dilation_channels
         outputs = self.dilation_channels * (self.residual_channels + self.skip_channels)
         last_residual = self.dilation_channels * self.residual_channels
-        logits = self.skip_channels * (self.skip_channels + self.quantization_channels)
+        logits = self.skip_channels * (self.skip_channels + self.output_channels)
         return len(self.dilations) * (gate + outputs) - last_residual + logits
 
 

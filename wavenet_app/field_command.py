@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from wavenet_app import mu_law
 from wavenet_app.audio import read_audio
 from wavenet_app.config import PRESETS, RunConfig, preset
 from wavenet_app.data_folder import DataFolder
@@ -68,7 +67,7 @@ def measure(
 ) -> FieldReport:
     """Returns the receptive field of the newest prediction of WaveNets of one shape.
 
-    Codes are discrete, so gradients are those with respect to the front's output, which itself joins the newest
+    Mu-law codes are discrete, so gradients are those with respect to the front's output, which itself joins the newest
     `kernel_size` codes to each place: the theoretical field, in codes, is that many less one longer than the map.
 
     Args:
@@ -108,7 +107,7 @@ def measure(
 
 
 def newest_logits(model: WaveNet, hidden: Tensor) -> Tensor:
-    """Returns the logits (batch, quantization_channels) of the code that follows, by the plain blocks.
+    """Returns the outputs (batch, output_channels) about the code that follows, by the plain blocks.
 
     Args:
         model: the net; what it could be told of speaker or content is left out of every block.
@@ -174,7 +173,7 @@ def _clips(
         described = f"{count} stretches of the built-in strings"
     gain = config.audio.gain if paths else 1.0  # the strings come at full level
     cut = [_stretch(gain * waveform, length, generator) for waveform in waveforms]
-    return [mu_law.encode(clip, config.model.quantization_channels).astype(np.int64) for clip in cut], described
+    return [config.model.coding.encode(clip).astype(np.int64) for clip in cut], described
 
 
 def _stretch(waveform: NDArray[np.floating], length: int, generator: np.random.Generator) -> NDArray[np.floating]:

@@ -63,10 +63,10 @@ def held_out_audio(
     else:
         raise UserError(f"the clips that this run held out are not here ({why_not}); name some audio to measure it on")
     corpus = _without_training_clips(opened, trained, own if paths else None)
-    channels = config.model.quantization_channels
+    coding = config.model.coding
     source, fitted_on = (own, "the run's training clips") if own else (corpus, "the measured clips themselves")
     clips = source.training if own else source.validation
-    fitted = fit_predictors(coded_pieces(source, clips, channels), sample_rate=source.sample_rate, channels=channels)
+    fitted = fit_predictors(coded_pieces(source, clips, coding), sample_rate=source.sample_rate, coding=coding)
     if own is None:
         fitted_on += f", which favours them (the run's training clips are not here: {why_not})"
     return HeldOutAudio(corpus, fitted, fitted_on)

@@ -12,7 +12,6 @@ from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.corpus import Corpus, SkippedFile
 from wavenet_app.likelihood import code_bits
 from wavenet_app.model import WaveNet
-from wavenet_app.mu_law import encode
 from wavenet_app.tells import Tells, clip_frames
 
 LEAST_SECONDS = 1.0  # of each file, rather look at fewer files
@@ -102,7 +101,7 @@ def held_out_bits(
     for done, (index, first, stop) in enumerate(stretches, start=1):
         clip = corpus.validation[index]
         start = max(0, first - context) // tells.grid * tells.grid
-        codes = encode(corpus.waveform(clip, start, stop), fitted.channels)
+        codes = fitted.coding.encode(corpus.waveform(clip, start, stop))
         frames = None
         if tells.mel is not None:
             begin, end = start // tells.grid, -(-stop // tells.grid)
@@ -158,8 +157,6 @@ def choose_stretches(
 
 def _classical_bits(fitted: FittedPredictors, codes: np.ndarray, first: int, frame: int) -> tuple[float, float, float]:
     """Returns the bits of codes[first:], summed: unigram, order-1, LPC."""
-    known, wanted = codes[first - 1 : -1].astype(np.intp), codes[first:].astype(np.intp)
-    linear, _ = lpc_bits(
-        codes[first - frame :], (fitted.factor,), sample_rate=fitted.sample_rate, channels=fitted.channels
-    )
-    return fitted.unigram_bits[wanted].sum(), fitted.order1_bits[known, wanted].sum(), linear[0]
+    known, wanted = codes[first - 1 : -1], codes[first:]
+    linear, _ = lpc_bits(codes[first - frame :], (fitted.factor,), sample_rate=fitted.sample_rate, coding=fitted.coding)
+    return fitted.unigram(wanted).sum(), fitted.order1(known, wanted).sum(), linear[0]

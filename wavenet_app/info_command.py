@@ -38,7 +38,7 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
     if facts["validation"] is not None:
         baseline = Baseline(**facts["baseline"])
         table.add_row(
-            "bits per sample, held out",
+            f"bits per sample, held out, of {facts['coding']}",
             f"{facts['validation']:.3f} (LPC-24 {baseline.lpc:.3f}, order-1 {baseline.order1:.3f}, "
             f"unigram {baseline.unigram:.3f})\n{verdict(facts['validation'], baseline)}",
         )
@@ -67,6 +67,7 @@ def describe(path: Path) -> dict[str, Any]:
         "history": content["history"],
         "baseline": content["baseline"],
         "validation": content.get("validation"),
+        "coding": model.coding.name,
     }
 
 

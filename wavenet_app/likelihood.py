@@ -6,12 +6,10 @@ import math
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.model import WaveNet
-from wavenet_app.mu_law import silence_code
 
 CHUNK_SAMPLES = 8_192  # one pass through the net: long enough to be quick, short enough for any memory
 
@@ -31,7 +29,7 @@ def code_bits(
 
     Args:
         model: the net, on any device.
-        codes: one clip, shape (samples,).
+        codes: one clip as the model's coding has it, shape (samples,).
         first: how many codes are context only, such as those of a primed recording.
         shares: (speakers,), of each speaker in the voice, for a model with speakers.
         frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), the log-mel frames of the codes, the first of which
@@ -42,7 +40,7 @@ def code_bits(
     """
     device = next(model.parameters()).device
     context = model.config.receptive_field
-    silence = np.full(context, silence_code(model.config.quantization_channels), dtype=np.int64)
+    silence = np.full(context, model.config.coding.silence, dtype=np.int64)
     voice = None if shares is None else torch.from_numpy(shares)[None].to(device)
     condition = model.condition(Told(speakers=voice)) if frames is None else None
     padded = torch.from_numpy(np.concatenate([silence, np.asarray(codes, dtype=np.int64)]))
@@ -53,9 +51,8 @@ def code_bits(
         if frames is not None:
             told, phase = _frames_between(model, frames, start + 1 - context, stop)
             condition = model.condition(Told(voice, torch.from_numpy(told)[None].to(device)), phase)
-        logits = model(window[None, :-1], context - 1, condition)[0].float()
-        nats = F.cross_entropy(logits, window[context:], reduction="none")
-        bits[start - first : stop - first] = nats.cpu().numpy() / math.log(2)
+        outputs = model(window[None, :-1], context - 1, condition)
+        bits[start - first : stop - first] = model.head.bits(outputs, window[None, context:])[0].cpu().numpy()
     return bits
 
 

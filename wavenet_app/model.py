@@ -9,15 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wavenet_app.coding import MU_LAW_HEAD, STEP
 from wavenet_app.conditioning import Condition, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import ModelConfig
 from wavenet_app.dilated import DilatedConv, ResidualBlock
+from wavenet_app.heads import head_of
 from wavenet_app.skip_sum import skip_sum
 
 FOREVER = 2**62
 """Samples that a condition holds which never changes."""
 
 TOLD_NOTHING = Told()
+
+TYPICAL_LEVEL = 0.1
+"""RMS of speech whose peaks reach 0.9, of a waveform in [-1, 1]."""
 
 
 class CodeFront(nn.Module):
@@ -45,8 +50,33 @@ class CodeFront(nn.Module):
         return hidden
 
 
+class SampleFront(nn.Module):
+    """A causal convolution over 16-bit samples, each of them one number from -1 to 1.
+
+    Args:
+        residual_channels: width of the output.
+        kernel_size: taps, at dilation 1.
+    """
+
+    def __init__(self, residual_channels: int, kernel_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(kernel_size, residual_channels))
+        self.bias = nn.Parameter(torch.zeros(residual_channels))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Returns float32 (batch, time, residual_channels) for samples (batch, time); weight[-1] is for the newest.
+
+        Before the first sample there is silence, which is zero.
+        """
+        values = (codes * STEP).float().unsqueeze(-1)
+        hidden = values * self.weight[-1] + self.bias
+        for delay in range(1, min(len(self.weight), codes.shape[1])):
+            hidden[:, delay:] += values[:, :-delay] * self.weight[-1 - delay]
+        return hidden
+
+
 class WaveNet(nn.Module):
-    """Causal front, gated residual blocks, skip sum, and two 1x1 layers onto the logits of the next code.
+    """Causal front, gated residual blocks, skip sum, and two 1x1 layers onto what a head reads of the next sample.
 
     Args:
         config: the shape of the net.
@@ -61,7 +91,12 @@ class WaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.product_dtype = torch.float32
-        self.front = CodeFront(config.quantization_channels, config.residual_channels, config.kernel_size)
+        self.head = head_of(config)
+        self.front = (
+            CodeFront(config.quantization_channels, config.residual_channels, config.kernel_size)
+            if config.head == MU_LAW_HEAD
+            else SampleFront(config.residual_channels, config.kernel_size)
+        )
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 config.residual_channels,
@@ -76,7 +111,7 @@ class WaveNet(nn.Module):
             for layer, dilation in enumerate(config.dilations)
         )
         self.output1 = nn.Linear(config.skip_channels, config.skip_channels)
-        self.output2 = nn.Linear(config.skip_channels, config.quantization_channels)
+        self.output2 = nn.Linear(config.skip_channels, config.output_channels)
         self.global_condition = (
             GlobalCondition(len(config.speakers), config.global_channels) if config.speakers else None
         )
@@ -89,7 +124,11 @@ class WaveNet(nn.Module):
     def _initialise(self, generator: torch.Generator | None) -> None:
         """Draws the weights so that the residual stream and the skip sum have about unit variance at any depth."""
         depth = len(self.blocks)
-        self.front.tables.normal_(std=1 / math.sqrt(self.config.kernel_size), generator=generator)
+        spread = 1 / math.sqrt(self.config.kernel_size)
+        if isinstance(self.front, CodeFront):
+            self.front.tables.normal_(std=spread, generator=generator)
+        else:
+            self.front.weight.normal_(std=spread / TYPICAL_LEVEL, generator=generator)
         for block in self.blocks:
             assert isinstance(block, ResidualBlock)
             for convolution, gain in ((block.dilated, 1.0), (block.residual, depth**-0.5), (block.skip, depth**-0.5)):
@@ -98,8 +137,8 @@ class WaveNet(nn.Module):
                     convolution.weight.normal_(std=gain / math.sqrt(fan_in), generator=generator)
         self.output1.weight.normal_(std=math.sqrt(2 / self.config.skip_channels), generator=generator)
         self.output2.weight.zero_()
-        for output in (self.output1, self.output2):
-            output.bias.zero_()
+        self.output1.bias.zero_()
+        self.output2.bias.copy_(self.head.initial_bias())
         for condition in (self.global_condition, self.local_condition):
             if condition is not None:
                 condition.initialise(generator)
@@ -142,17 +181,17 @@ class WaveNet(nn.Module):
         return None if values is None else Condition(values, hold, phase)
 
     def forward(self, codes: Tensor, start: int = 0, condition: Condition | None = None) -> Tensor:
-        """Returns the logits of each next code.
+        """Returns how likely each next code is, as the head reads it: a logit for each, or a distribution's numbers.
 
         Args:
-            codes: int64 (batch, time). Before the first one, all activations are zero.
-            start: first time step whose logits are wanted; earlier codes serve as context.
+            codes: int64 (batch, time), mu-law codes or 16-bit samples. Before the first one, all activations are zero.
+            start: first time step whose outputs are wanted; earlier codes serve as context.
             condition: what `condition` made, for the codes that follow those given: the first one of its stretch is
                 codes[:, 1].
 
         Returns:
-            (batch, time - start, quantization_channels), in `product_dtype`: place t holds the logits of the code
-            that follows codes[:, start + t].
+            (batch, time - start, output_channels), logits in `product_dtype`, a distribution's numbers in float32:
+            place t is about the code that follows codes[:, start + t].
 
         Raises:
             ValueError: the condition is for another batch, or does not reach as far as the codes.
@@ -196,6 +235,8 @@ class WaveNet(nn.Module):
     def _output(self, skips: Tensor) -> Tensor:
         hidden = F.relu(skips)
         for layer, output in enumerate((self.output1, self.output2)):
+            if layer == 1 and self.config.head != MU_LAW_HEAD:
+                hidden = hidden.float()  # the 8 bits of a bfloat16 are too few for a mean
             weight, bias = output.weight.to(hidden.dtype), output.bias.to(hidden.dtype)
             hidden = F.linear(hidden if layer == 0 else F.relu(hidden), weight, bias)
         return hidden

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.mu_law import decode, encode
+from wavenet_app.coding import Coding
 from wavenet_app.pair_metrics import PAIR_METRICS, Measure
 
 Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
@@ -67,24 +67,24 @@ class PairMeasures:
     floor: Mapping[str, Measure]
 
 
-def pair_table(pairs: Iterable[Pair], *, sample_rate: int, channels: int) -> PairTable:
+def pair_table(pairs: Iterable[Pair], *, sample_rate: int, coding: Coding) -> PairTable:
     """Returns all metrics of all pairs, in three comparisons.
 
     Args:
         pairs: (reference, test), each of shape (samples,) and at the gain of the run; one is held at a time.
         sample_rate: in Hz.
-        channels: number of mu-law codes.
+        coding: the model's, whose codes are the floor.
 
     Raises:
         ValueError: the waveforms of a pair differ in length.
     """
-    return averaged([pair_measures(pair, sample_rate=sample_rate, channels=channels) for pair in pairs])
+    return averaged([pair_measures(pair, sample_rate=sample_rate, coding=coding) for pair in pairs])
 
 
-def pair_measures(pair: Pair, *, sample_rate: int, channels: int) -> PairMeasures:
+def pair_measures(pair: Pair, *, sample_rate: int, coding: Coding) -> PairMeasures:
     """Returns all metrics of one pair; takes and raises what `pair_table` does."""
     reference, test = pair
-    coded = as_coded(reference, channels)
+    coded = as_coded(reference, coding)
     return PairMeasures(
         measures(reference, test, sample_rate),
         measures(coded, test, sample_rate),
@@ -102,10 +102,10 @@ def averaged(rows: Sequence[PairMeasures]) -> PairTable:
 
 
 def quantisation_floor(
-    references: Iterable[NDArray[np.floating]], *, sample_rate: int, channels: int
+    references: Iterable[NDArray[np.floating]], *, sample_rate: int, coding: Coding
 ) -> dict[str, Average]:
     """Returns the metrics of quantised references against the references alone: what no model of codes can beat."""
-    return averages([measures(reference, as_coded(reference, channels), sample_rate) for reference in references])
+    return averages([measures(reference, as_coded(reference, coding), sample_rate) for reference in references])
 
 
 def measures(reference: NDArray[np.floating], test: NDArray[np.floating], sample_rate: int) -> dict[str, Measure]:
@@ -132,6 +132,6 @@ def averages(rows: Sequence[Mapping[str, Measure]]) -> dict[str, Average]:
     return result
 
 
-def as_coded(waveform: NDArray[np.floating], channels: int) -> NDArray[np.float32]:
-    """Returns what mu-law codes leave of a waveform, shape (samples,)."""
-    return decode(encode(waveform, channels), channels)
+def as_coded(waveform: NDArray[np.floating], coding: Coding) -> NDArray[np.float32]:
+    """Returns what codes leave of a waveform, shape (samples,)."""
+    return coding.decode(coding.encode(waveform))

@@ -40,6 +40,7 @@ class RunOptions:
         seed: seed of weights and order.
         speakers: who speaks in a file: folder, csv:FILE or regex:PATTERN.
         condition: what else the model is told: "mel".
+        head: what is predicted: "mu-law", "logistics" or "gaussian".
         resume: name or last.pth of a run to go on with.
         logger: where curves and sounds go: tensorboard, wandb or none.
     """
@@ -56,6 +57,7 @@ class RunOptions:
     seed: int | None = None
     speakers: str | None = None
     condition: str | None = None
+    head: str | None = None
     resume: str | None = None
     logger: str = "tensorboard"
 
@@ -152,6 +154,7 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
         (options.config_file, "--config"),
         (options.speakers, "--speakers"),
         (options.condition, "--condition"),
+        (options.head, "--head"),
     ):
         if given:
             raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
@@ -164,6 +167,7 @@ def _changes(options: RunOptions) -> dict[str, Any]:
         ("corpus", "paths", options.paths or None),
         ("corpus", "split_by", options.split_by),
         ("corpus", "speakers", options.speakers),
+        ("model", "head", options.head),
         ("audio", "sample_rate", options.sample_rate),
         ("training", "max_steps", options.max_steps),
         ("training", "minutes", options.minutes),

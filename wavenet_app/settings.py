@@ -103,7 +103,9 @@ def _first_problem(schema: type[Settings], error: ValidationError) -> str:
     problem = error.errors()[0]
     path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
     if problem["type"] != "extra_forbidden":
-        return f"{path} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+        # what fields contradict each other about is said by a whole section, whose values would fill the line
+        value = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
+        return f"{path}{value}: {problem['msg'].removeprefix('Value error, ')}"
     *sections, field = path.split(".")
     section: Any = schema
     for name in sections:

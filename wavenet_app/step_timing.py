@@ -7,7 +7,7 @@ import time
 import torch
 
 from wavenet_app.config import PRESETS, preset
-from wavenet_app.heads import categorical_bits
+from wavenet_app.heads import mean_bits
 from wavenet_app.model import WaveNet
 from wavenet_app.training import product_dtype
 
@@ -37,7 +37,7 @@ def _seconds_per_sample(name: str, device: str) -> float:
     took = []
     for _ in range(1 + _TIMED_STEPS):
         began = time.perf_counter()
-        loss = categorical_bits(model(codes[:, :-1], context - 1), codes[:, context:], mask)
+        loss = mean_bits(model.head.bits(model(codes[:, :-1], context - 1), codes[:, context:]), mask)
         loss.backward()
         loss.item()  # waits for the device
         took.append(time.perf_counter() - began)

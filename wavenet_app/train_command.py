@@ -42,7 +42,7 @@ def run_training(
         run = prepare_run(options, folder, device=device, on_decode=decoding.on_decode)
     show_corpus(console, run.corpus)
     with console.status("measuring the classical predictors on this corpus"):
-        baseline = corpus_baseline(run.corpus, channels=run.config.model.quantization_channels)
+        baseline = corpus_baseline(run.corpus, coding=run.config.model.coding)
     task = WaveNetTask(run.config, run.corpus, baseline, device)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())

@@ -21,7 +21,7 @@ from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
 from wavenet_app.files import write_json
 from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
-from wavenet_app.heads import categorical_bits
+from wavenet_app.heads import mean_bits
 from wavenet_app.mel import MelFrames
 from wavenet_app.model import WaveNet
 from wavenet_app.tells import Tells
@@ -124,7 +124,7 @@ class WaveNetTask(Task):
             context=self.config.model.receptive_field,
             window=self.config.training.window,
             batch_size=self.config.training.batch_size,
-            quantization_channels=self.config.model.quantization_channels,
+            coding=self.config.model.coding,
             seed=self.config.training.seed,
             start_step=start_step,
             rank=rank,
@@ -140,7 +140,7 @@ class WaveNetTask(Task):
             context=self.config.model.receptive_field,
             window=self.config.training.window,
             batch_size=self.config.training.batch_size,
-            quantization_channels=self.config.model.quantization_channels,
+            coding=self.config.model.coding,
             limit_seconds=limit_seconds,
             tells=self.tells,
         )
@@ -179,7 +179,8 @@ class WaveNetTask(Task):
         codes, mask = batch["codes"], batch["mask"]
         context = codes.shape[1] - mask.shape[1]
         condition = model.condition(Told(batch.get("speaker"), batch.get("mel")), self.tells.phase(context))
-        return categorical_bits(model(codes[:, :-1], context - 1, condition), codes[:, context:], mask)
+        outputs = model(codes[:, :-1], context - 1, condition)
+        return mean_bits(model.head.bits(outputs, codes[:, context:]), mask)
 
     def work(self, batch: Any) -> float:
         """Returns the seconds of audio in a batch."""

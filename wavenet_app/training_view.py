@@ -125,7 +125,8 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     )
     console.print(
         f"run [bold]{config.name}[/bold]: {parameters:,} parameters, receptive field {field_samples} samples "
-        f"({milliseconds:.0f} ms), on {device} in {dtype}, for {budget} (Ctrl-C stops early and keeps everything)",
+        f"({milliseconds:.0f} ms), head {config.model.head} of {config.model.coding.name}, on {device} in {dtype}, for "
+        f"{budget} (Ctrl-C stops early and keeps everything)",
         highlight=False,
     )
     for note in run.notes:
@@ -134,7 +135,9 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
 
 def show_result(console: Console, result: TrainingResult, name: str, judgement: str | None) -> None:
     """Prints the final table, the verdict, what its clips are like where that is known, and what to do next."""
-    console.print("bits per sample on held-out clips, lower is better:")
+    console.print(
+        f"bits per sample on held-out clips, of {result.model.coding.name}, lower is better:", highlight=False
+    )
     table = Table()
     table.add_column("predictor")
     table.add_column("bits", justify="right")

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from wavenet_app.coding import Coding
 from wavenet_app.corpus import Clip, Corpus
 from wavenet_app.errors import UserError
-from wavenet_app.mu_law import encode, silence_code
 from wavenet_app.tells import Tells
 
 Batch = dict[str, torch.Tensor]
@@ -48,7 +48,7 @@ class TrainingWindows(IterableDataset[Batch]):
         context: samples before the first target that the model sees.
         window: greatest number of targets in a row of the batch.
         batch_size: greatest number of rows.
-        quantization_channels: number of mu-law codes.
+        coding: of the waveform as integers.
         seed: of the order.
         start_step: batches, of this rank, to pass over.
         rank: of this process; it gets every `world_size`-th batch.
@@ -63,7 +63,7 @@ class TrainingWindows(IterableDataset[Batch]):
         context: int,
         window: int,
         batch_size: int,
-        quantization_channels: int,
+        coding: Coding,
         seed: int,
         start_step: int = 0,
         rank: int = 0,
@@ -74,7 +74,7 @@ class TrainingWindows(IterableDataset[Batch]):
         self.context = context
         self.window = window
         self.batch_size = batch_size
-        self.quantization_channels = quantization_channels
+        self.coding = coding
         self.seed = seed
         self.start_step = start_step
         self.rank = rank
@@ -111,7 +111,7 @@ class TrainingWindows(IterableDataset[Batch]):
             (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
             for place in order.windows[first:last]
         ]
-        return _collate(self.corpus, windows, self.window, self.context, self.quantization_channels, self.tells)
+        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.tells)
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
@@ -136,7 +136,7 @@ class ValidationWindows(Dataset[Batch]):
         context: samples before the first target that the model sees.
         window: greatest number of targets in a row of the batch.
         batch_size: greatest number of rows.
-        quantization_channels: number of mu-law codes.
+        coding: of the waveform as integers.
         limit_seconds: if there is more audio than this, whole windows spread evenly over it are picked; never none.
         tells: what goes into a batch beside codes; None for nothing.
     """
@@ -148,7 +148,7 @@ class ValidationWindows(Dataset[Batch]):
         context: int,
         window: int,
         batch_size: int,
-        quantization_channels: int,
+        coding: Coding,
         limit_seconds: float | None = None,
         tells: Tells | None = None,
     ) -> None:
@@ -156,7 +156,7 @@ class ValidationWindows(Dataset[Batch]):
         self.context = context
         self.window = window
         self.batch_size = batch_size
-        self.quantization_channels = quantization_channels
+        self.coding = coding
         self.tells = tells
         grid = 1 if tells is None else tells.grid
         lengths = np.array([clip.num_samples for clip in corpus.validation], dtype=np.int64)
@@ -183,7 +183,7 @@ class ValidationWindows(Dataset[Batch]):
             raise IndexError(index)
         chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
         windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
-        return _collate(self.corpus, windows, self.window, self.context, self.quantization_channels, self.tells)
+        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.tells)
 
 
 class _Order(NamedTuple):
@@ -230,17 +230,17 @@ def _cut(
 
 
 def _collate(
-    corpus: Corpus, windows: list[tuple[Clip, int, int]], window: int, context: int, channels: int, tells: Tells | None
+    corpus: Corpus, windows: list[tuple[Clip, int, int]], window: int, context: int, coding: Coding, tells: Tells | None
 ) -> Batch:
     step = math.ceil(window / _LENGTHS)
     longest = max(stop - start for _, start, stop in windows)
     length = min(window, math.ceil(longest / step) * step)
-    codes = np.full((len(windows), context + length), silence_code(channels), dtype=np.int64)
+    codes = np.full((len(windows), context + length), coding.silence, dtype=np.int64)
     mask = np.zeros((len(windows), length), dtype=bool)
     for row, (clip, start, stop) in enumerate(windows):
         before = min(context, start)
-        codes[row, context - before : context + stop - start] = encode(
-            corpus.waveform(clip, start - before, stop), channels
+        codes[row, context - before : context + stop - start] = coding.encode(
+            corpus.waveform(clip, start - before, stop)
         )
         mask[row, : stop - start] = True
     told = {} if tells is None else tells.of(corpus, windows, context, length)

@@ -1,0 +1,76 @@
+"""How quiet the pauses of vocoded speech are: the noise that a head adds where the original says nothing.
+
+    python benchmarks/silence_floor.py CHECKPOINT [CHECKPOINT ...] [--clips 6] [--seconds 4]
+
+The clips are those that a checkpoint's own run held out, at the gain of the run. Pauses are the frames of 32 ms that
+lie more than 45 dB below the loudest of their clip in the original, those beside sound left out. Given are median
+levels over all these frames, in dB relative to full scale, without the mean of each frame; -120 is digital silence.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.engine import load_engine
+from fast_gen.sampling import SamplingSettings
+from fast_gen.vocode import vocode
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.held_out_audio import held_out_audio
+from wavenet_app.mel import MelFrames
+from wavenet_app.sound_frames import levels
+from wavenet_app.trained import Trained, find_checkpoint, load_trained
+
+PAUSE = 45.0  # dB below the loudest frame
+
+
+def pauses(levels_of_original: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Returns which frames are pauses, those beside sound left out."""
+    quiet = levels_of_original < levels_of_original.max() - PAUSE
+    padded = np.pad(quiet, 2, constant_values=True)
+    return np.lib.stride_tricks.sliding_window_view(padded, 5).all(axis=1)
+
+
+def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, temperature: float) -> list[float]:
+    """Returns the median levels in the pauses: of the original, of it as coded, and vocoded; and their seconds."""
+    config = trained.config
+    assert config.model.mel is not None, "the model must be one that is told mel frames"
+    corpus = held_out_audio(trained, (), folder).corpus
+    rate, coding = corpus.sample_rate, config.model.coding
+    mel, engine = MelFrames(config.model.mel, rate), load_engine("auto", GeneratorWeights.of(trained.model))
+    found: list[list[NDArray[np.float64]]] = [[], [], []]
+    for clip in corpus.validation[:: max(1, len(corpus.validation) // clips)][:clips]:
+        original = corpus.waveform(clip, 0, round(seconds * rate))
+        settings = SamplingSettings(temperature=temperature)
+        blocks = vocode(engine, trained.model, [mel.of(original)], seed=0, settings=settings)
+        sounds = original, coding.decode(coding.encode(original)), np.concatenate(list(blocks))[: len(original)]
+        silent = pauses(levels(original, rate))
+        for kept, sound in zip(found, sounds, strict=True):
+            kept.append(levels(sound, rate)[silent])
+    joined = [np.concatenate(kept) for kept in found]
+    return [*(float(np.median(kept)) for kept in joined), 0.016 * len(joined[0])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+")
+    parser.add_argument("--clips", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--data-dir", type=Path)
+    options = parser.parse_args()
+    folder = DataFolder.at(options.data_dir)
+    print(f"{'run':24} {'head':10}  original  as coded  vocoded   seconds of pauses")
+    for name in options.checkpoints:
+        trained = load_trained(find_checkpoint(folder.root, name))
+        original, coded, vocoded, length = measure(trained, folder, options.clips, options.seconds, options.temperature)
+        config = trained.config
+        print(f"{config.name:24} {config.model.head:10}  {original:8.1f}  {coded:8.1f}  {vocoded:7.1f}   {length:.1f}")
+
+
+if __name__ == "__main__":
+    main()
