@@ -22,6 +22,7 @@ from fast_gen.numba_pick import pick_code
 from fast_gen.numba_product import add_product, address, matrix_bytes, ready_rows
 from fast_gen.numba_sample import pick_sample
 from fast_gen.together import HELPER, LEADER
+from wavenet_app.coding import STEP
 
 inlined = njit(inline="always")
 """A call would copy the 200 fields of model and state, which takes as long as a layer.
@@ -207,6 +208,17 @@ def _add_residual(model, state, layer, x):
     add_product(model.stream, w, state.activated.shape[2], residual, 0, _blocks(residual)[0], x, y, clips)
 
 
+@inlined
+def _add_newest(model, state):
+    """Adds the newest sample to the means, where the outputs are a distribution's; see `coding.mean_places`."""
+    if model.kind != 0:
+        first, last = (model.outputs // 3, 2 * model.outputs // 3) if model.kind == 1 else (0, 1)
+        for clip in range(len(state.recent)):
+            value = np.float32(state.recent[clip, -1]) * np.float32(STEP)
+            for channel in range(first, last):
+                state.logits[clip, channel] += value
+
+
 def help_along(call):
     """Does the helper's share of so many samples, while another thread runs `append_codes` with the same flags."""
     model, state, flags, samples = arguments(call)
@@ -280,6 +292,7 @@ def append_codes(call):
         _last_output(model, state, 0, last_half)
         if not alone and not wait_for(flags, HELPER, 3 * time + 3):
             return
+        _add_newest(model, state)
         for clip in range(codes.shape[0]):
             if known:
                 for code in range(logits.shape[2]):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 NOTHING = -(2**31)
 """Stands for the time before the first code; no sample is it."""
@@ -70,7 +70,10 @@ class Textbook:
             total = total + F.linear(activated, self.skips[layer])
             hidden = hidden + F.linear(activated, self.residuals[layer], self.residual_biases[layer])
         hidden = F.relu(F.linear(F.relu(total), self.output1, self.output1_bias))
-        return F.linear(hidden, self.output2, self.output2_bias)
+        outputs = F.linear(hidden, self.output2, self.output2_bias)
+        if self.weights.head != MU_LAW_HEAD:
+            outputs[:, mean_places(self.weights.head, outputs.shape[1])] += self.codes[-1][:, None] * STEP
+        return outputs
 
     @torch.inference_mode()
     def generate(self, numbers: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:

@@ -19,7 +19,7 @@ from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
 from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 
 def _aligned_rows(*shape: int, device: str) -> Tensor:
@@ -175,6 +175,7 @@ class TorchQueue:
             (weights.output2, weights.output2_bias),
         )
         self._outputs = [(self._tensor(matrix), self._tensor(bias)) for matrix, bias in outputs]
+        self._means = mean_places(weights.head, weights.output_channels)
         self.reset(1)
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
@@ -275,6 +276,8 @@ class TorchQueue:
         for number, ((matrix, bias), result) in enumerate(zip(self._outputs, self._results, strict=True)):
             self._product(bias.expand(result.shape), hidden.relu_() if number else hidden, matrix, result)
             hidden = result
+        if self.weights.head != MU_LAW_HEAD:
+            hidden[:, self._means] += self._recent[:, -1:] * STEP
         return hidden
 
     def _product(self, addend: Tensor, inputs: Tensor, matrix: Tensor, out: Tensor) -> None:

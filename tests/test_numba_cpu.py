@@ -237,6 +237,15 @@ def test_each_precision_and_a_second_thread_are_compiled_apart(monkeypatch: pyte
             numba_cpu.compile_ahead(precision, threads)
             assert choose_engine("cpu", weights, "cpu", precision, threads).preparation is None
     assert len(kept) == 6
+    for precision, more in (("float32", 0), ("bfloat16", 1), ("int8", 1)):
+        for head in (LOGISTICS, GAUSSIAN):
+            before = len(kept)
+            other = GeneratorWeights.of(random_net(SHAPES["one layer"].model_copy(update=head)))
+            choice = choose_engine("cpu", other, "cpu", precision)
+            assert (choice.preparation is not None) == (more > 0 and head is LOGISTICS)
+            numba_cpu.compile_ahead(precision, 1, other.head)
+            assert choose_engine("cpu", other, "cpu", precision).preparation is None
+            assert len(kept) == before + (more if head is LOGISTICS else 0)
 
 
 def python(code: str, **environment: str) -> str:

@@ -163,7 +163,7 @@ def test_many_short_windows_are_batched_with_their_like(cache):
 def test_batches_come_in_few_lengths(cache):
     """For each new shape of a product the math library writes code first, which takes longer than the product."""
     lengths = list(range(20, 500, 3))
-    settings = {"context": 5, "window": 320, "batch_size": 1, "quantization_channels": CHANNELS}
+    settings = {"context": 5, "window": 320, "batch_size": 1, "coding": MuLawCoding(CHANNELS)}
     corpus = make_corpus(cache, lengths)
     windows = TrainingWindows(corpus, **settings, seed=0)
     for batches in (list(islice(windows, 2 * windows.batches_per_epoch)), list(ValidationWindows(corpus, **settings))):

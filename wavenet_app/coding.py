@@ -109,3 +109,15 @@ def coding_of(head: str, quantization_channels: int) -> Coding:
         quantization_channels: number of codes, where they are mu-law codes.
     """
     return MuLawCoding(quantization_channels) if head == MU_LAW_HEAD else SixteenBitCoding()
+
+
+def mean_places(head: str, output_channels: int) -> slice:
+    """Returns which outputs are means of a distribution over 16-bit samples; of mu-law codes none are.
+
+    Of a net's last layer they are how far a mean lies above the newest sample, which is added to them. So a net begins
+    as a predictor of order 1, and rounding in its layers is small beside a step from sample to sample, not beside the
+    whole swing.
+    """
+    if head == MU_LAW_HEAD:
+        return slice(0, 0)
+    return slice(output_channels // 3, 2 * output_channels // 3) if head == "logistics" else slice(0, 1)

@@ -68,7 +68,8 @@ class CategoricalHead:
 class LogisticsHead:
     """A mixture of logistics, discretised (Salimans et al. 2017, "PixelCNN++", section 2.1).
 
-    The outputs are the logits of all components, then their means, then the logarithms of their scales.
+    The outputs are the logits of all components, then their means, then the logarithms of their scales. What the last
+    layer says of a mean is how far it lies above the newest sample; see `wavenet_app.coding.mean_places`.
 
     Args:
         mixtures: number of components.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavenet_app.coding import MU_LAW_HEAD, STEP
+from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 from wavenet_app.conditioning import Condition, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import ModelConfig
 from wavenet_app.dilated import DilatedConv, ResidualBlock
@@ -210,7 +210,7 @@ class WaveNet(nn.Module):
             product_dtype=self.product_dtype,
             condition=condition,
         )
-        return self._output(skips)
+        return self._output(skips, codes[:, start:])
 
     def forward_by_blocks(self, codes: Tensor, told: Told = TOLD_NOTHING, phase: int = 0) -> Tensor:
         """Returns what `forward` does, in float32, by the plain blocks: the reference that the fast path is held to.
@@ -230,15 +230,17 @@ class WaveNet(nn.Module):
             hidden, skip = block(hidden, voice, local)
             total = total + skip
         assert isinstance(total, Tensor)
-        return self._output(total.transpose(1, 2))
+        return self._output(total.transpose(1, 2), codes)
 
-    def _output(self, skips: Tensor) -> Tensor:
+    def _output(self, skips: Tensor, newest: Tensor) -> Tensor:
         hidden = F.relu(skips)
         for layer, output in enumerate((self.output1, self.output2)):
             if layer == 1 and self.config.head != MU_LAW_HEAD:
                 hidden = hidden.float()  # the 8 bits of a bfloat16 are too few for a mean
             weight, bias = output.weight.to(hidden.dtype), output.bias.to(hidden.dtype)
             hidden = F.linear(hidden if layer == 0 else F.relu(hidden), weight, bias)
+        if self.config.head != MU_LAW_HEAD:
+            hidden[..., mean_places(self.config.head, self.config.output_channels)] += (newest * STEP).unsqueeze(-1)
         return hidden
 
 

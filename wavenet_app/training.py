@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from wavenet_app.baseline import Baseline
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.conditioning import Told
 from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.corpus import Corpus, split_record
@@ -113,7 +114,7 @@ class WaveNetTask(Task):
     def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
-        self.model.product_dtype = product_dtype(config.training.precision, device)
+        self.model.product_dtype = product_dtype(config.training.precision, device, config.model.head)
         mel = config.model.mel
         self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
@@ -200,13 +201,16 @@ def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:
     return torch.utils.data.DataLoader(windows, batch_size=None, generator=torch.Generator())
 
 
-def product_dtype(precision: str, device: str) -> torch.dtype:
+def product_dtype(precision: str, device: str, head: str = MU_LAW_HEAD) -> torch.dtype:
     """Returns the arithmetic of the matrix products: for "auto", bfloat16 where the hardware multiplies it natively.
 
     Args:
         precision: "auto", "float32" or "bfloat16".
         device: "cpu", "cuda" or "mps".
+        head: what is predicted; 16-bit samples need more than the 8 bits of a bfloat16.
     """
+    if precision == "auto" and head != MU_LAW_HEAD:
+        return torch.float32
     if precision != "auto":
         return getattr(torch, precision)
     return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
