@@ -18,37 +18,26 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from told import SAMPLE_RATE, TOLD, noise
 
 from fast_gen.cluster_gpu import FEW_CLIPS, ClusterGpu
-from fast_gen.condition import FOREVER, ChunkCondition
+from fast_gen.condition import ChunkCondition
 from fast_gen.engine import Engine
 from fast_gen.graph_queue import GraphQueue
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.triton_gpu import Plan, TritonGpu
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.config import MelConfig, preset
+from wavenet_app.config import preset
 from wavenet_app.model import WaveNet
 
-SAMPLE_RATE = 16_000
 SETTINGS = SamplingSettings()
 CHECKED = 300
 CLIPS = (1, 8, 32, 128, 512, 1024, 2048, 4096)
-MEL = MelConfig().resolved(SAMPLE_RATE)
-SPEAKERS = {"speakers": ("ann", "jo")}
-
-TOLD: dict[str, tuple[dict[str, Any], int]] = {
-    "nothing": ({}, FOREVER),
-    "speaker": (SPEAKERS, FOREVER),
-    "speaker and mel": (SPEAKERS | {"mel": MEL}, MEL.hold),
-}
-"""Name -> what makes a model of it, and the samples for which a condition holds."""
-
 CONDITION_NUMBERS = 2**28
 """Most numbers of a condition in one call: 1 GB on the host."""
 
@@ -92,14 +81,6 @@ PLANS: dict[str, tuple[Make, range]] = {
         (Plan(64, 8, 1), range(512, 100_000)),
     )
 }
-
-
-def noise(weights: GeneratorWeights, clips: int, samples: int, hold: int) -> ChunkCondition | None:
-    """Returns a condition of so many samples of each clip; None for a model that is told nothing."""
-    if not weights.conditioned:
-        return None
-    numbers = np.random.default_rng(2).normal(scale=0.5, size=2**20).astype(np.float32)
-    return ChunkCondition(np.resize(numbers, (clips, -(-samples // hold), weights.condition_channels)), hold)
 
 
 def check(
