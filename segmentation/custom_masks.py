@@ -224,9 +224,9 @@ def _two_names(listed: ClassList | None) -> tuple[str, ...] | None:
 
 
 def _holds_only_zero(mask: ScannedMask) -> bool:
-    return mask.values is not None and (
-        mask.values.tolist() == [0] or (mask.is_lossy and mask.values.max() <= _JPEG_SLACK)
-    )
+    if mask.values is None:
+        return False
+    return mask.values.tolist() == [0] or (mask.is_lossy and int(mask.values.max()) <= _JPEG_SLACK)
 
 
 def _coloured(pixels: MaskPixels) -> NDArray[np.uint8]:
