@@ -16,6 +16,7 @@ from wavenet_app.terminal import clock, number_of, run_bar
 from wavenet_app.training import TrainingResult, verdict
 
 _LISTED_SPEAKERS = 20
+_RISEN_BITS = 0.25  # above the best validation: more than it wavers by from one to the next
 
 
 class DecodeView:
@@ -55,6 +56,7 @@ class TrainingView:
         self.progress = run_bar(console)
         self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
         self.validation = math.nan
+        self.rise_told = False
 
     def on_step(self, status: FitStatus) -> None:
         """Moves the bar on; the loss is shown in bits per sample, the speed in seconds of audio a second."""
@@ -78,6 +80,14 @@ class TrainingView:
             + ("" if status.improved else "  [dim]not the best[/dim]"),
             highlight=False,
         )
+        if self.validation > status.best + _RISEN_BITS and not self.rise_told:
+            self.rise_told = True
+            self.console.print(
+                f"[yellow]note:[/yellow] validation has risen far above its best, {status.best:.3f}, which is kept: "
+                "the steps are too large for this run, or the clips are learnt by heart; start again with half the "
+                "learning rate (--set training.learning_rate=...), or with more audio",
+                highlight=False,
+            )
 
     def _held_out(self) -> str:
         if math.isnan(self.validation):
