@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import resource
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
-
-import cli
+from in_process import exit_code
 
 ToneWriter = Callable[..., Path]
 
@@ -104,12 +102,7 @@ def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
+        code = exit_code(monkeypatch, *arguments)
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
 

@@ -1,7 +1,6 @@
 """A bench measures what can run, says what cannot and why, keeps to its time, and notices a broken promise."""
 
 import json
-import sys
 import time
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 
-import cli
 from fast_gen import bench, bench_command
 from fast_gen.bench import BenchJob, broken_promises, run_bench
 from fast_gen.bench_process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
@@ -149,19 +147,10 @@ def test_held_out_recordings_are_found_again_or_their_absence_noticed(tmp_path, 
     assert bench.verification_audio(gone, everything, folder) is None
 
 
-def run_cli(monkeypatch, capsys, *arguments):
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(sys, "argv", ["wavegen", "bench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
-
-
-def test_json_stands_alone_on_standard_output(monkeypatch, capsys, tmp_path, fake_measure):
+def test_json_stands_alone_on_standard_output(monkeypatch, wavegen, tmp_path, fake_measure):
     monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU, GPU])
     fake_measure(found(10.0), found(1_000.0, verification=FINE))
-    code, out, err = run_cli(monkeypatch, capsys, "--json", "--verify", "--data-dir", tmp_path / "data")
+    code, out, err = wavegen("bench", "--json", "--verify", "--data-dir", tmp_path / "data")
     assert code == 0, err
     facts = json.loads(out)
     assert "random weights of the preset small" in facts["model"]
@@ -172,18 +161,18 @@ def test_json_stands_alone_on_standard_output(monkeypatch, capsys, tmp_path, fak
     assert "measuring textbook\nmeasuring cpu float32\n" in err
 
 
-def test_a_broken_promise_is_an_error(monkeypatch, capsys, tmp_path, fake_measure):
+def test_a_broken_promise_is_an_error(monkeypatch, wavegen, tmp_path, fake_measure):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
     monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU])
     fake_measure(found(10.0), found(1_000.0, verification=Verification(0.2, 2.5, 2.5, 1.0)))
-    code, out, err = run_cli(monkeypatch, capsys, checkpoint, "--verify")
+    code, out, err = wavegen("bench", checkpoint, "--verify")
     assert code == 2
     assert "broken: a logit differs by 2.0e-01" in out
     assert err.splitlines()[-1].startswith("error: an engine does not compute what this model says: cpu float32: a log")
 
 
-def test_a_checkpoint_that_is_not_there_is_an_error(monkeypatch, capsys, tmp_path):
-    code, _, err = run_cli(monkeypatch, capsys, "nothing", "--data-dir", tmp_path)
+def test_a_checkpoint_that_is_not_there_is_an_error(wavegen, tmp_path):
+    code, _, err = wavegen("bench", "nothing", "--data-dir", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
 
 
@@ -201,9 +190,9 @@ def test_one_engine_in_a_process_of_its_own(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_whole_bench_of_a_tiny_net(monkeypatch, capsys, tmp_path):
+def test_the_whole_bench_of_a_tiny_net(wavegen, tmp_path):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", preset("tiny").model)
-    code, out, err = run_cli(monkeypatch, capsys, checkpoint, "--verify", "--json", "--seconds", 5)
+    code, out, err = wavegen("bench", checkpoint, "--verify", "--json", "--seconds", 5)
     assert code == 0, err
     engines = json.loads(out)["engines"]
     measured = {(row["engine"], row["precision"], row["threads"]) for row in engines if not row["left_out"]}

@@ -3,26 +3,14 @@
 import json
 import re
 import shutil
-import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
+from in_process import exit_code
 from tiny_run import TINY
-
-import cli
-
-
-class Outcome(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture(scope="module")
@@ -38,42 +26,31 @@ def trained(tmp_path_factory) -> Path:
         soundfile.write(path, waveform, 8_000)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(sys, "argv", ["wavegen", "train", "tones", "--max-steps=30", "--logger=none", *TINY])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert not end.value.code
+        assert exit_code(patch, "train", "tones", "--max-steps=30", "--logger=none", *TINY) == 0
     return folder
 
 
 @pytest.fixture
-def wavegen(monkeypatch, capsys, trained) -> Callable[..., Outcome]:
+def evaluating(wavegen, monkeypatch, trained):
+    """Runs a command in the folder of the trained model."""
     monkeypatch.chdir(trained)
-    monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.delenv("WAVEGEN_DATA", raising=False)
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        captured = capsys.readouterr()
-        return Outcome(int(end.value.code or 0), captured.out, captured.err)
-
-    return run
+    return wavegen
 
 
 QUICK = ("-n", 2, "--clip-seconds", 0.3)
 
 
-def test_the_table_says_what_matters(wavegen) -> None:
-    found = wavegen("eval", "tones", *QUICK)
+def test_the_table_says_what_matters(evaluating) -> None:
+    found = evaluating("eval", "tones", *QUICK)
     assert found.code == 0, found.err
     for text in ("bits per sample, held-out audio", "LPC-24", "ran away to noise", "collapsed to silence",
                  "not comparable with VGGish", "the run's training clips", "real against real"):  # fmt: skip
         assert text in found.out
 
 
-def test_json_stands_alone_and_agrees_with_training(wavegen, trained) -> None:
-    found = wavegen("eval", "tones", *QUICK, "--json", "--seconds", 0)
+def test_json_stands_alone_and_agrees_with_training(evaluating, trained) -> None:
+    found = evaluating("eval", "tones", *QUICK, "--json", "--seconds", 0)
     facts = json.loads(found.out)
     assert [file["name"] for file in facts["bits"]["files"]] == json.loads(
         (trained / "data/checkpoints/tones/split.json").read_text()
@@ -84,46 +61,46 @@ def test_json_stands_alone_and_agrees_with_training(wavegen, trained) -> None:
     assert overall["samples"] == sum(file["samples"] for file in facts["bits"]["files"])
     assert len(facts["generated"]["bits"]) == 2
     assert len(facts["verdict"]) == 2
-    again = json.loads(wavegen("eval", "tones", *QUICK, "--json", "--seconds", 0).out)
+    again = json.loads(evaluating("eval", "tones", *QUICK, "--json", "--seconds", 0).out)
     assert {**again, "seconds": 0} == {**facts, "seconds": 0}
 
 
-def test_audio_that_was_trained_on_is_left_out_by_name(wavegen, trained) -> None:
-    facts = json.loads(wavegen("eval", "tones", "tones", *QUICK, "--json").out)
+def test_audio_that_was_trained_on_is_left_out_by_name(evaluating, trained) -> None:
+    facts = json.loads(evaluating("eval", "tones", "tones", *QUICK, "--json").out)
     split = json.loads((trained / "data/checkpoints/tones/split.json").read_text())
     assert [file["name"] for file in facts["bits"]["files"]] == split["validation"]
     assert {file["name"] for file in facts["skipped"]} == set(split["training"])
     assert all("trained on" in file["reason"] for file in facts["skipped"])
-    refused = wavegen("eval", "tones", trained / "tones" / split["training"][0], *QUICK)
+    refused = evaluating("eval", "tones", trained / "tones" / split["training"][0], *QUICK)
     assert refused.code == 2
     assert "trained on" in refused.err
     assert len(refused.err.splitlines()) == 1
 
 
-def test_other_audio_and_broken_files(wavegen, trained, tmp_path, write_tone) -> None:
+def test_other_audio_and_broken_files(evaluating, trained, tmp_path, write_tone) -> None:
     write_tone(tmp_path / "new" / "other.wav", frequency=300, sample_rate=16_000)
     (tmp_path / "new" / "broken.wav").write_bytes(b"RIFF nonsense")
     (tmp_path / "new" / "notes.txt").write_text("no audio")
-    found = wavegen("eval", "tones", tmp_path / "new", *QUICK)
+    found = evaluating("eval", "tones", tmp_path / "new", *QUICK)
     assert found.code == 0, found.err
     assert "left out: 1" in found.out
     assert "broken.wav" in found.out
     assert "1 file is not audio: .txt 1" in found.out
-    nowhere = wavegen("eval", "tones", tmp_path / "nowhere")
+    nowhere = evaluating("eval", "tones", tmp_path / "nowhere")
     assert nowhere.code == 2
     assert "nowhere" in nowhere.err
 
 
-def test_without_the_training_audio_the_predictors_say_what_they_were_fitted_on(wavegen, trained, tmp_path) -> None:
+def test_without_the_training_audio_the_predictors_say_what_they_were_fitted_on(evaluating, trained, tmp_path) -> None:
     checkpoint = tmp_path / "moved.pth"
     shutil.copy(trained / "data/checkpoints/tones/best.pth", checkpoint)
     shutil.copytree(trained / "tones", tmp_path / "held" / "out")
     (trained / "tones").rename(trained / "elsewhere")
     try:
-        refused = wavegen("eval", checkpoint, *QUICK)
+        refused = evaluating("eval", checkpoint, *QUICK)
         assert refused.code == 2
         assert "name some audio to measure it on" in refused.err
-        facts = json.loads(wavegen("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
+        facts = json.loads(evaluating("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
     finally:
         (trained / "elsewhere").rename(trained / "tones")
     assert facts["fitted_on"].startswith("the measured clips themselves, which favours them")
@@ -140,9 +117,9 @@ class Sources(HTMLParser):
         self.found += [(tag, value or "") for name, value in attrs if name in ("src", "href", "data", "srcset")]
 
 
-def test_the_page_holds_everything_itself(wavegen, tmp_path) -> None:
+def test_the_page_holds_everything_itself(evaluating, tmp_path) -> None:
     target = tmp_path / "deep" / "page.html"
-    found = wavegen("eval", "tones", *QUICK, "--report", target)
+    found = evaluating("eval", "tones", *QUICK, "--report", target)
     assert found.code == 0, found.err
     text = target.read_text()
     parser = Sources()
@@ -156,25 +133,25 @@ def test_the_page_holds_everything_itself(wavegen, tmp_path) -> None:
     assert not re.search(r"https?://", text)
     assert "default-src 'none'" in text
     assert "bits per sample, held-out audio" in text
-    folder = wavegen("eval", "tones", *QUICK, "--report", tmp_path)
+    folder = evaluating("eval", "tones", *QUICK, "--report", tmp_path)
     assert folder.code == 2
     assert "is a folder" in folder.err
 
 
-def test_names_cannot_break_the_page(wavegen, tmp_path, write_tone) -> None:
+def test_names_cannot_break_the_page(evaluating, tmp_path, write_tone) -> None:
     write_tone(tmp_path / "new" / "<script>alert(1)&.wav", frequency=300)
     target = tmp_path / "page.html"
-    assert wavegen("eval", "tones", tmp_path / "new", *QUICK, "--report", target).code == 0
+    assert evaluating("eval", "tones", tmp_path / "new", *QUICK, "--report", target).code == 0
     assert "<script" not in target.read_text()
     assert "&lt;script&gt;alert(1)&amp;.wav" in target.read_text()
 
 
-def test_ranked_clips_are_numbered_by_likelihood(wavegen, tmp_path) -> None:
+def test_ranked_clips_are_numbered_by_likelihood(evaluating, tmp_path) -> None:
     from wavenet_app.likelihood import code_bits
     from wavenet_app.mu_law import encode
     from wavenet_app.trained import load_trained
 
-    found = wavegen("sample", "tones", "-n", 4, "--seconds", 0.2, "--rank", "--out", tmp_path)
+    found = evaluating("sample", "tones", "-n", 4, "--seconds", 0.2, "--rank", "--out", tmp_path)
     assert found.code == 0, found.err
     assert "the most likely clip first" in found.out
     said = [float(text) for text in re.findall(r"\d+\.\d{3}", found.out.split("clip first: ")[1].splitlines()[0])]
@@ -189,8 +166,8 @@ def test_ranked_clips_are_numbered_by_likelihood(wavegen, tmp_path) -> None:
         assert said == sorted(said)
 
 
-def test_only_the_most_likely_are_kept(wavegen, tmp_path) -> None:
-    found = wavegen("sample", "tones", "-n", 4, "--keep", 1, "--seconds", 0.2, "--rank", "--out", tmp_path)
+def test_only_the_most_likely_are_kept(evaluating, tmp_path) -> None:
+    found = evaluating("sample", "tones", "-n", 4, "--keep", 1, "--seconds", 0.2, "--rank", "--out", tmp_path)
     assert "left out: 3" in found.out
     assert len(list(tmp_path.glob("*.wav"))) == 1
 
@@ -199,14 +176,14 @@ def test_only_the_most_likely_are_kept(wavegen, tmp_path) -> None:
     ("arguments", "text"),
     [(("--keep", 2), "needs --rank"), (("--rank", "--play"), "--rank compares whole clips")],
 )
-def test_contradictions_are_refused(wavegen, tmp_path, arguments: tuple, text: str) -> None:
-    refused = wavegen("sample", "tones", "--out", tmp_path, *arguments)
+def test_contradictions_are_refused(evaluating, tmp_path, arguments: tuple, text: str) -> None:
+    refused = evaluating("sample", "tones", "--out", tmp_path, *arguments)
     assert refused.code == 2
     assert text in refused.err
 
 
-def test_the_end_of_training_says_what_the_clips_are_like(wavegen) -> None:
-    found = wavegen("train", "tones", "--max-steps=2", "--logger=none", "--name=again", *TINY)
+def test_the_end_of_training_says_what_the_clips_are_like(evaluating) -> None:
+    found = evaluating("train", "tones", "--max-steps=2", "--logger=none", "--name=again", *TINY)
     assert found.code == 0, found.err
     assert re.search(r"of 4 generated clips of 2 s, \d ran away to noise and \d collapsed to silence", found.out)
     assert "wavegen eval again" in found.out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from in_process import exit_code
 from tiny_run import TINY
 
 MEL = ["--condition", "mel", "--set=training.window=512"]
@@ -24,20 +25,13 @@ def write_voices(folder: Path, write_tone) -> None:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, write_tone) -> Path:
     """A data folder with two runs on the same three speakers: "voices", told who speaks; "mel", told frames too."""
-    import sys
-
-    import cli
-
     folder = tmp_path_factory.mktemp("told")
     write_voices(folder / "voices", write_tone)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, condition in (("voices", []), ("mel", MEL)):
             options = ["--speakers", "folder", "--name", name, *AUDIBLY, *TINY, *condition]
-            patch.setattr(sys, "argv", ["wavegen", "train", "voices", *options])
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-            assert not end.value.code
+            assert exit_code(patch, "train", "voices", *options) == 0
     return folder
 
 

@@ -7,14 +7,15 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from in_process import exit_code
 from tiny_run import TINY
 
-import cli
 from fast_gen import live_command, real_time
 from fast_gen.live_view import LiveView
 from fast_gen.playing import LEAD_IN_SECONDS, Player
@@ -87,34 +88,14 @@ def trained(tmp_path_factory):
         (folder / "tones").mkdir(exist_ok=True)
         soundfile.write(folder / "tones" / f"{index}.wav", 0.5 * np.sin(2 * np.pi * 220 * (index + 1) * times), 8_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            sys,
-            "argv",
-            ["wavegen", "train", str(folder / "tones"), f"--data-dir={folder / 'data'}", *TINY_RUN],
-        )
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    assert not end.value.code
+        assert exit_code(patch, "train", folder / "tones", f"--data-dir={folder / 'data'}", *TINY_RUN) == 0
     return folder / "data"
 
 
 @pytest.fixture
-def sample(monkeypatch, capsys, trained, tmp_path):
-    """Runs `wavegen sample x` into tmp_path/out; returns exit code, standard output and standard error."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments):
-        argv = ["wavegen", "sample", "x", f"--data-dir={trained}", f"--out={tmp_path / 'out'}", "--engine=torch"]
-        monkeypatch.setattr(sys, "argv", argv + [str(argument) for argument in arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def sample(wavegen, trained, tmp_path):
+    """Runs `wavegen sample x` into tmp_path/out."""
+    return partial(wavegen, "sample", "x", "--data-dir", trained, "--out", tmp_path / "out", "--engine", "torch")
 
 
 def heard_samples(opened):
@@ -261,20 +242,16 @@ def test_a_reader_that_has_enough_ends_what_never_ends(trained):
     assert len(soundfile.read(io.BytesIO(start))[0]) == 5_000
 
 
-def test_devices_are_listed_or_their_absence_said(monkeypatch, capsys):
+def test_devices_are_listed_or_their_absence_said(monkeypatch, wavegen):
     found = [OutputDevice(3, "Speakers", "ALSA", 2, 48_000.0, True)]
     monkeypatch.setattr(live_command, "output_devices", lambda: found)
-    monkeypatch.setattr(sys, "argv", ["wavegen", "devices"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert not end.value.code
-    out = capsys.readouterr().out
-    assert all(word in out for word in ("3", "Speakers", "ALSA", "48000", "default"))
+    listed = wavegen("devices")
+    assert listed.code == 0
+    assert all(word in listed.out for word in ("3", "Speakers", "ALSA", "48000", "default"))
     found.clear()
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    none = wavegen("devices")
+    assert none.code == 2
+    assert none.err.count("\n") == 1
 
 
 def test_the_live_line_says_time_speed_buffer_and_level():

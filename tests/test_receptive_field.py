@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from engine_contract import random_net
 from image_sets import stripes, write_custom
 from random_checkpoint import write_random_checkpoint
 
-import cli
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.deeplab import build_model
 from segmentation.pretrained import KIND
@@ -27,32 +25,17 @@ from wavenet_app.field_report import FieldReport
 PNG = b"\x89PNG\r\n\x1a\n"
 NARROW = ModelConfig(residual_channels=4, dilation_channels=4, skip_channels=8, dilations=(1, 2, 4))
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def wavegen(monkeypatch, capsys, tmp_path) -> Command:
-    """Runs a command in this process, in an empty folder; gives exit code, output and errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wavegen", "receptive-field", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def receptive_field(wavegen):
+    """Runs `wavegen receptive-field` in an empty folder."""
+    return partial(wavegen, "receptive-field")
 
 
-def test_a_wavenet_with_a_hole_in_its_taps(wavegen, tmp_path):
+def test_a_wavenet_with_a_hole_in_its_taps(receptive_field, tmp_path):
     # front's places 0 and 4 samples back, each joining two codes: 6 codes in all, and 2 of 5 places touched
     write_random_checkpoint(tmp_path / "holes.pth", NARROW.model_copy(update={"dilations": (4,)}), sample_rate=8_000)
-    code, out, err = wavegen("holes.pth", "--json", "--count", 3)
+    code, out, err = receptive_field("holes.pth", "--json", "--count", 3)
     assert code == 0, err
     facts = json.loads(out)
     assert facts["field"] == [6]
@@ -64,9 +47,9 @@ def test_a_wavenet_with_a_hole_in_its_taps(wavegen, tmp_path):
     assert picture.read_bytes().startswith(PNG)
 
 
-def test_the_table_gives_samples_and_milliseconds(wavegen, tmp_path, tone_folder):
+def test_the_table_gives_samples_and_milliseconds(receptive_field, tmp_path, tone_folder):
     write_random_checkpoint(tmp_path / "data" / "checkpoints" / "mine" / "best.pth", NARROW, sample_rate=8_000)
-    code, out, err = wavegen("mine", "--inputs", tone_folder)
+    code, out, err = receptive_field("mine", "--inputs", tone_folder)
     assert code == 0, err
     assert "9 samples, 1.1 ms" in out
     assert "100.0%" in out
@@ -74,8 +57,8 @@ def test_the_table_gives_samples_and_milliseconds(wavegen, tmp_path, tone_folder
     assert "trained" in out
 
 
-def test_a_preset_has_no_trained_side(wavegen):
-    code, out, err = wavegen("tiny", "--json", "--count", 1)
+def test_a_preset_has_no_trained_side(receptive_field):
+    code, out, err = receptive_field("tiny", "--json", "--count", 1)
     assert code == 0, err
     facts = json.loads(out)
     assert facts["field"] == [513]
@@ -83,12 +66,12 @@ def test_a_preset_has_no_trained_side(wavegen):
     assert facts["radii"]["untrained"]["95%"] < 512
 
 
-def test_the_same_seed_gives_the_same_figures(wavegen):
-    outputs = [wavegen("tiny", "--json", "--count", 2, "--seed", seed)[1] for seed in (1, 1, 2)]
+def test_the_same_seed_gives_the_same_figures(receptive_field):
+    outputs = [receptive_field("tiny", "--json", "--count", 2, "--seed", seed)[1] for seed in (1, 1, 2)]
     assert outputs[0] == outputs[1] != outputs[2]
 
 
-def test_a_trained_deeplab_beside_an_untrained_one(wavegen, tmp_path):
+def test_a_trained_deeplab_beside_an_untrained_one(receptive_field, tmp_path):
     config = SegmentationConfig(
         model=SegmentationModelConfig(
             backbone="mobilenet_v3_large", architecture="deeplab_v3", aspp_channels=8, num_classes=3
@@ -101,7 +84,7 @@ def test_a_trained_deeplab_beside_an_untrained_one(wavegen, tmp_path):
     write_custom(
         tmp_path / "set", {f"{split}/a.png": stripes([0, 1, 2], 60, 60) for split in ("train", "val")}, "a\nb\nc"
     )
-    code, out, err = wavegen("streets", "--size", 97, "--count", 1, "--json", "--inputs", "set")
+    code, out, err = receptive_field("streets", "--size", 97, "--count", 1, "--json", "--inputs", "set")
     assert code == 0, err
     facts = json.loads(out)
     assert facts["inputs"] == "1 images of set at 0.5 of their size"
@@ -128,10 +111,10 @@ def test_a_trained_deeplab_beside_an_untrained_one(wavegen, tmp_path):
         (("tiny", "--inputs", "silent"), "silent holds no audio to average over"),
     ],
 )
-def test_what_cannot_be_measured_gets_one_line(wavegen, tmp_path, arguments, message):
+def test_what_cannot_be_measured_gets_one_line(receptive_field, tmp_path, arguments, message):
     (tmp_path / "broken.pth").write_bytes(b"nothing")
     (tmp_path / "silent").mkdir()
-    code, out, err = wavegen(*arguments)
+    code, out, err = receptive_field(*arguments)
     assert code == 2
     assert out == ""
     assert err.startswith("error: ")
@@ -207,10 +190,12 @@ def test_a_net_without_gradient_is_drawn_and_told(tmp_path):
 
 
 @pytest.mark.shared_data
-def test_real_recordings_and_images_can_be_averaged_over(wavegen, shared_audio, shared_images):
-    code, out, err = wavegen("tiny", "--inputs", shared_audio / "speech", "--count", 2, "--json")
+def test_real_recordings_and_images_can_be_averaged_over(receptive_field, shared_audio, shared_images):
+    code, out, err = receptive_field("tiny", "--inputs", shared_audio / "speech", "--count", 2, "--json")
     assert code == 0, err
     assert json.loads(out)["inputs"] == "2 stretches of speech"
-    code, out, err = wavegen("mobilenet", "--inputs", shared_images / "custom" / "camvid", "--count", 2, "--size", 129)
+    code, out, err = receptive_field(
+        "mobilenet", "--inputs", shared_images / "custom" / "camvid", "--count", 2, "--size", 129
+    )
     assert code == 0, err
     assert "2 images of camvid" in out

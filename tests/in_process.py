@@ -1,0 +1,17 @@
+"""The command line run in this process, as the installed script would."""
+
+import sys
+
+import pytest
+
+import cli
+
+
+def exit_code(patch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Runs a command and returns its exit code."""
+    patch.setattr(sys, "argv", ["wavegen", *map(str, arguments)])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
