@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -84,6 +85,11 @@ def shared_images() -> Path:
     if not folder.is_dir():
         pytest.skip("the shared images (../shared/images) are not beside this checkout")
     return folder
+
+
+def pytest_configure() -> None:
+    """Heeds Ctrl-C, which some tests press: a shell has what it starts in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Outcome(NamedTuple):

@@ -53,8 +53,6 @@ class ListeningDevice:
                 self.blocks_left -= 1
                 if self.blocks_left == 0:
                     os.kill(os.getpid(), signal.SIGINT)
-                    # where Python can't raise, as while it frees an object, a signal is lost; nobody presses just once
-                    self.blocks_left = 5_000
             time.sleep(0.001)
 
     def close(self, *, play_out):
