@@ -59,6 +59,7 @@ def test_train_sample_info_export(wavegen, tone_folder, tmp_path):
     assert exported.code == 0, exported.err
     content = read_checkpoint(tmp_path / "data" / "pretrained" / "wavenet_mine.pth", "wavenet")
     assert "training" not in content
+    assert content["config"]["corpus"]["paths"] == [tone_folder.name]
     again = wavegen("sample", "mine", "--seconds", 0.05, "-n", 2, "--seed", 5, "--temperature", 0.9, "--top-p", 0.95)
     assert again.code == 0, again.err
 

@@ -70,3 +70,17 @@ def test_a_data_set_is_a_path_or_a_name_in_the_data_folder(tmp_path, tone_folder
     assert folder.data_set("voc") == tmp_path / "data" / "pascal_voc"
     with pytest.raises(UserError, match="no file or folder 'speech/'"):
         folder.data_set("speech/")
+
+
+def test_a_run_knows_its_files_from_any_folder(tmp_path, tone_folder, monkeypatch):
+    table = tone_folder.parent / "who.csv"
+    table.write_text("".join(f"{path.name},ann\n" for path in tone_folder.iterdir()), encoding="utf-8")
+    monkeypatch.chdir(tone_folder.parent)
+    corpus = prepared(tmp_path, Path(tone_folder.name), speakers="csv:who.csv").config.corpus
+    assert corpus.paths == (str(tone_folder),)
+    assert corpus.speakers == f"csv:{table}"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "speech").symlink_to(tone_folder)
+    named = prepared(Path(tmp_path / "data"), Path("speech")).config
+    assert named.corpus.paths == (str(tmp_path / "data" / "speech"),)
+    assert named.name == "speech"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from wavenet_app.errors import UserError
 from wavenet_app.fit import FitPlan
 from wavenet_app.process_group import default_processes
 from wavenet_app.settings import override, parse_assignments, read_config_file, validated
+from wavenet_app.speakers import TABLE_RULE
 from wavenet_app.trained import KIND
 from wavenet_app.windows import greatest_cut
 
@@ -117,6 +118,7 @@ def prepare_run(
         progress=on_decode,
     )
     name = config.name if resume or options.name else _free_name(config, options, folder)
+    config = _wherever_it_is_read(config, sources)
     config = override(config, {"name": name, "audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _told_of_corpus(config, corpus, resumed=resume is not None)
     if not resume and (folder.checkpoints / name / "last.pth").exists():
@@ -159,6 +161,15 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
         if given:
             raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
     return override(validated(RunConfig, resume["config"]), _changes(options))
+
+
+def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
+    """Returns settings whose paths mean the same in any current folder, for resuming and evaluating from elsewhere."""
+    changes: dict[str, Any] = {"paths": [str(source.absolute()) for source in sources]}
+    rule = config.corpus.speakers
+    if rule is not None and rule.startswith(TABLE_RULE):
+        changes["speakers"] = TABLE_RULE + str(Path(rule.removeprefix(TABLE_RULE)).absolute())
+    return override(config, {"corpus": changes})
 
 
 def _changes(options: RunOptions) -> dict[str, Any]:

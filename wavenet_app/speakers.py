@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from wavenet_app.errors import UserError
 
 RULES = "folder, csv:FILE or regex:PATTERN"
+TABLE_RULE = "csv:"
 
 _FILE_COLUMNS = ("file", "path", "filename", "file_name", "audio", "wav", "clip", "name")
 _SPEAKER_COLUMNS = ("speaker", "speaker_id", "speaker_name", "client_id", "voice", "spk")
@@ -44,7 +45,7 @@ def speaker_rule(text: str) -> SpeakerRule:
     kind, _, rest = text.partition(":")
     if text == "folder":
         return _by_folder
-    if kind == "csv" and rest:
+    if text.startswith(TABLE_RULE) and rest:
         return _by_table(Path(rest))
     if kind == "regex" and rest:
         return _by_pattern(rest)

@@ -90,6 +90,8 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
 def export(path: Path, target: Path) -> None:
     """Writes a checkpoint without its training state: what generation needs, and what the model says about itself.
 
+    Of the folders that it was trained on only the names are left, since the file may be given to others.
+
     Args:
         path: the checkpoint to strip.
         target: where to, by custom data/pretrained/wavenet_<name>.pth.
@@ -99,6 +101,8 @@ def export(path: Path, target: Path) -> None:
     """
     content = read_checkpoint(path, KIND)
     left_out = ("training", "split", "format", "version")
+    corpus = content["config"]["corpus"]
+    corpus["paths"] = [Path(path).name for path in corpus["paths"]]
     write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in left_out})
 
 
