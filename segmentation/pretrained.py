@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segmentation.config import SegmentationConfig, SegmentationModelConfig
+from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.deeplab import DeepLab, build_model, class_layers
 from segmentation.imagenet import load_imagenet
 from segmentation.layouts import recognise, state_dict
@@ -170,16 +170,46 @@ def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
         found = _fitting(model, pretrained, prefix, by_class)
         taken |= found
         if not found:
-            lines.append(f"the {part} is new: the file has none that fits")
+            remedy = _remedy(config, shape) if part == "head" else ""
+            lines.append(f"the {part} is new: the file has none that fits{remedy}")
         elif by_class and not any(name.startswith(by_class) for name in found):
             lines.append(
                 f"the {part} is new in its last layer: the file has {shape['num_classes']} classes, "
                 f"the model {config.num_classes}"
             )
-    if shape.get("output_stride", config.output_stride) != config.output_stride:
-        lines.append(f"trained at output stride {shape['output_stride']}, it goes on at {config.output_stride}")
+    lines += _other_strides(config, shape)
     model.load_state_dict(taken, strict=False)
     return lines
+
+
+def _remedy(config: SegmentationModelConfig, shape: dict[str, Any]) -> str:
+    """Returns which settings would make the head of a file fit; nothing if they do not differ."""
+    settings = " ".join(
+        f"--set model.{name}={str(shape[name]).lower()}"
+        for name in ("architecture", "aspp_channels", "separable")
+        if shape[name] != getattr(config, name)
+    )
+    return f"; to take it over: {settings}" if settings else ""
+
+
+def _other_strides(config: SegmentationModelConfig, shape: dict[str, Any]) -> list[str]:
+    """Returns a line where a model goes on at another output stride, or other rates, than its file was trained at."""
+    stride, rates = shape.get("output_stride"), list(config.pyramid_rates)
+    if stride is None:
+        other = 8 if config.output_stride == 16 else 16
+        return [
+            f"no tensor says at which output stride it was trained; it goes on at {config.output_stride} "
+            f"(for the other: --set model.output_stride={other})"
+        ]
+    if stride != config.output_stride:
+        return [f"trained at output stride {stride}, it goes on at {config.output_stride}"]
+    before = list(shape.get("atrous_rates") or ATROUS_RATES[stride])
+    if before == rates:
+        return []
+    kept = ",".join(map(str, before))
+    return [
+        f"trained with the rates {before}, it goes on with {rates}; to keep them: --set model.atrous_rates=[{kept}]"
+    ]
 
 
 class StartWeights(NamedTuple):

@@ -143,13 +143,29 @@ def test_another_head_is_new_as_a_whole_and_said():
     model = build_model(small_config(architecture="deeplab_v3plus", context=True, output_stride=8))
     lines = take_over(model, of(source))
     assert lines[1:] == [
-        "the head is new: the file has none that fits",
+        "the head is new: the file has none that fits; to take it over: --set model.architecture=deeplab_v3",
         "the auxiliary head of the file is left out: the model has none",
         "the context module is new: the file has none that fits",
         "trained at output stride 16, it goes on at 8",
     ]
     for name, tensor in source.backbone.state_dict().items():
         assert torch.equal(model.backbone.state_dict()[name], tensor), name
+
+
+def test_other_rates_and_an_unknown_stride_are_said():
+    source = build_model(small_config(output_stride=16, atrous_rates=(12, 24, 36)))
+    lines = take_over(build_model(small_config()), of(source))
+    assert lines[1:] == [
+        "trained with the rates [12, 24, 36], it goes on with [6, 12, 18]; to keep them: "
+        "--set model.atrous_rates=[12,24,36]"
+    ]
+    found = of(source)
+    del found.shape["output_stride"]
+    lines = take_over(build_model(small_config()), found)
+    assert lines[1:] == [
+        "no tensor says at which output stride it was trained; it goes on at 16 "
+        "(for the other: --set model.output_stride=8)"
+    ]
 
 
 def test_frozen_norms_take_over_the_statistics():
