@@ -297,10 +297,18 @@ def inspect(
 
 @app.command()
 def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Show what a checkpoint holds: settings, size, receptive field, history and bits per sample."""
+    """Show what a checkpoint holds: settings, size, history, and how good it is; of a WaveNet or a DeepLab."""
+    from segmentation.names import is_deeplab
+
+    folder = DataFolder.at(data_dir)
+    if checkpoint is not None and is_deeplab(checkpoint, folder):
+        from segmentation.info_command import run_deeplab_info
+
+        run_deeplab_info(checkpoint, folder, console=_console(), as_json=as_json)
+        return
     from wavenet_app.info_command import run_info
 
-    run_info(checkpoint, DataFolder.at(data_dir), console=_console(), as_json=as_json)
+    run_info(checkpoint, folder, console=_console(), as_json=as_json)
 
 
 @app.command("eval")
@@ -351,14 +359,25 @@ def evaluate(
 def export(
     checkpoint: CheckpointName = None,
     name: Annotated[
-        str | None, typer.Option(help="Written as pretrained/wavenet_<name>.pth (default: the run's name).")
+        str | None,
+        typer.Option(
+            help="Written as pretrained/wavenet_<name>.pth or deeplab_*_<name>.pth (default: the run's name)."
+        ),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write a checkpoint without its training state, to keep or to share."""
-    from wavenet_app.trained import export_run
+    from segmentation.names import is_deeplab
 
-    target = export_run(checkpoint, name, DataFolder.at(data_dir))
+    folder = DataFolder.at(data_dir)
+    if checkpoint is not None and is_deeplab(checkpoint, folder):
+        from segmentation.info_command import export_deeplab
+
+        target = export_deeplab(checkpoint, name, folder)
+    else:
+        from wavenet_app.trained import export_run
+
+        target = export_run(checkpoint, name, folder)
     _console().print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
 
 

@@ -15,10 +15,11 @@ from segmentation.batches import evenly_spread
 from segmentation.catalogue import locate, open_dataset
 from segmentation.config import PRESETS, SegmentationConfig, SegmentationModelConfig, preset
 from segmentation.deeplab import DeepLab, build_model
-from segmentation.pretrained import PREFIXES, find_pretrained, load_pretrained, read_pretrained
+from segmentation.names import find_of_either_half, find_pretrained, holds_deeplab
+from segmentation.pretrained import load_pretrained, read_pretrained
 from segmentation.shapes import ShapesDataset
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
-from wavenet_app.checkpoint import read_plain
+from wavenet_app.config import PRESETS as AUDIO_PRESETS
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.effective_field import effective_field
 from wavenet_app.errors import UserError
@@ -31,6 +32,9 @@ from wavenet_app.touched import global_layers, reach, structural_twin, touched_m
 DEFAULT_COUNT = 4
 DEFAULT_SIZE = 513
 
+# Both halves have a "small": here that is the WaveNet, for DeepLab's sees just as far as "mobilenet".
+_IMAGE_PRESETS = tuple(name for name in PRESETS if name not in AUDIO_PRESETS)
+
 # A field depends on how its pixel lies to the coarse grid of the features, so all are taken at one place of it.
 _GRID = 32
 # Strips to measure a field along one axis, in pixels; the first is longer than the field of every preset.
@@ -38,18 +42,13 @@ _FIRST_STRIP, _LONGEST_STRIP = 4_096, 65_536
 
 
 def is_segmentation(name: str, data: DataFolder) -> bool:
-    """Returns whether a name stands for a DeepLab: a preset of ours, or a file that is no WaveNet's.
+    """Returns whether a name stands for a DeepLab: a preset of images alone, or a file that is no WaveNet's.
 
     Raises:
         UserError: there is a file of that name, but it cannot be read.
     """
     path = _file(name, data)
-    if path is None:
-        return name in PRESETS
-    if path.name.startswith(PREFIXES):
-        return True
-    content = read_plain(path)
-    return not (isinstance(content, dict) and content.get("format") == "wavegen-wavenet")
+    return name in _IMAGE_PRESETS if path is None else holds_deeplab(path)
 
 
 def run_deeplab_field(request: FieldRequest, data: DataFolder, *, console: Console, as_json: bool) -> None:
@@ -131,7 +130,7 @@ def untrained(config: SegmentationModelConfig, images: list[Tensor], generator: 
         generator: of the weights.
     """
     model = build_model(config, generator).eval()
-    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm)]
+    norms = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the mean over all images
         norm.train()
@@ -173,12 +172,9 @@ def _power_of_two(least: int) -> int:
 
 def _file(name: str, data: DataFolder) -> Path | None:
     """Returns the file that a name stands for: a path, a run's folder or name, or a pretrained DeepLab; else None."""
-    runs = (data.checkpoints, data.segmentation_runs)
-    for path in (Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs)):
-        if path.is_file():
-            return path
-    if name in PRESETS:
-        return None
+    path = find_of_either_half(name, data)
+    if path is not None or name in _IMAGE_PRESETS:
+        return path
     try:
         return find_pretrained(name, data)
     except UserError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segmentation.inference import Labeller, Protocol
-from segmentation.segmenter import Segmenter, find_segmenter, load_segmenter
+from segmentation.names import find_segmenter
+from segmentation.segmenter import Segmenter, load_segmenter
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.fit import training_device

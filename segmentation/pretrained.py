@@ -6,31 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.deeplab import DeepLab, build_model, class_layers
 from segmentation.imagenet import load_imagenet
 from segmentation.layouts import recognise, state_dict
+from segmentation.names import find_pretrained
 from wavenet_app.checkpoint import read_checkpoint, read_plain
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.settings import validated
 
 KIND = "segmentation"
-PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
-
-# Training scripts keep their best score beside the weights as a numpy number, which these rebuild, and nothing else.
-# numpy 1 and numpy 2 write the same function under different names.
-_NUMBER = np.float64(0).__reduce__()[0]
-_NUMPY_NUMBERS: list[Any] = [
-    (_NUMBER, "numpy.core.multiarray.scalar"),
-    (_NUMBER, "numpy._core.multiarray.scalar"),
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)),
-]
 
 
 @dataclass(frozen=True)
@@ -70,21 +58,6 @@ class Pretrained:
         return validated(SegmentationModelConfig, {**self.shape, "output_stride": stride})
 
 
-def find_pretrained(name: str, data: DataFolder) -> Path:
-    """Returns the file that a name stands for: a path, or a deeplab_*.pth of the data folder, with or without prefix.
-
-    Raises:
-        UserError: nothing goes by that name; the message lists what there is.
-    """
-    stem = name.removesuffix(".pth")
-    for path in (Path(name), *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES))):
-        if path.is_file():
-            return path
-    known = sorted(path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth"))
-    listed = f"there are: {', '.join(known)}" if known else f"there are no deeplab_*.pth in {data.pretrained}"
-    raise UserError(f"no trained DeepLab is called '{name}'; {listed}")
-
-
 def read_pretrained(path: Path) -> Pretrained:
     """Returns a DeepLab file, recognised from its tensors.
 
@@ -94,8 +67,7 @@ def read_pretrained(path: Path) -> Pretrained:
     Raises:
         UserError: the file is absent, damaged, could run code, or holds no DeepLab that is known here.
     """
-    with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-        content = read_plain(path)
+    content = read_plain(path)
     if isinstance(content, dict) and str(content.get("format", "")).startswith("wavegen-"):
         content = read_checkpoint(path, KIND)
         config = validated(SegmentationConfig, content["config"])

@@ -13,9 +13,8 @@ from segmentation.config import SegmentationConfig
 from segmentation.datasets import SegmentationDataset
 from segmentation.deeplab import DeepLab
 from segmentation.labels import LabelMap, voc_palette
-from segmentation.pretrained import PREFIXES, load_pretrained, read_pretrained
+from segmentation.pretrained import load_pretrained, read_pretrained
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD
-from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.settings import validated
 
@@ -123,29 +122,6 @@ def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
         config=validated(SegmentationConfig, content["config"]),
         content=content,
     )
-
-
-def find_segmenter(name: str, data: DataFolder) -> Path:
-    """Returns the file that a name stands for: a file, a run's folder or name, or a deeplab_*.pth of data/pretrained.
-
-    Raises:
-        UserError: nothing goes by that name; the message lists what there is.
-    """
-    stem = name.removesuffix(".pth")
-    for path in (
-        Path(name),
-        Path(name) / "best.pth",
-        data.segmentation_runs / name / "best.pth",
-        *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES)),
-    ):
-        if path.is_file():
-            return path
-    known = [path.parent.name for path in data.segmentation_runs.glob("*/best.pth")]
-    known += [path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth")]
-    listed = (
-        f"there are: {', '.join(sorted(known))}" if known else "none is there yet; make one with: wavegen seg-train"
-    )
-    raise UserError(f"no segmentation checkpoint is called '{name}'; {listed}")
 
 
 def class_names(segmenter: Segmenter) -> tuple[str, ...]:

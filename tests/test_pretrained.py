@@ -17,10 +17,10 @@ from torchvision import models as torchvision_backbones
 
 from segmentation.config import SegmentationConfig, SegmentationModelConfig
 from segmentation.deeplab import build_model
+from segmentation.names import find_pretrained
 from segmentation.pretrained import (
     KIND,
     Pretrained,
-    find_pretrained,
     load_pretrained,
     read_pretrained,
     start_weights,

@@ -66,6 +66,12 @@ def test_a_preset_has_no_trained_side(receptive_field):
     assert facts["radii"]["untrained"]["95%"] < 512
 
 
+def test_a_name_that_both_halves_have_is_the_wavenets(receptive_field):
+    code, out, err = receptive_field("small", "--json", "--count", 1)
+    assert code == 0, err
+    assert json.loads(out)["unit"] == "samples"
+
+
 def test_the_same_seed_gives_the_same_figures(receptive_field):
     outputs = [receptive_field("tiny", "--json", "--count", 2, "--seed", seed)[1] for seed in (1, 1, 2)]
     assert outputs[0] == outputs[1] != outputs[2]

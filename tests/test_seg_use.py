@@ -297,6 +297,40 @@ def test_a_file_from_elsewhere_needs_a_stride_and_has_numbers_for_classes(wavege
     assert "class " in out
 
 
+def test_info_tells_what_a_file_from_elsewhere_is(wavegen, tmp_path):
+    from reference_deeplab import reference
+
+    content = {"model_state": reference(plus=True).state_dict(), "best_score": np.float64(0.7)}
+    torch.save(content, tmp_path / "best_deeplabv3plus_os16.pth")
+    code, out, err = wavegen("info", "best_deeplabv3plus_os16.pth")
+    assert code == 0, err
+    for part in ("DeepLabV3Plus-Pytorch's", "deeplab_v3plus of resnet50", "8 or 16, which the file does not say"):
+        assert part in out
+    facts = json.loads(wavegen("info", "best_deeplabv3plus_os16.pth", "--json").out)
+    assert facts["model"]["output_stride"] is None
+    assert facts["classes"] is None
+
+
+def test_a_run_is_shown_and_exported_without_its_training_state(wavegen, tmp_path):
+    assert wavegen("seg-train", "--max-steps=2", *TINY_DEEPLAB, "--logger=none", "--name=mine")[0] == 0
+    code, out, err = wavegen("info", "mine")
+    assert code == 0, err
+    for part in ("deeplab_v3plus of dilated", "16, rates of the pyramid 6, 12, 18", "4: background, disc", "2 steps"):
+        assert part in out
+    assert json.loads(wavegen("info", "mine", "--json").out)["best_mean_iou"] > 0
+    code, out, err = wavegen("export", "mine", "--name", "shared")
+    assert code == 0, err
+    target = tmp_path / "data" / "pretrained" / "deeplab_v3plus_shared.pth"
+    run = tmp_path / "data" / "checkpoints" / "segmentation" / "mine" / "best.pth"
+    assert target.stat().st_size < run.stat().st_size
+    scores = [
+        json.loads(wavegen("seg-eval", name, "shapes", "--images=2", "--json").out) for name in ("mine", "shared")
+    ]
+    assert scores[0]["confusion"] == scores[1]["confusion"]
+    code, _, err = wavegen("export", "mine", "--name", "a/b")
+    assert (code, "plain name without folders" in err) == (2, True)
+
+
 def test_coco_is_scored_with_the_classes_it_was_trained_with(wavegen, tmp_path):
     annotated = [
         {"category_id": 1, "area": 1500, "segmentation": box(0, 0, 30, 50)},

@@ -1,0 +1,86 @@
+"""Which file a DeepLab's name stands for, and which of the two halves a file belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wavenet_app.checkpoint import read_plain
+from wavenet_app.data_folder import DataFolder
+from wavenet_app.errors import UserError
+
+PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
+
+
+def find_pretrained(name: str, data: DataFolder) -> Path:
+    """Returns the file that a name stands for: a path, or a deeplab_*.pth of the data folder, with or without prefix.
+
+    Raises:
+        UserError: nothing goes by that name; the message lists what there is.
+    """
+    stem = name.removesuffix(".pth")
+    for path in (Path(name), *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES))):
+        if path.is_file():
+            return path
+    known = sorted(path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth"))
+    listed = f"there are: {', '.join(known)}" if known else f"there are no deeplab_*.pth in {data.pretrained}"
+    raise UserError(f"no trained DeepLab is called '{name}'; {listed}")
+
+
+def find_segmenter(name: str, data: DataFolder) -> Path:
+    """Returns the file that a name stands for: a file, a run's folder or name, or a deeplab_*.pth of data/pretrained.
+
+    Raises:
+        UserError: nothing goes by that name; the message lists what there is.
+    """
+    stem = name.removesuffix(".pth")
+    for path in (
+        Path(name),
+        Path(name) / "best.pth",
+        data.segmentation_runs / name / "best.pth",
+        *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES)),
+    ):
+        if path.is_file():
+            return path
+    known = [path.parent.name for path in data.segmentation_runs.glob("*/best.pth")]
+    known += [path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth")]
+    listed = (
+        f"there are: {', '.join(sorted(known))}" if known else "none is there yet; make one with: wavegen seg-train"
+    )
+    raise UserError(f"no segmentation checkpoint is called '{name}'; {listed}")
+
+
+def find_of_either_half(name: str, data: DataFolder) -> Path | None:
+    """Returns the file that a name stands for, of a WaveNet's run or a DeepLab's: a path, a run's folder or name."""
+    runs = (data.checkpoints, data.segmentation_runs)
+    for path in (Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs)):
+        if path.is_file():
+            return path
+    return None
+
+
+def holds_deeplab(path: Path) -> bool:
+    """Returns whether a file is a DeepLab's, by its name or because it is no WaveNet's.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if path.name.startswith(PREFIXES):
+        return True
+    content = read_plain(path)
+    return not (isinstance(content, dict) and content.get("format") == "wavegen-wavenet")
+
+
+def is_deeplab(name: str, data: DataFolder) -> bool:
+    """Returns whether a name stands for the file of a DeepLab.
+
+    Raises:
+        UserError: there is a file of that name, but it cannot be read.
+    """
+    path = find_of_either_half(name, data)
+    if path is not None:
+        return holds_deeplab(path)
+    try:
+        find_pretrained(name, data)
+    except UserError:
+        return False
+    return True
