@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,15 +29,58 @@ class BatchNorm(nn.BatchNorm2d):
         return super().forward(inputs)
 
 
-class SynchronisedBatchNorm(nn.SyncBatchNorm):
-    """Batch norm over the batches of all processes; with one process it is `BatchNorm`."""
+class SynchronisedBatchNorm(BatchNorm):
+    """Batch norm over the batches of all processes that train together; with one process it is `BatchNorm`.
+
+    torch's own SyncBatchNorm refuses tensors that are not on a GPU, and a CPU's processes need it no less.
+    Every process must bring batches of one size, as the crops of a training step are.
+    Source: Peng et al. 2018, "MegDet", section 3.2.
+    """
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the normalised inputs, (batch, channels, height, width)."""
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if self.training and _has_one_value(inputs) and not (distributed and torch.distributed.get_world_size() > 1):
-            return _by_running_statistics(self, inputs)
-        return super().forward(inputs)
+        if not self.training or not distributed or torch.distributed.get_world_size() == 1:
+            return super().forward(inputs)
+        values = inputs.float()
+        mean = _MeanOfAll.apply(values.mean((0, 2, 3)))
+        centred = values - _by_channel(mean)
+        variance = _MeanOfAll.apply(centred.square().mean((0, 2, 3)))
+        self._keep(mean, variance, torch.distributed.get_world_size() * inputs.numel() // inputs.shape[1])
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * _by_channel(scale) + _by_channel(self.bias)).to(inputs.dtype)
+
+    @torch.no_grad()
+    def _keep(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.momentum is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * count / (count - 1), self.momentum)
+
+
+class _MeanOfAll(torch.autograd.Function):
+    """The mean of a tensor over all processes, and of its gradient too."""
+
+    @staticmethod
+    def forward(_context: Any, own: Tensor) -> Tensor:
+        return _mean_of_all(own)
+
+    @staticmethod
+    def backward(_context: Any, gradient: Tensor) -> Tensor:
+        return _mean_of_all(gradient)
+
+
+def _mean_of_all(own: Tensor) -> Tensor:
+    total = own.contiguous().clone()
+    torch.distributed.all_reduce(total)
+    return total / torch.distributed.get_world_size()
+
+
+def _by_channel(values: Tensor) -> Tensor:
+    return values[:, None, None]
 
 
 class StatisticsWarmUp:
@@ -54,7 +98,7 @@ class StatisticsWarmUp:
         self._norms = [
             (layer, layer.momentum)
             for layer in model.modules()
-            if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm) and layer.momentum is not None
+            if isinstance(layer, nn.BatchNorm2d) and layer.momentum is not None
         ]
         self._batches: int | None = None
 
@@ -98,5 +142,5 @@ def _has_one_value(inputs: Tensor) -> bool:
     return inputs.numel() == inputs.shape[1]
 
 
-def _by_running_statistics(norm: nn.BatchNorm2d | nn.SyncBatchNorm, inputs: Tensor) -> Tensor:
+def _by_running_statistics(norm: nn.BatchNorm2d, inputs: Tensor) -> Tensor:
     return F.batch_norm(inputs, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
