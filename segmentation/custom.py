@@ -14,7 +14,7 @@ from segmentation.class_list import FILE_NAME, read_class_list
 from segmentation.custom_masks import ScannedMask, find_coding, scan_mask
 from segmentation.custom_pairs import Pairing, pair_by_name
 from segmentation.datasets import FileNote, SegmentationDataset, Split, refuse_empty
-from segmentation.image_files import SIDEWAYS, FileFacts, file_facts, read_image, read_mask
+from segmentation.image_files import LOSSY_SUFFIXES, SIDEWAYS, FileFacts, file_facts, read_image, read_mask
 from segmentation.labels import UnknownIds, unpacked
 from wavenet_app.errors import UserError
 
@@ -74,7 +74,9 @@ class CustomDataset(SegmentationDataset):
         self._coding = find_coding(_scan(everything, all_of_them=listed is None), listed, class_file)
         if self._coding.kind != "threshold":
             blurred = [pair for pair in pairs if pair.mask_facts.is_lossy]
-            skipped += [FileNote(pair.mask, "a JPEG mask, whose compression changes ids") for pair in blurred]
+            skipped += [
+                FileNote(pair.mask, "a JPEG mask, whose compression changes ids; export it as PNG") for pair in blurred
+            ]
             pairs = [pair for pair in pairs if not pair.mask_facts.is_lossy]
         all_skipped = [*pairing.skipped, *skipped]
         refuse_empty(pairs, all_skipped, f"{root / 'images'} ({split})")
@@ -215,6 +217,8 @@ def _should_turn(image: FileFacts, mask: FileFacts) -> bool:
 def _scan(masks: Sequence[Path], *, all_of_them: bool) -> list[ScannedMask]:
     count = len(masks) if all_of_them else min(len(masks), _SCANNED_MASKS)
     chosen = [masks[place * len(masks) // count] for place in range(count)]
+    # a JPEG among many others is met whatever the sample
+    chosen += [path for path in masks if path.suffix.lower() in LOSSY_SUFFIXES and path not in chosen][:1]
     scanned = []
     for path in chosen:
         try:

@@ -22,6 +22,7 @@ _FULL = 255
 _HALF = 128
 _JPEG_SLACK = 40  # how far JPEG moves the values of a two-valued mask, with some room
 _MIDDLE_SHARE = 0.05  # of its pixels that are moved further, at edges
+_BLURRED_VALUES = 8  # distinct ones, at least, where edges are smoothed
 _SHOWN = 8
 
 
@@ -30,7 +31,7 @@ class MaskCoding:
     """How the masks of one data set are read.
 
     Attributes:
-        kind: "values" (ids or grey values), "threshold" (two values blurred by JPEG) or "colours".
+        kind: "values" (ids or grey values), "threshold" (two values, blurred) or "colours".
         names: of the classes.
         palette: colour of every class, uint8, shape (num_classes, 3).
         labels: values to classes and back.
@@ -120,9 +121,9 @@ def find_coding(scanned: Sequence[ScannedMask], listed: ClassList | None, class_
     # Two names and masks of 0 and 255: the second class would otherwise be ignored everywhere, without a word.
     pair = _two_names(listed)
     if pair is not None and all(mask.two_valued or _holds_only_zero(mask) for mask in scanned):
-        lossy = any(mask.is_lossy for mask in scanned)
-        if lossy and any(mask.two_valued for mask in scanned):
-            coding = _by_value(pair, palette, {0: 0, _FULL: 1}, "JPEG masks of 0 and 255, cut at 128")
+        blurred = "JPEG masks" if any(mask.is_lossy for mask in scanned) else "blurred masks"
+        if any(mask.two_valued and (mask.is_lossy or _is_blurred(mask)) for mask in scanned):
+            coding = _by_value(pair, palette, {0: 0, _FULL: 1}, f"{blurred} of 0 and 255, cut at 128")
             return replace(coding, kind="threshold")
         if values.tolist() in ([0, _FULL], [_FULL]):
             return _by_value(pair, palette, {0: 0, _FULL: 1}, "masks of 0 and 255: 255 is read as class 1")
@@ -227,6 +228,14 @@ def _holds_only_zero(mask: ScannedMask) -> bool:
     if mask.values is None:
         return False
     return mask.values.tolist() == [0] or (mask.is_lossy and int(mask.values.max()) <= _JPEG_SLACK)
+
+
+def _is_blurred(mask: ScannedMask) -> bool:
+    """Whether values run on just below 255: smoothed edges, and JPEGs saved as PNG, have such, and ids have not."""
+    assert mask.values is not None
+    return len(mask.values) >= _BLURRED_VALUES and bool(
+        ((mask.values >= _FULL - _JPEG_SLACK) & (mask.values < _FULL)).any()
+    )
 
 
 def _coloured(pixels: MaskPixels) -> NDArray[np.uint8]:

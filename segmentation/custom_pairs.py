@@ -31,7 +31,8 @@ def pair_by_name(images: Path, masks: Path) -> Pairing:
     """Returns the pairs of two folders, searched with their sub-folders.
 
     A mask has its image's name and any suffix. Where not a single name is equal, what all images' names and all masks'
-    names have in common at their ends ("_mask", "img_") is dropped, and the rest compared without regard to case.
+    names have in common at their ends ("_mask", "img_") is dropped, and the rest compared without regard to case. A
+    lone image and a lone mask belong together if one's name begins or ends with the other's.
 
     Args:
         images: folder of the images.
@@ -43,7 +44,9 @@ def pair_by_name(images: Path, masks: Path) -> Pairing:
     common = image_files.keys() & mask_files.keys()
     remark = None
     partners = {stem: stem for stem in common}
-    if not common:
+    if len(image_files) == len(mask_files) == 1 and not common:
+        partners, remark = _lone_pair(*image_files, *mask_files)
+    elif not common:
         image_cores, image_ends = _cores(list(image_files))
         mask_cores, mask_ends = _cores(list(mask_files))
         partners = {image_cores[core]: mask_cores[core] for core in image_cores.keys() & mask_cores.keys() if core}
@@ -60,6 +63,14 @@ def pair_by_name(images: Path, masks: Path) -> Pairing:
             skipped.append(FileNote(path, "mask without an image", f"looked for {images / stem}.*"))
     pairs = sorted((image_files[image], mask_files[mask]) for image, mask in partners.items())
     return Pairing(pairs, skipped, remark)
+
+
+def _lone_pair(image: str, mask: str) -> tuple[dict[str, str], str | None]:
+    """Returns image -> mask, and the remark on them, if one's name begins or ends with the other's; else nothing."""
+    shorter, longer = sorted((image.casefold(), mask.casefold()), key=len)
+    if not (longer.startswith(shorter) or longer.endswith(shorter)):
+        return {}, None
+    return {image: mask}, f"the only mask has not its image's name; 1 pair was made by reading '{image}' as '{mask}'"
 
 
 def _by_stem(folder: Path, skipped: list[FileNote]) -> dict[str, Path]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 
 _ORIENTATION_TAG = 0x0112

@@ -152,6 +152,16 @@ def test_names_that_differ_at_their_ends_are_matched(tmp_path, image, mask):
     assert pairing.skipped == []
 
 
+def test_a_lone_pair_is_matched_if_one_name_begins_with_the_other(tmp_path):
+    save(tmp_path / "images" / "a.jpg", picture())
+    save(tmp_path / "masks" / "A_mask.png", stripes([0, 1]))
+    pairing = pair_by_name(tmp_path / "images", tmp_path / "masks")
+    assert [(one.name, other.name) for one, other in pairing.pairs] == [("a.jpg", "A_mask.png")]
+    assert "reading 'a' as 'A_mask'" in (pairing.remark or "")
+    (tmp_path / "masks" / "A_mask.png").rename(tmp_path / "masks" / "b_mask.png")
+    assert pair_by_name(tmp_path / "images", tmp_path / "masks").pairs == []
+
+
 def test_files_without_a_partner_are_named(tmp_path):
     write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
     save(tmp_path / "images" / "train" / "lonely.png", picture())
@@ -190,6 +200,32 @@ def test_a_jpeg_among_png_masks_is_refused_with_its_name(tmp_path):
     (tmp_path / "masks" / "train" / "b.png").unlink()
     save(tmp_path / "masks" / "train" / "b.jpg", stripes([0, 1, 2]))
     refused(tmp_path, "b.jpg is a JPEG")
+
+
+def test_a_jpeg_that_a_sample_of_many_masks_would_miss_is_refused_too(tmp_path):
+    names = [f"train/{number:03}.png" for number in range(200)]
+    write_custom(tmp_path, dict.fromkeys(names, stripes([0, 1, 2])), "a\nb\nc")
+    (tmp_path / "masks" / "train" / "101.png").unlink()
+    save(tmp_path / "masks" / "train" / "101.jpg", stripes([0, 1, 2]))
+    refused(tmp_path, "101.jpg is a JPEG", "export it as PNG")
+
+
+def test_two_valued_masks_with_smooth_edges_are_cut(tmp_path):
+    smooth = np.full((64, 64), 0)
+    smooth[:, 32:] = 255
+    smooth[0, 24:40] = np.linspace(0, 255, 16)
+    write_custom(tmp_path, same_masks(smooth), None)
+    dataset = CustomDataset(tmp_path, "train")
+    assert dataset.classes == ("background", "foreground")
+    np.testing.assert_array_equal(dataset.mask(0), smooth >= 128)
+    assert dataset.remarks == ("blurred masks of 0 and 255, cut at 128",)
+
+
+def test_many_ids_beside_255_are_not_taken_for_blurred_edges(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([*range(12), 255], 12, 26)), None)
+    dataset = CustomDataset(tmp_path, "train")
+    assert dataset.num_classes == 12
+    assert row(dataset) == [*range(12), 255]
 
 
 def test_a_mask_of_another_size_is_scaled_and_of_another_shape_left_out(tmp_path):
