@@ -123,20 +123,24 @@ def check_datasets(
     return CheckReport(first.name, first.format, first.classes, tuple(splits), tuple(problems), tuple(warnings))
 
 
-def quick_check(dataset: SegmentationDataset, limit: int = QUICK_FILES) -> CheckReport:
-    """Reads a sample of a training split, so that training does not start on what cannot succeed.
+def quick_check(datasets: Sequence[SegmentationDataset], limit: int = QUICK_FILES) -> CheckReport:
+    """Reads a sample of each split, so that training does not start on what cannot succeed.
 
-    Where the sample holds a single class, every mask is read before that is believed.
+    Where the training sample holds a single class, every mask is read before that is believed.
+
+    Args:
+        datasets: the splits, training first.
+        limit: images of each to read, spread evenly.
 
     Returns:
-        The report, whose warnings are worth showing.
+        The report, whose warnings are worth showing; its first split is training.
 
     Raises:
-        UserError: a file of the sample is broken, or the masks teach nothing; the line says which and why.
+        UserError: a file of a sample is broken, or the masks teach nothing; the line says which and why.
     """
-    report = check_datasets([dataset], limit=limit)
-    if report.problems and not report.splits[0].broken and not report.splits[0].is_complete:
-        report = check_datasets([dataset])
+    report = check_datasets(datasets, limit=limit)
+    if report.problems and not any(split.broken for split in report.splits) and not report.splits[0].is_complete:
+        report = check_datasets(datasets[:1])
     if report.problems:
         raise UserError(report.problems[0])
     return report
@@ -207,8 +211,8 @@ def _verdict(classes: tuple[str, ...], splits: Sequence[SplitReport]) -> tuple[l
         problems.append(f"no pixel{sampled} of the training masks counts: all are ignored (255)")
     elif len(present) == 1:
         problems.append(
-            f"the training masks{sampled} hold a single class, '{present[0]}': nothing can be learned; check how the "
-            "masks are coded"
+            f"the training masks{sampled} hold a single class, '{present[0]}'{_beside(training)}: nothing can be "
+            "learned; check how the masks are coded"
         )
     absent = [name for name in classes if name not in present]
     if present and absent:
@@ -225,6 +229,11 @@ def _verdict(classes: tuple[str, ...], splits: Sequence[SplitReport]) -> tuple[l
         if untrained and training.is_complete:
             warnings.append(f"in {split.split} but not in training, so never learned: {_listed(untrained)}")
     return problems, warnings
+
+
+def _beside(split: SplitReport) -> str:
+    share = split.ignored / max(1, split.ignored + int(split.pixels.sum()))
+    return f", beside {share:.1%} of ignored pixels ({IGNORE})" if share else ""
 
 
 def _in_two_splits(datasets: Sequence[SegmentationDataset]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,20 +101,13 @@ def prepare_run(
     """
     if options.logger not in LOGGERS:
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
-    resume = read_checkpoint(_last_checkpoint(options.resume, folder), KIND) if options.resume else None
+    resume = _resumed(_last_checkpoint(options.resume, folder)) if options.resume else None
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", coco_classes=config.data.coco_classes)
     validation = open_dataset(argument, folder, "val", coco_classes=config.data.coco_classes)
-    report = quick_check(training)
-    notes = [*training.remarks, *report.warnings]
-    for split in (training, validation):
-        if split.skipped:
-            count = len(split.skipped)
-            notes.append(f"{count} files of {split.split} are left out; wavegen seg-check {argument} lists them")
-        if split.notes:
-            count = len(split.notes)
-            notes.append(f"{count} files of {split.split} are mended or odd; wavegen seg-check {argument} says how")
+    report = quick_check([training, validation])
+    notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     name = config.name if resume or options.name else _free_name(config, options, folder)
     config = override(config, {"name": name})
     if resume is None:
@@ -129,16 +123,35 @@ def prepare_run(
     model = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
     if resume is None:
         start = start_weights(model, config.training.start_from, folder)
+        if start.from_scratch and config.model.norm == "frozen":
+            raise UserError(
+                f"model.norm=frozen keeps the statistics of trained weights, but {start.lines[0]}; "
+                "or take --set model.norm=batch"
+            )
         notes += start.lines
         config = fit_to_images(config, report.splits[0], device)
         config = override(config, {"training": fit_to_start(config.training, from_scratch=start.from_scratch)})
     config = fit_to_budget(config)
+    if resume is not None:
+        _refuse_spent(config, resume["training"])
     if config.training.processes is None:
         # a run from before there was a choice had one
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     weights = _class_weights(config, training, resume, on_mask)
     task = SegmentationTask(config, model, training, validation, device, weights)
     return SegmentationRun(task, _plan(config, options, folder, device), resume, notes)
+
+
+def _file_lines(argument: str | None, splits: Sequence[SegmentationDataset]) -> list[str]:
+    """Returns a line for each reason that files are left out or mended for, with their number and the first of them."""
+    lines = []
+    for split in splits:
+        for notes, what in ((split.skipped, "left out"), (split.notes, "mended or odd")):
+            for problem, count in Counter(note.problem for note in notes).most_common():
+                first = next(note.path.name for note in notes if note.problem == problem)
+                files = f"{count} file is" if count == 1 else f"{count} files are"
+                lines.append(f"{split.split}: {files} {what}, {first if count == 1 else f'such as {first}'}: {problem}")
+    return [*lines, f"all of them are listed by: wavegen seg-check {argument}"] if lines else []
 
 
 def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: DataFolder, device: str) -> FitPlan:
@@ -166,6 +179,29 @@ def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
     if options.config_file:
         config = override(config, read_config_file(options.config_file))
     return override(config, _changes(options))
+
+
+def _resumed(path: Path) -> dict[str, Any]:
+    content = read_checkpoint(path, KIND)
+    if "training" not in content:
+        raise UserError(
+            f"{path} was exported without its training state; begin a new run by --set training.start_from={path}"
+        )
+    return content
+
+
+def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
+    """Raises a UserError if a resumed run has nothing left to do."""
+    steps, minutes = config.training.max_steps, config.training.minutes
+    for limit, is_spent, option in (
+        (f"{steps} steps", steps is not None and done["step"] >= steps, "--max-steps"),
+        (f"{minutes} minutes", minutes is not None and done["seconds"] >= 60 * minutes, "--minutes"),
+    ):
+        if is_spent:
+            raise UserError(
+                f"the run '{config.name}' has spent its budget of {limit}; give it more, counted from its beginning, "
+                f"with {option}"
+            )
 
 
 def _resumed_settings(options: SegmentationOptions, resume: dict[str, Any]) -> SegmentationConfig:

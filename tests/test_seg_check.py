@@ -81,21 +81,27 @@ def test_a_missing_split_makes_it_unfit(wavegen, tmp_path):
 def test_the_quick_check_refuses_masks_of_a_single_class(tmp_path):
     write_custom(tmp_path, dict.fromkeys(MASKS, stripes([0])), "ground\ncell")
     with pytest.raises(UserError, match=r"single class, 'ground'.*check how the masks are coded"):
-        quick_check(CustomDataset(tmp_path, "train"))
+        quick_check([CustomDataset(tmp_path, "train")])
+
+
+def test_the_quick_check_says_how_much_is_ignored_beside_a_single_class(tmp_path):
+    write_custom(tmp_path, dict.fromkeys(MASKS, stripes([0, 255])), "ground\ncell\nwall")
+    with pytest.raises(UserError, match=r"single class, 'ground', beside 50\.0% of ignored pixels \(255\)"):
+        quick_check([CustomDataset(tmp_path, "train")])
 
 
 def test_the_quick_check_refuses_masks_that_are_all_ignored(tmp_path):
     write_custom(tmp_path, {**dict.fromkeys(MASKS, stripes([255])), "val/c.png": stripes([0, 1, 2])}, "a\nb\nc")
     with pytest.raises(UserError, match="all are ignored"):
-        quick_check(CustomDataset(tmp_path, "train"))
+        quick_check([CustomDataset(tmp_path, "train")])
 
 
 def test_the_quick_check_believes_a_single_class_only_after_reading_all(tmp_path):
     masks = {f"train/{number:02d}.png": stripes([0]) for number in range(20)}
     write_custom(tmp_path, {**masks, "train/19.png": stripes([0, 1]), "val/c.png": stripes([0, 1])}, "ground\ncell")
     dataset = CustomDataset(tmp_path, "train")
-    assert quick_check(dataset, limit=2).splits[0].checked == 20
-    assert quick_check(dataset, limit=19).splits[0].checked in (19, 20)
+    assert quick_check([dataset], limit=2).splits[0].checked == 20
+    assert quick_check([dataset], limit=19).splits[0].checked in (19, 20)
 
 
 def test_the_quick_check_names_a_broken_file(tmp_path):
@@ -104,7 +110,13 @@ def test_the_quick_check_names_a_broken_file(tmp_path):
     path = tmp_path / "images" / "train" / "a.png"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match=r"cannot read the image .*a\.png"):
-        quick_check(dataset)
+        quick_check([dataset])
+
+
+def test_the_quick_check_names_a_mask_that_only_validation_would_meet(tmp_path):
+    write_custom(tmp_path, {**MASKS, "val/c.png": stripes([1, 9])}, "ground\ncell\nwall")
+    with pytest.raises(UserError, match=r"c\.png holds the ids 9"):
+        quick_check([CustomDataset(tmp_path, split) for split in ("train", "val")])
 
 
 def test_oddities_are_counted(tmp_path):

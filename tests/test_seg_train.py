@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from image_sets import stripes, write_custom
+from image_sets import picture, save, stripes, write_custom
 from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 from torch import nn
@@ -19,10 +19,11 @@ from segmentation.check import quick_check
 from segmentation.config import SegmentationConfig, SegmentationTrainingConfig
 from segmentation.custom import CustomDataset
 from segmentation.labels import IGNORE
+from segmentation.names import find_segmenter
 from segmentation.norm import BatchNorm, StatisticsWarmUp
 from segmentation.recipe import fit_to_budget, fit_to_images, fit_to_start
 from segmentation.run import SegmentationOptions, prepare_run
-from segmentation.segmenter import find_segmenter, load_segmenter
+from segmentation.segmenter import load_segmenter
 from segmentation.shapes import CLASSES, ShapesDataset
 from segmentation.training import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
@@ -242,7 +243,7 @@ def test_the_crop_follows_the_images_and_the_budget_the_data(tmp_path):
 def test_scale_and_crop_follow_images_and_device(tmp_path, sizes, device, scale, crop):
     masks = {f"train/{number}.png": stripes([0, 1], *size) for number, size in enumerate(sizes)}
     root = write_custom(tmp_path / "set", {**masks, "val/v.png": stripes([0, 1])}, "a\nb")
-    report = quick_check(CustomDataset(root, "train")).splits[0]
+    report = quick_check([CustomDataset(root, "train")]).splits[0]
     config = fit_to_images(SegmentationConfig(), report, device)
     assert config.data.image_scale == pytest.approx(scale)
     assert config.training.crop_size == crop
@@ -296,6 +297,10 @@ def test_bfloat16_trains(wavegen, tmp_path):
         (["--preset", "vgg"], "no preset is called 'vgg'"),
         (["--coco-classes", "all", "."], "holds nothing, which is no data set"),
         (["--set", "training.start_from=nothing"], "no trained DeepLab is called 'nothing'"),
+        (
+            ["--set", "training.start_from=none", "--set", "model.norm=frozen"],
+            "but the model starts from random weights; or take --set model.norm=batch",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(wavegen, arguments, message):
@@ -313,7 +318,12 @@ def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert (code, "leave out the data set" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
     assert (code, "goes on with the model as it is" in err) == (2, True)
+    code, _, err = wavegen("seg-train", "--resume=one")
+    assert (code, "'one' has spent its budget of 1 steps" in err, "with --max-steps" in err) == (2, True, True)
     assert wavegen("seg-train", "--resume=one", "--max-steps=2", "--logger=none")[0] == 0
+    assert wavegen("export", "one")[0] == 0
+    code, _, err = wavegen("seg-train", "--resume=data/pretrained/deeplab_v3plus_one.pth")
+    assert (code, "exported without its training state" in err) == (2, True)
 
 
 def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
@@ -322,6 +332,21 @@ def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
     assert code == 2
     assert "a.png" in err
     assert not (tmp_path / "data").exists()
+
+
+def test_what_is_left_out_and_mended_is_named_before_training(wavegen, tmp_path):
+    root = write_custom(tmp_path / "set", {"train/a.png": stripes([0, 1]), "val/b.png": stripes([0, 1])}, "a\nb")
+    for name in ("lonely", "lost"):
+        save(root / "images" / "train" / f"{name}.png", picture())
+    save(root / "masks" / "val" / "b.png", stripes([0, 1], 6, 8))
+    code, out, err = wavegen("seg-train", "set", "--max-steps=1", *TINY_DEEPLAB, "--logger=none")
+    assert code == 0, err
+    for part in (
+        "train: 2 files are left out, such as lonely.png: image without a mask",
+        "val: 1 file is mended or odd, b.png: the mask has another size than its image and is scaled to it",
+        "wavegen seg-check set",
+    ):
+        assert part in " ".join(out.split())
 
 
 @pytest.mark.slow
