@@ -149,7 +149,9 @@ def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
                 f"the {part} is new in its last layer: the file has {shape['num_classes']} classes, "
                 f"the model {config.num_classes}"
             )
-    lines += _other_strides(config, shape)
+    lines += _other_stride(config, shape)
+    if any(name.startswith("classifier.") for name in taken):
+        lines += _other_rates(config, shape)
     model.load_state_dict(taken, strict=False)
     return lines
 
@@ -164,9 +166,9 @@ def _remedy(config: SegmentationModelConfig, shape: dict[str, Any]) -> str:
     return f"; to take it over: {settings}" if settings else ""
 
 
-def _other_strides(config: SegmentationModelConfig, shape: dict[str, Any]) -> list[str]:
-    """Returns a line where a model goes on at another output stride, or other rates, than its file was trained at."""
-    stride, rates = shape.get("output_stride"), list(config.pyramid_rates)
+def _other_stride(config: SegmentationModelConfig, shape: dict[str, Any]) -> list[str]:
+    """Returns a line if a model goes on at another output stride than its file was trained at, or perhaps does."""
+    stride = shape.get("output_stride")
     if stride is None:
         other = 8 if config.output_stride == 16 else 16
         return [
@@ -175,7 +177,15 @@ def _other_strides(config: SegmentationModelConfig, shape: dict[str, Any]) -> li
         ]
     if stride != config.output_stride:
         return [f"trained at output stride {stride}, it goes on at {config.output_stride}"]
-    before = list(shape.get("atrous_rates") or ATROUS_RATES[stride])
+    return []
+
+
+def _other_rates(config: SegmentationModelConfig, shape: dict[str, Any]) -> list[str]:
+    """Returns a line if a head goes on with other rates than it was trained with, at the same output stride."""
+    stride, rates = shape.get("output_stride"), list(config.pyramid_rates)
+    if stride != config.output_stride:  # whose rates go by the stride
+        return []
+    before = list(shape.get("atrous_rates") or ATROUS_RATES[config.output_stride])
     if before == rates:
         return []
     kept = ",".join(map(str, before))
