@@ -12,8 +12,7 @@ from segmentation.check_view import CheckProgress
 from segmentation.coco import coco_classes_of
 from segmentation.datasets import SPLITS, Split
 from segmentation.evaluate import Evaluation, evaluate
-from segmentation.inference import LARGE_WINDOWS
-from segmentation.labelling import LabelOptions, open_labeller
+from segmentation.labelling import LabelOptions, open_labeller, windows_line
 from segmentation.segmenter import check_classes
 from segmentation.train_view import class_table
 from wavenet_app.data_folder import DataFolder
@@ -83,10 +82,7 @@ def _show(console: Console, evaluation: Evaluation) -> None:
         highlight=False,
     )
     if evaluation.windowed:
-        console.print(
-            f"note: {evaluation.windowed} images were too large to be seen whole, and were cut into windows of "
-            f"{LARGE_WINDOWS[0]} to {LARGE_WINDOWS[1]} pixels a side"
-        )
+        console.print(windows_line(evaluation.windowed), highlight=False)
     for note in evaluation.skipped[:_SHOWN]:
         console.print(f"[yellow]left out:[/yellow] {escape(str(note))}", highlight=False)
     if len(evaluation.skipped) > _SHOWN:

@@ -92,7 +92,7 @@ def evaluate(
     windowed = 0
     for done, item in enumerate(loaded(images, num_workers=workers), start=1):
         image, mask = item["image"], item["mask"]
-        windowed += labeller.protocol.window is None and labeller.window_for(*mask.shape) is not None
+        windowed += labeller.is_too_large(*mask.shape)
         matrix.update(labeller.label(image.to(device)), mask.to(device, torch.uint8))
         progress(done, len(images))
     return Evaluation(matrix.scores(), dataset, len(images), windowed, labeller)

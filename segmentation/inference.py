@@ -80,6 +80,10 @@ class Labeller:
             window = min(LARGE_WINDOWS[1], max(LARGE_WINDOWS[0], _MOST_SCORES // (classes * width)))
         return None if window is None or max(height, width) <= window else window
 
+    def is_too_large(self, height: int, width: int) -> bool:
+        """Returns whether an image is cut into windows though none was asked for."""
+        return self.protocol.window is None and self.window_for(height, width) is not None
+
     @torch.inference_mode()
     def label(self, image: Tensor) -> Tensor:
         """Returns the most probable class of every pixel, uint8, shape (height, width), where the image is.

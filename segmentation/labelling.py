@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segmentation.inference import Labeller, Protocol
+from segmentation.inference import LARGE_WINDOWS, Labeller, Protocol
 from segmentation.names import find_segmenter
 from segmentation.segmenter import Segmenter, load_segmenter
 from wavenet_app.data_folder import DataFolder
@@ -44,6 +44,15 @@ def open_labeller(options: LabelOptions, folder: DataFolder) -> tuple[Segmenter,
     segmenter = load_segmenter(find_segmenter(options.checkpoint, folder), options.output_stride)
     model = segmenter.model.to(training_device())
     return segmenter, Labeller(model, segmenter.mean, segmenter.std, protocol, segmenter.image_scale)
+
+
+def windows_line(count: int) -> str:
+    """Returns what is to be said of images that were too large to be seen whole, though no window was asked for."""
+    images = "1 image was" if count == 1 else f"{count} images were"
+    return (
+        f"note: {images} too large to be seen whole, and cut into windows of {LARGE_WINDOWS[0]} to {LARGE_WINDOWS[1]} "
+        "pixels a side"
+    )
 
 
 def _scales(text: str) -> tuple[float, ...]:

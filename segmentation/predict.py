@@ -50,12 +50,14 @@ class Prediction:
         written: the images that were labelled.
         skipped: the files that were not, and why.
         pixels: of every class, in all images, int64, shape (num_classes,).
+        windowed: how many of those written were too large to be seen whole, though no window was asked for.
     """
 
     out: Path
     written: tuple[Input, ...]
     skipped: tuple[FileNote, ...]
     pixels: NDArray[np.int64]
+    windowed: int
 
 
 def find_images(path: Path, out: Path) -> tuple[list[Input], list[FileNote]]:
@@ -113,6 +115,7 @@ def predict(
     written: list[Input] = []
     skipped: list[FileNote] = []
     pixels: NDArray[np.int64] = np.zeros(len(table.palette), dtype=np.int64)
+    windowed = 0
     for done, one in enumerate(inputs, start=1):
         try:
             image = read_image(one.path)
@@ -124,8 +127,9 @@ def predict(
             for folder, picture in zip(FOLDERS, _pictures(image, mask, table), strict=True):
                 write_whole(out / folder / one.target, _png(picture))
             written.append(one)
+            windowed += labeller.is_too_large(*mask.shape)
         progress(done, len(inputs))
-    return Prediction(out, tuple(written), tuple(skipped), pixels)
+    return Prediction(out, tuple(written), tuple(skipped), pixels, windowed)
 
 
 def _pictures(image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTable) -> list[Image.Image]:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from segmentation.check_view import CheckProgress
-from segmentation.labelling import LabelOptions, open_labeller
+from segmentation.labelling import LabelOptions, open_labeller, windows_line
 from segmentation.predict import FOLDERS, Prediction, find_images, predict
 from segmentation.segmenter import class_names
 from wavenet_app.data_folder import DataFolder
@@ -45,6 +45,8 @@ def run_prediction(
             prediction.skipped[0].detail + f" (none of {len(inputs)} images could be read)" * (len(inputs) > 1)
         )
     console.print(f"protocol: {labeller}", highlight=False)
+    if prediction.windowed:
+        console.print(windows_line(prediction.windowed), highlight=False)
     console.print(_classes(prediction, class_names(segmenter)))
     for note in prediction.skipped:
         console.print(f"[yellow]left out:[/yellow] {escape(note.detail)}", highlight=False)

@@ -11,6 +11,7 @@ from PIL import Image
 from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 
+from segmentation import inference
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.deeplab import build_model
 from segmentation.labels import voc_palette
@@ -239,6 +240,20 @@ def test_raw_ids_are_those_of_the_data_set(wavegen, tmp_path):
             33,
         }
         assert (dataset.labels.encode(np.asarray(raw)) == ids).all()
+
+
+def test_it_is_said_which_images_were_cut_into_windows(wavegen, tmp_path, shapes_checkpoint, monkeypatch):
+    monkeypatch.setattr(inference, "_MOST_PIXELS", 40 * 40)
+    monkeypatch.setattr(inference, "LARGE_WINDOWS", (32, 32))
+    save(tmp_path / "in" / "large.png", picture(0, 50, 60))
+    save(tmp_path / "in" / "small.png", picture(1, 20, 30))
+    for command, said in (
+        (["seg-predict", "in"], "1 image was"),
+        (["seg-eval", "shapes", "--images=2"], "2 images were"),
+    ):
+        code, out, err = wavegen(command[0], shapes_checkpoint, *command[1:])
+        assert code == 0, err
+        assert f"note: {said} too large to be seen whole, and cut into windows" in out
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (47, 3)])
