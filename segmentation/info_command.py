@@ -68,6 +68,8 @@ def describe(pretrained: Pretrained) -> dict[str, Any]:
 def export_deeplab(checkpoint: str, name: str | None, folder: DataFolder) -> Path:
     """Writes a checkpoint of ours without its training state into the pretrained folder, and returns the file there.
 
+    Of the folder and file that it was trained on and from only the names are left, since it may be given to others.
+
     Args:
         checkpoint: what `find_segmenter` takes.
         name: last part of deeplab_v3plus_<name>.pth, or of deeplab_v3_<name>.pth; None for the run's own name.
@@ -82,6 +84,9 @@ def export_deeplab(checkpoint: str, name: str | None, folder: DataFolder) -> Pat
     if Path(chosen).name != chosen:
         raise UserError(f"--name '{chosen}' must be a plain name without folders")
     target = folder.pretrained / f"{config.model.architecture}_{chosen}.pth"
+    for section, field in (("data", "dataset"), ("training", "start_from")):
+        settings = content["config"][section]
+        settings[field] = settings[field] and Path(settings[field]).name
     left_out = ("training", "format", "version")
     write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in left_out})
     return target

@@ -108,6 +108,9 @@ def prepare_run(
     validation = open_dataset(argument, folder, "val", coco_classes=config.data.coco_classes)
     report = quick_check([training, validation])
     notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
+    source = locate(argument, folder)
+    # a path that means the same in any current folder, for resuming from elsewhere
+    config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})
     name = config.name if resume or options.name else _free_name(config, options, folder)
     config = override(config, {"name": name})
     if resume is None:

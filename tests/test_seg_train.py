@@ -334,6 +334,19 @@ def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_run_resumes_from_any_current_folder_and_its_exported_file_names_none(wavegen, tmp_path, monkeypatch):
+    write_custom(tmp_path / "set", {"train/a.png": stripes([0, 1]), "val/b.png": stripes([0, 1])}, "a\nb")
+    assert wavegen("seg-train", "set", "--max-steps=1", *TINY_DEEPLAB, "--logger=none")[0] == 0
+    data = tmp_path / "data"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, _, err = wavegen("seg-train", "--resume=set", "--max-steps=2", "--logger=none", "--data-dir", data)
+    assert code == 0, err
+    assert wavegen("export", "set", "--data-dir", data)[0] == 0
+    exported = (data / "pretrained" / "deeplab_v3plus_set.pth").read_bytes()
+    assert str(tmp_path).encode() not in exported
+
+
 def test_what_is_left_out_and_mended_is_named_before_training(wavegen, tmp_path):
     root = write_custom(tmp_path / "set", {"train/a.png": stripes([0, 1]), "val/b.png": stripes([0, 1])}, "a\nb")
     for name in ("lonely", "lost"):
