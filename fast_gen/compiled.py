@@ -10,7 +10,7 @@ SHELF = CodeShelf(
     "engine",
     [
         *sorted(_HERE.glob("numba_*.py")),
-        *(_HERE / name for name in ("packing.py", "sampling.py", "together.py")),
+        *(_HERE / name for name in ("gaussian_quantile.py", "packing.py", "sampling.py", "together.py")),
         *(_HERE.parent / "wavenet_app" / name for name in ("coding.py", "vector_math.py")),
     ],
 )
