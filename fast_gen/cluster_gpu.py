@@ -17,6 +17,7 @@ from fast_gen.nvrtc import ClusterKernel, missing_nvrtc, source
 from fast_gen.sampling import SamplingSettings
 from fast_gen.triton_gpu import TritonGpu
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD
 
 FEW_CLIPS = 8
 """Up to so many clips have a cluster each: about as many clusters as an H100 runs at a time."""
@@ -50,7 +51,8 @@ class Arguments(ctypes.Structure):
 class ClusterGpu(TritonGpu):
     """A thread-block cluster for each of a few clips, if the model fits into one; else what `TritonGpu` does.
 
-    Both work on the same queues. Arguments are those of `TritonGpu`.
+    Both work on the same queues. The cluster picks mu-law codes alone; 16-bit samples are Triton's in any number.
+    Arguments are those of `TritonGpu`.
     """
 
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
@@ -68,6 +70,9 @@ class ClusterGpu(TritonGpu):
             self._kernel = self._compile(macros)
 
     def _missing_cluster(self) -> str | None:
+        """Returns what keeps a cluster from running the model, or None."""
+        if self.weights.head != MU_LAW_HEAD:
+            return f"it takes mu-law codes alone, not the head {self.weights.head}"
         return missing_nvrtc()
 
     def _compile(self, macros: dict[str, int]) -> ClusterKernel:

@@ -30,9 +30,6 @@ The engines of a GPU follow that of the CPU as long as they have not been timed 
 
 DEVICES = ("cpu", "cuda")
 
-UNKNOWN_HEAD = "it does not know the model's head yet, only mu-law"
-"""What keeps an engine from running that generates mu-law codes alone."""
-
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the weights are kept and multiplied in, the exact first; what each costs in bits, `fast_gen.verify` measures."""
 

@@ -1,12 +1,12 @@
 """A model and its queues as tensors for the kernels of a GPU; plain torch, so that they can also lie on the CPU.
 
 Every width is padded with zeros to a power of two, of at least `LEAST_WIDTH`, which is what Triton's vectors and tensor
-cores take. A padded channel stays zero throughout; a padded code has the logit minus infinity, so nobody picks it.
+cores take. A padded channel stays zero throughout; a padded output is minus infinity, so nobody picks its code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fast_gen.condition import ChunkCondition
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.mu_law import silence_code
+from wavenet_app.coding import MU_LAW_HEAD
 
 LEAST_WIDTH = 16
 """Channels that a tensor core takes at a time."""
@@ -30,13 +30,14 @@ TOLD_AT_ONCE = 2**26
 
 
 class PackedModel(NamedTuple):
-    """A model, padded. R, D, S and Q are the padded widths of residual stream, gate half, skip sum and logits.
+    """A model, padded. R, D, S and Q are the padded widths of residual stream, gate half, skip sum and outputs.
 
-    Matrices (in, out) are of the type that products take, everything else is float32 or integer.
+    Matrices (in, out) are of the type that products take, everything else is float32, integer or text.
 
     Attributes:
         tables: (kernel_size, quantization_channels + 1, R); the front. Its bias is in the newest tap's rows, and the
-            last row of each tap is zero, for the time before the first code.
+            last row of each tap is zero, for the time before the first code. Of a front for 16-bit samples
+            (kernel_size, 2, R): a row to be multiplied by the sample, and in the newest tap's last row the bias.
         dilated: (layers, kernel_size, R, 2 x D), oldest tap first. Outputs alternate: filter 0, gate 0, filter 1, ...
         gate_biases: (layers, 2 x D), in that order too.
         residuals: (layers, D, R).
@@ -45,11 +46,12 @@ class PackedModel(NamedTuple):
         skip_bias: (S,).
         output1: (S, S).
         output1_bias: (S,).
-        output2: (S, Q).
+        output2: (S, Q); of a distribution's numbers float32 always, as a mean has to be right to a part in thousands.
         output2_bias: (Q,).
         dilations: (layers,), int32.
         ring_starts: (layers,), int64, the first slot of each layer in `Rings.slots`.
         ring_masks: (layers,), int32, one less than the number of a layer's slots; see `Rings`.
+        head: what the outputs mean, as in `ModelConfig`.
     """
 
     tables: Tensor
@@ -66,6 +68,7 @@ class PackedModel(NamedTuple):
     dilations: Tensor
     ring_starts: Tensor
     ring_masks: Tensor
+    head: str
 
 
 class PackedCondition(NamedTuple):
@@ -134,7 +137,7 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
         return torch.tensor(np.ascontiguousarray(whole), device=device).to(kind)
 
     tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
-    tables[-1, :-1] += weights.front_bias
+    tables[-1, slice(None, -1) if weights.head == MU_LAW_HEAD else -1] += weights.front_bias
     layers, width = len(weights.dilations), weights.dilation_channels
     # Filter and gate of a channel side by side: both come out of one product in the same thread.
     halves = weights.dilated.reshape(*weights.dilated.shape[:-1], 2, width)
@@ -151,11 +154,12 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
         skip_bias=place(weights.skip_bias, -1),
         output1=place(weights.output1, -2, -1, kind=dtype),
         output1_bias=place(weights.output1_bias, -1),
-        output2=place(weights.output2, -2, -1, kind=dtype),
+        output2=place(weights.output2, -2, -1, kind=dtype if weights.head == MU_LAW_HEAD else torch.float32),
         output2_bias=place(weights.output2_bias, -1, fill=-np.inf),
         dilations=torch.tensor(weights.dilations, dtype=torch.int32, device=device),
         ring_starts=torch.tensor(np.cumsum([0, *slots[:-1]]), dtype=torch.int64, device=device),
         ring_masks=torch.tensor(slots, dtype=torch.int32, device=device) - 1,
+        head=weights.head,
     )
 
 
@@ -163,10 +167,28 @@ def first_rings(weights: GeneratorWeights, batch_size: int, device: str, dtype: 
     """Returns the memory of clips whose history is one code of silence."""
     slots = sum(ring_slots(dilation, weights.kernel_size) for dilation in weights.dilations)
     shape = (batch_size, weights.kernel_size)
-    recent = torch.full(shape, weights.quantization_channels, dtype=torch.int32, device=device)
-    recent[:, -1] = silence_code(weights.quantization_channels)
+    silence = weights.coding.silence
+    nothing = weights.quantization_channels if weights.head == MU_LAW_HEAD else silence
+    recent = torch.full(shape, nothing, dtype=torch.int32, device=device)
+    recent[:, -1] = silence
     width = padded(weights.residual_channels)
     return Rings(torch.zeros(slots, batch_size, width, dtype=dtype, device=device), recent, 0)
+
+
+def front(model: PackedModel, taps: Sequence[Tensor]) -> Tensor:
+    """Returns the first layer's input, float32 (..., R).
+
+    Args:
+        model: the model.
+        taps: for each tap, the oldest first, the code or 16-bit sample that it meets, integer (...).
+    """
+    tables = model.tables.unbind()
+    if model.head == MU_LAW_HEAD:
+        first, *others = (table[codes] for table, codes in zip(tables, taps, strict=True))
+    else:
+        first = tables[-1][1]
+        others = [codes.unsqueeze(-1) * table[0] for table, codes in zip(tables, taps, strict=True)]
+    return sum(others, first)
 
 
 def pack_condition(condition: ChunkCondition, model: PackedModel, rows: int, samples: int) -> PackedCondition:
@@ -226,7 +248,7 @@ def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor, 
     """Takes the queues of some clips through codes (clips, time), kernel_size - 1 of them already consumed."""
     taps, dtype = rings.recent.shape[1], rings.slots.dtype
     steps = codes.shape[1] - (taps - 1)
-    hidden = sum((model.tables[tap][codes[:, tap : tap + steps]] for tap in range(taps)), torch.zeros(()))
+    hidden = front(model, [codes[:, tap : tap + steps] for tap in range(taps)])
     for layer, dilation in enumerate(model.dilations.tolist()):
         start, mask = int(model.ring_starts[layer]), int(model.ring_masks[layer])
         span = (taps - 1) * dilation

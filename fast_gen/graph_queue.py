@@ -13,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from fast_gen.condition import ChunkCondition, checked_condition
-from fast_gen.engine import UNKNOWN_HEAD, checked_codes, checked_uniforms
-from fast_gen.gpu_packing import first_rings, pack, prime, told_parts
-from fast_gen.sampling import SamplingSettings, pick
+from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.gpu_packing import first_rings, front, pack, prime, told_parts
+from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
-from wavenet_app.mu_law import silence_code
+from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 
 class GraphQueue:
@@ -40,14 +39,12 @@ class GraphQueue:
 
     @staticmethod
     def missing(
-        weights: GeneratorWeights,
+        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
         device: str,  # noqa: ARG004 - there is one
         precision: str,  # noqa: ARG004 - there is one
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so, or None."""
-        if weights.head != MU_LAW_HEAD:
-            return UNKNOWN_HEAD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -70,6 +67,7 @@ class GraphQueue:
         self._matrices = self._model.dilated.flatten(1, 2)
         taps = torch.arange(weights.kernel_size - 1, -1, -1, device=device)
         self._lags = self._model.dilations[:, None] * taps
+        self._means = mean_places(weights.head, weights.output_channels)
         self.reset(1)
 
     def reset(self, batch_size: int) -> None:
@@ -77,13 +75,13 @@ class GraphQueue:
         self.batch_size = batch_size
         self._rings = first_rings(self.weights, batch_size, self.device, torch.float32)
         self._time = torch.zeros((), dtype=torch.int64, device=self.device)
-        self._logits = torch.zeros(batch_size, self.weights.quantization_channels, device=self.device)
+        self._outputs = torch.zeros(batch_size, self.weights.output_channels, device=self.device)
         self._numbers = torch.zeros(batch_size, device=self.device)
         # (layers, 1 or batch, 2 x D). A recorded step reads them where they lie, so what is told is written into them.
         self._gate_biases = self._model.gate_biases.unsqueeze(1)
         if self.weights.conditioned:
             self._gate_biases = self._gate_biases.repeat(1, batch_size, 1)
-        silence = silence_code(self.weights.quantization_channels)
+        silence = self.weights.coding.silence
         self._newest = torch.full((batch_size,), silence, dtype=torch.int32, device=self.device)
         self._plays: dict[SamplingSettings | None, Callable[[], None]] = {}
 
@@ -100,12 +98,12 @@ class GraphQueue:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device, torch.int32)
         told = checked_condition(condition, self, known.shape[1])
-        logits = torch.empty(*known.shape, self.weights.quantization_channels, device=self.device)
+        logits = torch.empty(*known.shape, self.weights.output_channels, device=self.device)
         play = self._start(None)
         for time in self._times(told, known.shape[1]):
             self._newest.copy_(known[:, time])
             play()
-            logits[:, time] = self._logits
+            logits[:, time] = self._outputs
         self._rings.advance(known.shape[1])
         found: NDArray[np.float32] = logits.cpu().numpy()
         return found
@@ -164,12 +162,10 @@ class GraphQueue:
         return graph.replay
 
     def _step(self, settings: SamplingSettings | None) -> None:
-        """Consumes the newest code of the history, leaves the logits, and appends what is picked or known."""
+        """Consumes the newest code of the history, leaves the outputs, and appends what is picked or known."""
         model, recent, slots = self._model, self._rings.recent, self._rings.slots
         places = model.ring_starts[:, None] + ((self._time - self._lags) & model.ring_masks[:, None])
-        hidden = model.tables[0][recent[:, 0]]
-        for tap in range(1, self.weights.kernel_size):
-            hidden = hidden + model.tables[tap][recent[:, tap]]
+        hidden = front(model, recent.unbind(1))
         skips = model.skip_bias
         for layer in range(len(places)):
             slots.index_copy_(0, places[layer, -1:], hidden[None])
@@ -179,9 +175,11 @@ class GraphQueue:
             skips = torch.addmm(skips, activated, model.skips[layer])
             hidden = torch.addmm(hidden + model.residual_biases[layer], activated, model.residuals[layer])
         outputs = torch.addmm(model.output1_bias, skips.relu(), model.output1).relu()
-        logits = torch.addmm(model.output2_bias, outputs, model.output2)
-        self._logits.copy_(logits[:, : self.weights.quantization_channels])
+        outputs = torch.addmm(model.output2_bias, outputs, model.output2)
+        self._outputs.copy_(outputs[:, : self.weights.output_channels])
+        if model.head != MU_LAW_HEAD:
+            self._outputs[:, self._means] += recent[:, -1:] * STEP
         if settings is not None:
-            self._newest.copy_(pick(self._logits, self._numbers, settings))
+            self._newest.copy_(pick_by_head(model.head, self._outputs, self._numbers, settings))
         recent.copy_(torch.cat([recent[:, 1:], self._newest[:, None]], dim=1))
         self._time += 1

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fast_gen.condition import ChunkCondition, checked_condition
-from fast_gen.engine import UNKNOWN_HEAD, checked_codes, checked_uniforms
+from fast_gen.engine import checked_codes, checked_uniforms
 from fast_gen.gpu_packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.coding import mean_places
 from wavenet_app.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -83,8 +83,6 @@ class TritonGpu:
         threads: int,
     ) -> str | None:
         """Returns what keeps it from running so on a GPU, or None."""
-        if weights.head != MU_LAW_HEAD:
-            return UNKNOWN_HEAD
         if threads != 1:
             return f"it takes one thread, not {threads}"
         if not torch.cuda.is_available():
@@ -148,7 +146,8 @@ class TritonGpu:
         rows = -(-batch_size // self._plan.rows) * self._plan.rows
         with self._room(batch_size):
             self._rings = first_rings(self.weights, rows, self.device, self._dtype)
-            self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=self._dtype, device=self.device)
+            kind = self._model.output2.dtype
+            self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=kind, device=self.device)
 
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
@@ -165,7 +164,7 @@ class TritonGpu:
             known = self._by_time(checked_codes(codes, self).astype(np.int16))
             logits = torch.empty(*known.shape, len(self._model.output2_bias), device=self.device)
             self._append(known, logits, logits, SamplingSettings(), condition, known=True)
-            logits = logits[:, : self.batch_size, : self.weights.quantization_channels]
+            logits = logits[:, : self.batch_size, : self.weights.output_channels]
             return np.ascontiguousarray(logits.transpose(0, 1).cpu().numpy())
 
     def generate(
@@ -218,6 +217,7 @@ class TritonGpu:
         steps, rows = codes.shape
         model, plan = self._model, self._plan
         skip, channels = model.output2.shape
+        means = mean_places(model.head, self.weights.output_channels)
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
         append_codes[(rows // plan.rows,)](
             *model,
@@ -240,6 +240,8 @@ class TritonGpu:
             D=model.residuals.shape[1],
             S=skip,
             Q=channels,
+            FIRST_MEAN=means.start,
+            AFTER_MEANS=means.stop,
             ROWS=plan.rows,
             BLOCK=output_block(skip, channels),
             STAGES=plan.stages,

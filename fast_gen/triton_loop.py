@@ -21,7 +21,12 @@ Programs share nothing but what none of them writes.
 import triton
 import triton.language as tl
 
+from fast_gen.triton_front import code_front, sample_front
 from fast_gen.triton_pick import pick_codes
+from fast_gen.triton_sample import from_newest, pick_samples
+from wavenet_app import coding
+
+_MU_LAW = tl.constexpr(coding.MU_LAW_HEAD)
 
 
 @triton.jit
@@ -52,13 +57,16 @@ def _sigmoid(x):
 
 @triton.jit
 def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Returns vectors @ matrix + bias, (rows, OUT), of vectors that lie in device memory row by row."""
+    """Returns vectors @ matrix + bias, (rows, OUT), of vectors that lie in device memory row by row.
+
+    A vector is rounded to the type of the matrix.
+    """
     row = tl.arange(0, ROWS)[:, None]
     channel = tl.arange(0, OUT)
     part = tl.arange(0, BLOCK)
     total = tl.zeros([BLOCK if ROWS == 1 else ROWS, OUT], tl.float32)
     for first in range(0, IN, BLOCK):
-        inputs = tl.load(vectors + row * IN + (first + part)[None, :])
+        inputs = tl.load(vectors + row * IN + (first + part)[None, :]).to(matrix.dtype.element_ty)
         total = _add_product(total, inputs, tl.load(matrix + (first + part)[:, None] * OUT + channel[None, :]))
     return _summed(total, ROWS) + tl.load(bias + channel)[None, :]
 
@@ -79,6 +87,7 @@ def append_codes(
     dilations,
     ring_starts,
     ring_masks,
+    HEAD: tl.constexpr,
     slots,
     recent,
     vectors,
@@ -98,6 +107,8 @@ def append_codes(
     D: tl.constexpr,
     S: tl.constexpr,
     Q: tl.constexpr,
+    FIRST_MEAN: tl.constexpr,
+    AFTER_MEANS: tl.constexpr,
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
@@ -109,11 +120,11 @@ def append_codes(
     """Appends `steps` codes to each row; a program for each ROWS of them.
 
     Args:
-        tables: this and the next, up to `ring_masks`: the fields of `PackedModel`.
+        tables: this and the next, up to HEAD: the fields of `PackedModel`.
         slots: as in `Rings`, and so is `recent`.
-        vectors: (2, batch, S), of the type that products take; written over.
+        vectors: (2, batch, S), of the type of output2; written over.
         codes: (steps, batch) int16; known if SCORE, else written.
-        logits: (steps, batch, Q) float32, written if SCORE.
+        logits: (steps, batch, Q) float32, the outputs, written if SCORE.
         uniforms: (steps, batch) float32, read unless SCORE.
         settings: float64 (3,): temperature, top-k (Q for all), top-p.
         told: `PackedCondition.values`, read if TOLD.
@@ -125,6 +136,7 @@ def append_codes(
         CODES: quantization_channels.
         KERNEL_SIZE: 2 or 3.
         R: this and the next three: padded widths, as in `PackedModel`.
+        FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS; of mu-law codes both are 0.
         ROWS: rows of a program: 1, or at least 16.
         BLOCK: inputs of an output layer that are multiplied at a time, a divisor of S.
         STAGES: layers whose weights are on their way at a time.
@@ -133,7 +145,7 @@ def append_codes(
         GREEDY: as in `pick_codes`, and so is SELECT.
     """
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    residual, gate, half, skip, code = (
+    residual, gate, half, skip, output = (
         tl.arange(0, R),
         tl.arange(0, 2 * D),
         tl.arange(0, D),
@@ -150,10 +162,10 @@ def append_codes(
     newest = tl.load(recent + rows * KERNEL_SIZE + KERNEL_SIZE - 1)
     for step in range(steps):
         time = start_time + step
-        hidden = tl.load(tables + oldest[:, None] * R + residual[None, :])
-        if KERNEL_SIZE == 3:
-            hidden += tl.load(tables + (CODES + 1 + middle)[:, None] * R + residual[None, :])
-        hidden += tl.load(tables + ((KERNEL_SIZE - 1) * (CODES + 1) + newest)[:, None] * R + residual[None, :])
+        if HEAD == _MU_LAW:
+            hidden = code_front(tables, oldest, middle, newest, CODES, KERNEL_SIZE, R)
+        else:
+            hidden = sample_front(tables, oldest, middle, newest, KERNEL_SIZE, R)
         if TOLD:
             told_rows = (tl.load(told_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
         skip_total = tl.zeros([D if ROWS == 1 else ROWS, S], tl.float32)
@@ -183,18 +195,23 @@ def append_codes(
             skip_total = _add_product(skip_total, activated, tl.load(matrix))
         shown = tl.arange(0, ROWS)[:, None] * S + skip[None, :]
         skip_sum = _summed(skip_total, ROWS) + tl.load(skip_bias + skip)[None, :]
-        tl.store(vectors1 + shown, tl.maximum(skip_sum, 0.0).to(kind))
+        tl.store(vectors1 + shown, tl.maximum(skip_sum, 0.0).to(vectors.dtype.element_ty))
         tl.debug_barrier()  # the skip sums and this sample's queue slots are written before any thread reads them
         outputs = _output_layer(vectors1, output1, output1_bias, S, S, ROWS, BLOCK)
-        tl.store(vectors2 + shown, tl.maximum(outputs, 0.0).to(kind))
+        tl.store(vectors2 + shown, tl.maximum(outputs, 0.0).to(vectors.dtype.element_ty))
         tl.debug_barrier()  # these are written before they are read, and the skip sums read before the next are written
         found = _output_layer(vectors2, output2, output2_bias, S, Q, ROWS, BLOCK)
+        if HEAD != _MU_LAW:
+            found = from_newest(found, newest, FIRST_MEAN, AFTER_MEANS)
         if SCORE:
-            tl.store(logits + (step * batch + rows).to(tl.int64)[:, None] * Q + code[None, :], found)
+            tl.store(logits + (step * batch + rows).to(tl.int64)[:, None] * Q + output[None, :], found)
             picked = tl.load(codes + step * batch + rows).to(tl.int32)
         else:
             numbers = tl.load(uniforms + step * batch + rows)
-            picked = pick_codes(found, numbers, temperature, top_k, top_p, GREEDY, SELECT)
+            if HEAD == _MU_LAW:
+                picked = pick_codes(found, numbers, temperature, top_k, top_p, GREEDY, SELECT)
+            else:
+                picked = pick_samples(found, numbers, temperature, HEAD, FIRST_MEAN, AFTER_MEANS, GREEDY)
             tl.store(codes + step * batch + rows, picked.to(tl.int16))
         if KERNEL_SIZE == 3:
             oldest = middle

@@ -6,6 +6,7 @@ nets that still meet every branch.
 """
 
 import os
+from typing import Any
 
 assert os.environ.get("TRITON_INTERPRET") == "1", "run with TRITON_INTERPRET=1"
 
@@ -16,6 +17,8 @@ import triton
 import triton.language as tl
 from engine_contract import (
     CONDITIONED,
+    GAUSSIAN,
+    LOGISTICS,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -28,10 +31,12 @@ from engine_contract import (
 
 from fast_gen import gpu_packing
 from fast_gen.condition import ChunkCondition, projected
-from fast_gen.sampling import SamplingSettings, pick, uniforms
+from fast_gen.sampling import SamplingSettings, pick, pick_sample, uniforms
 from fast_gen.triton_gpu import Plan, TritonGpu
 from fast_gen.triton_pick import pick_codes
+from fast_gen.triton_sample import pick_samples
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import STEP, mean_places
 from wavenet_app.config import ModelConfig
 
 TINY = {
@@ -65,9 +70,14 @@ class InterpretedTiles(InterpretedTriton):
 
 
 def tiny(
-    shape: str, engine_class: type[TritonGpu], precision: str = "float32", told: str | None = None
+    shape: str,
+    engine_class: type[TritonGpu],
+    precision: str = "float32",
+    told: str | None = None,
+    head: dict[str, Any] | None = None,
 ) -> tuple[torch.nn.Module, TritonGpu]:
-    net = random_net(TINY[shape].model_copy(update=CONDITIONED[told] if told else {}))
+    changes = (CONDITIONED[told] if told else {}) | (head or {})
+    net = random_net(TINY[shape].model_copy(update=changes))
     return net, engine_class(GeneratorWeights.of(net), "cpu", precision)
 
 
@@ -190,6 +200,62 @@ def test_bfloat16_is_near_and_primes_as_it_steps() -> None:
     np.testing.assert_allclose(engine.score(codes[:, 9:]), scored[:, 9:], atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize(
+    ("head", "shape", "engine_class", "precision", "settings"),
+    [
+        (LOGISTICS, "two taps", InterpretedTriton, "float32", "plain"),
+        (GAUSSIAN, "three taps", InterpretedTiles, "float32", "cool"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                (LOGISTICS, "three taps", InterpretedTiles, "float32", "greedy"),
+                (LOGISTICS, "three taps", InterpretedTriton, "bfloat16", "cool"),
+                (GAUSSIAN, "two taps", InterpretedTriton, "float32", "plain"),
+                (GAUSSIAN, "two taps", InterpretedTiles, "float32", "greedy"),
+            )
+        ),
+    ],
+)
+def test_samples_of_sixteen_bits_are_picked_from_what_is_scored(
+    head: dict[str, Any], shape: str, engine_class: type[TritonGpu], precision: str, settings: str
+) -> None:
+    net, engine = tiny(shape, engine_class, precision, head=head)
+    engine.reset(2)
+    known, numbers = random_codes(net.config, 2, 13), uniforms(4, rows=2, length=4)
+    first = engine.score(known[:, :3])
+    made = [engine.generate(numbers[:, times], SETTINGS[settings]) for times in (slice(3), slice(3, 4))]
+    engine.prime(known[:, 3:10])
+    last = engine.score(known[:, 10:])
+    whole = np.concatenate([known[:, :3], *made, known[:, 3:]], axis=1)
+    outputs = full_network(net, whole).numpy()
+    engine.reset(2)
+    scored = engine.score(whole[:, :7])
+    tolerance = 1e-5 if precision == "float32" else 0.03
+    for found, expected in ((first, outputs[:, :3]), (scored, outputs[:, :7]), (last, outputs[:, 14:])):
+        np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
+    picked = pick_sample(
+        net.config.head,
+        torch.from_numpy(scored[:, 3:].reshape(8, -1)),
+        torch.from_numpy(numbers.flatten()),
+        SETTINGS[settings].temperature,
+    )
+    np.testing.assert_array_equal(np.concatenate(made, axis=1).flatten(), picked)
+
+
+@pytest.mark.parametrize("head", [LOGISTICS, GAUSSIAN], ids=["logistics", "gaussian"])
+def test_a_mean_lies_exactly_as_far_above_the_newest_sample_as_the_last_layer_says(head: dict[str, Any]) -> None:
+    """In bfloat16 too, whose 8 bits are too few for a mean."""
+    net = random_net(TINY["two taps"].model_copy(update=head))
+    torch.nn.init.zeros_(net.output2.weight)
+    engine = InterpretedTriton(GeneratorWeights.of(net), "cpu", "bfloat16")
+    samples = np.array([[-(2**15), 2**15 - 1, 12_345]])
+    scored = engine.score(samples)
+    newest = np.array([0, -(2**15), 2**15 - 1], np.float32) * np.float32(STEP)
+    expected = np.repeat(net.output2.bias.detach().numpy()[None], 3, axis=0)
+    expected[:, mean_places(net.config.head, net.config.output_channels)] += newest[:, None]
+    np.testing.assert_array_equal(scored[0], expected)
+
+
 @triton.jit
 def _pick(logits, uniforms, settings, codes, Q: tl.constexpr, ROWS: tl.constexpr, GREEDY: tl.constexpr):
     rows = tl.arange(0, ROWS)
@@ -238,6 +304,45 @@ def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
     assert torch.equal(picked.long(), pick(logits, numbers, settings))
 
 
+@triton.jit
+def _pick_sample(
+    outputs,
+    uniforms,
+    settings,
+    samples,
+    Q: tl.constexpr,
+    ROWS: tl.constexpr,
+    HEAD: tl.constexpr,
+    FIRST_MEAN: tl.constexpr,
+    AFTER_MEANS: tl.constexpr,
+    GREEDY: tl.constexpr,
+):
+    rows = tl.arange(0, ROWS)
+    found = tl.load(outputs + rows[:, None] * Q + tl.arange(0, Q)[None, :])
+    numbers, temperature = tl.load(uniforms + rows), tl.load(settings)
+    tl.store(samples + rows, pick_samples(found, numbers, temperature, HEAD, FIRST_MEAN, AFTER_MEANS, GREEDY))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize(("head", "count", "width"), [("logistics", 9, 16), ("logistics", 30, 32), ("gaussian", 2, 16)])
+def test_the_pick_of_a_sample_is_the_one_defined(head: str, count: int, width: int, temperature: float) -> None:
+    """Among equal components too, of almost no and of endless width, beyond the edges, and at the extreme uniforms."""
+    rows = 2_048
+    means = mean_places(head, count)
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(rows, count, generator=generator)
+    outputs[:, : means.start] = (outputs[:, : means.start] * 9).round()
+    outputs[:, means] *= 0.5
+    outputs[:, means.stop :] = outputs[:, means.stop :] * 4 - 6
+    numbers = torch.rand(rows, generator=generator)
+    numbers[::50], numbers[1::50] = 0.0, 1 - 2.0**-24
+    whole = torch.nn.functional.pad(outputs, (0, width - count), value=-torch.inf)
+    picked = torch.empty(rows, dtype=torch.int32)
+    heat = torch.tensor([temperature], dtype=torch.float64)
+    _pick_sample[(1,)](whole, numbers, heat, picked, width, rows, head, means.start, means.stop, temperature == 0)
+    assert torch.equal(picked.long(), pick_sample(head, outputs, numbers, temperature))
+
+
 @pytest.mark.slow
 class TestInterpretedTriton(EngineContract):
     def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
@@ -248,3 +353,18 @@ class TestInterpretedTriton(EngineContract):
 class TestInterpretedTritonTold(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
         return InterpretedTriton(weights, "cpu")
+
+
+@pytest.mark.slow
+class TestInterpretedTritonOfLogistics(TestInterpretedTriton):
+    head = LOGISTICS
+
+
+@pytest.mark.slow
+class TestInterpretedTritonOfOneGaussian(TestInterpretedTriton):
+    head = GAUSSIAN
+
+
+@pytest.mark.slow
+class TestInterpretedTritonOfOneGaussianTold(TestInterpretedTritonTold):
+    head = GAUSSIAN

@@ -14,12 +14,14 @@ from fast_gen.gpu_packing import padded
 from fast_gen.triton_gpu import Plan, output_block
 from fast_gen.triton_loop import append_codes
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD, mean_places
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
     "told_steps": "i32",
 }  # fmt: skip
-IN_PRECISION = ("dilated", "residuals", "skips", "output1", "output2", "slots", "vectors", "told")
+IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "told")
+OF_OUTPUTS = ("output2", "vectors")
 NUMBERS = ("start_time", "steps", "batch", "layers")
 
 
@@ -36,14 +38,19 @@ def compile_for_h100(
     weights: GeneratorWeights, plan: Plan, kind: str = "bf16", greedy: bool = False, select: bool = False
 ) -> Compiled:
     """Compiles `append_codes` as an engine would launch it, with operands fp32 or bf16."""
-    skip, channels = padded(weights.skip_channels), padded(weights.quantization_channels)
+    skip, channels = padded(weights.skip_channels), padded(weights.output_channels)
+    means = mean_places(weights.head, weights.output_channels)
+    in_precision = IN_PRECISION + (OF_OUTPUTS if weights.head == MU_LAW_HEAD else ())
     constants = {
+        "HEAD": weights.head,
         "CODES": weights.quantization_channels,
         "KERNEL_SIZE": weights.kernel_size,
         "R": padded(weights.residual_channels),
         "D": padded(weights.dilation_channels),
         "S": skip,
         "Q": channels,
+        "FIRST_MEAN": means.start,
+        "AFTER_MEANS": means.stop,
         "ROWS": plan.rows,
         "BLOCK": output_block(skip, channels),
         "STAGES": plan.stages,
@@ -59,7 +66,7 @@ def compile_for_h100(
         elif name in NUMBERS:
             signature[name] = "i32"
         else:
-            signature[name] = "*" + (kind if name in IN_PRECISION else POINTERS.get(name, "fp32"))
+            signature[name] = "*" + (kind if name in in_precision else POINTERS.get(name, "fp32"))
             aligned[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(append_codes, signature, constants, aligned)
     compiled = triton.compile(

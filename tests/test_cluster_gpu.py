@@ -11,6 +11,7 @@ import pytest
 import torch
 from engine_contract import (
     CONDITIONED,
+    GAUSSIAN,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -218,6 +219,12 @@ def test_the_presets_fit_into_a_cluster_and_compile_for_an_h100(name: str, kind:
 
 def test_a_model_too_large_for_a_cluster_is_left_to_triton() -> None:
     assert divide(pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.float32)) is None
+
+
+def test_samples_of_sixteen_bits_are_left_to_triton() -> None:
+    engine = ClusterGpu(GeneratorWeights.of(random_net(TINY["two taps"].model_copy(update=GAUSSIAN))), "cpu")
+    assert engine._division is None
+    assert engine._missing_cluster() == "it takes mu-law codes alone, not the head gaussian"
 
 
 def test_weights_are_packed_block_after_block_and_none_is_lost() -> None:

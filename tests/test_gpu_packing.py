@@ -1,9 +1,11 @@
 """What the kernels of a GPU are told: padded, in their order, and part after part where it would not fit at once."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from engine_contract import CONDITIONED, SHAPES, random_net
+from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, SHAPES, random_net
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +35,18 @@ def test_filters_and_gates_alternate_and_all_else_is_zero(model: PackedModel) ->
     assert torch.equal(packed.values[2, 1, 3, 0:10:2], by_half[1, 2, 3, 0])
     assert torch.equal(packed.values[2, 1, 3, 1:10:2], by_half[1, 2, 3, 1])
     assert packed.values.count_nonzero() == values.size
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"), [({}, torch.bfloat16), (LOGISTICS, torch.float32), (GAUSSIAN, torch.float32)]
+)
+def test_only_a_distributions_numbers_keep_weights_of_float32(head: dict[str, Any], kind: torch.dtype) -> None:
+    net = random_net(SHAPES["odd widths"].model_copy(update=head))
+    packed = pack(GeneratorWeights.of(net), "cpu", torch.bfloat16)
+    assert packed.output2.dtype == kind
+    assert {packed.dilated.dtype, packed.residuals.dtype, packed.skips.dtype, packed.output1.dtype} == {torch.bfloat16}
+    if head:
+        assert torch.equal(packed.output2[:11, : net.config.output_channels], net.output2.weight.T)
 
 
 @given(

@@ -1,7 +1,7 @@
 """The recorded engine keeps the contract: its step on the CPU, and the graph on a GPU."""
 
 import pytest
-from engine_contract import SHAPES, ConditionContract, EngineContract, random_net
+from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen.engine import Engine, choose_engine
 from fast_gen.graph_queue import GraphQueue
@@ -23,6 +23,15 @@ class TestGraphQueueToldUnrecorded(ConditionContract):
         return GraphQueue(weights, "cpu")
 
 
+class TestGraphQueueOfLogisticsUnrecorded(TestGraphQueueUnrecorded):
+    head = LOGISTICS
+
+
+@pytest.mark.slow
+class TestGraphQueueOfOneGaussianUnrecorded(TestGraphQueueUnrecorded):
+    head = GAUSSIAN
+
+
 @pytest.mark.gpu
 class TestGraphQueue(EngineContract):
     exact_rows = False
@@ -37,6 +46,16 @@ class TestGraphQueueTold(ConditionContract):
 
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return GraphQueue(weights)
+
+
+@pytest.mark.gpu
+class TestGraphQueueOfLogistics(TestGraphQueue):
+    head = LOGISTICS
+
+
+@pytest.mark.gpu
+class TestGraphQueueOfOneGaussian(TestGraphQueue):
+    head = GAUSSIAN
 
 
 def test_it_does_not_run_on_the_cpu_for_a_user() -> None:

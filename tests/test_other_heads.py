@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 import soundfile
+import torch
 from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 from tiny_run import TINY
 
+from fast_gen import triton_gpu
 from fast_gen.engine import choose_engine
 from fast_gen.generate import generate
 from fast_gen.sampling import SamplingSettings
@@ -17,7 +19,6 @@ from fast_gen.verify import verify
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.checkpoint import read_checkpoint
-from wavenet_app.errors import UserError
 from wavenet_app.trained import load_trained
 
 HEADS = {"logistics": LOGISTICS, "gaussian": GAUSSIAN}
@@ -85,8 +86,6 @@ def test_what_another_head_cannot_do_is_one_line(wavegen, tmp_path):
     for arguments, said in (
         (("sample", checkpoint, "--top-k", 5), "top-k and top-p rank mu-law codes"),
         (("sample", checkpoint, "--top-p", 0.9), "take a temperature"),
-        (("sample", checkpoint, "--engine", "cuda"), "it does not know the model's head yet, only mu-law"),
-        (("sample", checkpoint, "--engine", "graph"), "it does not know the model's head yet, only mu-law"),
         (("train", "--head", "laplace"), "Input should be 'mu-law', 'logistics' or 'gaussian'"),
         (("train", "--head", "gaussian", "--set", "model.mixtures=3"), "mixtures = 3 is for the head logistics"),
         (("train", "--head", "logistics", "--set", "model.quantization_channels=64"), "for the head mu-law, not for"),
@@ -124,12 +123,21 @@ def test_a_checkpoint_from_before_there_were_heads_is_of_mu_law(tmp_path):
 
 
 @pytest.mark.parametrize("head", HEADS)
+def test_the_engines_of_a_gpu_take_it(head, monkeypatch):
+    pytest.importorskip("triton", reason="triton is not installed")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr(triton_gpu, "_missing_compiler", lambda: None)
+    weights = GeneratorWeights.of(random_net(SHAPES["two cycles"].model_copy(update=HEADS[head])))
+    for name in ("cuda", "graph"):
+        assert choose_engine(name, weights).device == "cuda"
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_chunks_join_and_engines_are_verified(head):
     net = random_net(SHAPES["two cycles"].model_copy(update=HEADS[head]))
     weights = GeneratorWeights.of(net)
     assert choose_engine("auto", weights).name == "cpu"
-    with pytest.raises(UserError, match="head"):
-        choose_engine("cuda", weights)
     found = verify(
         TorchQueue(weights), net, net.config.coding.encode(np.random.default_rng(0).normal(0, 0.1, (2, 150)))
     )

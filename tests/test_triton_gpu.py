@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from engine_contract import (
     CONDITIONED,
+    GAUSSIAN,
+    LOGISTICS,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -31,6 +34,8 @@ from wavenet_app.config import ModelConfig, preset
 from wavenet_app.errors import UserError
 
 REPETITIONS = 50
+
+TEN_LOGISTICS = LOGISTICS | {"mixtures": 10}
 
 
 def interpreted(*arguments: str) -> None:
@@ -71,33 +76,44 @@ def plan_on_an_h100(weights: GeneratorWeights, precision: str, clips: int, monke
 
 
 @pytest.mark.parametrize(
-    ("name", "precision", "clips", "told", "spilled_bytes"),
+    ("name", "precision", "clips", "changes", "spilled_bytes"),
     [
-        ("small", "bfloat16", 1, None, 0),
-        ("small", "bfloat16", 1, "speakers", 0),
-        ("base", "bfloat16", 1, None, 0),
+        ("small", "bfloat16", 1, {}, 0),
+        ("small", "bfloat16", 1, CONDITIONED["speakers"], 0),
+        ("base", "bfloat16", 1, {}, 0),
+        ("small", "bfloat16", 1, TEN_LOGISTICS, 0),
         *(
             pytest.param(*case, marks=pytest.mark.exhaustive)
             for case in (
-                ("small", "float32", 1, "speakers", 0),
-                ("base", "bfloat16", 1, "speakers", 0),
-                ("base", "bfloat16", 40, None, 0),
-                ("base", "bfloat16", 40, "speakers", 0),
-                ("base", "bfloat16", 4_096, "speakers", 256),
-                ("base", "float32", 1, "speakers", 64),
-                ("base", "float32", 40, "speakers", 128),
+                ("small", "float32", 1, CONDITIONED["speakers"], 0),
+                ("base", "bfloat16", 1, CONDITIONED["speakers"], 0),
+                ("base", "bfloat16", 40, {}, 0),
+                ("base", "bfloat16", 40, CONDITIONED["speakers"], 0),
+                ("base", "bfloat16", 4_096, CONDITIONED["speakers"], 256),
+                ("base", "float32", 1, CONDITIONED["speakers"], 64),
+                ("base", "float32", 40, CONDITIONED["speakers"], 128),
+                ("base", "bfloat16", 1, TEN_LOGISTICS, 0),
+                ("base", "bfloat16", 1, GAUSSIAN | CONDITIONED["mel"], 0),
+                ("base", "bfloat16", 40, TEN_LOGISTICS, 0),
+                ("base", "bfloat16", 4_096, GAUSSIAN, 0),
+                ("base", "float32", 40, TEN_LOGISTICS, 0),
             )
         ),
     ],
 )
 def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(
-    name: str, precision: str, clips: int, told: str | None, spilled_bytes: int, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    precision: str,
+    clips: int,
+    changes: dict[str, Any],
+    spilled_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A program that needs far more registers than there are is compiled without any, and creeps."""
     pytest.importorskip("triton", reason="triton is not installed")
     from sm90 import compile_for_h100
 
-    weights = weights_of(preset(name).model.model_copy(update=CONDITIONED[told] if told else {}))
+    weights = weights_of(preset(name).model.model_copy(update=changes))
     plan = plan_on_an_h100(weights, precision, clips, monkeypatch)
     compiled = compile_for_h100(weights, plan, "bf16" if precision == "bfloat16" else "fp32")
     assert compiled.spilled_bytes <= spilled_bytes
@@ -190,12 +206,41 @@ class TestTilesTold(ConditionContract):
 
 
 @pytest.mark.gpu
+class TestTritonGpuOfLogistics(TestTritonGpu):
+    head = LOGISTICS
+
+
+@pytest.mark.gpu
+class TestTritonGpuOfOneGaussian(TestTritonGpu):
+    head = GAUSSIAN
+
+
+@pytest.mark.gpu
+class TestTilesOfLogistics(TestTiles):
+    head = LOGISTICS
+
+
+@pytest.mark.gpu
+class TestTilesOfOneGaussianTold(TestTilesTold):
+    head = GAUSSIAN
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("engine_class", [TritonGpu, Tiles])
-@pytest.mark.parametrize(("name", "told"), [("small", None), ("base", None), ("base", "speakers and mel")])
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("small", {}),
+        ("base", {}),
+        ("base", CONDITIONED["speakers and mel"]),
+        ("base", TEN_LOGISTICS),
+        ("small", GAUSSIAN),
+    ],
+)
 def test_bfloat16_is_near_the_full_network_and_picks_from_its_own_logits(
-    name: str, told: str | None, engine_class: type[TritonGpu]
+    name: str, changes: dict[str, Any], engine_class: type[TritonGpu]
 ) -> None:
-    net = random_net(preset(name).model.model_copy(update=CONDITIONED[told] if told else {}))
+    net = random_net(preset(name).model.model_copy(update=changes))
     engine = engine_class(GeneratorWeights.of(net), "cuda", "bfloat16")
     engine.reset(3)
     numbers, given = uniforms(0, rows=3, length=400), random_told(net.config, 3, 400)
@@ -203,7 +248,7 @@ def test_bfloat16_is_near_the_full_network_and_picks_from_its_own_logits(
     codes = engine.generate(numbers, SETTINGS["plain"], condition)
     engine.reset(3)
     scored = torch.from_numpy(engine.score(codes, condition))
-    assert_picked_by(scored, codes, numbers, SETTINGS["plain"], 1e-4)
+    assert_picked_by(scored, codes, numbers, SETTINGS["plain"], 1e-4, net.config.head)
     reference = full_network(net, codes, given)
     assert float((scored - reference).abs().max() / reference.abs().max()) < 0.05
 
