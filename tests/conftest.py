@@ -106,6 +106,7 @@ def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("WAVEGEN_DATA", raising=False)  # what a developer has set is no matter of the tests
 
     def run(*arguments: object) -> Outcome:
         code = exit_code(monkeypatch, *arguments)
