@@ -85,6 +85,12 @@ def test_a_table_of_one_column_is_refused(tmp_path):
         speaker_rule(f"csv:{tmp_path / 'who.csv'}")
 
 
+def test_a_table_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "who.csv").write_text("0.wav," + "x" * 200_000 + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"--speakers cannot read .*: field larger than field limit"):
+        speaker_rule(f"csv:{tmp_path / 'who.csv'}")
+
+
 @given(st.lists(st.floats(0, 100), min_size=3, max_size=3).filter(lambda weights: sum(weights) > 1e-3))
 def test_shares_sum_to_one(weights):
     text = ",".join(f"{name}:{weight}" for name, weight in zip(SPEAKERS, weights, strict=True))
@@ -104,6 +110,7 @@ def test_a_name_alone_is_that_voice_whatever_it_holds():
         ("theo:x", "the weight of theo must be a number"),
         ("theo:-1", "the weight of theo"),
         ("theo:nan", "the weight of theo"),
+        ("theo:1e308,ann:1e308", "the weight of theo must be a number from 0 to 1,000,000"),
         ("theo:0", "all weights are zero"),
         ("theo:0.5,bo:0.5", "no speaker is called 'bo'"),
     ],
@@ -116,3 +123,8 @@ def test_what_is_no_voice_is_refused(text, message):
 def test_a_model_without_speakers_says_so():
     with pytest.raises(UserError, match="trained without speakers"):
         speaker_shares("theo", ())
+
+
+def test_of_many_speakers_the_first_are_listed():
+    with pytest.raises(UserError, match=r"there are: p0, p1, .* p39 and 69 more \(wavegen info has all\)$"):
+        speaker_shares("q", [f"p{number}" for number in range(109)])

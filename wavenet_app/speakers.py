@@ -16,6 +16,9 @@ from wavenet_app.errors import UserError
 RULES = "folder, csv:FILE or regex:PATTERN"
 TABLE_RULE = "csv:"
 
+_GREATEST_WEIGHT = 1e6  # sums of such weights are no matter for floating point
+_LISTED_SPEAKERS = 40
+
 _FILE_COLUMNS = ("file", "path", "filename", "file_name", "audio", "wav", "clip", "name")
 _SPEAKER_COLUMNS = ("speaker", "speaker_id", "speaker_name", "client_id", "voice", "spk")
 
@@ -82,19 +85,28 @@ def speaker_shares(text: str, speakers: Sequence[str]) -> NDArray[np.float32]:
             share = float(weight)
         except ValueError:
             share = -1.0
-        if not 0 <= share < float("inf"):
-            raise UserError(f"--speaker {text}: the weight of {name.strip()} must be a number of at least 0")
+        if not 0 <= share <= _GREATEST_WEIGHT:
+            raise UserError(f"--speaker {text}: the weight of {name.strip()} must be a number from 0 to 1,000,000")
         shares[speakers.index(name.strip())] += share
     if not shares.sum():
         raise UserError(f"--speaker {text}: all weights are zero")
     return (shares / shares.sum()).astype(np.float32)
 
 
+def listed_speakers(speakers: Sequence[str]) -> str:
+    """Returns the names in words, of many the first ones and how many more there are.
+
+    >>> listed_speakers(["ann", "jo"])
+    'ann, jo'
+    """
+    more = len(speakers) - _LISTED_SPEAKERS
+    return ", ".join(speakers[:_LISTED_SPEAKERS]) + (f" and {more} more (wavegen info has all)" if more > 0 else "")
+
+
 def _unknown(name: str, speakers: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, speakers, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    listed = ", ".join(speakers[:40]) + (f" and {len(speakers) - 40} more" if len(speakers) > 40 else "")
-    return f"no speaker is called '{name}'; {hint}there are: {listed}"
+    return f"no speaker is called '{name}'; {hint}there are: {listed_speakers(speakers)}"
 
 
 def _by_folder(name: str) -> str:
@@ -146,7 +158,10 @@ def _read_table(path: Path) -> Mapping[str, str | None]:
         raise UserError(f"--speakers cannot read {path}: {reason}") from None
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",\t;|", key=first.count)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise UserError(f"--speakers cannot read {path}: {error}") from None
     if not rows or any(len(row) < 2 for row in rows):
         raise UserError(f"--speakers: each line of {path} must hold a file and a speaker, separated by a comma or tab")
     header = [cell.lower() for cell in rows[0]]
