@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
@@ -27,8 +28,13 @@ from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
 from wavenet_app.mel import MelFrames
 from wavenet_app.sources import scan_sources
-from wavenet_app.speakers import speaker_shares
+from wavenet_app.speakers import listed_speakers, speaker_shares
 from wavenet_app.trained import Trained, find_checkpoint, load_trained
+
+CONVERSION = (
+    "a recording of somebody else keeps their melody, pace and much of their colour, which its frames hold: as a way "
+    "to change voices, --speaker is a toy"
+)
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,8 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
     """Makes a WAV of each recording or saved mel, at the level of the training, and says where.
 
     A recording becomes <out>/<its name>.wav; the tree of a folder is mirrored in <out>, where files that are already
-    there are left. What a stopped run has made of a file is gone on with by the next one that asks for the same.
+    there are left. What a stopped run has made of a file is gone on with by the next one that asks for the same, as if
+    it had not been stopped; only of 1,024 codes some share a 16-bit sample, so there the rest is another draw.
 
     Returns:
         The WAV files made now, in order.
@@ -98,13 +105,14 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
         UserError: the checkpoint, the source, a setting or the disk does not allow it; with a folder, if no file of it
             can be used.
     """
-    vocoder = get_vocoder(request, folder, console)
     if not request.source.exists():
-        raise UserError(f"there is no file or folder {request.source}")
+        raise UserError(f"there is no file or folder {printable(str(request.source))}")
+    jobs = _jobs(request, console) if request.source.is_dir() else [_job(request)]
+    vocoder = get_vocoder(request, folder, console)
+    if any(source.suffix.lower() in MEL_SUFFIXES for source, _ in jobs):
+        console.print(f"saved frames are taken as {vocoder.mel.described}", highlight=False, soft_wrap=True)
     if not request.source.is_dir():
-        target = _target(request, Path(request.source.name), whole_name=False)
-        return [_vocode_file(request.source, target, vocoder, console)]
-    jobs = _jobs(request, console)
+        return [_vocode_file(*jobs[0], vocoder, console)]
     left = [target for _, target in jobs if target.exists()]
     if left:
         console.print(f"{len(left)} of {len(jobs)} files are already in {request.out}; they are left", highlight=False)
@@ -117,7 +125,7 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
             made.append(_vocode_file(source, target, vocoder, console))
         except UserError as error:
             failures.append(str(error))
-            console.print(f"[yellow]left out:[/yellow] {error}", highlight=False, soft_wrap=True)
+            console.print(f"[yellow]left out:[/yellow] {escape(str(error))}", highlight=False, soft_wrap=True)
     if failures and not made and not left:
         raise UserError(f"none of the {len(failures)} files in {request.source} can be used; the first: {failures[0]}")
     console.print(f"{len(made)} made, {len(left)} left, {len(failures)} left out", highlight=False)
@@ -148,6 +156,8 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     of_request = [None if shares is None else shares.tolist(), request.seed, asdict(settings), request.precision]
     key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
+    if shares is not None:
+        console.print(f"[yellow]note:[/yellow] {CONVERSION}", highlight=False, soft_wrap=True)
     engine = load_engine(choice.name, weights, choice.device, request.precision, request.threads)
     return Vocoder(trained, engine, mel, shares, settings, request.seed, key)
 
@@ -156,7 +166,7 @@ def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | No
     if speaker is not None:
         return speaker_shares(speaker, model.speakers)
     if model.speakers:
-        raise UserError(f"--speaker says whose voice it is to be; there are: {', '.join(model.speakers)}")
+        raise UserError(f"--speaker says whose voice it is to be; there are: {listed_speakers(model.speakers)}")
     return None
 
 
@@ -165,11 +175,14 @@ def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
     sources = scan_sources([request.source])
     files = [file for _, file in sources.files]
     files += [file for file in request.source.rglob("*") if file.suffix.lower() in MEL_SUFFIXES and file.is_file()]
+    made = request.out.resolve()
+    if request.source.resolve() in made.parents:  # what earlier runs have made is no recording of the user's
+        files = [file for file in files if made not in file.resolve().parents]
     others = {suffix: count for suffix, count in sources.others.items() if suffix not in MEL_SUFFIXES}
     if others:
         console.print(f"{sum(others.values())} other files are not taken: {', '.join(sorted(others))}", highlight=False)
     for unlisted, reason in sources.unlisted:
-        console.print(f"[yellow]left out:[/yellow] {printable(str(unlisted))}: {reason}", highlight=False)
+        console.print(f"[yellow]left out:[/yellow] {escape(printable(str(unlisted)))}: {reason}", highlight=False)
     if not files:
         raise UserError(f"there is neither audio nor saved mel frames in {request.source}")
     names = [file.relative_to(request.source) for file in sorted(files)]
@@ -177,6 +190,11 @@ def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
     return [
         (request.source / name, _target(request, name, whole_name=counts[name.with_suffix("")] > 1)) for name in names
     ]
+
+
+def _job(request: VocodeRequest) -> tuple[Path, Path]:
+    """Returns a single file with the WAV that it becomes."""
+    return request.source, _target(request, Path(request.source.name), whole_name=False)
 
 
 def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
@@ -190,9 +208,12 @@ def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
 
 def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -> Path:
     """Makes one WAV; goes on where an earlier run was stopped."""
-    source = open_source(path, vocoder.mel, vocoder.trained.config)
+    with console.status("listening to its level"):
+        source = open_source(path, vocoder.mel, vocoder.trained.config)
     for remark in source.remarks:
-        console.print(f"[yellow]note:[/yellow] {printable(path.name)} {remark}", highlight=False, soft_wrap=True)
+        console.print(
+            f"[yellow]note:[/yellow] {escape(printable(path.name))} {remark}", highlight=False, soft_wrap=True
+        )
     config = vocoder.trained.config
     rate, hop = config.audio.sample_rate, vocoder.mel.hop
     status = path.stat()
@@ -229,7 +250,10 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         file.finish()
     speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
     console.print(
-        f"{target}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time)", highlight=False, soft_wrap=True
+        f"{printable(str(target))}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time)",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     return target
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.level import matched_gain, second_peaks
-from wavenet_app.audio import probe, read_blocks
+from wavenet_app.audio import printable, probe, read_blocks
 from wavenet_app.config import RunConfig
 from wavenet_app.errors import UserError
 from wavenet_app.mel import Frames, MelFrames
@@ -21,8 +20,8 @@ from wavenet_app.mel import Frames, MelFrames
 MEL_SUFFIXES = (".npy", ".pt")
 
 _FRAMES_AT_ONCE = 4096
-# Natural logarithms of magnitudes lie well within; decibels and plain magnitudes do not.
-_LOWEST, _HIGHEST = math.log(1e-10), 15.0
+_HIGHEST = 15.0  # natural logarithms of magnitudes lie well below; decibels and many plain magnitudes do not
+_TOLERANCE = 0.01  # what half precision makes of the floor
 
 
 @dataclass
@@ -99,9 +98,11 @@ class SavedFrames:
     def at(cls, path: Path, mel: MelFrames) -> SavedFrames:
         """Opens frames as `MelFrames` makes them: (frames, n_mels), (n_mels, frames), or either in a batch of one.
 
+        A file does not say how its frames were made. What cannot be of the model's settings is refused: other bands,
+        and values that lie below its floor or above all sound.
+
         Raises:
-            UserError: the file cannot be read, has another number of bands, or holds NaN or what are no natural
-                logarithms.
+            UserError: the file cannot be read, holds no frames, NaN, or frames of other settings.
         """
         array = _load(path)
         bands = mel.mel.n_mels
@@ -109,13 +110,22 @@ class SavedFrames:
             array = array[0]
         if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
             raise UserError(
-                f"{path} holds {array.dtype} numbers of the shape {array.shape}; the model takes frames of {bands} "
-                f"bands: ({bands}, frames) or (frames, {bands})"
+                f"{printable(str(path))} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
+                f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
             )
+        remarks = []
+        if array.shape == (bands, bands):
+            remarks.append("is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)")
         array = array if array.shape[1] == bands else array.T
-        for first in range(0, len(array), _FRAMES_AT_ONCE):
-            _check(path, array[first : first + _FRAMES_AT_ONCE], first)
-        return cls(path, array, len(array) * mel.hop, [])
+        if not len(array):
+            raise UserError(f"{printable(str(path))} holds no frames")
+        lowest = min(
+            _checked_lowest(path, array[first : first + _FRAMES_AT_ONCE], first, mel)
+            for first in range(0, len(array), _FRAMES_AT_ONCE)
+        )
+        if lowest >= 0:
+            remarks.append("holds nothing below 0, which looks like magnitudes; their logarithms are wanted")
+        return cls(path, array, len(array) * mel.hop, remarks)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the frames (frames, n_mels) piece by piece."""
@@ -138,8 +148,9 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
 
 
 def _load(path: Path) -> NDArray[Any]:
+    name = printable(str(path))
     if not path.is_file():
-        raise UserError(f"there is no file {path}")
+        raise UserError(f"there is no file {name}")
     try:
         if path.suffix.lower() == ".npy":
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -147,20 +158,30 @@ def _load(path: Path) -> NDArray[Any]:
         import torch
 
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, ValueError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+    except pickle.UnpicklingError:  # whose text advises to load it all the same
+        raise UserError(
+            f"{name} was refused: it is no saved tensor, or holds more than that (such a file could run code)"
+        ) from None
+    except (OSError, ValueError, EOFError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read as mel frames: {reason}") from None
+        raise UserError(f"{name} cannot be read as mel frames: {reason}") from None
     if not isinstance(loaded, torch.Tensor):
-        raise UserError(f"{path} holds a {type(loaded).__name__} where a tensor of mel frames is wanted")
-    return loaded.float().numpy() if loaded.is_floating_point() else loaded.numpy()
+        raise UserError(f"{name} holds a {type(loaded).__name__} where a tensor of mel frames is wanted")
+    if loaded.layout != torch.strided:
+        raise UserError(f"{name} holds a sparse tensor where a plain one of mel frames is wanted")
+    plain = loaded.detach()
+    return plain.float().numpy() if plain.is_floating_point() else plain.numpy()
 
 
-def _check(path: Path, frames: NDArray[np.floating], first: int) -> None:
+def _checked_lowest(path: Path, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
+    """Returns the least value of frames that can be of the model's settings, raises UserError where they cannot."""
+    name = printable(str(path))
     finite = np.isfinite(frames).all(axis=1)
     if not finite.all():
-        raise UserError(f"{path} holds NaN or infinite values, the first in frame {first + int(np.argmin(finite))}")
-    if frames.min() < _LOWEST or frames.max() > _HIGHEST:
+        raise UserError(f"{name} holds NaN or infinite values, the first in frame {first + int(np.argmin(finite))}")
+    if frames.min() < mel.silence - _TOLERANCE or frames.max() > _HIGHEST:
         raise UserError(
-            f"{path} holds values from {frames.min():.4g} to {frames.max():.4g}; wanted are natural logarithms of "
-            "magnitudes, as wavenet_app.mel makes them"
+            f"{name} holds values from {frames.min():.4g} to {frames.max():.4g}, so it was made with other settings; "
+            f"the model takes {mel.described}"
         )
+    return float(frames.min())

@@ -200,11 +200,13 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
     folder.mkdir()
     np.save(folder / "plain.npy", frames)
     torch.save(torch.from_numpy(frames.T[None].copy()), folder / "turned.pt")
+    torch.save(torch.nn.Parameter(torch.from_numpy(frames)), folder / "learnt.pt")
     saved = wavegen("vocode", "tones", folder, "--out", tmp_path / "out")
     assert saved.code == 0, saved.err
     assert wavegen("vocode", "tones", tone_folder / "tone0.wav", "--out", tmp_path / "out").code == 0
     recording = soundfile.read(tmp_path / "out" / "tone0.wav")[0]
-    for name in ("plain", "turned"):
+    assert saved.out.count("saved frames are taken as natural logarithms of magnitudes, at least ln 1e-05") == 1
+    for name in ("plain", "turned", "learnt"):
         sound = soundfile.read(tmp_path / "out" / f"{name}.wav")[0]
         assert len(sound) == len(frames) * config.model.mel.hop
         np.testing.assert_array_equal(sound[: len(recording)], recording)
@@ -213,12 +215,19 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
     spoilt[7, 3] = np.nan
     for name, content, message in (
         ("nan.npy", spoilt, "holds NaN or infinite values, the first in frame 7"),
-        ("bands.npy", frames[:, :40], r"holds float32 numbers of the shape (42, 40); the model takes frames of 80"),
-        ("decibels.npy", 8 * frames, "wanted are natural logarithms"),
+        (
+            "bands.npy",
+            frames[:, :40],
+            r"holds float32 numbers of the shape (42, 40); the model takes floating-point frames of 80",
+        ),
+        ("decibels.npy", 8 * frames, "so it was made with other settings; the model takes natural logarithms"),
+        ("floor.npy", np.where(frames < -5, -13.8, frames), "at least ln 1e-05 = -11.51: 80 bands of 0 to 4,000 Hz"),
+        ("empty.npy", frames[:0], "holds no frames"),
+        ("sparse.pt", torch.from_numpy(frames).to_sparse(), "holds a sparse tensor"),
         ("integers.npy", frames.astype(int), "holds int64 numbers"),
         ("text.npy", None, "cannot be read as mel frames"),
         ("dict.pt", {"mel": torch.from_numpy(frames)}, "holds a dict where a tensor"),
-        ("code.pt", print, "cannot be read as mel frames"),
+        ("code.pt", print, "was refused: it is no saved tensor"),
     ):
         path = tmp_path / name
         if content is None:
@@ -232,6 +241,36 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
         assert message in outcome.err
         assert len(outcome.err.splitlines()) == 1
     assert not list((tmp_path / "bad").glob("*.wav"))
+
+
+def test_frames_that_look_odd_are_said_to_be(tmp_path):
+    from fast_gen.vocode_sources import SavedFrames
+    from wavenet_app.config import MelConfig
+    from wavenet_app.mel import MelFrames
+
+    frames = np.zeros((10, 10), np.float32)
+    frames[3] = 1
+    np.save(tmp_path / "square.npy", frames)
+    opened = SavedFrames.at(tmp_path / "square.npy", MelFrames(MelConfig(n_mels=10).resolved(8_000), 8_000))
+    assert opened.remarks == [
+        "is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)",
+        "holds nothing below 0, which looks like magnitudes; their logarithms are wanted",
+    ]
+    np.testing.assert_array_equal(np.concatenate(list(opened.frames())), frames)
+
+
+def test_results_below_the_folder_are_no_recordings_of_it(wavegen, tone_folder, tmp_path, write_tone):
+    assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
+    source = tmp_path / "in"
+    write_tone(source / "one [live].wav", seconds=0.05)
+    command = ("vocode", "tones", source, "--out", source / "made")
+    first, again = wavegen(*command), wavegen(*command)
+    assert "one [live].wav  (0.05 s" in first.out
+    assert "1 made, 0 left, 0 left out" in first.out
+    assert "0 made, 1 left, 0 left out" in again.out
+    assert [path.name for path in source.rglob("*.wav")].count("one [live].wav") == 2
+    below = wavegen("vocode", "tones", source, "--out", tmp_path)
+    assert "2 made" in below.out, "a folder above the recordings hides none of them"
 
 
 def test_a_stopped_file_is_gone_on_with(wavegen, tone_folder, tmp_path, monkeypatch):
@@ -265,6 +304,7 @@ def test_a_stopped_file_is_gone_on_with(wavegen, tone_folder, tmp_path, monkeypa
 def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
     trained = wavegen("train", speaker_folder, "--speakers", r"regex:(ann|jo)", *AUDIBLY, *MEL_TINY)
     assert trained.code == 0, trained.err
+    assert "hear it: wavegen vocode voices RECORDING --speaker ann" in trained.out
     forget_training(tmp_path / "data" / "checkpoints" / "voices" / "best.pth")
     recording = speaker_folder / "ann" / "0.wav"
     unnamed = wavegen("vocode", "voices", recording)
@@ -274,6 +314,7 @@ def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
     for name in ("ann", "jo"):
         outcome = wavegen("vocode", "voices", recording, "--speaker", name, "--out", tmp_path / name)
         assert outcome.code == 0, outcome.err
+        assert "as a way to change voices, --speaker is a toy" in outcome.out
         sounds.append(soundfile.read(tmp_path / name / "0.wav")[0])
     assert not np.array_equal(*sounds)
 

@@ -35,6 +35,7 @@ class MelFrames:
 
         assert mel.n_fft is not None
         self.mel = mel
+        self.sample_rate = sample_rate
         self.hop = mel.hop
         self.margin = (mel.n_fft - mel.hop) // 2
         self.silence = np.float32(math.log(mel.floor))
@@ -51,6 +52,20 @@ class MelFrames:
                 power=1.0,
                 center=False,
             )
+
+    @property
+    def described(self) -> str:
+        """What these frames are, in words.
+
+        >>> MelFrames(MelConfig(n_mels=20).resolved(8_000), 8_000).described.partition(": ")[2]
+        '20 bands of 0 to 4,000 Hz, hop 96, window 384, at 8,000 Hz'
+        """
+        mel = self.mel
+        assert mel.fmax is not None
+        return (
+            f"natural logarithms of magnitudes, at least ln {mel.floor:g} = {self.silence:.2f}: {mel.n_mels} bands of "
+            f"{mel.fmin:,g} to {mel.fmax:,g} Hz, hop {mel.hop}, window {mel.n_fft}, at {self.sample_rate:,} Hz"
+        )
 
     @property
     def bank(self) -> NDArray[np.float32]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import shlex
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from wavenet_app.baseline import Baseline
+from wavenet_app.config import ModelConfig
 from wavenet_app.corpus import Corpus
 from wavenet_app.fit import FitPlan, FitStatus
 from wavenet_app.run import Run
@@ -116,7 +120,7 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
         table.add_column("file", overflow="fold")
         table.add_column("why", overflow="fold")
         for skipped in corpus.skipped:
-            table.add_row(skipped.name, skipped.reason)
+            table.add_row(Text(skipped.name), Text(skipped.reason))  # no markup: names may hold brackets
         console.print(table)
 
 
@@ -140,7 +144,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
         highlight=False,
     )
     for note in run.notes:
-        console.print(f"[yellow]note:[/yellow] {note}", highlight=False)
+        console.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False)
 
 
 def show_result(console: Console, result: TrainingResult, name: str, judgement: str | None) -> None:
@@ -166,6 +170,13 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
     if status.interrupted:
         console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
     lines = [f"checkpoint: {result.checkpoint}"]
-    lines.append(f"hear it: wavegen {f'sample {name}' if result.model.mel is None else f'vocode {name} RECORDING'}")
+    lines.append(f"hear it: wavegen {_first_use(result.model, name)}")
     lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _first_use(model: ModelConfig, name: str) -> str:
+    """Returns the command that lets a model be heard, as it can be copied but for the recording's name."""
+    if model.mel is None:
+        return f"sample {name}"
+    return f"vocode {name} RECORDING" + (f" --speaker {shlex.quote(model.speakers[0])}" if model.speakers else "")
