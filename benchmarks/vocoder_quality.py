@@ -1,10 +1,15 @@
 """Where the log-spectral distance of vocoded clips comes from, and at which temperature it is least.
 
     python benchmarks/vocoder_quality.py CHECKPOINT [FOLDER] [--clips 8] [--seconds 3] [--temperatures 1 0.9 0.8]
+                                         [--draws 4]
 
 What `wavegen eval` says in one figure, taken apart: held-out clips are vocoded from their own mel frames at each
 temperature, and the squared difference of levels to the quantised original is averaged by loudness (a pause lies 35 dB
 below the loud frames) and by frequency. The bias is the mean difference: how much too loud the vocoded clips are there.
+
+With several draws, clips are vocoded with as many seeds, and two distances more tell what the model knows from what
+it draws: of the draws to each other, to which a perfect model's distance to the original is equal, and of their mean
+levels to the original, which no draw has. `benchmarks/vocoder_floor.py` says what these are without any model.
 """
 
 from __future__ import annotations
@@ -14,32 +19,25 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from log_spectra import Sound, decibels, distance
 
 from fast_gen.engine import load_engine
 from fast_gen.sampling import SamplingSettings
-from fast_gen.vocoded import chosen_clips, vocoded_clip
+from fast_gen.vocode import vocode
+from fast_gen.vocoded import chosen_clips
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.data_folder import DataFolder
+from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.mel import MelFrames
-from wavenet_app.pair_metrics import FLOOR_POWER
 from wavenet_app.pair_table import as_coded, measures
 from wavenet_app.sound_distributions import PAUSE_DECIBELS
-from wavenet_app.sound_frames import frame_lengths, levels, power_spectra
+from wavenet_app.sound_frames import levels
 from wavenet_app.tells import Tells
 from wavenet_app.trained import find_checkpoint, load_trained
 
-Waveform = NDArray[np.float32]
 
-
-def decibels(waveform: Waveform, rate: int) -> NDArray[np.float64]:
-    """Levels (frames, frequencies), as the log-spectral distance takes them."""
-    length, hop = frame_lengths(rate)
-    return 10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), FLOOR_POWER))
-
-
-def shares(originals: list[Waveform], sounds: list[Waveform], rate: int) -> list[tuple[str, float, float, float]]:
+def shares(originals: list[Sound], sounds: list[Sound], rate: int) -> list[tuple[str, float, float, float]]:
     """(where, share of the cells, RMS difference in dB, bias in dB) for each kind of frame and band."""
     wanted = [decibels(waveform, rate) for waveform in originals]
     difference = np.concatenate([decibels(test, rate) - one for test, one in zip(sounds, wanted, strict=True)])
@@ -58,6 +56,16 @@ def shares(originals: list[Waveform], sounds: list[Waveform], rate: int) -> list
     return rows
 
 
+def spread(original: Sound, draws: list[Sound], rate: int) -> tuple[float, float, float]:
+    """Log-spectral distances in dB: of a draw to the original, of draws to each other, of their mean levels to it."""
+    wanted, found = decibels(original, rate), np.stack([decibels(draw, rate) for draw in draws])
+    return (
+        float(np.mean([distance(wanted, one) for one in found])),
+        float(np.mean([distance(one, other) for one, other in zip(found, np.roll(found, 1, axis=0), strict=True)])),
+        distance(wanted, found.mean(axis=0)),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
@@ -65,6 +73,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0, 0.9, 0.8, 0.7])
+    parser.add_argument("--draws", type=int, default=1)
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
@@ -75,31 +84,39 @@ def main() -> None:
     assert config.model.mel is not None, "the model must be one that is told mel frames"
     corpus = held_out_audio(trained, options.folder, folder).corpus
     rate, coding = corpus.sample_rate, config.model.coding
-    tells = Tells(config.model.speakers, MelFrames(config.model.mel, rate))
+    mel = MelFrames(config.model.mel, rate)
+    tells = Tells(config.model.speakers, mel)
     engine = load_engine(options.engine, GeneratorWeights.of(trained.model))
-    sounds: dict[str, list[Waveform]] = {}
+    sounds: dict[str, list[Sound]] = {}
+    spreads: dict[str, list[tuple[float, float, float]]] = {}
     for clip in chosen_clips(corpus.validation, options.clips):
+        waveform = corpus.waveform(clip, 0, round(options.seconds * rate))
+        original, frames = as_coded(waveform, coding), mel.of(waveform)
         for temperature in options.temperatures:
-            made = vocoded_clip(
-                engine,
-                trained.model,
-                corpus,
-                clip,
-                tells,
-                num_samples=round(options.seconds * rate),
-                seed=0,
-                settings=SamplingSettings(temperature),
-            )
-            sounds.setdefault(f"this model at {temperature:g}", []).append(made.vocoded)
-        sounds.setdefault("Griffin-Lim", []).append(made.griffin_lim)
-        sounds.setdefault("quantised original", []).append(as_coded(made.original, coding))
+            settings, shares_of = SamplingSettings(temperature), tells.shares(clip)
+            draws = []
+            for seed in range(options.draws):
+                blocks = vocode(engine, trained.model, [frames], shares=shares_of, seed=seed, settings=settings)
+                draws.append(np.concatenate(list(blocks))[: len(original)])
+            name = f"this model at {temperature:g}"
+            sounds.setdefault(name, []).append(draws[0])
+            if options.draws > 1:
+                spreads.setdefault(name, []).append(spread(original, draws, rate))
+        sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
+        sounds.setdefault("quantised original", []).append(original)
     originals = sounds.pop("quantised original")
     for name, tests in sounds.items():
         rows = [measures(original, test, rate) for original, test in zip(originals, tests, strict=True)]
         means = {label: np.mean([row[label].value for row in rows]) for label in rows[0]}
         print(f"\n{name}: " + ", ".join(f"{label.partition(' (')[0]} {value:.3f}" for label, value in means.items()))
-        for where, share, distance, bias in shares(originals, tests, rate):
-            print(f"    {where:24} {share:5.0%} of the cells  RMS {distance:5.2f} dB  bias {bias:+6.2f} dB")
+        if name in spreads:
+            draw, apart, constant = np.mean(spreads[name], axis=0)
+            print(
+                f"    log-spectral distance of {options.draws} draws: to the original {draw:.2f}, to each other "
+                f"{apart:.2f}, of their mean levels to the original {constant:.2f}"
+            )
+        for where, share, rms, bias in shares(originals, tests, rate):
+            print(f"    {where:24} {share:5.0%} of the cells  RMS {rms:5.2f} dB  bias {bias:+6.2f} dB")
 
 
 if __name__ == "__main__":

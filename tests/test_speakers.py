@@ -89,6 +89,9 @@ def test_a_table_that_is_none_is_one_line(tmp_path):
     (tmp_path / "who.csv").write_text("0.wav," + "x" * 200_000 + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"--speakers cannot read .*: field larger than field limit"):
         speaker_rule(f"csv:{tmp_path / 'who.csv'}")
+    (tmp_path / "who.csv").write_bytes("0.wav,Zo\u00eb\n".encode("latin-1"))
+    with pytest.raises(UserError, match="it is not text in UTF-8"):
+        speaker_rule(f"csv:{tmp_path / 'who.csv'}")
 
 
 @given(st.lists(st.floats(0, 100), min_size=3, max_size=3).filter(lambda weights: sum(weights) > 1e-3))

@@ -154,7 +154,7 @@ def _read_table(path: Path) -> Mapping[str, str | None]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise UserError(f"--speakers cannot read {path}: {reason}") from None
     first = next((line for line in lines if line.strip()), "")
     delimiter = max(",\t;|", key=first.count)

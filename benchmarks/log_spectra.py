@@ -1,0 +1,23 @@
+"""The log-spectral distance of `wavenet_app.pair_metrics` in two steps, for benchmarks that take it apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.pair_metrics import FLOOR_POWER
+from wavenet_app.sound_frames import frame_lengths, power_spectra
+
+Sound = NDArray[np.float32]
+Levels = NDArray[np.float64]
+
+
+def decibels(waveform: Sound, rate: int) -> Levels:
+    """Levels (frames, frequencies), as the distance compares them."""
+    length, hop = frame_lengths(rate)
+    return 10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), FLOOR_POWER))
+
+
+def distance(one: Levels, other: Levels) -> float:
+    """The log-spectral distance in dB."""
+    return float(np.sqrt(((one - other) ** 2).mean(axis=1)).mean())
