@@ -20,10 +20,10 @@ from wavenet_app.audio import wav_bytes
 from wavenet_app.figures import png_bytes
 from wavenet_app.files import write_whole
 from wavenet_app.pair_table import as_coded
-from wavenet_app.pictures import spectrogram_figure
+from wavenet_app.pictures import Scale, common_scale, spectrogram_figure
 
-SPECTROGRAM_DOTS_PER_INCH = 60  # 600 pixels wide; two stand side by side
-CURVE_DOTS_PER_INCH = 100
+DOTS_PER_INCH = 100
+SPECTROGRAM_INCHES = (6.0, 4.0)  # so many that their text can be read; two or three stand side by side
 
 # The policy makes the browser refuse any request, should a name in the page ever slip through the escaping.
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
@@ -34,8 +34,11 @@ th, td { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: left; 
   font-variant-numeric: tabular-nums }
 tbody + tbody tr:first-child td { border-top: 2px solid #888 }
 .verdict { font-size: 1.25rem; background: #eef3fa; padding: .6rem 1rem; border-left: .3rem solid #36c }
-.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1.5rem }
+.wide { overflow-x: auto }
+.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)); gap: 1.5rem;
+  align-items: end }
 .triples { grid-template-columns: repeat(3, minmax(0, 1fr)) }
+@media (max-width: 60rem) { .triples { grid-template-columns: minmax(0, 1fr) } }
 figure { margin: 0 } img { max-width: 100%; height: auto } audio { width: 100% }
 .failed { color: #b00; font-weight: bold }
 """
@@ -58,7 +61,7 @@ def write_report(path: Path, report: EvalReport, sound: EvalSound) -> None:
 def page(report: EvalReport, sound: EvalSound) -> str:
     """Returns the page as HTML; it takes what `write_report` takes."""
     history = sound.history and _image(
-        png_bytes(history_figure(sound.history, sound.history_lpc), CURVE_DOTS_PER_INCH), "bits per sample over steps"
+        png_bytes(history_figure(sound.history, sound.history_lpc), DOTS_PER_INCH), "bits per sample over steps"
     )
     clips = ""
     if sound.generated is not None and report.generated is not None:
@@ -91,6 +94,8 @@ def page(report: EvalReport, sound: EvalSound) -> str:
 
 
 def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate: int) -> str:
+    shown = sound.real[: len(sound.clips)]
+    scale = common_scale([*(clip.waveform for clip in sound.clips), *shown], sample_rate)
     generated = [
         _clip(
             f"generated {number_}{f', {speakers[number_]}' if speakers else ''}",
@@ -98,18 +103,19 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
             f"failed: {clip.failure}" if clip.failure else "",
             clip.waveform,
             sample_rate,
+            scale,
         )
         for number_, clip in enumerate(sound.clips)
     ]
     real = [
-        _clip(f"real {number_}", "held out", "", waveform, sample_rate)
-        for number_, waveform in enumerate(sound.real[: len(sound.clips)])
+        _clip(f"real {number_}", "held out", "", waveform, sample_rate, scale) for number_, waveform in enumerate(shown)
     ]
     curves = _image(
-        png_bytes(sound_figure(sound.real_features, sound.features, sample_rate), CURVE_DOTS_PER_INCH),
+        png_bytes(sound_figure(sound.real_features, sound.features, sample_rate), DOTS_PER_INCH),
         "spectrum, energy, pitch and pauses of real and generated clips",
     )
     return f"""<h2>Generated clips</h2>
+<p>Their pictures and those of the real clips have one scale.</p>
 <div class="clips">{"".join(generated)}</div>
 <h2>Real clips, as the codes hold them</h2>
 <div class="clips">{"".join(real)}</div>
@@ -118,27 +124,32 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
 
 
 def _vocoded_clips(sound: EvalSound, facts: VocodedFacts, sample_rate: int) -> str:
-    players = []
+    shown = []
     for clip, file in zip(sound.vocoded, facts.files, strict=True):
         failed = f"failed: {file.failure}" if file.failure else ""
         original = as_coded(clip.original, sound.coding)
+        scale = common_scale((original, clip.vocoded, clip.griffin_lim), sample_rate)
+        players = []
         for name, distances, mark, waveform in (
             ("original, as the codes hold it", None, "", original),
             ("vocoded", file.model, failed, clip.vocoded),
             ("Griffin-Lim", file.griffin_lim, "", clip.griffin_lim),
         ):
             fact = "" if distances is None else f"{number(distances[SPECTRAL_DISTANCE].value)} dB"
-            players.append(_clip(f"{clip.name}: {name}", fact, mark, waveform, sample_rate))
+            players.append(_clip(name, fact, mark, waveform, sample_rate, scale))
+        shown.append(f'<h3>{escape(clip.name)}</h3><div class="clips triples">{"".join(players)}</div>')
     heads, rows = vocoded_rows(facts.files)
     return f"""<h2>Held-out clips, vocoded from their own mel frames</h2>
-<p>Log-spectral distance to the original as the codes hold it.</p>
-<div class="clips triples">{"".join(players)}</div>
+<p>Log-spectral distance to the original as the codes hold it. The pictures of a clip have one scale.</p>
+{"".join(shown)}
 <p>Each clip to its quantised original: this model / Griffin-Lim.</p>
 {_table(heads, [rows])}"""
 
 
-def _clip(name: str, fact: str, failure: str, waveform: NDArray[np.float32], sample_rate: int) -> str:
-    picture = png_bytes(spectrogram_figure(waveform, sample_rate), SPECTROGRAM_DOTS_PER_INCH)
+def _clip(name: str, fact: str, failure: str, waveform: NDArray[np.float32], sample_rate: int, scale: Scale) -> str:
+    figure = spectrogram_figure(waveform, sample_rate, scale=scale)
+    figure.set_size_inches(*SPECTROGRAM_INCHES)
+    picture = png_bytes(figure, DOTS_PER_INCH)
     player = f'<audio controls preload="metadata" src="{_data("audio/wav", wav_bytes(waveform, sample_rate))}"></audio>'
     mark = f' <span class="failed">{escape(failure)}</span>' if failure else ""
     return (
@@ -165,7 +176,7 @@ def _skipped(report: EvalReport) -> str:
 
 def _table(heads: Sequence[str], bodies: Iterable[Sequence[Sequence[str]]]) -> str:
     body = "".join(f"<tbody>{''.join(_row('td', row) for row in rows)}</tbody>" for rows in bodies if len(rows))
-    return f"<table><thead>{_row('th', heads)}</thead>{body}</table>"
+    return f'<div class="wide"><table><thead>{_row("th", heads)}</thead>{body}</table></div>'
 
 
 def _row(kind: str, cells: Iterable[str]) -> str:

@@ -127,7 +127,8 @@ def test_the_page_of_a_vocoder_has_three_players_a_clip(evaluate, tmp_path):
     text = page.read_text()
     assert text.count("<audio") == 2 * 3
     for name in ("original, as the codes hold it", "vocoded", "Griffin-Lim"):
-        assert text.count(f": {name}</b>") == 2
+        assert text.count(f"<b>{name}</b>") == 2
+    assert text.count("<h3>") == 2
     assert not re.search(r"https?://", text)
 
 

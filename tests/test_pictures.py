@@ -9,6 +9,7 @@ import pytest
 from wavenet_app import pictures
 from wavenet_app.errors import UserError
 from wavenet_app.pictures import (
+    common_scale,
     comparison_figure,
     spectrogram,
     spectrogram_figure,
@@ -68,6 +69,16 @@ def test_a_comparison_shares_one_colour_scale(tmp_path: Path) -> None:
     assert images[0].get_clim() == images[1].get_clim()
     write_comparison(tmp_path / "both.png", waveforms, 16_000)
     assert (tmp_path / "both.png").read_bytes().startswith(PNG)
+
+
+def test_pictures_by_themselves_can_share_a_scale() -> None:
+    loud, quiet = tone(440, 1, 16_000), tone(440, 2, 16_000, level=0.01)
+    scale = common_scale([quiet, loud], 16_000)
+    for waveform in (loud, quiet):
+        strip, picture, *_ = spectrogram_figure(waveform, 16_000, scale=scale).axes
+        assert strip.get_ylim()[1] == pytest.approx(1.05 * 0.5, rel=1e-3)
+        assert picture.images[0].get_clim()[1] == pytest.approx(20 * np.log10(0.5), abs=1.5)
+    assert spectrogram_figure(quiet, 16_000).axes[0].get_ylim()[1] == pytest.approx(0.0105, rel=1e-3)
 
 
 def test_no_global_figure_is_left() -> None:

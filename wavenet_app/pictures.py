@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,28 @@ GREATEST_COLUMNS = 2_000
 RANGE_DECIBELS = 80.0
 FLOOR = 1e-10
 COLOURS = "magma"
+
+
+class Scale(NamedTuple):
+    """Where the axes of a picture end.
+
+    Attributes:
+        reach: greatest amplitude.
+        top: greatest level, in dB; the least one lies `RANGE_DECIBELS` below.
+    """
+
+    reach: float
+    top: float
+
+
+def common_scale(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> Scale:
+    """Returns the scale on which waveforms (samples,), at least one, can be told louder and softer by their pictures.
+
+    >>> common_scale([np.zeros(4), np.array([0.5, -0.8, 0.5])], 8_000).reach
+    0.8
+    """
+    scales = [_own_scale(waveform, spectrogram(waveform, sample_rate)[0]) for waveform in waveforms]
+    return Scale(max(scale.reach for scale in scales), max(scale.top for scale in scales))
 
 
 def spectrogram(waveform: NDArray[np.floating], sample_rate: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -47,7 +69,9 @@ def spectrogram(waveform: NDArray[np.floating], sample_rate: int) -> tuple[NDArr
     return levels, starts / sample_rate
 
 
-def spectrogram_figure(waveform: NDArray[np.floating], sample_rate: int, title: str = "") -> Figure:
+def spectrogram_figure(
+    waveform: NDArray[np.floating], sample_rate: int, title: str = "", scale: Scale | None = None
+) -> Figure:
     """Returns a figure with the waveform in a strip above its spectrogram.
 
     The figure belongs to the caller alone: no global state of matplotlib is read or changed.
@@ -56,17 +80,19 @@ def spectrogram_figure(waveform: NDArray[np.floating], sample_rate: int, title: 
         waveform: shape (samples,); may be empty.
         sample_rate: in Hz.
         title: above the picture.
+        scale: None for the waveform's own.
 
     Raises:
         ValueError: the waveform has another shape or is not finite.
     """
     samples = _checked(waveform)
     levels, times = spectrogram(samples, sample_rate)
+    reach, top = scale or _own_scale(samples, levels)
     figure = new_figure(height=5.0)
     strip, picture = figure.subplots(2, 1, sharex=True, height_ratios=[1, 3])
-    _draw_waveform(strip, samples, sample_rate)
+    _draw_waveform(strip, samples, sample_rate, reach)
     strip.set_title(title)
-    image = _draw_spectrogram(picture, levels, times, sample_rate, top=float(levels.max()))
+    image = _draw_spectrogram(picture, levels, times, sample_rate, top)
     picture.set_xlabel("time (s)")
     figure.colorbar(image, ax=[strip, picture], label="level (dB)", pad=0.02)
     return figure
@@ -125,14 +151,17 @@ def _checked(waveform: NDArray[np.floating]) -> NDArray[np.floating]:
     return samples
 
 
-def _draw_waveform(axes: Axes, samples: NDArray[np.floating], sample_rate: int) -> None:
+def _own_scale(samples: NDArray[np.floating], levels: NDArray[np.float32]) -> Scale:
+    return Scale(max(float(np.abs(samples).max()) if len(samples) else 0.0, 1e-3), float(levels.max()))
+
+
+def _draw_waveform(axes: Axes, samples: NDArray[np.floating], sample_rate: int, reach: float) -> None:
     # Lowest and highest sample of each column keep every peak, which plain thinning would lose.
     step = max(-(-len(samples) // GREATEST_COLUMNS), 1)
     if len(samples):
         starts = np.arange(0, len(samples), step)
         low, high = np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)
         axes.fill_between(starts / sample_rate, low, high, linewidth=0.6, edgecolor="C0")
-    reach = max(float(np.abs(samples).max()) if len(samples) else 0.0, 1e-3)
     axes.set_ylim(-1.05 * reach, 1.05 * reach)
     axes.set_ylabel("amplitude")
 
