@@ -6,6 +6,7 @@
 What `wavegen eval` says in one figure, taken apart: held-out clips are vocoded from their own mel frames at each
 temperature, and the squared difference of levels to the quantised original is averaged by loudness (a pause lies 35 dB
 below the loud frames) and by frequency. The bias is the mean difference: how much too loud the vocoded clips are there.
+How far the sound's own mel frames are off those asked for says how well they are heeded.
 
 With several draws, clips are vocoded with as many seeds, and two distances more tell what the model knows from what
 it draws: of the draws to each other, to which a perfect model's distance to the original is equal, and of their mean
@@ -29,7 +30,7 @@ from fast_gen.weights import GeneratorWeights
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.held_out_audio import held_out_audio
-from wavenet_app.mel import MelFrames
+from wavenet_app.mel import Frames, MelFrames
 from wavenet_app.pair_table import as_coded, measures
 from wavenet_app.sound_distributions import PAUSE_DECIBELS
 from wavenet_app.sound_frames import levels
@@ -89,6 +90,7 @@ def main() -> None:
     engine = load_engine(options.engine, GeneratorWeights.of(trained.model))
     sounds: dict[str, list[Sound]] = {}
     spreads: dict[str, list[tuple[float, float, float]]] = {}
+    asked: list[Frames] = []
     for clip in chosen_clips(corpus.validation, options.clips):
         waveform = corpus.waveform(clip, 0, round(options.seconds * rate))
         original, frames = as_coded(waveform, coding), mel.of(waveform)
@@ -104,11 +106,14 @@ def main() -> None:
                 spreads.setdefault(name, []).append(spread(original, draws, rate))
         sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
         sounds.setdefault("quantised original", []).append(original)
+        asked.append(frames)
     originals = sounds.pop("quantised original")
     for name, tests in sounds.items():
         rows = [measures(original, test, rate) for original, test in zip(originals, tests, strict=True)]
         means = {label: np.mean([row[label].value for row in rows]) for label in rows[0]}
         print(f"\n{name}: " + ", ".join(f"{label.partition(' (')[0]} {value:.3f}" for label, value in means.items()))
+        error = np.mean([((mel.of(test) - frames) ** 2).mean() for test, frames in zip(tests, asked, strict=True)])
+        print(f"    its mel frames are {20 / np.log(10) * np.sqrt(error):.2f} dB (RMS) off those that were asked for")
         if name in spreads:
             draw, apart, constant = np.mean(spreads[name], axis=0)
             print(
