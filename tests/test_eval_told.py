@@ -96,6 +96,13 @@ def test_what_cannot_be_told_is_one_line(evaluate, runs, write_tone, arguments, 
     assert len(refused.err.splitlines()) == 1
 
 
+def test_a_path_that_is_none_has_nothing_to_do_with_speakers(evaluate):
+    refused = evaluate("voices", "nowhere")
+    assert refused.code == 2
+    assert "there is no file or folder 'nowhere'" in refused.err
+    assert "--speaker" not in refused.err
+
+
 def test_a_vocoder_is_held_against_the_originals_and_griffin_lim(evaluate, runs):
     said = evaluate("mel", *QUICK)
     assert said.code == 0, said.err

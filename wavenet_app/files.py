@@ -41,9 +41,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; free some space or choose another --data-dir"
-        ) from None
+        raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -78,9 +78,10 @@ def _opened(
     """Returns named audio, without the files of speakers that the model does not know, which `skipped` then names."""
     config = trained.config
     hint = "" if rule is None else "; --speaker NAME says who speaks in all of it"
+    sources = [folder.data_set(path) for path in paths]
     try:
         opened = open_clips(
-            [folder.data_set(path) for path in paths],
+            sources,
             audio=config.audio,
             cache_dir=folder.cache,
             speakers=rule,
