@@ -16,6 +16,7 @@ from fast_gen.bench import BenchJob, BenchRow, broken_promises, own_audio, run_b
 from fast_gen.bench_process import TEXTBOOK
 from fast_gen.bench_view import left_out_lines, option_name, plain_rows, speed_table, verification_table
 from fast_gen.engine import engine_options
+from fast_gen.gpu_device import missing_gpu
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.checkpoint import write_checkpoint
@@ -107,7 +108,7 @@ def machine() -> str:
     import torch
 
     chip = platform.processor() or platform.machine()
-    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    gpu = f", {torch.cuda.get_device_name()}" if missing_gpu() is None else ""
     capability = torch.backends.cpu.get_cpu_capability()
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, numba {numba.__version__}"
     return f"{platform.system()}, {os.cpu_count()} CPU cores ({chip}, {capability}){gpu}; {versions}"

@@ -77,7 +77,7 @@ def measure(task: BenchTask) -> Measured:
     """Measures one engine in a new process, and waits for it.
 
     Raises:
-        UserError: the process died.
+        UserError: the engine cannot run, it failed, or the process died.
     """
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
@@ -88,6 +88,11 @@ def measure(task: BenchTask) -> Measured:
             return pool.submit(_measure_here, task, time.time()).result()
         except BrokenProcessPool:
             raise UserError("the process ended before it had a result; it may have run out of memory") from None
+        except UserError:
+            raise
+        except Exception as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise UserError(f"it failed with {type(error).__name__}: {first_line}") from error
 
 
 def sampling_rate(generate: Generate, seconds: float) -> float:

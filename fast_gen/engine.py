@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -29,6 +30,9 @@ The engines of a GPU follow that of the CPU as long as they have not been timed 
 """
 
 DEVICES = ("cpu", "cuda")
+
+WAY_OUT = "take --engine cpu"
+"""How a line ends that says what is wrong with a GPU."""
 
 PRECISIONS = ("float32", "bfloat16", "int8")
 """What the weights are kept and multiplied in, the exact first; what each costs in bits, `fast_gen.verify` measures."""
@@ -146,10 +150,21 @@ class EngineChoice:
     preparation: str | None
 
 
+Failed = Mapping[tuple[str, str], str]
+"""(engine, device) -> what kept it from starting."""
+
+NOTHING_FAILED: Failed = MappingProxyType({})
+
+
 def choose_engine(
-    name: str, weights: GeneratorWeights, device: str = "auto", precision: str = "float32", threads: int = 1
+    name: str,
+    weights: GeneratorWeights,
+    device: str = "auto",
+    precision: str = "float32",
+    threads: int = 1,
+    failed: Failed = NOTHING_FAILED,
 ) -> EngineChoice:
-    """Returns which engine to take, and why.
+    """Returns which engine to take, and why; as far as can be told without starting it, which `start_engine` does.
 
     Args:
         name: an engine, or "auto" for the fastest that runs this model here.
@@ -157,6 +172,7 @@ def choose_engine(
         device: "cpu", "cuda", or "auto" for the one on which the engine is fastest with a few clips.
         precision: one of `PRECISIONS`.
         threads: how many of the CPU to take.
+        failed: what was tried already, and is passed over.
 
     Raises:
         UserError: the name, device or precision is unknown, or what was asked for cannot run; it says what is missing.
@@ -173,7 +189,7 @@ def choose_engine(
     for candidate in ENGINES if name == "auto" else [name]:
         engine_class = _engine_class(candidate)
         for place in engine_class.devices if device == "auto" else [device]:
-            missing = _missing(engine_class, weights, place, precision, threads)
+            missing = failed.get((candidate, place)) or _missing(engine_class, weights, place, precision, threads)
             if missing is None:
                 passed_over = f"; passed over: {'; '.join(obstacles)}" if obstacles else ""
                 why = "asked for" if name != "auto" else "the fastest that can run here"
@@ -182,15 +198,65 @@ def choose_engine(
                 wait = engine_class.preparation(weights, precision, threads)
                 return EngineChoice(candidate, place, precision, threads, reason, wait)
             obstacles.append(f"{candidate} on {place}: {missing}")
-    raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); --engine auto takes one that can")
+    advice = "--engine auto takes one that can"
+    if name == "auto":
+        advice = f"on the CPU, in {PRECISIONS[0]} and with one thread there is one that can"
+    raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); {advice}")
 
 
 def load_engine(
     name: str, weights: GeneratorWeights, device: str = "auto", precision: str = "float32", threads: int = 1
 ) -> Engine:
-    """Returns the engine that `choose_engine` names, ready to generate; takes the same and raises the same."""
-    choice = choose_engine(name, weights, device, precision, threads)
-    return _engine_class(choice.name)(weights, choice.device, precision, threads)
+    """Returns the engine that `start_engine` does; takes the same and raises the same."""
+    return start_engine(name, weights, device, precision, threads)[1]
+
+
+def start_engine(
+    name: str,
+    weights: GeneratorWeights,
+    device: str = "auto",
+    precision: str = "float32",
+    threads: int = 1,
+    on_choice: Callable[[EngineChoice], None] | None = None,
+) -> tuple[EngineChoice, Engine]:
+    """Returns the engine that `choose_engine` names, ready to generate, and why it is this one.
+
+    With "auto" an engine of a GPU must make a sample first, since a driver, a compiler or another program that leaves
+    no room shows only then; if it fails, the next one is taken, and the reason says so.
+
+    Args:
+        name: as in `choose_engine`, like the next four.
+        weights: the model.
+        device: "cpu", "cuda" or "auto".
+        precision: one of `PRECISIONS`.
+        threads: how many of the CPU to take.
+        on_choice: told of each choice before it is started.
+
+    Raises:
+        UserError: what `choose_engine` raises; or an engine that was asked for by name cannot be started.
+    """
+    failed: dict[tuple[str, str], str] = {}
+    while True:
+        choice = choose_engine(name, weights, device, precision, threads, failed)
+        if on_choice is not None:
+            on_choice(choice)
+        try:
+            engine = _engine_class(choice.name)(weights, choice.device, precision, threads)
+            if name == "auto" and choice.device != "cpu":
+                _make_a_sample(engine)
+            return choice, engine
+        except UserError as error:
+            if name != "auto":
+                raise
+            failed[choice.name, choice.device] = str(error).removesuffix(f"; {WAY_OUT}").removesuffix(f", or {WAY_OUT}")
+
+
+def _make_a_sample(engine: Engine) -> None:
+    from fast_gen.condition import stand_in  # which knows engines by name only
+    from fast_gen.sampling import SamplingSettings
+
+    engine.generate(np.zeros((1, 1), np.float32), SamplingSettings(), stand_in(engine.weights))
+    engine.reset(1)
 
 
 @dataclass(frozen=True)

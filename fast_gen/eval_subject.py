@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fast_gen.engine import Engine, choose_engine, load_engine
+from fast_gen.engine import Engine, EngineChoice, start_engine
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.corpus import Corpus
@@ -65,10 +65,12 @@ class EvalSubject:
 
     def engine(self, name: str, console: Console) -> Engine:
         """Returns what generates; says if it will have to be waited for."""
-        choice = choose_engine(name, self.weights)
-        if choice.preparation:
-            console.print(choice.preparation, highlight=False)
-        return load_engine(choice.name, self.weights, choice.device)
+
+        def on_choice(choice: EngineChoice) -> None:
+            if choice.preparation:
+                console.print(choice.preparation, highlight=False)
+
+        return start_engine(name, self.weights, on_choice=on_choice)[1]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.gpu_device import gpu_failures_in_words, missing_gpu
 from fast_gen.gpu_packing import first_rings, front, pack, prime, told_parts
 from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
@@ -31,6 +32,9 @@ class GraphQueue:
         device: "cuda"; on the "cpu" the step runs unrecorded, which is for tests.
         precision: "float32".
         threads: 1.
+
+    Raises:
+        UserError: the GPU has no room, is taken or broken, here and in each call.
     """
 
     devices = ("cuda",)
@@ -47,15 +51,14 @@ class GraphQueue:
         """Returns what keeps it from running so, or None."""
         if threads != 1:
             return f"it takes one thread, not {threads}"
-        if not torch.cuda.is_available():
-            return "torch sees no CUDA device"
-        return None
+        return missing_gpu()
 
     @staticmethod
     def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
         """Returns None: it is ready at once."""
         return None
 
+    @gpu_failures_in_words
     def __init__(
         self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
     ) -> None:
@@ -70,6 +73,7 @@ class GraphQueue:
         self._means = mean_places(weights.head, weights.output_channels)
         self.reset(1)
 
+    @gpu_failures_in_words
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
         self.batch_size = batch_size
@@ -85,6 +89,7 @@ class GraphQueue:
         self._newest = torch.full((batch_size,), silence, dtype=torch.int32, device=self.device)
         self._plays: dict[SamplingSettings | None, Callable[[], None]] = {}
 
+    @gpu_failures_in_words
     @torch.inference_mode()
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
@@ -93,6 +98,7 @@ class GraphQueue:
         if known.shape[1]:
             prime(self._model, self._rings, known, self.weights.receptive_field, told)
 
+    @gpu_failures_in_words
     @torch.inference_mode()
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
@@ -108,6 +114,7 @@ class GraphQueue:
         found: NDArray[np.float32] = logits.cpu().numpy()
         return found
 
+    @gpu_failures_in_words
     @torch.inference_mode()
     def generate(
         self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None

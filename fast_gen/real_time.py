@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from fast_gen.condition import stand_in
-from fast_gen.engine import PRECISIONS, Engine, EngineChoice, choose_engine, load_engine
+from fast_gen.engine import PRECISIONS, Engine, EngineChoice, start_engine
 from fast_gen.playing import MARGIN
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.weights import GeneratorWeights
@@ -49,20 +49,21 @@ def engine_in_real_time(
     Raises:
         UserError: no engine can run so even in float32.
     """
+
+    def on_choice(choice: EngineChoice) -> None:
+        if choice.preparation is not None:
+            say(choice.preparation)
+
     speeds: dict[str, float] = {}
     found: dict[str, tuple[EngineChoice, Engine]] = {}
     for precision in PRECISIONS:
         try:
-            choice = choose_engine(name, weights, "auto", precision, threads)
+            found[precision] = start_engine(name, weights, "auto", precision, threads, on_choice)
         except UserError:
             if precision == PRECISIONS[0]:
                 raise
             continue
-        if choice.preparation is not None:
-            say(choice.preparation)
-        engine = load_engine(choice.name, weights, choice.device, precision, threads)
-        found[precision] = choice, engine
-        speeds[precision] = measured_speed(engine, sample_rate)
+        speeds[precision] = measured_speed(found[precision][1], sample_rate)
         if speeds[precision] * MARGIN >= 1:
             break
     taken = max(speeds, key=lambda precision: speeds[precision])

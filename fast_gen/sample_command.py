@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.ahead import compiling_ahead
 from fast_gen.condition import ChunkCondition, voice
-from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
+from fast_gen.engine import PRECISIONS, Engine, EngineChoice, load_engine, start_engine
 from fast_gen.generate import generate
 from fast_gen.real_time import engine_in_real_time
 from fast_gen.sampling import SamplingSettings, check_head, usual_settings
@@ -187,11 +187,13 @@ def get_ready(
         choice, engine = engine_in_real_time(request.engine, weights, request.threads, sample_rate, say)
         say(choice.reason)
     else:
+
+        def on_choice(choice: EngineChoice) -> None:
+            say(choice.reason)
+            say(choice.preparation)
+
         precision = request.precision or PRECISIONS[0]
-        choice = choose_engine(request.engine, weights, "auto", precision, request.threads)
-        say(choice.reason)
-        say(choice.preparation)
-        engine = load_engine(choice.name, weights, choice.device, precision, request.threads)
+        _, engine = start_engine(request.engine, weights, "auto", precision, request.threads, on_choice)
     condition = None if shares is None else voice(weights, shares)
     return ReadyToSample(engine, path, config, settings, clips, primes, shares, condition)
 

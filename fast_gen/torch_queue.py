@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.gpu_device import gpu_failures_in_words, missing_gpu
 from fast_gen.sampling import SamplingSettings, pick_by_head
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
@@ -128,6 +129,9 @@ class TorchQueue:
         device: "cpu" or "cuda".
         precision: "float32".
         threads: 1.
+
+    Raises:
+        UserError: the GPU, if it is to be one, has no room, is taken or broken, here and in each call.
     """
 
     devices = ("cpu", "cuda")  # a GPU takes longer to start these small products than a CPU core to compute them
@@ -144,15 +148,14 @@ class TorchQueue:
         """Returns what keeps it from running so on a device, or None."""
         if threads != 1:
             return f"it takes one thread, not {threads}"
-        if device == "cuda" and not torch.cuda.is_available():
-            return "torch sees no CUDA device"
-        return None
+        return missing_gpu() if device == "cuda" else None
 
     @staticmethod
     def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
         """Returns None: it is ready at once."""
         return None
 
+    @gpu_failures_in_words
     def __init__(
         self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
     ) -> None:
@@ -181,6 +184,7 @@ class TorchQueue:
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.tensor(array, device=self.device)
 
+    @gpu_failures_in_words
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
         weights = self.weights
@@ -206,6 +210,7 @@ class TorchQueue:
             for layer, dilation in enumerate(weights.dilations)
         ]
 
+    @gpu_failures_in_words
     @torch.inference_mode()
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
@@ -218,6 +223,7 @@ class TorchQueue:
         found: NDArray[np.float32] = logits.cpu().numpy()
         return found
 
+    @gpu_failures_in_words
     @torch.inference_mode()
     def generate(
         self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
@@ -289,6 +295,7 @@ class TorchQueue:
         for addend_row, input_row, out_row in zip(*rows, strict=True):
             torch.addmm(addend_row, input_row, matrix, out=out_row)
 
+    @gpu_failures_in_words
     @torch.inference_mode()
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes in one parallel pass for each clip; see `Engine.prime`."""

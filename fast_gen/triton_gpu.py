@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +16,11 @@ from torch import Tensor
 
 from fast_gen.condition import ChunkCondition, checked_condition
 from fast_gen.engine import checked_codes, checked_uniforms
+from fast_gen.gpu_device import gpu_in_words, missing_gpu
 from fast_gen.gpu_packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.coding import mean_places
-from wavenet_app.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -36,6 +35,9 @@ BLOCK_WEIGHTS = 8_192
 
 FETCHES_AHEAD = (3, 7)
 """Release of Triton from which a program of one row that fetches weights ahead keeps to its registers; 3.6 did not."""
+
+LEAST_TRITON = (3, 6)
+"""That of the oldest torch that the package takes, which brings it; older ones are untried."""
 
 LEAST_CAPABILITY = (8, 0)
 """Of the GPU: the first that has bfloat16, and that Triton is tested on."""
@@ -68,7 +70,7 @@ class TritonGpu:
         threads: 1.
 
     Raises:
-        UserError: the GPU has no room, here and in each call.
+        UserError: the GPU has no room, is taken or broken, here and in each call.
     """
 
     devices = ("cuda",)
@@ -85,12 +87,10 @@ class TritonGpu:
         """Returns what keeps it from running so on a GPU, or None."""
         if threads != 1:
             return f"it takes one thread, not {threads}"
-        if not torch.cuda.is_available():
-            return "torch sees no CUDA device"
-        try:
-            import triton  # noqa: F401
-        except ImportError as error:
-            return f"triton cannot be imported: {error}"
+        if (missing := missing_gpu()) is not None:
+            return missing
+        if (missing := _missing_triton()) is not None:
+            return missing
         capability = torch.cuda.get_device_capability()
         if capability < LEAST_CAPABILITY:
             name = torch.cuda.get_device_name()
@@ -117,7 +117,7 @@ class TritonGpu:
         self.precision = precision
         self.threads = threads
         self._dtype = DTYPES[precision]
-        with self._room(1):
+        with gpu_in_words(self):
             self._model = pack(weights, device, self._dtype)
         self.reset(1)
 
@@ -144,7 +144,7 @@ class TritonGpu:
         self.batch_size = batch_size
         self._plan = self.plan(batch_size)
         rows = -(-batch_size // self._plan.rows) * self._plan.rows
-        with self._room(batch_size):
+        with gpu_in_words(self):
             self._rings = first_rings(self.weights, rows, self.device, self._dtype)
             kind = self._model.output2.dtype
             self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=kind, device=self.device)
@@ -155,12 +155,12 @@ class TritonGpu:
         told = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
-        with self._room(self.batch_size):
+        with gpu_in_words(self):
             prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field, told)
 
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
-        with self._room(self.batch_size):
+        with gpu_in_words(self):
             known = self._by_time(checked_codes(codes, self).astype(np.int16))
             logits = torch.empty(*known.shape, len(self._model.output2_bias), device=self.device)
             self._append(known, logits, logits, SamplingSettings(), condition, known=True)
@@ -171,7 +171,7 @@ class TritonGpu:
         self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
     ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
-        with self._room(self.batch_size):
+        with gpu_in_words(self):
             numbers = self._by_time(checked_uniforms(uniforms, self))
             codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
             self._append(codes, numbers, numbers, settings, condition, known=False)
@@ -253,17 +253,6 @@ class TritonGpu:
             num_stages=plan.stages,
         )
 
-    @contextmanager
-    def _room(self, clips: int) -> Iterator[None]:
-        try:
-            yield
-        except torch.cuda.OutOfMemoryError:
-            free = torch.cuda.mem_get_info()[0] / 1e9
-            raise UserError(
-                f"the GPU has no room for {clips} clips at once ({free:.1f} GB are free); "
-                "generate fewer, or take --engine cpu"
-            ) from None
-
 
 def widest_matrix(weights: GeneratorWeights) -> int:
     """Returns the number of weights, padded, of the widest matrix of a layer."""
@@ -287,9 +276,25 @@ def output_block(skip: int, channels: int) -> int:
     return min(skip, max(16, BLOCK_WEIGHTS // max(skip, channels)))
 
 
+def _missing_triton() -> str | None:
+    """Returns what keeps this Triton from being used, or None."""
+    try:
+        import triton  # noqa: F401
+    except Exception as error:  # noqa: BLE001 - what does not fit together can raise anything
+        return f"triton cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+    release = triton_release()
+    if release < LEAST_TRITON:
+        least, found = (".".join(map(str, numbers)) for numbers in (LEAST_TRITON, release))
+        return f"it needs triton {least} or newer, and finds {found}; install torch anew, which brings the right one"
+    return None
+
+
 def _missing_compiler() -> str | None:
     """Returns what Triton lacks to build the few lines of C by which it launches kernels, or None."""
-    if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
+    named = os.environ.get("CC")
+    if named and shutil.which(named) is None:
+        return f"triton needs a C compiler, and the one that $CC names, {named}, is not there"
+    if not (named or shutil.which("gcc") or shutil.which("clang")):
         return "triton needs a C compiler (gcc or clang), and there is none"
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
         return "triton needs Python's C headers (python3-dev), and there are none"

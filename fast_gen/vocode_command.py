@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
+from fast_gen.engine import PRECISIONS, Engine, EngineChoice, start_engine
 from fast_gen.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.vocode import vocode
 from fast_gen.vocode_sources import MEL_SUFFIXES, open_source
@@ -149,16 +149,22 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     check_head(settings, model.head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
-    choice = choose_engine(request.engine, weights, "auto", request.precision, request.threads)
-    for line in (str(path), choice.reason, choice.preparation):
+
+    def say(line: str | None) -> None:
         if line is not None:
             console.print(line, highlight=False, soft_wrap=True)
+
+    def on_choice(choice: EngineChoice) -> None:
+        say(choice.reason)
+        say(choice.preparation)
+
+    say(str(path))
+    _, engine = start_engine(request.engine, weights, "auto", request.precision, request.threads, on_choice)
     of_request = [None if shares is None else shares.tolist(), request.seed, asdict(settings), request.precision]
     key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
     if shares is not None:
         console.print(f"[yellow]note:[/yellow] {CONVERSION}", highlight=False, soft_wrap=True)
-    engine = load_engine(choice.name, weights, choice.device, request.precision, request.threads)
     return Vocoder(trained, engine, mel, shares, settings, request.seed, key)
 
 

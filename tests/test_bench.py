@@ -189,6 +189,12 @@ def test_one_engine_in_a_process_of_its_own(tmp_path):
     assert broken_promises(CPU, result.verification) == []
 
 
+def test_an_engine_that_fails_in_its_process_costs_nothing_but_its_own_figures(tmp_path):
+    task = BenchTask(CPU, write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"]), tmp_path, 0.1, None)
+    with pytest.raises(UserError, match=r"^it failed with AssertionError: the caller has kept the weights$"):
+        measure(task)
+
+
 @pytest.mark.slow
 def test_the_whole_bench_of_a_tiny_net(wavegen, tmp_path):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", preset("tiny").model)
