@@ -28,6 +28,7 @@ def compiling_line(what: str) -> str:
     """
     if SHELF.folder is None:
         return (
-            "compiling the engine, which takes some seconds at each start: no folder to keep the result can be written"
+            "compiling the engine, which takes some seconds at each start: no folder to keep the result can be "
+            "written; the environment variable NUMBA_CACHE_DIR may name one"
         )
     return f"compiling the engine for {what}, which takes some seconds, once on this machine"
