@@ -15,7 +15,13 @@ from wavenet_app.errors import UserError
 Fill = Callable[[NDArray[np.int16], bool], None]
 """Fills a block with the next samples; the flag says that the device had to wait for the block before."""
 
-NO_DEVICE = "this machine has no sound output device that PortAudio can see"
+_BRIDGES = (
+    "; if PulseAudio or PipeWire plays here, on Debian or Ubuntu: sudo apt install libasound2-plugins or pipewire-alsa"
+    if sys.platform.startswith("linux")
+    else ""
+)
+
+NO_DEVICE = f"this machine has no sound output device that PortAudio can see{_BRIDGES}"
 
 
 class NoSoundError(UserError):
@@ -68,11 +74,14 @@ def output_devices() -> list[OutputDevice]:
     """Returns the devices that play, in the order of their numbers; none if there are none.
 
     Raises:
-        NoSoundError: PortAudio, which knows them, is not installed.
+        NoSoundError: PortAudio, which knows them, is not installed, or does not say.
     """
     sounddevice = _sounddevice()
-    systems = sounddevice.query_hostapis()
     default = _default_index(sounddevice)
+    try:
+        systems, found = sounddevice.query_hostapis(), sounddevice.query_devices()
+    except sounddevice.PortAudioError as error:
+        raise NoSoundError(f"PortAudio cannot list the sound devices ({_one_line(error)})") from None
     return [
         OutputDevice(
             index,
@@ -82,7 +91,7 @@ def output_devices() -> list[OutputDevice]:
             device["default_samplerate"],
             index == default,
         )
-        for index, device in enumerate(sounddevice.query_devices())
+        for index, device in enumerate(found)
         if device["max_output_channels"] > 0
     ]
 
@@ -165,6 +174,8 @@ def _sounddevice() -> Any:
     except OSError:
         how = "; on Debian or Ubuntu: sudo apt install libportaudio2" if sys.platform.startswith("linux") else ""
         raise NoSoundError(f"playing needs the PortAudio library, which is not installed{how}") from None
+    except Exception as error:  # noqa: BLE001 - an error of a class that the module has, which is not there
+        raise NoSoundError(f"PortAudio does not start ({_one_line(error)})") from None
     return sounddevice
 
 

@@ -374,14 +374,32 @@ def test_sound_for_a_device_of_another_rate_is_resampled():
     assert not heard[48_000:].any()
 
 
+def put_in_place(monkeypatch, folder, text):
+    """Has `import sounddevice` run this."""
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    (folder / "sounddevice.py").write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_a_portaudio_that_does_not_start_or_does_not_answer_is_said(fake_sounddevice, monkeypatch, tmp_path):
+    def no_answer():
+        raise PortAudioError("Internal PortAudio error\n[PaErrorCode -9986]")
+
+    monkeypatch.setattr(fake_sounddevice, "query_hostapis", no_answer)
+    with pytest.raises(NoSoundError, match=r"cannot list the sound devices \(Internal PortAudio error \[PaErrorCode"):
+        open_output(16_000, ignore)
+    refusing = "class PortAudioError(Exception): pass\nraise PortAudioError('Error initializing PortAudio: Host error')"
+    put_in_place(monkeypatch, tmp_path, refusing)
+    with pytest.raises(NoSoundError, match=r"PortAudio does not start \(Error initializing PortAudio: Host error\)"):
+        output_devices()
+
+
 def test_no_device_and_no_portaudio_are_said(fake_sounddevice, monkeypatch, tmp_path):
     del fake_sounddevice.devices[1:]
     with pytest.raises(NoSoundError, match="no sound output device"):
         open_output(16_000, ignore)
     assert output_devices() == []
-    monkeypatch.delitem(sys.modules, "sounddevice")
-    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
+    put_in_place(monkeypatch, tmp_path, "raise OSError('PortAudio library not found')")
     monkeypatch.setattr(sound_device.sys, "platform", "linux")
     with pytest.raises(NoSoundError, match="apt install libportaudio2"):
         output_devices()
