@@ -24,6 +24,12 @@ DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Root of all that is written (default: $WAVEGEN_DATA, else ./data).")
 ]
 SPEAKER = "NAME|NAME:WEIGHT,..."
+EngineName = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|graph|torch", help="Which engine generates; auto takes the fastest that can run."
+    ),
+]
 USUAL_TEMPERATURE = "Below 1: safer; above 1: wilder; 0: always the likeliest (default: 1; for vocoding 0.8)."
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -158,7 +164,7 @@ def sample(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    engine: EngineName = "auto",
     precision: Annotated[
         str | None,
         typer.Option(
@@ -180,6 +186,9 @@ def sample(
     ] = False,
     stdout: Annotated[
         bool, typer.Option("--stdout", help="Write the WAV to a pipe while it is made, and no file.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="With --stdout: no header, only 16-bit samples, the lower byte first.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -206,12 +215,13 @@ def sample(
         keep=keep,
         speaker=speaker,
     )
-    if not (play or forever or stdout or device is not None):
+    if not (play or forever or stdout or raw or device is not None):
         run_sampling(request, folder, console=_console())
         return
     from fast_gen.live_command import LiveRequest, run_live
 
-    live = LiveRequest(play=play, device=device, forever=forever, pipe=sys.stdout.buffer if stdout else None)
+    pipe = sys.stdout.buffer if stdout else None
+    live = LiveRequest(play=play, device=device, forever=forever, pipe=pipe, raw=raw)
     run_live(request, live, folder, console=_console(stderr=stdout))
 
 
@@ -231,7 +241,7 @@ def vocode(
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
     ] = None,
-    engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    engine: EngineName = "auto",
     precision: Annotated[
         str, typer.Option(metavar="float32|bfloat16|int8", help="Of the weights; less is faster.")
     ] = "float32",
@@ -330,7 +340,7 @@ def evaluate(
         str | None, typer.Option(metavar=SPEAKER, help="Who speaks in the named audio (default: by the run's rule).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated clips.")] = 0,
-    engine: Annotated[str, typer.Option(help="Which engine generates; auto takes the fastest that can run.")] = "auto",
+    engine: EngineName = "auto",
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Write a page with players, spectrograms and curves.")
     ] = None,

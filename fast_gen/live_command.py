@@ -21,7 +21,7 @@ from fast_gen.live_view import LiveView
 from fast_gen.playing import Player
 from fast_gen.sample_command import ReadyToSample, SampleRequest, get_ready
 from fast_gen.sound_device import NO_DEVICE, NoSoundError, open_output, output_devices
-from fast_gen.wav_stream import WavFile, WavPipe
+from fast_gen.wav_stream import SamplePipe, WavFile, wav_header
 from wavenet_app.audio import pcm16, read_audio
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
@@ -38,13 +38,15 @@ class LiveRequest:
         play: to a sound device, and to a WAV file.
         device: number or part of the name of the device; None for the system's default.
         forever: until it is stopped.
-        pipe: to this pipe, as a WAV, and to no file; None for no pipe.
+        pipe: to this pipe, and to no file; None for no pipe.
+        raw: to the pipe without the header of a WAV.
     """
 
     play: bool = False
     device: str | None = None
     forever: bool = False
     pipe: BinaryIO | None = None
+    raw: bool = False
 
 
 class Pace:
@@ -119,12 +121,22 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         if not live.forever:
             write_spectrogram(path.with_suffix(".png"), read_audio(path, sample_rate), sample_rate, path.stem)
         return path
+    header = b"" if live.raw else wav_header(sample_rate, total)
     try:
-        _generate_into(WavPipe(live.pipe, sample_rate, total), None, intro, chunks, sample_rate, console)
-    except BrokenPipeError:  # whoever reads has enough; Python's own last flush must not complain
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), live.pipe.fileno())
+        _generate_into(SamplePipe(live.pipe, header), None, intro, chunks, sample_rate, console)
+        live.pipe.flush()  # what Ctrl-C has left unwritten
+    except BrokenPipeError:  # whoever reads has enough
+        _drop(live.pipe)
+    except UserError:  # what could not be written would not be written at the end either
+        _drop(live.pipe)
+        raise
     return None
+
+
+def _drop(pipe: BinaryIO) -> None:
+    """Leads a pipe to nowhere, so that Python's own last flush does not complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())
 
 
 def run_devices(console: Console) -> None:
@@ -152,6 +164,8 @@ def run_devices(console: Console) -> None:
 def _check(request: SampleRequest, live: LiveRequest) -> None:
     if live.play and live.pipe is not None:
         raise UserError("--play and --stdout exclude each other; leave one out")
+    if live.raw and live.pipe is None:
+        raise UserError("--raw leaves out the header of what goes to a pipe; add --stdout")
     if request.rank or request.keep is not None:
         raise UserError("--rank compares whole clips, so they cannot be heard while they are made; leave one out")
     if request.clips not in (None, 1):
@@ -183,7 +197,7 @@ def _player(live: LiveRequest, sample_rate: int, num_samples: int | None, consol
 
 
 def _generate_into(
-    target: WavFile | WavPipe,
+    target: WavFile | SamplePipe,
     player: Player | None,
     intro: NDArray[np.int16],
     chunks: Iterator[NDArray[np.float32]],

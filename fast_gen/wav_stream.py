@@ -95,27 +95,33 @@ class WavFile:
         file.flush()
 
 
-class WavPipe:
-    """A WAV written to a pipe: the header once, then the samples, each chunk at once.
+class SamplePipe:
+    """Samples written to a pipe, behind a header; each chunk at once.
 
     Attributes:
         num_samples: how many were written.
     """
 
-    def __init__(self, pipe: BinaryIO, sample_rate: int, num_samples: int | None) -> None:
-        """Takes the pipe, the rate in Hz, and the number of samples to come, None for no end."""
+    def __init__(self, pipe: BinaryIO, header: bytes) -> None:
+        """Takes the pipe, and what comes before the samples, such as `wav_header`; nothing for samples alone."""
         self.num_samples = 0
         self._pipe = pipe
-        self._header = wav_header(sample_rate, num_samples)
+        self._header = header
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Appends samples.
 
         Raises:
             BrokenPipeError: the reader has closed its end.
+            UserError: it is a file after all, and its disk is full.
         """
-        self._pipe.write(self._header + samples.astype("<i2").tobytes())
-        self._pipe.flush()
+        try:
+            self._pipe.write(self._header + samples.astype("<i2").tobytes())
+            self._pipe.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UserError(f"cannot write to standard output: {error.strerror or error}") from None
         self._header = b""
         self.num_samples += len(samples)
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from fast_gen import live_command, playing, real_time
 from fast_gen.live_view import LiveView
 from fast_gen.playing import LEAD_IN_SECONDS, Player
 from fast_gen.sound_device import NoSoundError, OutputDevice
+from fast_gen.wav_stream import HEADER_BYTES
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY_RUN = [*TINY, "--max-steps=2", "--name=x", "--logger=none"]
@@ -192,6 +194,8 @@ def test_without_sound_the_wav_is_written_and_forever_is_refused(sample, monkeyp
         (["--play", "--stdout"], "exclude each other"),
         (["--forever"], "add --play or --stdout"),
         (["--device", "1"], "add --play"),
+        (["--raw"], "add --stdout"),
+        (["--raw", "--play"], "add --stdout"),
     ],
 )
 def test_contradictions_are_refused_in_a_line(sample, arguments, message):
@@ -212,6 +216,41 @@ def test_standard_output_gets_the_wav_and_nothing_else(sample, monkeypatch, tmp_
     assert pipe.getvalue() == written
     assert "engine torch" in err
     assert not (tmp_path / "out" / "x-seed2-0.wav").exists()
+
+
+def test_raw_standard_output_gets_the_samples_alone(sample, monkeypatch, tmp_path):
+    assert sample("--seconds", 0.3, "--seed", 2)[0] == 0
+    pipe = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe))
+    code, _, err = sample("--stdout", "--raw", "--seconds", 0.3, "--seed", 2)
+    assert code == 0, err
+    assert pipe.getvalue() == (tmp_path / "out" / "x-seed2-0.wav").read_bytes()[HEADER_BYTES:]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_full_disk_behind_standard_output_is_said_in_a_line(trained):
+    command = [sys.executable, "-m", "cli", "sample", "x", f"--data-dir={trained}", "--engine=torch", "--stdout"]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == "error: cannot write to standard output: No space left on device"
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(shutil.which("sox") is None, reason="sox is not installed")
+@pytest.mark.parametrize("raw", [False, True])
+def test_sox_reads_the_pipe(trained, sample, tmp_path, raw):
+    assert sample("--seconds", 0.3, "--seed", 2)[0] == 0
+    form = "-t raw -r 8000 -e signed -b 16 -c 1" if raw else ""
+    wavegen = f"'{sys.executable}' -m cli sample x --data-dir '{trained}' --engine torch --seconds 0.3 --seed 2"
+    line = f"{wavegen} --stdout {'--raw' if raw else ''} | sox {form} - '{tmp_path}/sox.wav'"
+    ended = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "sox" not in ended.stderr  # which would warn
+    made = soundfile.read(tmp_path / "out" / "x-seed2-0.wav", dtype="int16")[0]
+    assert np.array_equal(soundfile.read(tmp_path / "sox.wav", dtype="int16")[0], made)
 
 
 def test_a_terminal_gets_no_wav(sample, monkeypatch):

@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fast_gen.wav_stream import HEADER_BYTES, WavFile, WavPipe, wav_header
+from fast_gen.wav_stream import HEADER_BYTES, SamplePipe, WavFile, wav_header
 from wavenet_app.audio import pcm16, read_audio, write_wav
 from wavenet_app.errors import UserError
 
@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
 
 def test_a_pipe_gets_one_header_and_the_samples():
     pipe = io.BytesIO()
-    target = WavPipe(pipe, 8_000, 5)
+    target = SamplePipe(pipe, wav_header(8_000, 5))
     target.write(np.array([1, 2], dtype=np.int16))
     target.write(np.array([3, 4, 5], dtype=np.int16))
     assert target.num_samples == 5
