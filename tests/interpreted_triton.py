@@ -51,6 +51,9 @@ TINY = {
         dilations=(2, 1),
         quantization_channels=8,
     ),
+    "one channel": ModelConfig(
+        residual_channels=1, dilation_channels=1, skip_channels=1, dilations=(50,), quantization_channels=4
+    ),
 }
 
 
@@ -122,6 +125,17 @@ def test_chunks_and_rows_are_the_same_to_the_bit() -> None:
     assert engine.generate(numbers[1:2, :0], SETTINGS["plain"]).shape == (1, 0)
 
 
+def test_one_channel_a_dilation_beyond_the_clip_a_reset_and_a_code_that_does_not_exist() -> None:
+    net, engine = tiny("one channel", InterpretedTriton)
+    codes = random_codes(net.config, 1, 5)
+    fresh = engine.score(codes)
+    np.testing.assert_allclose(fresh, full_network(net, codes), atol=1e-4, rtol=0)
+    engine.reset(1)
+    np.testing.assert_array_equal(engine.score(codes), fresh)
+    with pytest.raises(ValueError, match="codes must be from 0 to 3, not 4 to 4"):
+        engine.score(np.full((1, 1), 4))
+
+
 @pytest.mark.parametrize(
     ("told", "shape", "engine_class", "precision"),
     [
@@ -178,10 +192,7 @@ def test_chunks_and_rows_that_are_told_something_are_the_same_to_the_bit(
     np.testing.assert_array_equal(np.concatenate(chunks, axis=1), whole[1:])
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [pytest.param(name, marks=() if name in ("greedy", "top-k and top-p") else pytest.mark.slow) for name in SETTINGS],
-)
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_every_control_reaches_the_kernel(settings: str) -> None:
     net, engine = tiny("two taps", InterpretedTriton)
     numbers = uniforms(2, rows=1, length=3)
