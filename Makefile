@@ -11,7 +11,7 @@ help:
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
 	@echo "make exhaustive    emulate the GPU's kernels on the CPU at length; before changing those"
-	@echo "make gpu     run the tests of the GPU engines, then their floors and speeds; needs a CUDA device"
+	@echo "make gpu     run the tests of the GPU engines, then their floors, speeds and starts; needs a CUDA device"
 	@echo "make check   format, lint, import floors, types and tests: what continuous integration runs"
 	@echo "make format  put the code into its one format"
 	@echo "make clean   remove what set-up and checks have left; data/ stays"
@@ -30,8 +30,8 @@ exhaustive: $(BOOTSTRAP)
 
 gpu: $(BOOTSTRAP)
 	$(UV) run pytest -m gpu
-	$(UV) run python benchmarks/gpu_floor.py
 	$(UV) run python benchmarks/gpu_speed.py
+	$(UV) run python benchmarks/first_sound.py --engine cuda
 
 check: $(BOOTSTRAP)
 	$(UV) run ruff format --check

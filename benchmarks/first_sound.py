@@ -1,6 +1,6 @@
 """Seconds from pressing return to the first sound, cold and warm.
 
-    python benchmarks/first_sound.py [CHECKPOINT] [--rounds 5]
+    python benchmarks/first_sound.py [CHECKPOINT] [--rounds 5] [--engine cuda]
 
 Cold: nothing is kept of an earlier start, neither compiled code nor weights (but the operating system has the files in
 memory). Warm: the same command again. `--stdout` is timed to the first byte of a sample in the pipe; `--play` to the
@@ -112,6 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", nargs="?", type=Path)
     parser.add_argument("--rounds", type=int, default=5, help="of warm starts; cold ones are fewer")
+    parser.add_argument("--engine", default="auto")
     parser.add_argument("--quiet", action="store_true", help="drop what the command itself says")
     arguments = parser.parse_args()
     if arguments.quiet:
@@ -122,15 +123,17 @@ def main() -> None:
         if checkpoint is None:
             checkpoint = folder / "small.pth"
             write_random(checkpoint)
+        print(f"engine {arguments.engine}")
         for module in ("numpy", "numba", "torch"):
             print(f"import {module} alone: {min(seconds_to_import(module) for _ in range(2)):.2f} s", flush=True)
         for way in ("--stdout", "--play"):
             cold, warm = [], []
             for attempt in range(max(1, arguments.rounds // 3)):
                 place = folder / f"{way}{attempt}"
-                environment = {**os.environ, "NUMBA_CACHE_DIR": str(place / "compiled"), "PYTHONPATH": str(ROOT)}
+                compiled = {name: str(place / name) for name in ("NUMBA_CACHE_DIR", "TRITON_CACHE_DIR")}
+                environment = {**os.environ, **compiled, "PYTHONPATH": str(ROOT)}
                 command = [sys.executable, "-m", "cli", "sample", str(checkpoint.resolve())]
-                command += ["--seconds", "10", "--data-dir", str(place / "data")]
+                command += ["--seconds", "10", "--data-dir", str(place / "data"), "--engine", arguments.engine]
                 for _ in range(1 + arguments.rounds):
                     if way == "--stdout":
                         elapsed = seconds_to_pipe(command, environment)

@@ -4,7 +4,8 @@
 
 All have the same weights and the same uniform numbers, and take turns in one run; first the codes of each in float32
 are compared with the textbook's. Reported is the median of the rounds: samples of all clips together, the real-time
-factor of one clip at 16 kHz, and the ratio to the textbook, which has as many threads as `--torch-threads` says.
+factor of one clip at 16 kHz, and the ratio to the textbook, which has as many threads as `--torch-threads` says. Last
+come the goals of the engine for the CPU, and whether they were reached; those for GPUs are in `gpu_speed.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from goals import CPU_GOALS, Row, print_verdicts
 from numpy.typing import NDArray
+from told import SAMPLE_RATE
 
 from fast_gen.engine import ENGINES, PRECISIONS, choose_engine, load_engine
 from fast_gen.sampling import SamplingSettings, uniforms
@@ -30,7 +33,6 @@ from wavenet_app.config import preset
 from wavenet_app.errors import UserError
 from wavenet_app.model import WaveNet
 
-SAMPLE_RATE = 16_000
 SETTINGS = SamplingSettings()
 
 
@@ -47,43 +49,53 @@ def kinds(engines: list[str], threads: list[int]) -> list[tuple[str, str, int]]:
     return found
 
 
-def compare(name: str, batch_size: int, chosen: list[tuple[str, str, int]], rounds: int, seconds: float) -> None:
-    """Checks that all pick the same codes in float32, then times them in turn and prints one table row for each."""
+TEXTBOOK = "textbook", "float32", 0
+"""What stands in place of an engine, precision and number of threads."""
+
+
+def compare(name: str, batch_size: int, chosen: list[tuple[str, str, int]], rounds: int, seconds: float) -> list[Row]:
+    """Checks that all pick the same codes in float32, then times them in turn; prints and returns a row for each."""
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(preset(name).model, generator)
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
     weights = GeneratorWeights.of(model)
-    generators: dict[str, Callable[[NDArray[np.float32], SamplingSettings], NDArray[np.int16]]] = {}
+    generators: dict[tuple[str, str, int], Callable[[NDArray[np.float32], SamplingSettings], NDArray[np.int16]]] = {}
     textbook = Textbook(weights)
     textbook.reset(batch_size)
-    generators["textbook | float32 | -"] = textbook.generate
-    for label, precision, threads in chosen:
-        engine = load_engine(label, weights, "auto", precision, threads)
+    generators[TEXTBOOK] = textbook.generate
+    for kind in chosen:
+        engine = load_engine(kind[0], weights, "auto", *kind[1:])
         engine.reset(batch_size)
-        generators[f"{label} | {precision} | {threads}"] = engine.generate
+        generators[kind] = engine.generate
 
     numbers = uniforms(0, rows=batch_size, length=100)
     expected = textbook.generate(numbers, SETTINGS)
     steps = {}
-    for label, generate in generators.items():
-        made = expected if label.startswith("textbook") else generate(numbers, SETTINGS)
-        if "float32" in label and (same := float((made == expected).mean())) < 1:
-            print(f"{name}, {batch_size} clips: only {same:.2%} of the codes of {label} are the textbook's")
+    for kind, generate in generators.items():
+        made = expected if kind == TEXTBOOK else generate(numbers, SETTINGS)
+        if kind[1] == "float32" and (same := float((made == expected).mean())) < 1:
+            print(f"{name}, {batch_size} clips: only {same:.2%} of the codes of {kind[0]} are the textbook's")
         began = time.perf_counter()
         generate(numbers, SETTINGS)
-        steps[label] = max(50, round(100 * seconds / (time.perf_counter() - began)))
-    rates: dict[str, list[float]] = {label: [] for label in generators}
+        steps[kind] = max(50, round(100 * seconds / (time.perf_counter() - began)))
+    rates: dict[tuple[str, str, int], list[float]] = {kind: [] for kind in generators}
     for _ in range(rounds):
-        for label, generate in generators.items():
-            numbers = uniforms(1, rows=batch_size, length=steps[label])
+        for kind, generate in generators.items():
+            numbers = uniforms(1, rows=batch_size, length=steps[kind])
             began = time.perf_counter()
             generate(numbers, SETTINGS)
-            rates[label].append(numbers.size / (time.perf_counter() - began))
-    base = statistics.median(rates["textbook | float32 | -"])
-    for label, found in rates.items():
+            rates[kind].append(numbers.size / (time.perf_counter() - began))
+    base = statistics.median(rates[TEXTBOOK])
+    rows = []
+    for kind, found in rates.items():
         rate = statistics.median(found)
-        factor = rate / batch_size / SAMPLE_RATE
-        print(f"| {name} | {batch_size} | {label} | {rate:,.0f} | {factor:.2f} | {rate / base:.1f} |", flush=True)
+        rows.append(Row(name, batch_size, *kind, rate, rate / base))
+        cells = [name, str(batch_size), *kind[:2], str(kind[2] or "-"), f"{rate:,.0f}"]
+        print(
+            "| " + " | ".join([*cells, f"{rate / batch_size / SAMPLE_RATE:.2f}", f"{rate / base:.1f}"]) + " |",
+            flush=True,
+        )
+    return rows
 
 
 def machine() -> str:
@@ -115,9 +127,11 @@ def main() -> None:
     chosen = kinds(arguments.engines, arguments.threads)
     print("| preset | clips | engine | precision | threads | samples/s | x real time | ratio |")
     print("|---|---|---|---|---|---|---|---|")
+    rows: list[Row] = []
     for name in arguments.presets:
         for batch_size in arguments.batch_sizes:
-            compare(name, batch_size, chosen, arguments.rounds, arguments.seconds)
+            rows += compare(name, batch_size, chosen, arguments.rounds, arguments.seconds)
+    print_verdicts(CPU_GOALS, [row for row in rows if row.engine == "cpu"])
 
 
 if __name__ == "__main__":

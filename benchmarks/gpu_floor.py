@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -61,32 +62,107 @@ def cycles(kernel: str, size: int, clusters: int = 1, blocks: int = 1, shared_by
     return sorted(found)[2]
 
 
-def megabytes(*matrices: torch.Tensor) -> float:
-    return sum(matrix.nbytes for matrix in matrices) / 1e6
+class Measured(NamedTuple):
+    """What a GPU gives.
+
+    Attributes:
+        clock: cycles a second.
+        one_block: bytes a second that one block reads from the cache.
+        all_blocks: bytes a second that a block on each multiprocessor reads, together.
+        shared: bytes a cycle that a block reads from its shared memory.
+        barrier: cycles until all threads of a block have met.
+        hop: cycles until a word is in another block of the cluster.
+    """
+
+    clock: float
+    one_block: float
+    all_blocks: float
+    shared: float
+    barrier: float
+    hop: float
 
 
-def floors(name: str, kind: torch.dtype, model: PackedModel, measured: dict[str, float]) -> str:
-    """Returns a table row."""
-    layers = len(model.dilations)
-    whole = megabytes(model.dilated, model.residuals, model.skips, model.output1, model.output2) * 1e6
-    streamed = measured["clock"] * measured["cache, one block"] / whole
+class Chain(NamedTuple):
+    """Cycles of one sample that a cluster makes, which follow one another."""
+
+    reading: float
+    meeting: float
+    hopping: float
+
+
+def measure() -> Measured:
+    """Returns what the present GPU gives."""
     processors = torch.cuda.get_device_properties(0).multi_processor_count
-    many = TILE * measured["clock"] * measured["cache, all blocks"] / whole
-    division = divide(model)
-    held = "does not fit"
-    if division is not None:
-        # In the chain: the newest tap and the residual of each layer, the last block's skips, both output layers.
-        last = division.first_layers[-1] - division.first_layers[-2]
-        chain = [*model.dilated[:, -1], *model.residuals, *model.skips[-last:], model.output1, model.output2]
-        reading = megabytes(*chain) * 1e6 / measured["shared"]
-        meeting = (BARRIERS_A_LAYER * layers + 6) * measured["barrier"]
-        hopping = division.blocks * measured["hop"]
-        rate = measured["clock"] / (reading + meeting + hopping)
-        held = f"{rate:,.0f} ({reading:,.0f} + {meeting:,.0f} + {hopping:,.0f})"
-    label = str(kind).removeprefix("torch.")
-    return (
-        f"| {name} | {label} | {whole / 1e6:.2f} | {streamed:,.0f} | {held} | {many:,.0f} ({processors * TILE} clips) |"
+    alone, _ = cycles("read_cache", CACHED_BYTES)
+    _, seconds = cycles("read_cache", CACHED_BYTES, clusters=processors)
+    shared, shared_seconds = cycles("read_shared", SHARED_BYTES, shared_bytes=SHARED_BYTES)
+    clock = shared / shared_seconds
+    barrier, _ = cycles("meet_threads", 16)
+    hop, _ = cycles("hop", 16, blocks=2, shared_bytes=16)
+    return Measured(
+        clock=clock,
+        one_block=CACHED_BYTES / alone * clock,
+        all_blocks=CACHED_BYTES * processors / seconds,
+        shared=SHARED_BYTES / shared,
+        barrier=barrier,
+        hop=hop / 2,
     )
+
+
+def said(measured: Measured) -> str:
+    """Returns what was measured, in lines."""
+    return (
+        f"clock {measured.clock / 1e9:.2f} GHz (from a kernel's cycles and its duration)\n"
+        f"cache: {measured.one_block / measured.clock:.0f} bytes a cycle for one block, "
+        f"{measured.all_blocks / measured.clock:.0f} for all ({measured.all_blocks / 1e12:.2f} TB/s)\n"
+        f"shared memory: {measured.shared:.0f} bytes a cycle; barrier of {THREADS} threads: {measured.barrier:.0f} "
+        f"cycles; hop between blocks: {measured.hop:.0f} cycles"
+    )
+
+
+def weight_bytes(model: PackedModel) -> int:
+    """Returns the bytes of all matrices."""
+    return sum(map(_bytes, (model.dilated, model.residuals, model.skips, model.output1, model.output2)))
+
+
+def streamed(model: PackedModel, measured: Measured, clips: int, rows: int) -> float:
+    """Returns the samples/s of all clips if a block for each `rows` of them reads all weights from the cache."""
+    blocks = -(-clips // rows)
+    return clips * min(measured.one_block, measured.all_blocks / blocks) / weight_bytes(model)
+
+
+def held(model: PackedModel, measured: Measured, clips: int) -> tuple[float, Chain] | None:
+    """Returns the samples/s of all clips if a cluster for each holds all weights, and why; None if they do not fit."""
+    division = divide(model)
+    if division is None:
+        return None
+    # In the chain: the newest tap and the residual of each layer, the last block's skips, both output layers.
+    last = division.first_layers[-1] - division.first_layers[-2]
+    chain = [*model.dilated[:, -1], *model.residuals, *model.skips[-last:], model.output1, model.output2]
+    found = Chain(
+        reading=sum(map(_bytes, chain)) / measured.shared,
+        meeting=(BARRIERS_A_LAYER * len(model.dilations) + 6) * measured.barrier,
+        hopping=division.blocks * measured.hop,
+    )
+    return clips * measured.clock / sum(found), found
+
+
+def floors(name: str, kind: torch.dtype, model: PackedModel, measured: Measured) -> str:
+    """Returns a table row."""
+    many = TILE * torch.cuda.get_device_properties(0).multi_processor_count
+    cluster, in_cluster = held(model, measured, 1), "does not fit"
+    if cluster is not None:
+        rate, chain = cluster
+        in_cluster = f"{rate:,.0f} ({chain.reading:,.0f} + {chain.meeting:,.0f} + {chain.hopping:,.0f})"
+    return (
+        f"| {name} | {str(kind).removeprefix('torch.')} | {weight_bytes(model) / 1e6:.2f} | "
+        f"{streamed(model, measured, 1, 1):,.0f} | {in_cluster} | "
+        f"{streamed(model, measured, many, TILE):,.0f} ({many} clips) |"
+    )
+
+
+def _bytes(matrix: torch.Tensor) -> int:
+    return matrix.nelement() * matrix.element_size()
 
 
 def main() -> None:
@@ -96,28 +172,8 @@ def main() -> None:
         raise SystemExit(f"cannot measure here: {missing}")
     device = torch.cuda.get_device_properties(0)
     print(f"{device.name}, {device.multi_processor_count} multiprocessors, torch {torch.__version__}")
-    alone, _ = cycles("read_cache", CACHED_BYTES)
-    _, seconds = cycles("read_cache", CACHED_BYTES, clusters=device.multi_processor_count)
-    shared, shared_seconds = cycles("read_shared", SHARED_BYTES, shared_bytes=SHARED_BYTES)
-    clock = shared / shared_seconds
-    barrier, _ = cycles("meet_threads", 16)
-    hop, _ = cycles("hop", 16, blocks=2, shared_bytes=16)
-    measured = {
-        "clock": clock,
-        "cache, one block": CACHED_BYTES / alone,
-        "cache, all blocks": CACHED_BYTES * device.multi_processor_count / seconds / clock,
-        "shared": SHARED_BYTES / shared,
-        "barrier": barrier,
-        "hop": hop / 2,
-    }
-    print(f"clock {clock / 1e9:.2f} GHz (from a kernel's cycles and its duration)")
-    print(f"cache: {measured['cache, one block']:.0f} bytes a cycle for one block, ", end="")
-    print(f"{measured['cache, all blocks']:.0f} for all ({measured['cache, all blocks'] * clock / 1e12:.2f} TB/s)")
-    print(
-        f"shared memory: {measured['shared']:.0f} bytes a cycle; barrier of {THREADS} threads: {barrier:.0f} cycles; ",
-        end="",
-    )
-    print(f"hop between blocks: {hop / 2:.0f} cycles")
+    measured = measure()
+    print(said(measured))
     print(
         "| preset | weights | MB a sample | one block, streamed | cluster (cycles: reading + barriers + hops) | many |"
     )

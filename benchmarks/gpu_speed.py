@@ -2,14 +2,17 @@
 
     python benchmarks/gpu_speed.py small base
 
-First each is checked: its codes against the CPU's reference in float32, its scores in bfloat16. Then follow the median
-of the rounds, the real-time factor of a clip at 16 kHz, the ratio to the first row of the preset (plain torch on the
-same GPU with one clip), the spread of the rounds, the greatest memory, and the time from a new engine to its first
-sample.
+First the floors are measured (see `gpu_floor.py`; only on a GPU of compute capability 9.0). Then each engine is
+checked: its codes against the CPU's reference in float32, its scores in bfloat16; with it stands the time from a new
+engine to its first sample, which is a cold start only for the first of its kind (`first_sound.py --engine cuda` times
+the starts of the command). Then follow the median of the rounds, the real-time factor of a clip at 16 kHz, the ratio to
+the first row of the preset (plain torch on the same GPU with one clip), the spread of the rounds, the greatest memory
+on the GPU, and the share of the floor that is reached: for the cluster of the one that holds all weights, for Triton of
+the one that reads them from the cache.
 
 The engines run again on models that are told something: a speaker, then mel frames too. The last column is what a
 sample takes longer than that of the same engine, precision and number of clips that is told nothing; handing over the
-condition counts.
+condition counts. Last come the goals, and whether they were reached.
 """
 
 from __future__ import annotations
@@ -21,13 +24,18 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from goals import GPU_GOALS, Row, print_verdicts
+from gpu_floor import Measured, held, said, streamed
+from gpu_floor import measure as measure_floors
 from numpy.typing import NDArray
 from told import SAMPLE_RATE, TOLD, noise
 
 from fast_gen.cluster_gpu import FEW_CLIPS, ClusterGpu
 from fast_gen.condition import ChunkCondition
 from fast_gen.engine import Engine
+from fast_gen.gpu_device import missing_gpu
 from fast_gen.graph_queue import GraphQueue
+from fast_gen.nvrtc import missing_nvrtc
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.triton_gpu import Plan, TritonGpu
@@ -125,7 +133,18 @@ def measure(engine: Engine, clips: int, hold: int, rounds: int, seconds: float) 
     return [clips * steps / seconds_of(engine, clips, steps, hold) for _ in range(rounds)]
 
 
-def run(name: str, precision: str, told: str, options: argparse.Namespace, rates: Rates) -> None:
+def floor_of(engine: Engine, measured: Measured | None, clips: int) -> float | None:
+    """Returns what no engine of this kind can beat, in samples/s of all clips; None for those without a kernel."""
+    if measured is None or not isinstance(engine, TritonGpu):
+        return None
+    if isinstance(engine, ClusterGpu) and (found := held(engine._model, measured, clips)) is not None:
+        return found[0]
+    return streamed(engine._model, measured, clips, engine.plan(clips).rows)
+
+
+def run(
+    name: str, precision: str, told: str, options: argparse.Namespace, rates: Rates, measured: Measured | None
+) -> None:
     """Prints the rows of a preset, a precision and what the model is told; keeps the rates of one told nothing."""
     changed, hold = TOLD[told]
     generator = torch.Generator().manual_seed(0)
@@ -160,10 +179,12 @@ def run(name: str, precision: str, told: str, options: argparse.Namespace, rates
                 elif (precision, label, clips) in rates:
                     longer = f"{rates[precision, label, clips] / rate - 1:+.0%}"
                 base = next(iter(rates.values()), rate)
+                floor = floor_of(engine, measured, clips)
                 print(
                     f"| {name} | {precision} | {told} | {clips} | {label} | {rate:,.0f} | "
                     f"{rate / clips / SAMPLE_RATE:.2f} | {rate / base:.0f} | {spread:.0%} | "
-                    f"{torch.cuda.max_memory_allocated() / 1e6:,.0f} | {longer} |",
+                    f"{torch.cuda.max_memory_allocated() / 1e6:,.0f} | "
+                    f"{'-' if floor is None else f'{rate / floor:.0%}'} | {longer} |",
                     flush=True,
                 )
         except Exception as error:  # noqa: BLE001 - one variant that fails must not cost the others' figures
@@ -181,16 +202,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one round")
     arguments = parser.parse_args()
-    if not torch.cuda.is_available():
-        raise SystemExit("torch sees no CUDA device")
+    if (missing := missing_gpu()) is not None:
+        raise SystemExit(f"cannot measure here: {missing}")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
-    print("| preset | precision | told | clips | engine | samples/s | x real time | ratio | spread | MB | longer |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    missing, measured = missing_nvrtc(), None
+    if missing is None:
+        measured = measure_floors()
+        print(said(measured))
+    else:
+        print(f"no floors: {missing}")
+    headings = "preset", "precision", "told", "clips", "engine", "samples/s", "x real time", "ratio", "spread", "MB"
+    print("| " + " | ".join([*headings, "of the floor", "longer"]) + " |\n" + "|---" * (len(headings) + 2) + "|")
+    rows: list[Row] = []
     for name in arguments.presets:
         rates: Rates = {}
         for told in arguments.told:
             for precision in arguments.precisions:
-                run(name, precision, told, arguments, rates)
+                run(name, precision, told, arguments, rates, measured)
+        base = next(iter(rates.values()), 1.0)
+        rows += [Row(name, clips, label, kind, 1, rate, rate / base) for (kind, label, clips), rate in rates.items()]
+    print_verdicts(GPU_GOALS, rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""What the benchmarks say of what they have measured: goals, floors, and that each can be started."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from engine_contract import random_net
+
+from fast_gen.gpu_packing import pack
+from fast_gen.weights import GeneratorWeights
+from wavenet_app.config import preset
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch):
+    """Imports one of the benchmarks."""
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.syspath_prepend(BENCHMARKS)
+        return __import__(name)
+
+    return load
+
+
+def test_a_goal_is_held_against_the_best_that_fits(module) -> None:
+    goals = module("goals")
+    rows = [
+        goals.Row("base", 1, "cpu", "float32", 1, 4_000.0, 20.0),
+        goals.Row("base", 1, "cpu", "int8", 1, 20_000.0, 45.0),
+        goals.Row("base", 1, "cpu", "int8", 2, 30_000.0, 60.0),
+        goals.Row("base", 2048, "triton", "bfloat16", 1, 2048 * 16_000.0, 700.0),
+        goals.Row("base", 4096, "triton", "bfloat16", 1, 4096 * 15_999.0, 800.0),
+    ]
+    name = "base, 1 clip, bfloat16 or int8, 1 thread: samples/s"
+    reached = goals.Goal(18_000, "samples/s", "base", goals.REDUCED)
+    assert goals.verdict(reached, rows) == f"| {name} | 18,000 | 20,000 | cpu int8, 1 thread | reached |"
+    missed = goals.Goal(8_000, "samples/s", "base", goals.EXACT)
+    assert goals.verdict(missed, rows).endswith("| 4,000 | cpu float32, 1 thread | missed, 50% of it |")
+    two_threads = goals.Goal(50, "times as fast", "base", goals.REDUCED, threads=2)
+    assert goals.verdict(two_threads, rows).endswith("| 60.0 | cpu int8, 2 threads | reached |")
+    streams = goals.Goal(1_000, "clips in real time", "base", goals.REDUCED, clips=None)
+    assert goals.verdict(streams, rows).endswith("| 1,000 | 2,048 | triton bfloat16, 1 thread | reached |")
+    for goal in (*goals.CPU_GOALS, *goals.GPU_GOALS):
+        assert "not measured" in goals.verdict(goal, [])
+
+
+def test_floors_follow_from_bytes_and_bandwidth(module) -> None:
+    floor = module("gpu_floor")
+    measured = floor.Measured(clock=1.5e9, one_block=100e9, all_blocks=5e12, shared=128.0, barrier=30.0, hop=200.0)
+    base = GeneratorWeights.of(random_net(preset("base").model))
+    model = pack(base, "cpu", torch.bfloat16)
+    size = floor.weight_bytes(model)
+    assert size == 2 * (base.multiply_accumulates + base.residual[-1].size)  # nobody reads the last one
+    assert floor.streamed(model, measured, 1, 1) == pytest.approx(100e9 / size)
+    assert floor.streamed(model, measured, 32, 32) == pytest.approx(32 * 100e9 / size)
+    assert floor.streamed(model, measured, 3_200, 32) == pytest.approx(3_200 * 5e10 / size)
+    rate, chain = floor.held(model, measured, 2)
+    assert rate == pytest.approx(2 * 1.5e9 / (chain.reading + chain.meeting + chain.hopping))
+    assert chain.hopping == 12 * 200.0
+    assert floor.held(pack(base, "cpu", torch.float32), measured, 1) is None
+    assert floor.said(measured).splitlines()[1] == "cache: 67 bytes a cycle for one block, 3333 for all (5.00 TB/s)"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("name", ["gpu_floor", "gpu_speed"])
+def test_without_a_gpu_one_line_says_so(name: str) -> None:
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py")]
+    ended = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("cannot measure here: ")
+    assert ended.stderr.count("\n") == 1
