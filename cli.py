@@ -591,6 +591,8 @@ def main() -> None:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # before typer has taken over, which ends in the same way
+        sys.exit(130)
 
 
 def _console(*, stderr: bool = False) -> Any:

@@ -239,7 +239,7 @@ def _generate_into(
     if pace.speed is not None:
         console.print(f"{pace.speed * sample_rate:,.0f} samples/s, {pace.speed:.2f} x real time", highlight=False)
     if player is not None:
-        console.print(_account(player, sample_rate), highlight=False, soft_wrap=True)
+        console.print(_account(player), highlight=False, soft_wrap=True)
 
 
 def _announce(player: Player, speed: float, console: Console) -> None:
@@ -256,14 +256,19 @@ def _announce(player: Player, speed: float, console: Console) -> None:
     )
 
 
-def _account(player: Player, sample_rate: int) -> str:
+def _account(player: Player) -> str:
     """Returns what became of the playing, in a line."""
     if player.lost is not None:
         return f"playing ended early: {player.lost}; the file has all that was made"
     if not player.playing:
         return "nothing was played yet"
-    if player.gaps == 0 and player.late_blocks == 0:
-        return "played without a gap"
-    silence = player.silent_samples / sample_rate
-    late = f"; the device was served late {player.late_blocks} times" if player.late_blocks else ""
-    return f"the sound ran dry {player.gaps} times, {silence:.2f} s of silence in all{late}; the file has no gaps"
+    told = []
+    if player.gaps:
+        told.append(f"the sound ran dry {_times(player.gaps)}, {player.silent_seconds:.2f} s of silence in all")
+    if player.late_blocks:
+        told.append(f"the machine was too busy to serve the device in time {_times(player.late_blocks)}")
+    return "; ".join([*told, "the file has no gaps"]) if told else "played without a gap"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

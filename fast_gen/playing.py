@@ -96,7 +96,7 @@ class Player:
 
     Attributes:
         gaps: how often the buffer ran dry.
-        silent_samples: samples of silence in those gaps.
+        silent_samples: samples of silence in those gaps, at the rate of the output.
         late_blocks: how often the device itself reported that it had to wait.
         lost: why nothing is played any more, or None.
     """
@@ -141,6 +141,11 @@ class Player:
         """Seconds of sound that were fed and not yet taken."""
         waiting = sum(map(len, self._waiting)) if self._buffer is None else len(self._buffer)
         return waiting / self._sample_rate
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds of silence in the gaps."""
+        return self.silent_samples / self._sample_rate
 
     @property
     def fill_level(self) -> float:

@@ -167,6 +167,14 @@ def test_inspect_reports_as_table_and_json(wavegen, tone_folder):
     assert report["corpus"]["training_clips"] + report["corpus"]["validation_clips"] == 6
 
 
+def test_ctrl_c_before_anything_has_begun_leaves_no_traceback(wavegen, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.app", interrupted)
+    assert wavegen("devices") == (130, "", "")
+
+
 def test_importing_the_command_line_imports_nothing_heavy():
     code = (
         "import sys, cli; heavy = {'torch', 'lightning', 'numpy', 'librosa', 'matplotlib', 'soundfile', 'pydantic'}; "

@@ -315,6 +315,31 @@ def test_the_live_line_says_time_speed_buffer_and_level():
     player.stop()
 
 
+@pytest.mark.parametrize(
+    ("gaps", "late", "line"),
+    [
+        (0, 0, "played without a gap"),
+        (1, 0, "the sound ran dry once, 0.50 s of silence in all; the file has no gaps"),
+        (0, 2, "the machine was too busy to serve the device in time 2 times; the file has no gaps"),
+        (
+            3,
+            1,
+            "the sound ran dry 3 times, 0.50 s of silence in all; the machine was too busy to serve the device in time "
+            "once; the file has no gaps",
+        ),
+    ],
+)
+def test_what_was_missing_is_counted_and_said(gaps, late, line):
+    def other_rate(_, fill):
+        return ListeningDevice(48_000, fill)
+
+    player = Player(other_rate, 16_000, None)
+    player.feed(np.zeros(8_000, dtype=np.int16), 2.0)
+    player.stop()
+    player.gaps, player.late_blocks, player.silent_samples = gaps, late, 24_000
+    assert live_command._account(player) == line
+
+
 def test_a_slow_engine_says_for_how_long_it_buffers(sample, device, monkeypatch):
     class Slow(live_command.Pace):
         def timed(self, chunks):
