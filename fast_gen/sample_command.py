@@ -26,6 +26,7 @@ from wavenet_app.audio import printable, write_wav
 from wavenet_app.config import RunConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
+from wavenet_app.files import make_folder
 from wavenet_app.pictures import write_spectrogram
 from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
@@ -145,6 +146,7 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
         raise UserError("--rank compares clips of one voice; say whose with --speaker")
     if request.rank and len(ready.primes) > 1:
         raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}")
+    make_folder(request.out)
     if request.rank:
         waveforms = _ranked_clips(ready, request, console)
     else:
@@ -354,7 +356,6 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
 def _write_clips(
     waveforms: NDArray[np.float32], request: SampleRequest, ready: ReadyToSample, console: Console
 ) -> list[Path]:
-    request.out.mkdir(parents=True, exist_ok=True)
     config = ready.config
     written = []
     for number, generated in enumerate(waveforms):

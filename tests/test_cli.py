@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from engine_contract import SHAPES
+from random_checkpoint import write_random_checkpoint
 from tiny_run import TINY, TINY_NET
 
 from wavenet_app.checkpoint import read_checkpoint
@@ -165,6 +167,15 @@ def test_inspect_reports_as_table_and_json(wavegen, tone_folder):
     report = json.loads(wavegen("inspect", tone_folder, "--json").out)
     assert set(report["seconds_per_epoch"]) == {"tiny", "small", "base", "large"}
     assert report["corpus"]["training_clips"] + report["corpus"]["validation_clips"] == 6
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_anything_is_generated(wavegen, tmp_path, monkeypatch):
+    checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    monkeypatch.setattr("fast_gen.sample_command.generate", None)
+    found = wavegen("sample", checkpoint, "--out", tmp_path / "taken" / "clips", "--engine", "torch")
+    assert found.code == 2
+    assert found.err == f"error: cannot write in {tmp_path}/taken/clips: Not a directory; choose another folder\n"
 
 
 def test_ctrl_c_before_anything_has_begun_leaves_no_traceback(wavegen, monkeypatch):
