@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -109,6 +111,7 @@ def open_output(sample_rate: int, fill: Fill, device: str | None = None) -> Outp
         UserError: no device, or more than one, has the number or name that was asked for.
     """
     sounddevice = _sounddevice()
+    _hush_alsa()
     devices = output_devices()
     if not devices:
         raise NoSoundError(NO_DEVICE)
@@ -177,6 +180,16 @@ def _sounddevice() -> Any:
     except Exception as error:  # noqa: BLE001 - an error of a class that the module has, which is not there
         raise NoSoundError(f"PortAudio does not start ({_one_line(error)})") from None
     return sounddevice
+
+
+def _hush_alsa() -> None:
+    """Has ALSA keep to itself what it would write into the live display; what it could not play in time is counted."""
+    if not sys.platform.startswith("linux"):
+        return
+    with suppress(OSError):  # PortAudio may be built without ALSA
+        # Its threads may call this at any time, even as Python ends; so it is a function of C that does nothing.
+        does_nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(does_nothing)
 
 
 def _default_index(sounddevice: Any) -> int:
