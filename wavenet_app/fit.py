@@ -255,8 +255,20 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def training_device() -> str:
-    """Returns "cuda", "mps" or "cpu": the first that this machine has, as Lightning chooses."""
+    """Returns "cuda", "mps" or "cpu": the first that this machine has, as Lightning chooses.
+
+    Raises:
+        UserError: torch sees a GPU that nothing can be computed on; training on the CPU takes so much longer that it is
+            for the user to choose.
+    """
     if torch.cuda.is_available():
+        try:
+            torch.zeros(1, device="cuda")
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"the GPU cannot be used ({reason}); mend that, or train on the CPU by setting CUDA_VISIBLE_DEVICES=-1"
+            ) from None
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
