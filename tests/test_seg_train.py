@@ -369,7 +369,8 @@ def test_two_processes_train_and_the_score_is_that_of_the_checkpoint(wavegen, tm
     )
     assert code == 0, err
     assert "4 crops of 32 x 32" in out
-    run = prepare_run(SegmentationOptions(resume="both", logger="none"), DataFolder(tmp_path / "data"), device="cpu")
+    options = SegmentationOptions(resume="both", max_steps=4, logger="none")
+    run = prepare_run(options, DataFolder(tmp_path / "data"), device="cpu")
     assert run.plan.processes == 2
     segmenter = load_segmenter(find_segmenter("both", DataFolder(tmp_path / "data")))
     score = score_of(run.task, segmenter.model, run.task.validation_batches())
