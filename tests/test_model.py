@@ -139,3 +139,12 @@ def test_masked_targets_do_not_count():
     bits = CategoricalHead(8).bits(logits, targets)
     torch.testing.assert_close(mean_bits(bits, mask), expected)
     assert float(mean_bits(bits, torch.zeros_like(mask))) == 0
+
+
+def test_at_first_neighbouring_codes_stand_for_nearly_the_same():
+    model = WaveNet(ModelConfig(residual_channels=200, dilations=(1,)), torch.Generator().manual_seed(0))
+    assert isinstance(model.front, CodeFront)
+    found = model.front.tables.detach()
+    assert found.square().mean() == pytest.approx(1 / 2, rel=0.1)
+    assert (found[:, 1:] - found[:, :-1]).square().mean() < 0.01 * found.square().mean()
+    assert (found[:, 128:] - found[:, :128]).square().mean() > found.square().mean()

@@ -24,6 +24,9 @@ TOLD_NOTHING = Told()
 TYPICAL_LEVEL = 0.1
 """RMS of speech whose peaks reach 0.9, of a waveform in [-1, 1]."""
 
+TYPICAL_FREQUENCY = 1.5
+"""Half periods of a channel of the initial front over all codes."""
+
 
 class CodeFront(nn.Module):
     """A causal convolution over one-hot codes, done as what it is: a sum of one table row for each tap.
@@ -126,7 +129,7 @@ class WaveNet(nn.Module):
         depth = len(self.blocks)
         spread = 1 / math.sqrt(self.config.kernel_size)
         if isinstance(self.front, CodeFront):
-            self.front.tables.normal_(std=spread, generator=generator)
+            self.front.tables.copy_(spread * _waves(self.front.tables.shape, generator))
         else:
             self.front.weight.normal_(std=spread / TYPICAL_LEVEL, generator=generator)
         for block in self.blocks:
@@ -242,6 +245,19 @@ class WaveNet(nn.Module):
         if self.config.head != MU_LAW_HEAD:
             hidden[..., mean_places(self.config.head, self.config.output_channels)] += (newest * STEP).unsqueeze(-1)
         return hidden
+
+
+def _waves(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
+    """Returns tables (taps, codes, channels) of unit variance in which neighbouring codes stand for nearly the same.
+
+    Each channel is a cosine over the code, of a random frequency and phase (Rahimi and Recht 2007, algorithm 1): what
+    is learnt of a code holds for its neighbours too, of which rare ones would otherwise take long to be learnt.
+    """
+    taps, codes, channels = shape
+    values = (torch.arange(codes) + 0.5) / codes * 2 - 1
+    frequencies = TYPICAL_FREQUENCY * torch.randn(taps, 1, channels, generator=generator)
+    phases = 2 * math.pi * torch.rand(taps, 1, channels, generator=generator)
+    return math.sqrt(2) * torch.cos(math.pi * frequencies * values[:, None] + phases)
 
 
 def _joined(projections: Sequence[DilatedConv | None]) -> Tensor:
