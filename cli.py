@@ -31,6 +31,14 @@ EngineName = Annotated[
     ),
 ]
 USUAL_TEMPERATURE = "Below 1: safer; above 1: wilder; 0: always the likeliest (default: 1; for vocoding 0.8)."
+Refine = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="TURNS",
+        help="Turns that move vocoded sound towards its frames; 0 leaves what was sampled (default: 8).",
+    ),
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CheckpointName = Annotated[
@@ -238,6 +246,7 @@ def vocode(
     top_p: Annotated[
         float, typer.Option(min=0, max=1, help="Pick among the likeliest codes that hold this probability.")
     ] = 1.0,
+    refine: Refine = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
     ] = None,
@@ -249,6 +258,7 @@ def vocode(
     data_dir: DataDir = None,
 ) -> None:
     """Turn recordings or saved mel frames into sound by a trained voice; what was cut short is gone on with."""
+    from fast_gen.refine import USUAL_TURNS
     from fast_gen.sampling import VOCODING_TEMPERATURE
     from fast_gen.vocode_command import VocodeRequest, run_vocoding
 
@@ -262,6 +272,7 @@ def vocode(
         temperature=VOCODING_TEMPERATURE if temperature is None else temperature,
         top_k=top_k,
         top_p=top_p,
+        turns=USUAL_TURNS if refine is None else refine,
         engine=engine,
         precision=precision,
         threads=threads,
@@ -339,6 +350,7 @@ def evaluate(
     speaker: Annotated[
         str | None, typer.Option(metavar=SPEAKER, help="Who speaks in the named audio (default: by the run's rule).")
     ] = None,
+    refine: Refine = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated clips.")] = 0,
     engine: EngineName = "auto",
     report: Annotated[
@@ -359,6 +371,7 @@ def evaluate(
         clip_seconds=clip_seconds,
         temperature=temperature,
         speaker=speaker,
+        turns=refine,
         seed=seed,
         engine=engine,
     )

@@ -46,7 +46,7 @@ def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, te
     for clip in corpus.validation[:: max(1, len(corpus.validation) // clips)][:clips]:
         original = corpus.waveform(clip, 0, round(seconds * rate))
         settings = SamplingSettings(temperature=temperature)
-        blocks = vocode(engine, trained.model, [mel.of(original)], seed=0, settings=settings)
+        blocks = vocode(engine, trained.model, mel.told([mel.of(original)]), seed=0, settings=settings)
         sounds = original, coding.decode(coding.encode(original)), np.concatenate(list(blocks))[: len(original)]
         silent = pauses(levels(original, rate))
         for kept, sound in zip(found, sounds, strict=True):

@@ -35,6 +35,7 @@ import numpy as np
 from log_spectra import Levels, Sound, decibels, distance
 from numpy.typing import NDArray
 
+from fast_gen.refine import band_shares
 from fast_gen.vocoded import chosen_clips
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, CorpusConfig, MelConfig
@@ -59,10 +60,7 @@ Cells = NDArray[np.bool_]
 def noise_with_frames(frames: Frames, mel: MelFrames, rng: np.random.Generator, corrections: int) -> Sound:
     """Noise (frames x hop,) with about the mel frames that are given, (frames, n_mels)."""
     points = 2 * mel.margin + mel.hop
-    covered = mel.bank.sum(axis=1)
-    inside = np.flatnonzero(covered)
-    nearest = inside[np.abs(np.arange(len(covered))[:, None] - inside).argmin(axis=1)]
-    shares = (mel.bank / np.maximum(covered, 1e-12)[:, None])[nearest]  # of the bands in what a frequency is scaled by
+    shares = band_shares(mel)
     wanted = np.exp(frames.T.astype(np.float64))
     sound = rng.standard_normal(len(frames) * mel.hop + 2 * mel.margin)
     for correction in range(1 + corrections):

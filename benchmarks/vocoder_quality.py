@@ -1,7 +1,7 @@
 """Where the log-spectral distance of vocoded clips comes from, and at which temperature it is least.
 
     python benchmarks/vocoder_quality.py CHECKPOINT [FOLDER] [--clips 8] [--seconds 3] [--temperatures 1 0.9 0.8]
-                                         [--draws 4]
+                                         [--draws 4] [--turns 0 2 8]
 
 What `wavegen eval` says in one figure, taken apart: held-out clips are vocoded from their own mel frames at each
 temperature, and the squared difference of levels to the quantised original is averaged by loudness (a pause lies 35 dB
@@ -11,6 +11,9 @@ How far the sound's own mel frames are off those asked for says how well they ar
 With several draws, clips are vocoded with as many seeds, and two distances more tell what the model knows from what
 it draws: of the draws to each other, to which a perfect model's distance to the original is equal, and of their mean
 levels to the original, which no draw has. `benchmarks/vocoder_floor.py` says what these are without any model.
+
+Each sound is measured after several numbers of refining turns, and so is white noise: what refining does by itself is
+the frames' merit, what is left between the two is the model's.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 from log_spectra import Sound, decibels, distance
 
 from fast_gen.engine import load_engine
+from fast_gen.refine import refined
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.vocoded import chosen_clips
@@ -75,6 +79,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0, 0.9, 0.8, 0.7])
     parser.add_argument("--draws", type=int, default=1)
+    parser.add_argument("--turns", type=int, nargs="*", default=[0])
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
@@ -98,12 +103,20 @@ def main() -> None:
             settings, shares_of = SamplingSettings(temperature), tells.shares(clip)
             draws = []
             for seed in range(options.draws):
-                blocks = vocode(engine, trained.model, [frames], shares=shares_of, seed=seed, settings=settings)
-                draws.append(np.concatenate(list(blocks))[: len(original)])
-            name = f"this model at {temperature:g}"
-            sounds.setdefault(name, []).append(draws[0])
-            if options.draws > 1:
-                spreads.setdefault(name, []).append(spread(original, draws, rate))
+                blocks = vocode(
+                    engine, trained.model, mel.told([frames]), shares=shares_of, seed=seed, settings=settings
+                )
+                draws.append(np.concatenate(list(blocks)))
+            for turns in options.turns:
+                name = f"this model at {temperature:g}, {turns} turns"
+                moved = [refined(draw, frames, mel, turns)[: len(original)] for draw in draws]
+                sounds.setdefault(name, []).append(moved[0])
+                if options.draws > 1:
+                    spreads.setdefault(name, []).append(spread(original, moved, rate))
+        noise = np.random.default_rng(0).normal(scale=0.1, size=len(frames) * mel.hop).astype(np.float32)
+        for turns in filter(None, options.turns):
+            moved_noise = refined(noise, frames, mel, turns)[: len(original)]
+            sounds.setdefault(f"white noise, {turns} turns", []).append(moved_noise)
         sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
         sounds.setdefault("quantised original", []).append(original)
         asked.append(frames)

@@ -30,6 +30,8 @@ class EvalRequest:
         temperature: that they are sampled at; None for the usual one.
         speaker: whose voice all of the named audio is, as `speaker_shares` takes it; None for what the rule of the run
             says of each file.
+        turns: by which vocoded clips are moved towards their frames; None for the usual number. Of a model that is
+            told mel frames only.
         seed: of the generated clips.
         engine: name of an engine, or "auto".
     """
@@ -41,6 +43,7 @@ class EvalRequest:
     clip_seconds: float = 2.0
     temperature: float | None = None
     speaker: str | None = None
+    turns: int | None = None
     seed: int = 0
     engine: str = "auto"
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fast_gen.eval_report import SOUNDS, EvalReport, GeneratedFacts
+from fast_gen.vocoded import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -112,12 +113,16 @@ def _vocoded_sections(vocoded: VocodedFacts) -> list[list[Row]]:
     """Returns the rows of each metric, against the quantised originals and against the originals."""
     return [
         [
-            (f"vocoded, to the {reference}: {label}", average(ours[label]), f"Griffin-Lim {average(theirs[label])}")
-            for label in ours
+            (
+                f"vocoded, to the {reference}: {label}",
+                average(of(vocoded.model)[label]),
+                ", ".join(f"{name} {average(of(table)[label])}" for name, table in vocoded.rivals.items()),
+            )
+            for label in of(vocoded.model)
         ]
-        for reference, ours, theirs in (
-            ("quantised original", vocoded.model.against_quantised, vocoded.griffin_lim.against_quantised),
-            ("original", vocoded.model.against_reference, vocoded.griffin_lim.against_reference),
+        for reference, of in (
+            ("quantised original", lambda table: table.against_quantised),
+            ("original", lambda table: table.against_reference),
         )
     ]
 
@@ -138,7 +143,8 @@ def notes(report: EvalReport) -> list[str]:
     if report.vocoded is not None:
         lines.append(
             f"vocoded: {report.vocoded.seconds:.1f} s of {len(report.vocoded.files)} held-out clips from their own mel "
-            f"frames, at temperature {report.vocoded.temperature:g}; Griffin-Lim from the very same frames"
+            f"frames, at temperature {report.vocoded.temperature:g}, then moved towards these frames by "
+            f"{report.vocoded.turns} turns; Griffin-Lim from the very same frames"
         )
     lines.append(
         f"the floor is what {report.coding} alone do to {report.floor_pairs} real pieces, and no model can do better"
@@ -202,7 +208,11 @@ def vocoded_rows(files: Sequence[VocodedFile]) -> tuple[list[str], list[list[str
     labels = list(files[0].model)
     heads = ["file", "seconds", *(short_label(label) for label in labels)]
     rows = [
-        [file.name, f"{file.seconds:.2f}", *(_pair(file.model[label], file.griffin_lim[label]) for label in labels)]
+        [
+            file.name,
+            f"{file.seconds:.2f}",
+            *(_pair(file.model[label], file.rivals[GRIFFIN_LIM][label]) for label in labels),
+        ]
         for file in files
     ]
     return heads, rows

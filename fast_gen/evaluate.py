@@ -13,6 +13,7 @@ from fast_gen.engine import choose_engine
 from fast_gen.eval_generated import GeneratedSound, generated_sound
 from fast_gen.eval_report import EvalReport
 from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.refine import USUAL_TURNS
 from fast_gen.sampling import usual_settings
 from fast_gen.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.weights import GeneratorWeights
@@ -65,6 +66,9 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     trained = load_trained(path)
     config = trained.config
     settings = usual_settings(config.model, request.temperature)
+    if request.turns is not None and config.model.mel is None:
+        raise UserError(f"--refine is for models that are told mel frames, and {config.name} is not")
+    turns = USUAL_TURNS if request.turns is None else request.turns
     named_voice = _named_voice(request, config.model)
     weights = GeneratorWeights.of(trained.model)
     choose_engine(request.engine, weights)  # refuses at once what would be refused after the first minute
@@ -88,11 +92,12 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     if mel is None:
         generated, spoken, floor, floor_pairs = generated_sound(request, subject, console)
     else:
-        clips = _vocode(request, subject, console)
+        clips = _vocode(request, subject, turns, console)
         with progress_bar(console, "comparing with the originals") as on_clip:
             vocoded = vocoded_facts(
                 clips,
                 temperature=settings.temperature,
+                turns=turns,
                 sample_rate=rate,
                 coding=coding,
                 progress=on_clip,
@@ -127,7 +132,7 @@ def _named_voice(request: EvalRequest, model: ModelConfig) -> NDArray[np.float32
     return speaker_shares(request.speaker, model.speakers)
 
 
-def _vocode(request: EvalRequest, subject: EvalSubject, console: Console) -> tuple[VocodedClip, ...]:
+def _vocode(request: EvalRequest, subject: EvalSubject, turns: int, console: Console) -> tuple[VocodedClip, ...]:
     """Returns held-out clips made from their own mel frames, under a bar."""
     engine = subject.engine(request.engine, console)
     num_samples = max(1, round(request.clip_seconds * subject.corpus.sample_rate))
@@ -145,6 +150,7 @@ def _vocode(request: EvalRequest, subject: EvalSubject, console: Console) -> tup
                     num_samples=num_samples,
                     seed=request.seed,
                     settings=subject.settings,
+                    turns=turns,
                 )
             )
             show(done, len(chosen))

@@ -15,7 +15,7 @@ from fast_gen.eval_report import EvalReport
 from fast_gen.eval_view import notes, number, sections, vocoded_rows
 from fast_gen.evaluate import EvalSound
 from fast_gen.report_figures import history_figure, sound_figure
-from fast_gen.vocoded import SPECTRAL_DISTANCE, VocodedFacts
+from fast_gen.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
 from wavenet_app.audio import wav_bytes
 from wavenet_app.figures import png_bytes
 from wavenet_app.files import write_whole
@@ -128,12 +128,12 @@ def _vocoded_clips(sound: EvalSound, facts: VocodedFacts, sample_rate: int) -> s
     for clip, file in zip(sound.vocoded, facts.files, strict=True):
         failed = f"failed: {file.failure}" if file.failure else ""
         original = as_coded(clip.original, sound.coding)
-        scale = common_scale((original, clip.vocoded, clip.griffin_lim), sample_rate)
+        scale = common_scale((original, clip.vocoded, clip.rivals[GRIFFIN_LIM]), sample_rate)
         players = []
         for name, distances, mark, waveform in (
             ("original, as the codes hold it", None, "", original),
             ("vocoded", file.model, failed, clip.vocoded),
-            ("Griffin-Lim", file.griffin_lim, "", clip.griffin_lim),
+            (GRIFFIN_LIM, file.rivals[GRIFFIN_LIM], "", clip.rivals[GRIFFIN_LIM]),
         ):
             fact = "" if distances is None else f"{number(distances[SPECTRAL_DISTANCE].value)} dB"
             players.append(_clip(name, fact, mark, waveform, sample_rate, scale))

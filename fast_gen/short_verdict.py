@@ -10,6 +10,7 @@ from fast_gen.condition import voice
 from fast_gen.engine import load_engine
 from fast_gen.eval_report import failure_sentence, failures_of
 from fast_gen.generate import generate
+from fast_gen.refine import USUAL_TURNS
 from fast_gen.sampling import SamplingSettings, usual_settings
 from fast_gen.scored_clips import scored
 from fast_gen.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
@@ -79,8 +80,11 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
             num_samples=round(SECONDS * rate),
             seed=config.training.seed,
             settings=usual_settings(config.model),
+            turns=USUAL_TURNS,
         )
         for clip in chosen_clips(corpus.validation, VOCODED_CLIPS)
     ]
-    ours, theirs = np.mean([spectral_distances(clip, rate, coding) for clip in clips], axis=0)
-    return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, ours, theirs)
+    distances = [spectral_distances(clip, rate, coding) for clip in clips]
+    ours = float(np.mean([ours for ours, _ in distances]))
+    rivals = {name: float(np.mean([theirs[name] for _, theirs in distances])) for name in clips[0].rivals}
+    return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, ours, rivals)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, pick_by_head, uniforms
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.mel import told_silence
 from wavenet_app.model import WaveNet
 
 GENERATED_SAMPLES = 1_000
@@ -96,7 +96,7 @@ def _told(model: WaveNet, samples: int) -> Told:
         speakers = torch.full((1, len(config.speakers)), 1 / len(config.speakers), device=device)
     if config.mel is not None:
         count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
-        frames = torch.full((1, count, config.mel.n_mels), math.log(config.mel.floor), device=device)
+        frames = torch.from_numpy(told_silence(config.mel, count))[None].to(device)
     return Told(speakers, frames)
 
 

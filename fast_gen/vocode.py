@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -12,7 +11,7 @@ from fast_gen.condition import ChunkCondition, on_device, projected
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.mel import Frames
+from wavenet_app.mel import Frames, told_silence
 from wavenet_app.model import WaveNet
 
 BLOCK_FRAMES = 16  # 0.2 s: progress moves, and what an interruption loses is soon made again
@@ -38,7 +37,8 @@ def vocode(
     Args:
         engine: what generates, of the same model; in use until the iterator is done with.
         model: projects the frames.
-        frames: all frames of the clip, in pieces (frames, n_mels); read as they are needed.
+        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.told` makes them; read as they are
+            needed.
         shares: (speakers,), of each speaker in the voice, for a model with speakers.
         seed: any integer.
         settings: temperature, top-k and top-p.
@@ -56,8 +56,7 @@ def vocode(
     if last_codes is not None and len(last_codes):
         known = last_codes[-codes.shape[1] :]
         codes[0, codes.shape[1] - len(known) :] = known
-    silence = np.full((1, model.config.mel.n_mels), math.log(model.config.mel.floor), np.float32)
-    pieces = _pieces(frames, silence, before, done_frames, block_frames)
+    pieces = _pieces(frames, told_silence(model.config.mel, 1), before, done_frames, block_frames)
     engine.reset(1)
     engine.prime(codes, _condition(model, next(pieces), shares))
 

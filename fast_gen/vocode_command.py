@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engine import PRECISIONS, Engine, EngineChoice, start_engine
+from fast_gen.refine import USUAL_TURNS, refined_blocks
 from fast_gen.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.vocode import vocode
-from fast_gen.vocode_sources import MEL_SUFFIXES, open_source
+from fast_gen.vocode_sources import MEL_SUFFIXES, Source, open_source
 from fast_gen.wav_stream import PartialWav
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import pcm16, printable
@@ -50,6 +52,7 @@ class VocodeRequest:
         temperature: 0 for the likeliest code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
+        turns: by which the sound is moved towards its frames, as `refine.refined` does.
         engine: name of an engine, or "auto".
         precision: of the weights.
         threads: of the CPU, for the engine.
@@ -63,6 +66,7 @@ class VocodeRequest:
     temperature: float = VOCODING_TEMPERATURE
     top_k: int = 0
     top_p: float = 1.0
+    turns: int = USUAL_TURNS
     engine: str = "auto"
     precision: str = PRECISIONS[0]
     threads: int = 1
@@ -80,6 +84,7 @@ class Vocoder:
         settings: temperature, top-k and top-p.
         seed: of the random numbers.
         key: changes with all of these.
+        turns: by which the sound is moved towards its frames.
     """
 
     trained: Trained
@@ -89,6 +94,7 @@ class Vocoder:
     settings: SamplingSettings
     seed: int
     key: str
+    turns: int
 
 
 def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console) -> list[Path]:
@@ -165,7 +171,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
     if shares is not None:
         console.print(f"[yellow]note:[/yellow] {CONVERSION}", highlight=False, soft_wrap=True)
-    return Vocoder(trained, engine, mel, shares, settings, request.seed, key)
+    return Vocoder(trained, engine, mel, shares, settings, request.seed, key, request.turns)
 
 
 def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | None:
@@ -234,7 +240,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         blocks = vocode(
             vocoder.engine,
             vocoder.trained.model,
-            source.frames(),
+            vocoder.mel.told(source.frames()),
             shares=vocoder.shares,
             seed=vocoder.seed,
             settings=vocoder.settings,
@@ -253,7 +259,11 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
             progress.stop()
             console.print(f"stopped at {file.num_samples / rate:.1f} s; the same command goes on from there")
             raise SystemExit(130) from None
-        file.finish()
+        if vocoder.turns:
+            progress.update(task, completed=0, factor="refining")
+            file.finish_as(_refined(file, source, vocoder, lambda samples: progress.update(task, advance=samples)))
+        else:
+            file.finish()
     speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
     console.print(
         f"{printable(str(target))}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time)",
@@ -262,6 +272,19 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         soft_wrap=True,
     )
     return target
+
+
+def _refined(
+    file: PartialWav, source: Source, vocoder: Vocoder, on_samples: Callable[[int], None]
+) -> Iterator[NDArray[np.int16]]:
+    """Yields the sound of a file moved towards the frames that it was made from."""
+
+    def read(first: int, last: int) -> NDArray[np.float32]:
+        return file.between(first, last).astype(np.float32) / np.float32(32768)
+
+    for block in refined_blocks(read, source.frames(), vocoder.mel, vocoder.turns):
+        yield pcm16(block)
+        on_samples(len(block))
 
 
 def _bar(console: Console) -> Progress:

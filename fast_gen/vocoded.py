@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.engine import Engine
+from fast_gen.refine import refined
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from wavenet_app.coding import Coding
@@ -23,6 +25,11 @@ from wavenet_app.tells import Tells
 SPECTRAL_DISTANCE = "log-spectral distance (dB)"
 """The label of the metric that a verdict names."""
 
+GRIFFIN_LIM, SAMPLED, NOISE = "Griffin-Lim", "as sampled", "white noise refined alike"
+"""What vocoded clips are compared with: the rival, what refining has added, and what it does without any model."""
+
+_NOISE_LEVEL = 0.1  # RMS of the noise; refining leaves none of it
+
 
 @dataclass(frozen=True, eq=False)
 class VocodedClip:
@@ -32,13 +39,13 @@ class VocodedClip:
         name: of the clip.
         original: the clip, or its beginning.
         vocoded: by the model.
-        griffin_lim: by Griffin-Lim from the very same frames.
+        rivals: name -> what else was made of the very same frames.
     """
 
     name: str
     original: NDArray[np.float32]
     vocoded: NDArray[np.float32]
-    griffin_lim: NDArray[np.float32]
+    rivals: Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,14 @@ class VocodedFile:
         name: of the clip.
         seconds: of it that were vocoded.
         model: label -> value.
-        griffin_lim: label -> value.
+        rivals: name -> label -> value.
         failure: of the vocoded clip, by the definitions in `wavenet_app.runaway`, or None.
     """
 
     name: str
     seconds: float
     model: Mapping[str, Measure]
-    griffin_lim: Mapping[str, Measure]
+    rivals: Mapping[str, Mapping[str, Measure]]
     failure: Failure | None
 
 
@@ -66,16 +73,18 @@ class VocodedFacts:
 
     Attributes:
         temperature: that they were sampled at.
+        turns: by which they were then moved towards their frames.
         seconds: of all of them together.
         model: averages over the clips.
-        griffin_lim: the same for Griffin-Lim.
+        rivals: name -> the same for what else was made of the frames.
         files: each clip by itself.
     """
 
     temperature: float
+    turns: int
     seconds: float
     model: PairTable
-    griffin_lim: PairTable
+    rivals: Mapping[str, PairTable]
     files: tuple[VocodedFile, ...]
 
 
@@ -95,8 +104,9 @@ def vocoded_clip(
     num_samples: int,
     seed: int,
     settings: SamplingSettings,
+    turns: int,
 ) -> VocodedClip:
-    """Returns a clip's beginning, vocoded by its own speaker's voice and by Griffin-Lim.
+    """Returns a clip's beginning, vocoded by its own speaker's voice, beside what else can be made of its frames.
 
     Args:
         engine: what generates, of the same model.
@@ -107,19 +117,27 @@ def vocoded_clip(
         num_samples: of the clip, at most.
         seed: of the random numbers.
         settings: temperature, top-k and top-p.
+        turns: by which the model's sound is moved towards the frames.
     """
     assert tells.mel is not None
     original = corpus.waveform(clip, 0, num_samples)
     frames = tells.mel.of(original)
-    blocks = vocode(engine, model, [frames], shares=tells.shares(clip), seed=seed, settings=settings)
-    made = np.concatenate(list(blocks))[: len(original)]
-    return VocodedClip(clip.name, original, made, griffin_lim(frames, tells.mel)[: len(original)])
+    blocks = vocode(engine, model, tells.mel.told([frames]), shares=tells.shares(clip), seed=seed, settings=settings)
+    sampled = np.concatenate(list(blocks))
+    rivals = {GRIFFIN_LIM: griffin_lim(frames, tells.mel)}
+    if turns:
+        noise = np.random.default_rng(seed).normal(scale=_NOISE_LEVEL, size=len(sampled)).astype(np.float32)
+        rivals |= {SAMPLED: sampled, NOISE: refined(noise, frames, tells.mel, turns)}
+    made = refined(sampled, frames, tells.mel, turns)
+    length = len(original)
+    return VocodedClip(clip.name, original, made[:length], {name: sound[:length] for name, sound in rivals.items()})
 
 
 def vocoded_facts(
     clips: Sequence[VocodedClip],
     *,
     temperature: float,
+    turns: int,
     sample_rate: int,
     coding: Coding,
     progress: Callable[[int, int], None],
@@ -129,61 +147,61 @@ def vocoded_facts(
     Args:
         clips: at least one.
         temperature: that they were sampled at.
+        turns: by which they were moved towards their frames.
         sample_rate: in Hz.
         coding: the model's.
         progress: called after each clip with (done, total).
     """
-    rows: list[tuple[PairMeasures, PairMeasures]] = []
+    rows: list[tuple[PairMeasures, dict[str, PairMeasures]]] = []
     for done, clip in enumerate(clips, start=1):
-        model, rival = (
-            pair_measures((clip.original, test), sample_rate=sample_rate, coding=coding)
-            for test in (clip.vocoded, clip.griffin_lim)
-        )
-        rows.append((model, rival))
+        measured = partial(pair_measures, sample_rate=sample_rate, coding=coding)
+        rivals = {name: measured((clip.original, sound)) for name, sound in clip.rivals.items()}
+        rows.append((measured((clip.original, clip.vocoded)), rivals))
         progress(done, len(clips))
     files = tuple(
         VocodedFile(
             clip.name,
             len(clip.original) / sample_rate,
             model.against_quantised,
-            rival.against_quantised,
+            {name: rival.against_quantised for name, rival in rivals.items()},
             failure(clip.vocoded, sample_rate),
         )
-        for clip, (model, rival) in zip(clips, rows, strict=True)
+        for clip, (model, rivals) in zip(clips, rows, strict=True)
     )
     return VocodedFacts(
         temperature,
+        turns,
         sum(file.seconds for file in files),
         averaged([model for model, _ in rows]),
-        averaged([rival for _, rival in rows]),
+        {name: averaged([rivals[name] for _, rivals in rows]) for name in clips[0].rivals},
         files,
     )
 
 
 def vocoded_sentence(facts: VocodedFacts) -> str:
     """Returns in words how far vocoded clips lie from the originals."""
-    ours, theirs = (table.against_quantised[SPECTRAL_DISTANCE].value for table in (facts.model, facts.griffin_lim))
+    ours = facts.model.against_quantised[SPECTRAL_DISTANCE].value
+    theirs = {name: table.against_quantised[SPECTRAL_DISTANCE].value for name, table in facts.rivals.items()}
     return distance_sentence(len(facts.files), facts.seconds, ours, theirs)
 
 
-def distance_sentence(clips: int, seconds: float, ours: float, theirs: float) -> str:
+def distance_sentence(clips: int, seconds: float, ours: float, rivals: Mapping[str, float]) -> str:
     """Returns in words how log-spectral distances of vocoded clips compare.
 
-    >>> distance_sentence(2, 4.0, 7.51, 6.4)
+    >>> distance_sentence(2, 4.0, 7.51, {"Griffin-Lim": 6.4})
     'vocoded, 2 held-out clips (4.0 s) lie 7.51 dB from the quantised originals, 1.11 dB further than Griffin-Lim'
     """
-    gap = theirs - ours
+    gap = rivals[GRIFFIN_LIM] - ours
+    others = ", ".join(f"{name} {distance:.2f} dB" for name, distance in rivals.items() if name != GRIFFIN_LIM)
     return (
         f"vocoded, {clips} held-out {'clip' if clips == 1 else 'clips'} ({seconds:.1f} s) "
         f"{'lies' if clips == 1 else 'lie'} {ours:.2f} dB from the quantised original{'' if clips == 1 else 's'}, "
-        f"{abs(gap):.2f} dB {'nearer' if gap > 0 else 'further'} than Griffin-Lim"
+        f"{abs(gap):.2f} dB {'nearer' if gap > 0 else 'further'} than Griffin-Lim{f' ({others})' if others else ''}"
     )
 
 
-def spectral_distances(clip: VocodedClip, sample_rate: int, coding: Coding) -> tuple[float, float]:
-    """Returns the log-spectral distance to the quantised original, in dB, by the model and by Griffin-Lim."""
+def spectral_distances(clip: VocodedClip, sample_rate: int, coding: Coding) -> tuple[float, dict[str, float]]:
+    """Returns the log-spectral distance to the quantised original, in dB, of the vocoded clip and of its rivals."""
     coded = as_coded(clip.original, coding)
-    return (
-        log_spectral_distance(coded, clip.vocoded, sample_rate),
-        log_spectral_distance(coded, clip.griffin_lim, sample_rate),
-    )
+    rivals = {name: log_spectral_distance(coded, sound, sample_rate) for name, sound in clip.rivals.items()}
+    return log_spectral_distance(coded, clip.vocoded, sample_rate), rivals

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.errors import UserError
+from wavenet_app.files import replacing
 
 HEADER_BYTES = 44
 UNKNOWN_SIZE = 0xFFFFFFFF  # what readers take for "until the end"; also all that a field of the header can say
@@ -183,6 +185,34 @@ class PartialWav:
         except OSError as error:
             raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
         self.num_samples += len(samples)
+
+    def between(self, first: int, last: int) -> NDArray[np.int16]:
+        """Returns samples first to last, (last - first,), fewer at the end."""
+        self._file.seek(HEADER_BYTES + 2 * first)
+        return np.frombuffer(self._file.read(2 * (min(last, self.num_samples) - first)), dtype="<i2").astype(np.int16)
+
+    def finish_as(self, blocks: Iterable[NDArray[np.int16]]) -> None:
+        """Gives other samples, made of those it holds, the name of the file, and deletes its own when that is done.
+
+        Args:
+            blocks: as many samples as it holds, or more, of which the rest is cut off.
+
+        Raises:
+            UserError: they cannot be written; what was appended is still there to be gone on with.
+        """
+        left = self.num_samples
+        try:
+            with replacing(self.path) as file:
+                file.write(wav_header(self._sample_rate, left))
+                for block in blocks:
+                    file.write(block[:left].astype("<i2").tobytes())
+                    left -= len(block[:left])
+                file.flush()
+                os.fsync(file.fileno())
+            self._file.close()
+            self._partial.unlink()
+        except OSError as error:
+            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
 
     def finish(self) -> None:
         """Gives the file its name.

@@ -379,7 +379,7 @@ def random_told(config: ModelConfig, rows: int, samples: int, seed: int = 0) -> 
     if config.mel is None:
         return Told(speakers)
     count = samples // config.mel.hop + 2 + 2 * CONTEXT_FRAMES
-    return Told(speakers, 4 * torch.randn(rows, count, config.mel.n_mels, generator=generator) - 2)
+    return Told(speakers, 4 * torch.randn(rows, count, config.mel.columns, generator=generator) - 2)
 
 
 class ConditionContract:

@@ -12,11 +12,12 @@ from wavenet_app.model import WaveNet
 from wavenet_app.settings import validated
 
 
-def mel(upsampling: int, hold: int, n_mels: int = 3) -> MelConfig:
-    return MelConfig(n_mels=n_mels, hop_length=upsampling * hold, upsampling=upsampling).resolved(1_000)
+def mel(upsampling: int, hold: int, n_mels: int = 3, melody: bool = True) -> MelConfig:
+    settings_of_mel = MelConfig(n_mels=n_mels, hop_length=upsampling * hold, upsampling=upsampling, melody=melody)
+    return settings_of_mel.resolved(1_000)
 
 
-mels = st.builds(mel, upsampling=st.integers(1, 4), hold=st.integers(1, 9))
+mels = st.builds(mel, upsampling=st.integers(1, 4), hold=st.integers(1, 9), melody=st.booleans())
 configs = st.builds(
     ModelConfig,
     residual_channels=st.integers(1, 5),
@@ -39,7 +40,7 @@ def told_for(config: ModelConfig, rows: int, samples: int, seed: int, dtype: tor
         speakers = torch.rand(rows, len(config.speakers), generator=generator, dtype=dtype)
     if config.mel:
         count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
-        frames = torch.randn(rows, count, config.mel.n_mels, generator=generator, dtype=dtype)
+        frames = torch.randn(rows, count, config.mel.columns, generator=generator, dtype=dtype)
     return Told(speakers, frames)
 
 
@@ -103,10 +104,10 @@ def test_float32_and_bfloat16_stay_near(told):
 @settings(deadline=None, max_examples=30)
 def test_steps_are_exactly_frames_times_upsampling_and_see_only_their_neighbours(frames, upsampling, changed):
     torch.manual_seed(0)
-    upsampler = LocalCondition(4, 5, upsampling)
-    given_ = torch.randn(2, frames + 2 * CONTEXT_FRAMES, 4)
+    upsampler = LocalCondition(4, 5, upsampling, melody_channels=2)
+    given_ = torch.randn(2, frames + 2 * CONTEXT_FRAMES, 4 + 2 * upsampling)
     steps = upsampler(given_)
-    assert steps.shape == (2, frames * upsampling, 5)
+    assert steps.shape == (2, frames * upsampling, 5 + 2)
     changed = (changed - 1) % given_.shape[1]
     other = given_.clone()
     other[:, changed] += 1

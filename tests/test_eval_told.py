@@ -118,11 +118,18 @@ def test_a_vocoder_is_held_against_the_originals_and_griffin_lim(evaluate, runs)
     files = facts["vocoded"]["files"]
     assert {file["name"] for file in files} <= set(split["validation"])
     label = "log-spectral distance (dB)"
-    for side in ("model", "griffin_lim"):
-        mean = facts["vocoded"][side]["against_quantised"][label]["value"]
-        assert mean == pytest.approx(np.mean([file[side][label]["value"] for file in files]))
+    sides = [(facts["vocoded"]["model"], [file["model"] for file in files])]
+    for name in ("Griffin-Lim", "as sampled", "white noise refined alike"):
+        sides.append((facts["vocoded"]["rivals"][name], [file["rivals"][name] for file in files]))
+    for table, rows in sides:
+        mean = table["against_quantised"][label]["value"]
+        assert mean == pytest.approx(np.mean([row[label]["value"] for row in rows]))
     ours = facts["vocoded"]["model"]["against_quantised"][label]["value"]
     assert any(f"lie {ours:.2f} dB from the quantised originals" in line for line in facts["verdict"])
+    drawn = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0, "--refine", 0).out)["vocoded"]
+    assert drawn["model"] == facts["vocoded"]["rivals"]["as sampled"]
+    assert list(drawn["rivals"]) == ["Griffin-Lim"]
+    assert f"moved towards these frames by {facts['vocoded']['turns']} turns" in " ".join(said.out.split())
     cooler = json.loads(evaluate("mel", *QUICK, "--json", "--temperature", 0.3).out)
     assert cooler["vocoded"]["temperature"] == 0.3
     assert cooler["vocoded"]["model"] != facts["vocoded"]["model"]
@@ -137,6 +144,12 @@ def test_the_page_of_a_vocoder_has_three_players_a_clip(evaluate, tmp_path):
         assert text.count(f"<b>{name}</b>") == 2
     assert text.count("<h3>") == 2
     assert not re.search(r"https?://", text)
+
+
+def test_what_is_not_vocoded_is_not_refined(evaluate):
+    refused = evaluate("voices", *QUICK, "--refine", 3)
+    assert refused.code == 2
+    assert "--refine is for models that are told mel frames, and voices is not" in refused.err
 
 
 def test_the_page_of_speakers_names_them(evaluate, tmp_path):

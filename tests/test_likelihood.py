@@ -12,6 +12,7 @@ from wavenet_app import likelihood
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.config import ModelConfig
 from wavenet_app.likelihood import code_bits
+from wavenet_app.mel import told_silence
 from wavenet_app.model import WaveNet
 
 CONFIG = SHAPES["two cycles"]
@@ -66,8 +67,8 @@ def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch
     told_net = random_net(config)
     hop, shares = config.mel.hop, np.array([0.3, 0.7], np.float32)
     codes = random_codes(config, 1, 17 * hop + 5)
-    frames = np.random.default_rng(1).standard_normal((18, config.mel.n_mels)).astype(np.float32)
-    silent = np.full((40, config.mel.n_mels), np.log(config.mel.floor), np.float32)
+    frames = np.random.default_rng(1).standard_normal((18, config.mel.columns)).astype(np.float32)
+    silent = told_silence(config.mel, 40)
     around = np.concatenate([silent[:CONTEXT_FRAMES], frames, silent[:CONTEXT_FRAMES]])
 
     def condition(told: np.ndarray):

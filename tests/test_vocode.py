@@ -1,13 +1,12 @@
 """Vocoding: blocks equal the whole, what was stopped is gone on with, and the command line end to end."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
-from engine_contract import CONDITIONED, SHAPES, random_net
+from engine_contract import CONDITIONED, MEL, SHAPES, random_net
 from random_checkpoint import forget_training
 from tiny_run import TINY
 
@@ -18,10 +17,10 @@ from fast_gen.vocode import vocode
 from fast_gen.wav_stream import PartialWav
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.mel import told_silence
 from wavenet_app.mu_law import encode, silence_code
 
 PLAIN = SamplingSettings()
-LEVEL = math.log(1e-5)
 # enough that what the model is told matters to the last layer, which begins at zero
 AUDIBLY = ["--max-steps", 20, "--set=training.warmup_steps=0", "--set=training.learning_rate=0.05"]
 MEL_TINY = [*TINY, "--set=training.window=512", "--condition", "mel"]
@@ -39,7 +38,7 @@ def engine(net) -> TorchQueue:
 
 @pytest.fixture(scope="module")
 def frames() -> np.ndarray:
-    return (3 * np.random.default_rng(0).standard_normal((23, 5)) - 2).astype(np.float32)
+    return (3 * np.random.default_rng(0).standard_normal((23, MEL.columns)) - 2).astype(np.float32)
 
 
 SHARES = np.array([0.3, 0.7], np.float32)
@@ -67,7 +66,7 @@ def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engin
 
     codes = encode(np.concatenate(made(engine, net, [frames])), 64)[None]
     before = -(-engine.weights.receptive_field // 12)
-    around = np.full((before + CONTEXT_FRAMES, 5), LEVEL, np.float32)
+    around = told_silence(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
     told = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
     history = np.concatenate([np.full((1, 12 * before), silence_code(64)), codes], axis=1)
@@ -108,6 +107,29 @@ def test_a_partial_wav_is_gone_on_with_under_the_same_key_alone(tmp_path):
         assert file.num_samples == 0
     assert len(list(target.parent.iterdir())) == 2, "what another request has left is gone"
     np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], samples)
+
+
+def test_what_is_refined_takes_the_place_of_what_was_sampled_when_it_is_whole(tmp_path):
+    target = tmp_path / "clip.wav"
+    samples = np.arange(100, dtype=np.int16)
+
+    def broken():
+        yield samples[:40]
+        raise KeyboardInterrupt
+
+    with PartialWav(target, 8_000, "one", 8) as file:
+        file.write(samples)
+        np.testing.assert_array_equal(file.between(90, 120), samples[90:])
+        np.testing.assert_array_equal(file.between(3, 9), samples[3:9])
+        with pytest.raises(KeyboardInterrupt):
+            file.finish_as(broken())
+    (left,) = tmp_path.iterdir()
+    assert left.suffix == ".part"
+    with PartialWav(target, 8_000, "one", 100) as file:
+        assert file.num_samples == 100
+        file.finish_as(2 * block for block in np.split(np.arange(120, dtype=np.int16), 3))
+    np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], 2 * samples)
+    assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.fixture
@@ -182,6 +204,11 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
     np.testing.assert_array_equal(soundfile.read(tmp_path / "tree" / "one.wav")[0], waveform)
     assert (tmp_path / "tree" / "deep" / "two.wav").exists()
     (tmp_path / "tree" / "one.wav").unlink()
+    sampled = wavegen("vocode", "tones", source, "--refine", 0, "--out", tmp_path / "sampled")
+    assert sampled.code == 0, sampled.err
+    drawn = soundfile.read(tmp_path / "sampled" / "one.wav")[0]
+    assert len(drawn) == len(waveform)
+    assert np.abs(drawn - waveform).max() > 0.01
     again = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
     assert "1 made, 1 left, 1 left out" in again.out
     same = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "in")
@@ -217,8 +244,8 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
         ("nan.npy", spoilt, "holds NaN or infinite values, the first in frame 7"),
         (
             "bands.npy",
-            frames[:, :40],
-            r"holds float32 numbers of the shape (42, 40); the model takes floating-point frames of 80",
+            frames[:, :30],
+            r"holds float32 numbers of the shape (40, 30); the model takes floating-point frames of 80",
         ),
         ("decibels.npy", 8 * frames, "so it was made with other settings; the model takes natural logarithms"),
         ("floor.npy", np.where(frames < -5, -13.8, frames), "at least ln 1e-05 = -11.51: 80 bands of 0 to 4,000 Hz"),
@@ -324,7 +351,7 @@ def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
     [
         (["--condition", "melody"], "--condition takes mel, not 'melody'"),
         (["--condition", "mel", "--set=training.window=300"], "at least four times the hop of the mel frames"),
-        (["--condition", "mel", "--set=model.mel.hop_length=100"], "must be a multiple of upsampling"),
+        (["--condition", "mel", "--set=model.mel.hop_length=110"], "must be a multiple of upsampling"),
         (["--speakers", "row"], "--speakers takes folder"),
         (["--speakers", "folder"], "none of the 6 audio files can be used; 6 of them: no speaker"),
     ],

@@ -238,7 +238,7 @@ def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch)
                     at = first // 8 - CONTEXT_FRAMES + index
                     inside = 0 <= at < len(whole[number])
                     expected = whole[number][at] if inside else mel.silent(1)[0]
-                    np.testing.assert_allclose(frame, expected, atol=1e-3)
+                    np.testing.assert_allclose(frame[: SHORT_MEL.n_mels], expected, atol=1e-3)
 
 
 def test_a_window_of_few_hops_is_refused(cache):

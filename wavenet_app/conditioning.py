@@ -15,13 +15,17 @@ CONTEXT_FRAMES = 3
 # What log-mel frames of speech at the training level are about, so that the first layer sees numbers of order one.
 _USUAL_LEVEL, _USUAL_SPREAD = -2.0, 2.5
 
+_MELODY_LEVEL = 2.0  # three numbers beside many
+
 
 class Told(NamedTuple):
     """What a batch of clips is told.
 
     Attributes:
         speakers: (batch, number of speakers), the share of each speaker; None for a model without speakers.
-        frames: (batch, CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), log-mel; None for a model without.
+        frames: (batch, CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), log-mel, and behind the bands of each frame
+            what its steps say of the melody (see `wavenet_app.melody`), if the model is told that; None for a model
+            without.
     """
 
     speakers: Tensor | None = None
@@ -71,26 +75,36 @@ class LocalCondition(nn.Module):
 
     The steps of a frame are channels of a convolution over frames, taken apart (Shi et al. 2016, section 3.2), so
     there are exactly frames x upsampling of them. No frame is made up: the frames around the wanted ones are given.
+    What the steps say of the melody goes beside that, as it is.
 
     Args:
         n_mels: bands of a frame.
-        channels: width of the conditions.
+        channels: width of what is learned of the frames.
         upsampling: steps a frame.
+        melody_channels: numbers that a step says of the melody.
     """
 
-    def __init__(self, n_mels: int, channels: int, upsampling: int) -> None:
+    def __init__(self, n_mels: int, channels: int, upsampling: int, melody_channels: int = 0) -> None:
         super().__init__()
+        self.n_mels = n_mels
+        self.melody_channels = melody_channels
         self.upsampling = upsampling
         # five frames, then three: together they see CONTEXT_FRAMES on both sides
         self.surroundings = nn.Conv1d(n_mels, channels, kernel_size=5)
         self.steps = nn.Conv1d(channels, upsampling * channels, kernel_size=3)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Returns (batch, frames x upsampling, channels) for frames as in `Told`."""
-        scaled = (frames.to(self.steps.weight.dtype) - _USUAL_LEVEL) / _USUAL_SPREAD
+        """Returns (batch, frames x upsampling, channels + melody_channels) for frames as in `Told`."""
+        frames = frames.to(self.steps.weight.dtype)
+        scaled = (frames[..., : self.n_mels] - _USUAL_LEVEL) / _USUAL_SPREAD
         hidden = F.leaky_relu(self.surroundings(scaled.transpose(1, 2)), 0.2)
         steps = F.leaky_relu(self.steps(hidden), 0.2).transpose(1, 2)
-        return steps.reshape(len(steps), -1, self.surroundings.out_channels)
+        learned = steps.reshape(len(steps), -1, self.surroundings.out_channels)
+        if not self.melody_channels:
+            return learned
+        inner = frames[:, CONTEXT_FRAMES : frames.shape[1] - CONTEXT_FRAMES, self.n_mels :]
+        melody = inner.reshape(len(frames), learned.shape[1], self.melody_channels)
+        return torch.cat([learned, _MELODY_LEVEL * melody], dim=2)
 
     def initialise(self, generator: torch.Generator | None) -> None:
         """Draws weights that keep the variance, and sets biases to zero."""

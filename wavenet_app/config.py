@@ -11,6 +11,9 @@ from wavenet_app.dilation import dilation_cycle, receptive_field
 from wavenet_app.errors import UserError
 from wavenet_app.settings import Settings
 
+MELODY_CHANNELS = 3
+"""Cosine and sine of how far a voice is in its period, and whether there is one."""
+
 
 class MelConfig(Settings):
     """How a waveform becomes the log-mel frames that a model is conditioned on.
@@ -25,7 +28,10 @@ class MelConfig(Settings):
     fmin: float = Field(default=0.0, ge=0, description="Hz; lower edge of the lowest band")
     fmax: float | None = Field(default=None, gt=0, description="Hz; upper edge of the highest; unset: half the rate")
     floor: float = Field(default=1e-5, gt=0, description="least magnitude of a band, before the logarithm")
-    upsampling: int = Field(default=8, ge=1, description="learned steps a frame; a divisor of hop_length")
+    upsampling: int = Field(default=20, ge=1, description="learned steps a frame; a divisor of hop_length")
+    melody: bool | None = Field(
+        default=None, description="whether the net is also told how far a voice is in its period; unset: yes"
+    )
 
     def resolved(self, sample_rate: int) -> MelConfig:
         """Returns the settings with nothing unset.
@@ -47,7 +53,8 @@ class MelConfig(Settings):
         ):  # fmt: skip
             if unfit:
                 raise UserError(f"model.mel: {problem}")
-        return self.model_copy(update={"hop_length": hop, "n_fft": n_fft, "fmax": fmax})
+        melody = self.melody is not False
+        return self.model_copy(update={"hop_length": hop, "n_fft": n_fft, "fmax": fmax, "melody": melody})
 
     @property
     def hop(self) -> int:
@@ -59,6 +66,16 @@ class MelConfig(Settings):
     def hold(self) -> int:
         """Samples for which the net sees the same condition, once resolved."""
         return self.hop // self.upsampling
+
+    @property
+    def melody_channels(self) -> int:
+        """Numbers that a step says of the melody."""
+        return MELODY_CHANNELS if self.melody else 0
+
+    @property
+    def columns(self) -> int:
+        """Numbers of a frame as a model is told it: its bands, then its steps' melody."""
+        return self.n_mels + self.upsampling * self.melody_channels
 
 
 class ModelConfig(Settings):
@@ -114,6 +131,11 @@ class ModelConfig(Settings):
     def output_channels(self) -> int:
         """Numbers by which the net says how likely each next sample is; see `wavenet_app.heads`."""
         return {MU_LAW_HEAD: self.quantization_channels, "logistics": 3 * self.mixtures, "gaussian": 2}[self.head]
+
+    @property
+    def local_width(self) -> int:
+        """Width of what a step is told: the upsampled frames, and the melody."""
+        return self.local_channels + self.mel.melody_channels if self.mel else 0
 
     @property
     def conditioned(self) -> bool:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.mel import told_silence
 from wavenet_app.model import WaveNet
 
 CHUNK_SAMPLES = 8_192  # one pass through the net: long enough to be quick, short enough for any memory
@@ -32,8 +31,8 @@ def code_bits(
         codes: one clip as the model's coding has it, shape (samples,).
         first: how many codes are context only, such as those of a primed recording.
         shares: (speakers,), of each speaker in the voice, for a model with speakers.
-        frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), the log-mel frames of the codes, the first of which
-            begins with the first code, and their neighbours; for a model that is told mel frames.
+        frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, columns), the frames of the codes as the model is told them,
+            the first of which begins with the first code, and their neighbours; for a model that is told mel frames.
 
     Returns:
         float32 (samples - first,), each -log2 of a probability.
@@ -66,5 +65,5 @@ def _frames_between(
     assert model.config.mel is not None
     hop = model.config.mel.hop
     begin, end = start // hop, -(-stop // hop) + 2 * CONTEXT_FRAMES
-    silence = np.full((max(0, -begin), frames.shape[1]), math.log(model.config.mel.floor), np.float32)
+    silence = told_silence(model.config.mel, max(0, -begin))
     return np.concatenate([silence, frames[max(0, begin) : end]]), start % hop

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wavenet_app.config import MelConfig
+from wavenet_app.melody import Melody
 
 Frames = NDArray[np.float32]
 
@@ -27,7 +28,10 @@ class MelFrames:
         sample_rate: in Hz.
 
     >>> MelFrames(MelConfig(n_mels=20).resolved(8_000), 8_000).of(np.zeros(300, np.float32)).shape
-    (4, 20)
+    (3, 20)
+
+    Attributes:
+        melody: finds the pitch of frames; None where models of these settings are not told it.
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
@@ -52,13 +56,14 @@ class MelFrames:
                 power=1.0,
                 center=False,
             )
+        self.melody = Melody(mel, self.bank, sample_rate) if mel.melody else None
 
     @property
     def described(self) -> str:
         """What these frames are, in words.
 
         >>> MelFrames(MelConfig(n_mels=20).resolved(8_000), 8_000).described.partition(": ")[2]
-        '20 bands of 0 to 4,000 Hz, hop 96, window 384, at 8,000 Hz'
+        '20 bands of 0 to 4,000 Hz, hop 100, window 400, at 8,000 Hz'
         """
         mel = self.mel
         assert mel.fmax is not None
@@ -114,3 +119,29 @@ class MelFrames:
     def silent(self, frames: int) -> Frames:
         """Returns frames (frames, n_mels) of silence, which stand before a clip's first frame and after its last."""
         return np.full((frames, self.mel.n_mels), self.silence, np.float32)
+
+    def told(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
+        """Yields frames as a model is told them, (frames, columns): with the melody that follows their own pitch.
+
+        Args:
+            pieces: (frames, n_mels), all frames of a clip.
+        """
+        return iter(pieces) if self.melody is None else self.melody.followed(pieces, self.silent(1))
+
+    def told_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
+        """Returns frames as a model is told them, (frames, columns): with the melody of the sound itself.
+
+        The first and the last two frames have none; they are to be context.
+
+        Args:
+            frames: (frames, n_mels).
+            waveform: (frames x hop,), the sound that they stand for.
+        """
+        return frames if self.melody is None else self.melody.heard(frames, waveform)
+
+
+def told_silence(mel: MelConfig, frames: int) -> Frames:
+    """Returns frames (frames, columns) of silence as a model is told them: without a melody."""
+    silence = np.zeros((frames, mel.columns), np.float32)
+    silence[:, : mel.n_mels] = math.log(mel.floor)
+    return silence

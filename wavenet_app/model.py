@@ -108,7 +108,7 @@ class WaveNet(nn.Module):
                 kernel_size=config.kernel_size,
                 dilation=dilation,
                 global_channels=config.global_channels if config.speakers else 0,
-                local_channels=config.local_channels if config.mel else 0,
+                local_channels=config.local_width,
                 projects_residual=layer < len(config.dilations) - 1,
             )
             for layer, dilation in enumerate(config.dilations)
@@ -119,7 +119,9 @@ class WaveNet(nn.Module):
             GlobalCondition(len(config.speakers), config.global_channels) if config.speakers else None
         )
         self.local_condition = (
-            LocalCondition(config.mel.n_mels, config.local_channels, config.mel.upsampling) if config.mel else None
+            LocalCondition(config.mel.n_mels, config.local_channels, config.mel.upsampling, config.mel.melody_channels)
+            if config.mel
+            else None
         )
         self._initialise(generator)
 

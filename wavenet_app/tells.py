@@ -66,7 +66,9 @@ class Tells:
 
 
 def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: int) -> Frames:
-    """Returns frames first to last of a clip, (last - first, n_mels), silence where they lie before it or after it.
+    """Returns frames first to last of a clip as a model is told them, (last - first, columns), with its own melody.
+
+    Where they lie before the clip or after it, there is silence. The two at both ends have no melody.
 
     Args:
         mel: makes them.
@@ -81,4 +83,7 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
     heard = corpus.waveform(clip, begin, end)
     missing = max(0, -begin)
     widened = np.pad(heard, (missing, end - begin - missing - len(heard)))
-    return np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
+    frames = np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
+    within = widened[margin : margin + (beyond - inside) * hop]
+    sound = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
+    return mel.told_of(frames, sound)

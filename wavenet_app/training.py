@@ -35,7 +35,7 @@ class Heard(NamedTuple):
 
     Attributes:
         shares: (speakers,), of each speaker in the voice; None for a model without speakers.
-        frames: (frames, n_mels) of the real clip that it is to sound like; None for a model without.
+        frames: (frames, columns), what is told of the real clip that it is to sound like; None for a model without.
     """
 
     shares: NDArray[np.float32] | None
@@ -297,8 +297,9 @@ class _Listener:
         shares = frames = None
         if self.clip.speaker is not None:
             shares = np.eye(len(self.task.tells.places), dtype=np.float32)[self.task.tells.places[self.clip.speaker]]
-        if self.task.tells.mel is not None:
-            frames = self.task.tells.mel.of(self.task.corpus.waveform(self.clip, 0, length))
+        mel = self.task.tells.mel
+        if mel is not None:
+            frames = np.concatenate(list(mel.told([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
         return Heard(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:

@@ -1,0 +1,96 @@
+"""Vocoded sound, moved turn by turn towards the mel frames that were asked for.
+
+A model that draws sample after sample cannot take back what it drew, so the frames of its sound are some decibels off
+those it was told. Each turn scales the bands of every frame by how much they lack, and goes back to the waveform that
+has about that spectrum: Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform", section
+III, with magnitudes that are the sound's own but for their bands. Harmonics, phases and noise stay the model's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wavenet_app.mel import Frames, MelFrames
+
+Waveform = NDArray[np.float32]
+
+USUAL_TURNS = 8
+
+_BLOCK_FRAMES = 256
+_GREATEST_FACTOR = 20.0  # of a band in a turn, where the sound has next to nothing
+
+
+def refined(waveform: Waveform, frames: Frames, mel: MelFrames, turns: int) -> Waveform:
+    """Returns a waveform whose mel frames are nearer to those given, float32 (frames x hop,), within [-1, 1].
+
+    Args:
+        waveform: (frames x hop,).
+        frames: (frames, n_mels).
+        mel: how they were made.
+        turns: how often it is moved; 0 returns what was given.
+    """
+    if not turns or not len(frames):
+        return waveform
+    import librosa
+
+    shares = band_shares(mel)
+    points = 2 * mel.margin + mel.hop
+    wanted = np.exp(frames.T)
+    sound = np.pad(waveform, mel.margin)
+    for _ in range(turns):
+        spectrum = librosa.stft(sound, n_fft=points, hop_length=mel.hop, center=False)
+        found = mel.bank.T @ np.abs(spectrum)
+        factors = np.clip(wanted / np.maximum(found, np.float32(1e-9)), 1 / _GREATEST_FACTOR, _GREATEST_FACTOR)
+        spectrum *= shares @ factors
+        sound = librosa.istft(spectrum, n_fft=points, hop_length=mel.hop, center=False, length=len(sound))
+    moved: Waveform = np.clip(sound[mel.margin : len(sound) - mel.margin], -1, 1).astype(np.float32)
+    return moved
+
+
+def refined_blocks(
+    read: Callable[[int, int], Waveform], frames: Iterable[Frames], mel: MelFrames, turns: int
+) -> Iterator[Waveform]:
+    """Yields what `refined` returns for a waveform of any length, in blocks, in constant memory.
+
+    Args:
+        read: returns samples first to last of the waveform, (last - first,), fewer at its end.
+        frames: all its frames, in pieces (frames, n_mels).
+        mel: how they were made.
+        turns: how often it is moved.
+    """
+    # a turn spreads what is changed over a window
+    around = turns * -(-(2 * mel.margin + mel.hop) // mel.hop)
+    held, first, done = mel.silent(0), 0, 0  # `first` is the frame that `held` begins with, `done` how many are made
+
+    def block(last: int) -> Waveform:
+        sound = read(first * mel.hop, (first + len(held)) * mel.hop)
+        whole = np.pad(sound, (0, len(held) * mel.hop - len(sound)))
+        moved = refined(whole, held, mel, turns)
+        return moved[(done - first) * mel.hop : (last - first) * mel.hop]
+
+    for piece in frames:
+        held = np.concatenate([held, piece])
+        while first + len(held) >= done + _BLOCK_FRAMES + around:
+            rest = held[done + _BLOCK_FRAMES + around - first :]
+            held = held[: len(held) - len(rest)]
+            yield block(done + _BLOCK_FRAMES)
+            done += _BLOCK_FRAMES
+            behind = max(0, done - around - first)
+            held, first = np.concatenate([held[behind:], rest]), first + behind
+    if first + len(held) > done:
+        yield block(first + len(held))
+
+
+def band_shares(mel: MelFrames) -> NDArray[np.float32]:
+    """Returns by how much each band has a say in what scales a frequency, (n_fft // 2 + 1, n_mels); rows sum to one.
+
+    A frequency outside all bands goes with the nearest one inside.
+    """
+    covered = mel.bank.sum(axis=1)
+    inside = np.flatnonzero(covered)
+    nearest = inside[np.abs(np.arange(len(covered))[:, None] - inside).argmin(axis=1)]
+    shares: NDArray[np.float32] = (mel.bank / np.maximum(covered, 1e-12)[:, None])[nearest]
+    return shares
