@@ -156,6 +156,14 @@ def test_a_taken_name_and_repeated_flags_are_refused(wavegen, tone_folder):
     assert wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY).code == 0
     taken = wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY)
     assert (taken.code, "exists already" in taken.err) == (2, True)
+    for setting in ("model.skip_channels=16", "audio.sample_rate=16000", "corpus.validation_fraction=0.3"):
+        changed = wavegen("train", "--resume", "x", "--max-steps", 9, "--set", setting)
+        assert changed.code == 2
+        assert f"leave out --set {setting.partition('.')[0]}..." in changed.err
+    assert wavegen("export", "x").code == 0
+    exported = wavegen("train", "--resume", "data/pretrained/wavenet_x.pth", "--max-steps", 9)
+    assert exported.code == 2
+    assert "was exported without its training state" in exported.err
     repeated = wavegen("train", tone_folder, "--resume", "x")
     assert (repeated.code, "leave out paths" in repeated.err) == (2, True)
 

@@ -100,7 +100,7 @@ def prepare_run(
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
-    resume = read_checkpoint(_last_checkpoint(options.resume, folder), KIND) if options.resume else None
+    resume = _resumed(_last_checkpoint(options.resume, folder)) if options.resume else None
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
@@ -160,7 +160,23 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
     ):
         if given:
             raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
-    return override(validated(RunConfig, resume["config"]), _changes(options))
+    before = validated(RunConfig, resume["config"])
+    after = override(before, _changes(options))
+    moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # recordings may lie elsewhere by now
+    for section in ("model", "audio", "corpus"):
+        if getattr(after, section) != getattr(moved, section):
+            raise UserError(
+                f"--resume goes on with model, audio and corpus as they are; leave out --set {section}..., or begin a "
+                "new run"
+            )
+    return after
+
+
+def _resumed(path: Path) -> dict[str, Any]:
+    content = read_checkpoint(path, KIND)
+    if "training" not in content:
+        raise UserError(f"{path} was exported without its training state; begin a new run without --resume")
+    return content
 
 
 def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
