@@ -36,7 +36,7 @@ Refine = Annotated[
     typer.Option(
         min=0,
         metavar="TURNS",
-        help="Turns that move vocoded sound towards its frames; 0 leaves what was sampled (default: 8).",
+        help="Turns that move vocoded sound towards its frames; 0 leaves what was sampled (default: 64).",
     ),
 ]
 

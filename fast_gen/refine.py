@@ -17,9 +17,10 @@ from wavenet_app.mel import Frames, MelFrames
 
 Waveform = NDArray[np.float32]
 
-USUAL_TURNS = 8
+USUAL_TURNS = 64
+"""As many as the iterations of Griffin-Lim that vocoded sound is compared with."""
 
-_BLOCK_FRAMES = 256
+_BLOCK_FRAMES = 2048  # many times what a turn spreads over, for that is made twice
 _GREATEST_FACTOR = 20.0  # of a band in a turn, where the sound has next to nothing
 
 

@@ -17,11 +17,10 @@ def find_pretrained(name: str, data: DataFolder) -> Path:
     Raises:
         UserError: nothing goes by that name; the message lists what there is.
     """
-    stem = name.removesuffix(".pth")
-    for path in (Path(name), *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES))):
-        if path.is_file():
-            return path
-    known = sorted(path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth"))
+    path = _first_file(Path(name), *_pretrained_places(name, data))
+    if path is not None:
+        return path
+    known = _pretrained_names(data)
     listed = f"there are: {', '.join(known)}" if known else f"there are no deeplab_*.pth in {data.pretrained}"
     raise UserError(f"no trained DeepLab is called '{name}'; {listed}")
 
@@ -32,30 +31,19 @@ def find_segmenter(name: str, data: DataFolder) -> Path:
     Raises:
         UserError: nothing goes by that name; the message lists what there is.
     """
-    stem = name.removesuffix(".pth")
-    for path in (
-        Path(name),
-        Path(name) / "best.pth",
-        data.segmentation_runs / name / "best.pth",
-        *(data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES)),
-    ):
-        if path.is_file():
-            return path
-    known = [path.parent.name for path in data.segmentation_runs.glob("*/best.pth")]
-    known += [path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth")]
-    listed = (
-        f"there are: {', '.join(sorted(known))}" if known else "none is there yet; make one with: wavegen seg-train"
-    )
+    run = data.segmentation_runs / name / "best.pth"
+    path = _first_file(Path(name), Path(name) / "best.pth", run, *_pretrained_places(name, data))
+    if path is not None:
+        return path
+    known = sorted(path.parent.name for path in data.segmentation_runs.glob("*/best.pth")) + _pretrained_names(data)
+    listed = f"there are: {', '.join(known)}" if known else "none is there yet; make one with: wavegen seg-train"
     raise UserError(f"no segmentation checkpoint is called '{name}'; {listed}")
 
 
 def find_of_either_half(name: str, data: DataFolder) -> Path | None:
     """Returns the file that a name stands for, of a WaveNet's run or a DeepLab's: a path, a run's folder or name."""
     runs = (data.checkpoints, data.segmentation_runs)
-    for path in (Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs)):
-        if path.is_file():
-            return path
-    return None
+    return _first_file(Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs))
 
 
 def holds_deeplab(path: Path) -> bool:
@@ -84,3 +72,17 @@ def is_deeplab(name: str, data: DataFolder) -> bool:
     except UserError:
         return False
     return True
+
+
+def _first_file(*places: Path) -> Path | None:
+    return next((place for place in places if place.is_file()), None)
+
+
+def _pretrained_places(name: str, data: DataFolder) -> list[Path]:
+    """Returns where a trained DeepLab of that name may lie in the data folder, with or without its prefix."""
+    stem = name.removesuffix(".pth")
+    return [data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES)]
+
+
+def _pretrained_names(data: DataFolder) -> list[str]:
+    return sorted(path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth"))
