@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.engine import load_engine
+from fast_gen.refine import USUAL_TURNS, refined
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.weights import GeneratorWeights
@@ -36,21 +37,23 @@ def pauses(levels_of_original: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, temperature: float) -> list[float]:
-    """Returns the median levels in the pauses: of the original, of it as coded, and vocoded; and their seconds."""
+    """Returns the median levels in the pauses: of the original, as coded, as sampled and refined; and their seconds."""
     config = trained.config
     assert config.model.mel is not None, "the model must be one that is told mel frames"
     corpus = held_out_audio(trained, (), folder).corpus
     rate, coding = corpus.sample_rate, config.model.coding
     mel, engine = MelFrames(config.model.mel, rate), load_engine("auto", GeneratorWeights.of(trained.model))
-    found: list[list[NDArray[np.float64]]] = [[], [], []]
+    found: list[list[NDArray[np.float64]]] = [[], [], [], []]
     for clip in corpus.validation[:: max(1, len(corpus.validation) // clips)][:clips]:
         original = corpus.waveform(clip, 0, round(seconds * rate))
         settings = SamplingSettings(temperature=temperature)
-        blocks = vocode(engine, trained.model, mel.told([mel.of(original)]), seed=0, settings=settings)
-        sounds = original, coding.decode(coding.encode(original)), np.concatenate(list(blocks))[: len(original)]
+        frames = mel.of(original)
+        sampled = np.concatenate(list(vocode(engine, trained.model, mel.told([frames]), seed=0, settings=settings)))
+        # to 16 bits, as `wavegen vocode` writes it
+        moved = np.round(refined(sampled, frames, mel, USUAL_TURNS) * 32_768) / 32_768
         silent = pauses(levels(original, rate))
-        for kept, sound in zip(found, sounds, strict=True):
-            kept.append(levels(sound, rate)[silent])
+        for kept, sound in zip(found, (original, coding.decode(coding.encode(original)), sampled, moved), strict=True):
+            kept.append(levels(sound[: len(original)], rate)[silent])
     joined = [np.concatenate(kept) for kept in found]
     return [*(float(np.median(kept)) for kept in joined), 0.016 * len(joined[0])]
 
@@ -64,12 +67,13 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
     folder = DataFolder.at(options.data_dir)
-    print(f"{'run':24} {'head':10}  original  as coded  vocoded   seconds of pauses")
+    print(f"{'run':24} {'head':10}  original  as coded  as sampled  refined   seconds of pauses")
     for name in options.checkpoints:
         trained = load_trained(find_checkpoint(folder.root, name))
-        original, coded, vocoded, length = measure(trained, folder, options.clips, options.seconds, options.temperature)
+        *found, length = measure(trained, folder, options.clips, options.seconds, options.temperature)
         config = trained.config
-        print(f"{config.name:24} {config.model.head:10}  {original:8.1f}  {coded:8.1f}  {vocoded:7.1f}   {length:.1f}")
+        original, coded, sampled, moved = (f"{level:8.1f}" for level in found)
+        print(f"{config.name:24} {config.model.head:10}  {original}  {coded}  {sampled:>10}  {moved}  {length:.1f}")
 
 
 if __name__ == "__main__":

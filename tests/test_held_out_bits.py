@@ -17,7 +17,7 @@ from wavenet_app.likelihood import code_bits
 from wavenet_app.mel import MelFrames
 from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import encode
-from wavenet_app.tells import Tells
+from wavenet_app.tells import Tells, clip_frames
 
 RATE = 8_000
 
@@ -110,7 +110,7 @@ def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) 
         dilations=(1, 2, 4),
         skip_channels=8,
         speakers=("ann", "jo"),
-        mel=MelConfig(n_mels=8, hop_length=72).resolved(RATE),
+        mel=MelConfig(n_mels=8, hop_length=72, upsampling=8).resolved(RATE),
     )
     told_net = random_net(config)
     assert config.mel is not None
@@ -121,8 +121,8 @@ def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) 
     (file,) = found.files
     codes = coded_pieces(corpus, corpus.validation, EIGHT_BITS)[0]
     assert tells.mel is not None
-    silence = tells.mel.silent(CONTEXT_FRAMES)
-    frames = np.concatenate([silence, tells.mel.of(corpus.waveform(corpus.validation[0])), silence])
+    count = -(-corpus.validation[0].num_samples // tells.mel.hop)
+    frames = clip_frames(tells.mel, corpus, corpus.validation[0], -CONTEXT_FRAMES, count + CONTEXT_FRAMES)
     frame = lpc_frame(RATE)
     first = frame + (len(codes) - frame - file.samples) // 2
     bits = code_bits(told_net, codes, first, voice, frames)[: file.samples]
