@@ -255,15 +255,15 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
                 file.write(pcm16(block[: int(min(wanted, len(block)))]))
                 speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
                 progress.update(task, completed=file.num_samples, factor=f"{speed:.2f} x real time")
+            if vocoder.turns:
+                progress.update(task, completed=0, factor="refining")
+                file.finish_as(_refined(file, source, vocoder, lambda samples: progress.update(task, advance=samples)))
+            else:
+                file.finish()
         except KeyboardInterrupt:
             progress.stop()
             console.print(f"stopped at {file.num_samples / rate:.1f} s; the same command goes on from there")
             raise SystemExit(130) from None
-        if vocoder.turns:
-            progress.update(task, completed=0, factor="refining")
-            file.finish_as(_refined(file, source, vocoder, lambda samples: progress.update(task, advance=samples)))
-        else:
-            file.finish()
     speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
     console.print(
         f"{printable(str(target))}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time)",

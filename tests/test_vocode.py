@@ -300,6 +300,27 @@ def test_results_below_the_folder_are_no_recordings_of_it(wavegen, tone_folder, 
     assert "2 made" in below.out, "a folder above the recordings hides none of them"
 
 
+def test_what_is_stopped_while_it_is_refined_is_refined_by_the_same_command(
+    wavegen, tone_folder, tmp_path, monkeypatch
+):
+    assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
+    command = ("vocode", "tones", tone_folder / "tone1.wav", "--out")
+    assert wavegen(*command, tmp_path / "whole").code == 0
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fast_gen.vocode_command.refined_blocks", stopped)
+        halted = wavegen(*command, tmp_path / "halted")
+    assert halted.code == 130
+    assert "the same command goes on from there" in halted.out
+    assert [path.suffix for path in (tmp_path / "halted").iterdir()] == [".part"]
+    assert wavegen(*command, tmp_path / "halted").code == 0
+    (made,) = (tmp_path / "halted").iterdir()
+    assert made.read_bytes() == (tmp_path / "whole" / "tone1.wav").read_bytes()
+
+
 def test_a_stopped_file_is_gone_on_with(wavegen, tone_folder, tmp_path, monkeypatch):
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     source, command = tone_folder / "tone1.wav", ("vocode", "tones", tone_folder / "tone1.wav", "--seed", 3, "--out")
