@@ -20,6 +20,7 @@ from fast_gen.refine import USUAL_TURNS, refined
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio import from_pcm16, pcm16
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.mel import MelFrames
@@ -50,7 +51,7 @@ def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, te
         frames = mel.of(original)
         sampled = np.concatenate(list(vocode(engine, trained.model, mel.told([frames]), seed=0, settings=settings)))
         # to 16 bits, as `wavegen vocode` writes it
-        moved = np.round(refined(sampled, frames, mel, USUAL_TURNS) * 32_768) / 32_768
+        moved = from_pcm16(pcm16(refined(sampled, frames, mel, USUAL_TURNS)))
         silent = pauses(levels(original, rate))
         for kept, sound in zip(found, (original, coding.decode(coding.encode(original)), sampled, moved), strict=True):
             kept.append(levels(sound[: len(original)], rate)[silent])

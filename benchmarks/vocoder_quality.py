@@ -26,7 +26,7 @@ import numpy as np
 from log_spectra import Sound, decibels, distance
 
 from fast_gen.engine import load_engine
-from fast_gen.refine import refined
+from fast_gen.refine import refined, refined_noise
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.vocoded import chosen_clips
@@ -113,10 +113,9 @@ def main() -> None:
                 sounds.setdefault(name, []).append(moved[0])
                 if options.draws > 1:
                     spreads.setdefault(name, []).append(spread(original, moved, rate))
-        noise = np.random.default_rng(0).normal(scale=0.1, size=len(frames) * mel.hop).astype(np.float32)
         for turns in filter(None, options.turns):
-            moved_noise = refined(noise, frames, mel, turns)[: len(original)]
-            sounds.setdefault(f"white noise, {turns} turns", []).append(moved_noise)
+            noise = refined_noise(frames, mel, turns, seed=0)[: len(original)]
+            sounds.setdefault(f"white noise, {turns} turns", []).append(noise)
         sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
         sounds.setdefault("quantised original", []).append(original)
         asked.append(frames)

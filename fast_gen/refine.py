@@ -21,6 +21,7 @@ USUAL_TURNS = 64
 """As many as the iterations of Griffin-Lim that vocoded sound is compared with."""
 
 _BLOCK_FRAMES = 2048  # many times what a turn spreads over, for that is made twice
+_NOISE_LEVEL = 0.1  # RMS
 _GREATEST_FACTOR = 20.0  # of a band in a turn, where the sound has next to nothing
 
 
@@ -49,6 +50,19 @@ def refined(waveform: Waveform, frames: Frames, mel: MelFrames, turns: int) -> W
         sound = librosa.istft(spectrum, n_fft=points, hop_length=mel.hop, center=False, length=len(sound))
     moved: Waveform = np.clip(sound[mel.margin : len(sound) - mel.margin], -1, 1).astype(np.float32)
     return moved
+
+
+def refined_noise(frames: Frames, mel: MelFrames, turns: int, seed: int) -> Waveform:
+    """Returns white noise refined, (frames x hop,): what the frames say of the sound without any model.
+
+    Args:
+        frames: (frames, n_mels).
+        mel: how they were made.
+        turns: how often it is moved; of what it was at first, one leaves little.
+        seed: of the noise.
+    """
+    noise = np.random.default_rng(seed).normal(scale=_NOISE_LEVEL, size=len(frames) * mel.hop).astype(np.float32)
+    return refined(noise, frames, mel, turns)
 
 
 def refined_blocks(

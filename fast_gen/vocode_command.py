@@ -24,7 +24,7 @@ from fast_gen.vocode import vocode
 from fast_gen.vocode_sources import MEL_SUFFIXES, Source, open_source
 from fast_gen.wav_stream import PartialWav
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import pcm16, printable
+from wavenet_app.audio import from_pcm16, pcm16, printable
 from wavenet_app.config import ModelConfig
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
@@ -245,7 +245,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
             seed=vocoder.seed,
             settings=vocoder.settings,
             done_frames=done // hop,
-            last_codes=config.model.coding.encode(known / np.float32(32768)),
+            last_codes=config.model.coding.encode(from_pcm16(known)),
         )
         began = time.monotonic()
         try:
@@ -280,7 +280,7 @@ def _refined(
     """Yields the sound of a file moved towards the frames that it was made from."""
 
     def read(first: int, last: int) -> NDArray[np.float32]:
-        return file.between(first, last).astype(np.float32) / np.float32(32768)
+        return from_pcm16(file.between(first, last))
 
     for block in refined_blocks(read, source.frames(), vocoder.mel, vocoder.turns):
         yield pcm16(block)

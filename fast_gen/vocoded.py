@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.engine import Engine
-from fast_gen.refine import refined
+from fast_gen.refine import refined, refined_noise
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from wavenet_app.coding import Coding
@@ -27,8 +27,6 @@ SPECTRAL_DISTANCE = "log-spectral distance (dB)"
 
 GRIFFIN_LIM, SAMPLED, NOISE = "Griffin-Lim", "as sampled", "white noise refined alike"
 """What vocoded clips are compared with: the rival, what refining has added, and what it does without any model."""
-
-_NOISE_LEVEL = 0.1  # RMS of the noise; refining leaves none of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +124,7 @@ def vocoded_clip(
     sampled = np.concatenate(list(blocks))
     rivals = {GRIFFIN_LIM: griffin_lim(frames, tells.mel)}
     if turns:
-        noise = np.random.default_rng(seed).normal(scale=_NOISE_LEVEL, size=len(sampled)).astype(np.float32)
-        rivals |= {SAMPLED: sampled, NOISE: refined(noise, frames, tells.mel, turns)}
+        rivals |= {SAMPLED: sampled, NOISE: refined_noise(frames, tells.mel, turns, seed)}
     made = refined(sampled, frames, tells.mel, turns)
     length = len(original)
     return VocodedClip(clip.name, original, made[:length], {name: sound[:length] for name, sound in rivals.items()})
@@ -155,8 +152,9 @@ def vocoded_facts(
     rows: list[tuple[PairMeasures, dict[str, PairMeasures]]] = []
     for done, clip in enumerate(clips, start=1):
         measured = partial(pair_measures, sample_rate=sample_rate, coding=coding)
-        rivals = {name: measured((clip.original, sound)) for name, sound in clip.rivals.items()}
-        rows.append((measured((clip.original, clip.vocoded)), rivals))
+        model = measured((clip.original, clip.vocoded))
+        rivals = {name: measured((clip.original, sound), floor=model.floor) for name, sound in clip.rivals.items()}
+        rows.append((model, rivals))
         progress(done, len(clips))
     files = tuple(
         VocodedFile(

@@ -168,9 +168,7 @@ class PartialWav:
 
     def last(self, samples: int) -> NDArray[np.int16]:
         """Returns the last samples, at most so many."""
-        count = min(samples, self.num_samples)
-        self._file.seek(HEADER_BYTES + 2 * (self.num_samples - count))
-        return np.frombuffer(self._file.read(2 * count), dtype="<i2").astype(np.int16)
+        return self.between(max(0, self.num_samples - samples), self.num_samples)
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Appends samples; they are in the file when this returns.

@@ -18,10 +18,9 @@ from segmentation.deeplab import build_model
 from segmentation.pretrained import KIND, start_weights
 from segmentation.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training import SegmentationTask, balanced_weights, fit_precision
-from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
-from wavenet_app.fit import FitPlan
+from wavenet_app.fit import FitPlan, read_unfinished
 from wavenet_app.process_group import default_processes
 from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 
@@ -101,7 +100,10 @@ def prepare_run(
     """
     if options.logger not in LOGGERS:
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
-    resume = _resumed(_last_checkpoint(options.resume, folder)) if options.resume else None
+    resume = None
+    if options.resume:
+        last = _last_checkpoint(options.resume, folder)
+        resume = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", coco_classes=config.data.coco_classes)
@@ -182,15 +184,6 @@ def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
     if options.config_file:
         config = override(config, read_config_file(options.config_file))
     return override(config, _changes(options))
-
-
-def _resumed(path: Path) -> dict[str, Any]:
-    content = read_checkpoint(path, KIND)
-    if "training" not in content:
-        raise UserError(
-            f"{path} was exported without its training state; begin a new run by --set training.start_from={path}"
-        )
-    return content
 
 
 def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:

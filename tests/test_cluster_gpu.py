@@ -133,9 +133,9 @@ def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
 def test_the_emulated_kernel_equals_the_full_network(
     shape: str, order: int, precision: str, emulated: MakeEmulated
 ) -> None:
-    net = random_net(TINY[shape])
+    net = random_net(TINY[shape], seed=1)  # of seed 0, one logit moves by 0.25 in bfloat16 on every engine
     engine = emulated(net, order, precision)
-    tolerance = 1e-4 if precision == "float32" else 0.5
+    tolerance = 1e-4 if precision == "float32" else 0.3
     known, numbers = random_codes(net.config, 2, 20), uniforms(4, rows=2, length=8)
     first = engine.score(known[:, :6])
     made = engine.generate(numbers, SETTINGS["plain"])
@@ -171,7 +171,7 @@ def test_the_emulated_kernel_tells_every_sample_its_own(
     condition = projected(net, given, phase)
     assert condition is not None
     logits = full_network(net, codes, given, phase)
-    tolerance = 1e-4 if precision == "float32" else 0.5
+    tolerance = 1e-4 if precision == "float32" else 0.3
     first = engine.score(codes[:, :6], condition.part(0, 6))
     np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
     engine.prime(codes[:, 6:15], condition.part(6, 9))

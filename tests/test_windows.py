@@ -227,6 +227,7 @@ def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch)
         for batch in batches:
             length = batch["mask"].shape[1]
             assert length <= shape["window"]
+            assert batch["mel"].shape[2] == SHORT_MEL.columns
             frames = batch["mel"].shape[1] - 2 * CONTEXT_FRAMES
             assert 0 <= frames * 8 - phase - (context + length - 1) < 8, "frames cover the samples and no frame more"
             for row, codes in enumerate(batch["codes"].tolist()):

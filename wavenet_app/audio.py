@@ -144,6 +144,15 @@ def pcm16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
     return np.clip(np.round(np.asarray(waveform) * 32768.0), -32768, 32767).astype(np.int16)
 
 
+def from_pcm16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Returns 16-bit samples as a waveform in [-1, 1).
+
+    >>> from_pcm16(np.array([-32768, 0, 16384], np.int16)).tolist()
+    [-1.0, 0.0, 0.5]
+    """
+    return samples.astype(np.float32) / np.float32(32768)
+
+
 def write_wav(path: Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
     """Writes a mono 16-bit WAV; the file appears whole or not at all.
 

@@ -24,7 +24,7 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
-from wavenet_app.checkpoint import write_checkpoint
+from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.errors import UserError
 from wavenet_app.files import write_whole
 from wavenet_app.interrupts import handlers_restored, note_interrupts
@@ -220,6 +220,23 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
     with handlers_restored():
         trainer.fit(loop, task.training_batches(loop.status.step, group.rank, group.size))
     return loop.status
+
+
+def read_unfinished(path: Path, kind: str, otherwise: str) -> dict[str, Any]:
+    """Returns the content of a checkpoint that `fit` can go on from.
+
+    Args:
+        path: the file.
+        kind: as the task has it.
+        otherwise: what to do if it cannot be gone on from.
+
+    Raises:
+        UserError: the file cannot be read, is of another kind, or was exported.
+    """
+    content = read_checkpoint(path, kind)
+    if "training" not in content:
+        raise UserError(f"{path} was exported without its training state; {otherwise}")
+    return content
 
 
 def score_of(task: Task, model: nn.Module, batches: Iterable[Any]) -> float:

@@ -9,6 +9,7 @@ parametric speech synthesis", section 3.1; here the sine is a condition.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +84,9 @@ class Melody:
             silence: (1, n_mels), a frame of silence, which stands before the first and after the last.
         """
         cycles = 0.0
-        held = silence.repeat(_LOOKAHEAD, axis=0)
-
-        def padded() -> Iterator[Frames]:
-            yield from pieces
-            yield silence.repeat(_LOOKAHEAD, axis=0)
-
-        for piece in padded():
-            held = np.concatenate([held, piece[:, : self.mel.n_mels]])
+        edge = held = silence.repeat(_LOOKAHEAD, axis=0)
+        for piece in chain(pieces, [edge]):
+            held = np.concatenate([held, piece])
             count = len(held) - 2 * _LOOKAHEAD
             if count < 1:
                 continue
@@ -122,7 +118,7 @@ class Melody:
         angle = 2 * np.pi * np.interp(np.arange(len(within)), centres, turns)
         window = np.hanning(2 * round(_FOLLOWED_SECONDS * self.sample_rate / 2) + 1)
         ahead = np.angle(fftconvolve(within * np.exp(-1j * angle), window, mode="same"))
-        places = np.minimum(np.arange(len(turns)) * hold + hold // 2, len(within) - 1)
+        places = np.arange(len(turns)) * hold + hold // 2
         inner = frames[_LOOKAHEAD : _LOOKAHEAD + count]
         told[_LOOKAHEAD : _LOOKAHEAD + count] = self._joined(inner, turns + ahead[places] / (2 * np.pi), sure)
         return told

@@ -81,14 +81,23 @@ def pair_table(pairs: Iterable[Pair], *, sample_rate: int, coding: Coding) -> Pa
     return averaged([pair_measures(pair, sample_rate=sample_rate, coding=coding) for pair in pairs])
 
 
-def pair_measures(pair: Pair, *, sample_rate: int, coding: Coding) -> PairMeasures:
-    """Returns all metrics of one pair; takes and raises what `pair_table` does."""
+def pair_measures(
+    pair: Pair, *, sample_rate: int, coding: Coding, floor: Mapping[str, Measure] | None = None
+) -> PairMeasures:
+    """Returns all metrics of one pair; takes and raises what `pair_table` does.
+
+    Args:
+        pair: (reference, test), each of shape (samples,).
+        sample_rate: in Hz.
+        coding: the model's, whose codes are the floor.
+        floor: that of another pair with this reference; None to take it anew.
+    """
     reference, test = pair
     coded = as_coded(reference, coding)
     return PairMeasures(
         measures(reference, test, sample_rate),
         measures(coded, test, sample_rate),
-        measures(reference, coded, sample_rate),
+        measures(reference, coded, sample_rate) if floor is None else floor,
     )
 
 

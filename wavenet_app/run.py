@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wavenet_app.checkpoint import read_checkpoint
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.corpus import Corpus, open_corpus, split_record
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
-from wavenet_app.fit import FitPlan
+from wavenet_app.fit import FitPlan, read_unfinished
 from wavenet_app.process_group import default_processes
 from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.speakers import TABLE_RULE
@@ -100,7 +99,10 @@ def prepare_run(
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
-    resume = _resumed(_last_checkpoint(options.resume, folder)) if options.resume else None
+    resume = None
+    if options.resume:
+        last = _last_checkpoint(options.resume, folder)
+        resume = read_unfinished(last, KIND, "begin a new run without --resume")
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
@@ -170,13 +172,6 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
                 "new run"
             )
     return after
-
-
-def _resumed(path: Path) -> dict[str, Any]:
-    content = read_checkpoint(path, KIND)
-    if "training" not in content:
-        raise UserError(f"{path} was exported without its training state; begin a new run without --resume")
-    return content
 
 
 def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
