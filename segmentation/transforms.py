@@ -74,11 +74,19 @@ class RandomScaledCrop(v2.Transform):
         size = params["size"]
         cut = functional.crop(inpt, params["top"], params["left"], params["height"], params["width"])
         if not isinstance(inpt, tv_tensors.Mask):
-            return functional.resize(cut, size, interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
+            return _scaled(cut, size)
         # torchvision scales masks by "nearest", which is up to half a pixel off the image; "nearest-exact" is not.
         plain = cut.as_subclass(Tensor)[None]
         scaled = functional.resize_image(plain, size, interpolation=v2.InterpolationMode.NEAREST_EXACT)[0]
         return tv_tensors.wrap(scaled, like=inpt)
+
+
+def _scaled(image: tv_tensors.Image, size: list[int]) -> tv_tensors.Image:
+    """Returns an image of bytes (3, height, width) scaled to a size (height, width), smoothed where it shrinks."""
+    # PyTorch fails on an assertion of its own where it smooths bytes down to a single pixel
+    exact = image.float() if size == [1, 1] else image
+    scaled = functional.resize(exact, size, interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
+    return tv_tensors.wrap(scaled.round().to(image.dtype), like=image) if size == [1, 1] else scaled
 
 
 def training_transform(augmentation: Augmentation) -> v2.Transform:

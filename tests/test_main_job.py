@@ -32,10 +32,11 @@ def test_small_learns_real_speech(shared_audio, tmp_path):
     facts = json.loads(wavegen("info", "--json", folder=tmp_path))
     # a table of code pairs needs 5.5 bits, linear prediction 4.05; so few steps come in between
     assert facts["validation"] < facts["baseline"]["order1"] - 0.5
-    wavegen("sample", "--seconds", 2, "-n", 4, "--seed", 1, folder=tmp_path)
+    # a model of so few steps drifts into hiss at temperature 1, but not a little below
+    wavegen("sample", "--seconds", 2, "-n", 4, "--seed", 1, "--temperature", 0.9, folder=tmp_path)
     clips = [soundfile.read(path) for path in (tmp_path / "data" / "generated").glob("*.wav")]
     assert [(len(waveform), rate) for waveform, rate in clips] == [(32_000, 16_000)] * 4
     # neither silence nor noise at full scale
     assert 0.003 < np.sqrt(np.mean([waveform**2 for waveform, _ in clips])) < 0.4
-    # after so few steps some clips are all hiss, but of white noise every one would have a flatness of 0.56
-    assert min(spectral_flatness(waveform) for waveform, _ in clips) < 0.3
+    # of white noise it would be 0.56
+    assert np.median([spectral_flatness(waveform) for waveform, _ in clips]) < 0.3
