@@ -129,3 +129,15 @@ def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) 
     assert file.model == pytest.approx(bits.mean(), abs=1e-4)
     other = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=Tells(config.speakers, tells.mel, 1 - voice))
     assert other.overall.model != pytest.approx(file.model, abs=1e-3), "who speaks matters"
+
+
+@pytest.mark.parametrize(("hop", "upsampling"), [(24, 8), (40, 4), (72, 8), (100, 20), (200, 20)])
+def test_the_melody_of_a_stretch_is_that_of_the_whole_clip(corpus: Corpus, hop: int, upsampling: int) -> None:
+    mel = MelFrames(MelConfig(n_mels=20, hop_length=hop, upsampling=upsampling).resolved(RATE), RATE)
+    clip = corpus.validation[-1]
+    count = -(-clip.num_samples // hop)
+    whole = clip_frames(mel, corpus, clip, -CONTEXT_FRAMES, count + CONTEXT_FRAMES)[CONTEXT_FRAMES:-CONTEXT_FRAMES]
+    first, last = count // 3, count // 3 + 5
+    part = clip_frames(mel, corpus, clip, first - CONTEXT_FRAMES, last + CONTEXT_FRAMES)
+    assert np.abs(whole[:, 20:]).max() > 0.3, "a tone has a pitch"
+    np.testing.assert_allclose(part[CONTEXT_FRAMES:-CONTEXT_FRAMES], whole[first:last], atol=0.01)
