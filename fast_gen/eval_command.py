@@ -13,6 +13,7 @@ from fast_gen.evaluate import evaluate
 from fast_gen.report import write_report
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.errors import UserError
+from wavenet_app.files import make_folder
 
 
 def run_eval(
@@ -30,8 +31,10 @@ def run_eval(
     Raises:
         UserError: the checkpoint or the audio is not there, a setting is not fit, or the page cannot be written.
     """
-    if page is not None and page.is_dir():
-        raise UserError(f"--report takes the page's file, and {page} is a folder")
+    if page is not None:
+        if page.is_dir():
+            raise UserError(f"--report takes the page's file, and {page} is a folder")
+        make_folder(page.parent)
     aside = Console(stderr=True)  # what is said meanwhile must not get into the JSON
     report, sound = evaluate(request, folder, aside)
     if as_json:

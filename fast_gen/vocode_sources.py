@@ -147,14 +147,23 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
     return Recording.at(path, mel, config)
 
 
+def _load_numpy(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+    except ValueError:  # whose text advises to load Python's objects all the same
+        raise UserError(
+            f"{printable(str(path))} cannot be read as mel frames: it is no array of numbers, or not a whole one"
+        ) from None
+
+
 def _load(path: Path) -> NDArray[Any]:
     name = printable(str(path))
     if not path.is_file():
         raise UserError(f"there is no file {name}")
     try:
         if path.suffix.lower() == ".npy":
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-            return array
+            return _load_numpy(path)
         import torch
 
         loaded = torch.load(path, map_location="cpu", weights_only=True)

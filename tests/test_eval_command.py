@@ -136,6 +136,9 @@ def test_the_page_holds_everything_itself(evaluating, tmp_path) -> None:
     folder = evaluating("eval", "tones", *QUICK, "--report", tmp_path)
     assert folder.code == 2
     assert "is a folder" in folder.err
+    beside = evaluating("eval", "tones", *QUICK, "--report", target / "page.html")
+    assert (beside.code, beside.out) == (2, ""), "it is said before anything is measured"
+    assert f"cannot write in {target}" in beside.err
 
 
 def test_names_cannot_break_the_page(evaluating, tmp_path, write_tone) -> None:

@@ -252,7 +252,8 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
         ("empty.npy", frames[:0], "holds no frames"),
         ("sparse.pt", torch.from_numpy(frames).to_sparse(), "holds a sparse tensor"),
         ("integers.npy", frames.astype(int), "holds int64 numbers"),
-        ("text.npy", None, "cannot be read as mel frames"),
+        ("text.npy", None, "text.npy cannot be read as mel frames: it is no array of numbers, or not a whole one"),
+        ("objects.npy", np.array([{}]), "objects.npy cannot be read as mel frames: it is no array of numbers"),
         ("dict.pt", {"mel": torch.from_numpy(frames)}, "holds a dict where a tensor"),
         ("code.pt", print, "was refused: it is no saved tensor"),
     ):
