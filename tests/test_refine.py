@@ -35,6 +35,17 @@ def test_each_turn_brings_the_frames_nearer(mel):
     assert distances[-1] < 0.3 * distances[0]
 
 
+def test_momentum_brings_a_voice_nearer_in_as_many_turns(monkeypatch):
+    mel = MelFrames(MelConfig().resolved(RATE), RATE)
+    seconds = np.arange(60 * mel.hop) / RATE
+    steady = sum(0.1 * np.cos(2 * np.pi * 220 * k * seconds + k * k) / k for k in range(1, 16))
+    voice = (steady * (1 + 0.5 * np.sin(2 * np.pi * 3 * seconds))).astype(np.float32)
+    frames, drawn = mel.of(voice), noise(len(voice))
+    fast = off(mel, refined(drawn, frames, mel, 32), frames)
+    monkeypatch.setattr(refine, "_MOMENTUM", np.float32(0))
+    assert fast < 0.9 * off(mel, refined(drawn, frames, mel, 32), frames)
+
+
 def test_what_has_its_frames_already_stays(mel):
     sound = noise(30 * mel.hop)
     inner = slice(4 * mel.hop, -4 * mel.hop)
