@@ -18,7 +18,7 @@ from segmentation.deeplab import DeepLab, build_model
 from segmentation.names import find_of_either_half, find_pretrained, holds_deeplab
 from segmentation.pretrained import load_pretrained, read_pretrained
 from segmentation.shapes import ShapesDataset
-from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise, scaled_image
 from wavenet_app.config import PRESETS as AUDIO_PRESETS
 from wavenet_app.data_folder import DataFolder
 from wavenet_app.effective_field import effective_field
@@ -202,7 +202,7 @@ def _images(
 def _square(image: NDArray[np.uint8], size: int, image_scale: float = 1.0) -> Tensor:
     pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
     if image_scale != 1:
-        pixels = functional.resize(pixels, [max(1, round(image_scale * side)) for side in pixels.shape[1:]])
+        pixels = scaled_image(pixels, [max(1, round(image_scale * side)) for side in pixels.shape[1:]])
     if min(pixels.shape[1:]) < size:
         pixels = functional.resize(pixels, [size])
     return normalise(functional.center_crop(pixels, [size, size]), IMAGENET_MEAN, IMAGENET_STD)

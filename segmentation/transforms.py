@@ -73,20 +73,21 @@ class RandomScaledCrop(v2.Transform):
         """Cuts and scales one input."""
         size = params["size"]
         cut = functional.crop(inpt, params["top"], params["left"], params["height"], params["width"])
-        if not isinstance(inpt, tv_tensors.Mask):
-            return _scaled(cut, size)
-        # torchvision scales masks by "nearest", which is up to half a pixel off the image; "nearest-exact" is not.
-        plain = cut.as_subclass(Tensor)[None]
-        scaled = functional.resize_image(plain, size, interpolation=v2.InterpolationMode.NEAREST_EXACT)[0]
+        plain = cut.as_subclass(Tensor)
+        if isinstance(inpt, tv_tensors.Mask):
+            # torchvision scales masks by "nearest", which is up to half a pixel off; "nearest-exact" is not
+            scaled = functional.resize_image(plain[None], size, interpolation=v2.InterpolationMode.NEAREST_EXACT)[0]
+        else:
+            scaled = scaled_image(plain, size)
         return tv_tensors.wrap(scaled, like=inpt)
 
 
-def _scaled(image: tv_tensors.Image, size: list[int]) -> tv_tensors.Image:
-    """Returns an image of bytes (3, height, width) scaled to a size (height, width), smoothed where it shrinks."""
+def scaled_image(image: Tensor, size: list[int]) -> Tensor:
+    """Returns an image of bytes (3, height, width) scaled to a size [height, width], smoothed where it shrinks."""
+    if size != [1, 1]:
+        return functional.resize_image(image, size, antialias=True)
     # PyTorch fails on an assertion of its own where it smooths bytes down to a single pixel
-    exact = image.float() if size == [1, 1] else image
-    scaled = functional.resize(exact, size, interpolation=v2.InterpolationMode.BILINEAR, antialias=True)
-    return tv_tensors.wrap(scaled.round().to(image.dtype), like=image) if size == [1, 1] else scaled
+    return functional.resize_image(image.float(), size, antialias=True).round().to(image.dtype)
 
 
 def training_transform(augmentation: Augmentation) -> v2.Transform:

@@ -14,7 +14,15 @@ from segmentation.batches import TrainingCrops, ValidationImages, loaded
 from segmentation.datasets import SegmentationDataset
 from segmentation.labels import IGNORE, LabelMap, voc_palette
 from segmentation.shapes import ShapesDataset
-from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, augment, normalise, training_transform
+from segmentation.transforms import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Augmentation,
+    augment,
+    normalise,
+    scaled_image,
+    training_transform,
+)
 from wavenet_app.errors import UserError
 
 SMALL = Augmentation(crop_size=(24, 32))
@@ -126,6 +134,12 @@ def test_any_image_becomes_a_crop_that_fits_its_mask(size, crop, seed):
     # Smoothing blurs the border between the halves; nothing may be bright on the wrong side of it.
     assert (brightness[classes == 1] > -0.3).all()
     assert (brightness[classes == 0] < 0.3).all()
+
+
+@pytest.mark.parametrize("size", [(2, 1), (2, 2), (4, 2)])
+def test_an_image_can_be_scaled_to_a_single_pixel(size):
+    image = torch.full((3, *size), 200, dtype=torch.uint8)
+    assert scaled_image(image, [1, 1]).tolist() == [[[200]]] * 3
 
 
 def test_the_scale_runs_from_a_half_to_twice():

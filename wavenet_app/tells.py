@@ -78,18 +78,9 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
         first: counted from the clip's own first frame; may be negative.
         last: one past the last; may lie beyond the clip.
     """
-    if mel.melody is None:
-        return _bands_and_sound(mel, corpus, clip, first, last)[0]
     # the melody listens beyond the frames that a model sees around its own
-    aside = max(0, mel.melody.beyond - CONTEXT_FRAMES)
-    told = mel.told_of(*_bands_and_sound(mel, corpus, clip, first - aside, last + aside))
-    return told[aside : len(told) - aside]
-
-
-def _bands_and_sound(
-    mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: int
-) -> tuple[Frames, NDArray[np.float32]]:
-    """Returns frames first to last of a clip without a melody, (frames, n_mels), and their sound (frames x hop,)."""
+    aside = 0 if mel.melody is None else max(0, mel.melody.beyond - CONTEXT_FRAMES)
+    first, last = first - aside, last + aside
     hop, margin = mel.hop, mel.margin
     inside, beyond = max(first, 0), min(last, -(-clip.num_samples // hop))
     begin, end = inside * hop - margin, beyond * hop + margin
@@ -99,4 +90,5 @@ def _bands_and_sound(
     frames = np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
     within = widened[margin : margin + (beyond - inside) * hop]
     sound = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
-    return frames, sound
+    told = mel.told_of(frames, sound)
+    return told[aside : len(told) - aside]
