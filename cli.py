@@ -615,7 +615,7 @@ def _console(*, stderr: bool = False) -> Any:
 
 
 def _preview(model: Any, config: Any, num_samples: int, heard: Any) -> Any:
-    from fast_gen.sample_command import preview
+    from fast_gen.preview import preview
 
     return preview(model, config, num_samples, heard)
 

@@ -16,10 +16,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.ahead import compiling_ahead
 from fast_gen.condition import ChunkCondition, voice
-from fast_gen.engine import PRECISIONS, Engine, EngineChoice, load_engine, start_engine
+from fast_gen.engine import PRECISIONS, Engine, EngineChoice, start_engine
 from fast_gen.generate import generate
 from fast_gen.real_time import engine_in_real_time
-from fast_gen.sampling import SamplingSettings, check_head, usual_settings
+from fast_gen.sampling import SamplingSettings, check_head
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import printable, write_wav
@@ -33,8 +33,6 @@ from wavenet_app.trained import find_checkpoint, load_trained
 
 if TYPE_CHECKING:
     from fast_gen.primes import Prime
-    from wavenet_app.model import WaveNet
-    from wavenet_app.training import Heard
 
 
 @dataclass(frozen=True)
@@ -238,30 +236,6 @@ def _shares(request: SampleRequest, config: RunConfig, clips: int, console: Cons
     listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
     console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
     return np.eye(len(speakers), dtype=np.float32)[turns]
-
-
-def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -> NDArray[np.float32]:
-    """Returns audio from a model in training, always with the same random numbers so that previews can be compared.
-
-    Args:
-        model: the net, on any device.
-        config: the settings of its run.
-        num_samples: length.
-        heard: the speaker and the mel frames, as far as the model is told of them.
-
-    Returns:
-        float32 (num_samples,) in [-1, 1].
-    """
-    weights = GeneratorWeights.of(model)
-    engine = load_engine("auto", weights)
-    seed, settings = config.training.seed, usual_settings(config.model)
-    if heard.frames is not None:
-        from fast_gen.vocode import vocode  # needs torch, which plain sampling does not
-
-        blocks = vocode(engine, model, [heard.frames], shares=heard.shares, seed=seed, settings=settings)
-        return np.concatenate(list(blocks))[:num_samples]
-    condition = None if heard.shares is None else voice(weights, heard.shares[None])
-    return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
 
 
 def _read(
