@@ -7,8 +7,7 @@ What `wavegen eval` says in one figure, taken apart: held-out clips are vocoded 
 temperature, and the squared difference of levels to the quantised original is averaged by loudness (a pause lies 35 dB
 below the loud frames) and by frequency. The bias is the mean difference: how much too loud the vocoded clips are there.
 How far the sound's own mel frames are off those asked for says how well they are heeded; and of the frames in which the
-original has a voice, it is counted in how many the pitch is within 3 % of the original's, by the peak of the
-autocorrelation of either sound.
+original has a voice, it is counted in how many the pitch is within half a semitone (3 %) of the original's.
 
 With several draws, clips are vocoded with as many seeds, and two distances more tell what the model knows from what
 it draws: of the draws to each other, to which a perfect model's distance to the original is equal, and of their mean
@@ -25,7 +24,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from log_spectra import Levels, Sound, decibels, distance
+from log_spectra import Sound, decibels, distance
 
 from fast_gen.engine import load_engine
 from fast_gen.refine import refined, refined_noise
@@ -38,9 +37,8 @@ from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.mel import Frames, MelFrames
 from wavenet_app.pair_table import as_coded, measures
-from wavenet_app.sound_distributions import PAUSE_DECIBELS
-from wavenet_app.sound_frames import frames as framed
-from wavenet_app.sound_frames import levels, power_spectra
+from wavenet_app.sound_distributions import PAUSE_DECIBELS, semitones
+from wavenet_app.sound_frames import levels
 from wavenet_app.tells import Tells
 from wavenet_app.trained import find_checkpoint, load_trained
 
@@ -74,26 +72,10 @@ def spread(original: Sound, draws: list[Sound], rate: int) -> tuple[float, float
     )
 
 
-def periods(waveform: Sound, rate: int) -> tuple[Levels, Levels]:
-    """Samples a period, 80 to 400 Hz, and how like itself a frame is a period later, at most 1, both (frames,)."""
-    length, hop, first, last = round(0.05 * rate), round(0.0125 * rate), rate // 400, rate // 80
-    points = 2 ** (2 * length - 1).bit_length()
-    power = power_spectra(waveform, length, hop, points)
-    power[:, round(2000 / rate * points) :] = 0
-    window = np.hanning(length + 1)[:-1]
-    tapering = np.fft.irfft(np.abs(np.fft.rfft(window, points)) ** 2)[:last]
-    likeness = np.fft.irfft(power)[:, :last] / tapering
-    likeness /= np.maximum(likeness[:, :1], 1e-20)
-    peaks = likeness[:, first:].argmax(axis=1) + first
-    return peaks, likeness[np.arange(len(peaks)), peaks]
-
-
 def kept_pitch(original: Sound, sound: Sound, rate: int) -> float:
-    """The share of the original's voiced frames in which the sound's pitch is within 3 % of it."""
-    (wanted, likeness), (found, _) = periods(original, rate), periods(sound, rate)
-    loudness = framed(original, round(0.05 * rate), round(0.0125 * rate)).std(axis=1)
-    voiced = (likeness > 0.7) & (loudness > 0.5 * loudness.mean())
-    return float((np.abs(found / wanted - 1) < 0.03)[voiced].mean())
+    """The share of the original's voiced frames in which the sound has a pitch within half a semitone of it."""
+    wanted, found = semitones(original, rate), semitones(sound, rate)
+    return float((np.abs(found - wanted) < 0.5)[np.isfinite(wanted)].mean())
 
 
 def main() -> None:
@@ -153,7 +135,7 @@ def main() -> None:
         kept = np.mean([kept_pitch(original, test, rate) for original, test in zip(originals, tests, strict=True)])
         print(
             f"    its mel frames are {20 / np.log(10) * np.sqrt(error):.2f} dB (RMS) off those that were asked for; "
-            f"the pitch is within 3 % in {kept:.0%} of the frames with a voice"
+            f"the pitch is within half a semitone in {kept:.0%} of the frames with a voice"
         )
         if name in spreads:
             draw, apart, constant = np.mean(spreads[name], axis=0)

@@ -96,7 +96,7 @@ def sound_features(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) 
     for waveform in waveforms:
         mel.append(log_mel(waveform, sample_rate))
         loudness.append(levels(waveform, sample_rate))
-        pitch = _pitch(waveform, sample_rate)
+        pitch = semitones(waveform, sample_rate)
         frames += len(pitch)
         pitches.append(pitch[np.isfinite(pitch)])
     pitched = np.concatenate(pitches)
@@ -136,8 +136,8 @@ def spread_pieces(lengths: Sequence[int], piece: int, count: int) -> list[tuple[
     return [every[round(index * (len(every) - 1) / max(1, count - 1))] for index in range(count)]
 
 
-def _pitch(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
-    """Returns semitones above 55 Hz for each frame, NaN where it is not voiced."""
+def semitones(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
+    """Returns the pitch in semitones above 55 Hz, shape (frames,), NaN where a frame is not voiced."""
     import librosa
 
     length = 2 ** round(math.log2(3 * sample_rate / LOWEST_PITCH))  # about three periods of the lowest pitch
