@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 app = typer.Typer(
     name="wavegen",
@@ -487,8 +487,8 @@ def receptive_field(
 ) -> None:
     """Measure how far a net sees, how far it looks, and where its dilations leave holes; with a picture."""
     from segmentation.field_command import is_segmentation, run_deeplab_field
+    from wavenet_app.core.receptive_field.report import FieldRequest
     from wavenet_app.field_command import run_wavenet_field
-    from wavenet_app.field_report import FieldRequest
 
     request, folder = FieldRequest(model, inputs, count, size, output_stride, seed), DataFolder.at(data_dir)
     run = run_deeplab_field if is_segmentation(model, folder) else run_wavenet_field

@@ -97,8 +97,8 @@ def write_random(path: Path) -> None:
     """Writes a checkpoint of the preset `small` with random weights."""
     import torch
 
-    from wavenet_app.checkpoint import write_checkpoint
     from wavenet_app.config import preset
+    from wavenet_app.core.checkpoint import write_checkpoint
     from wavenet_app.model import WaveNet
     from wavenet_app.trained import KIND, plain_config
 

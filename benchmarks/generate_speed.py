@@ -30,7 +30,7 @@ from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.textbook import Textbook
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.model import WaveNet
 
 SETTINGS = SamplingSettings()

@@ -20,8 +20,8 @@ from segmentation.deeplab import build_model
 from segmentation.recipe import fit_to_start
 from segmentation.shapes import ShapesDataset
 from segmentation.training import SegmentationTask
-from wavenet_app.fit import training_device
-from wavenet_app.settings import override
+from wavenet_app.core.loop.loop import training_device
+from wavenet_app.core.settings import override
 
 PRESETS = ("small", "dilated", "resnet50")
 

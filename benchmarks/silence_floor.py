@@ -21,7 +21,7 @@ from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import from_pcm16, pcm16
-from wavenet_app.data_folder import DataFolder
+from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.mel import MelFrames
 from wavenet_app.sound_frames import levels

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavenet_app.config import ModelConfig, preset
-from wavenet_app.fit import training_device
+from wavenet_app.core.loop.loop import training_device
 from wavenet_app.heads import mean_bits
 from wavenet_app.model import WaveNet
 from wavenet_app.skip_sum import missing_kernels

@@ -39,8 +39,8 @@ from fast_gen.refine import band_shares
 from fast_gen.vocoded import chosen_clips
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, CorpusConfig, MelConfig
+from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus import open_corpus
-from wavenet_app.data_folder import DataFolder
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.mel import Frames, MelFrames
 from wavenet_app.pair_table import as_coded

@@ -18,9 +18,9 @@ from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.verify import Verification
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import open_corpus
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
 
 GREATEST_LOGIT_DIFFERENCE = 5e-3
 """Promised of float32; sums in another order round differently, on a trained model by 3e-4."""

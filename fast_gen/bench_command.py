@@ -19,10 +19,10 @@ from fast_gen.engine import engine_options
 from fast_gen.gpu_device import missing_gpu
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.checkpoint import write_checkpoint
 from wavenet_app.config import preset
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.checkpoint import write_checkpoint
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.model import WaveNet
 from wavenet_app.trained import KIND, find_checkpoint, load_trained, plain_config
 

@@ -22,7 +22,7 @@ from fast_gen.generate import CHUNK_SAMPLES, stream
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:
     from fast_gen.verify import Verification

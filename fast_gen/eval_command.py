@@ -11,9 +11,9 @@ from fast_gen.eval_subject import EvalRequest
 from fast_gen.eval_view import render
 from fast_gen.evaluate import evaluate
 from fast_gen.report import write_report
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.files import make_folder
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import make_folder
 
 
 def run_eval(

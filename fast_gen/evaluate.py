@@ -19,9 +19,9 @@ from fast_gen.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_fa
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.fit import training_device
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import training_device
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.held_out_bits import held_out_bits
 from wavenet_app.mel import MelFrames

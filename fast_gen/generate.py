@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fast_gen.condition import ChunkCondition
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, uniforms
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 CHUNK_SAMPLES = 1024  # 64 ms at 16 kHz: short enough to play at once, long enough for an engine to get going
 

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 
 from fast_gen.engine import WAY_OUT
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 NO_GPU = "torch sees no CUDA device"
 

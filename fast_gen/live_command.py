@@ -23,8 +23,8 @@ from fast_gen.sample_command import ReadyToSample, SampleRequest, get_ready
 from fast_gen.sound_device import NO_DEVICE, NoSoundError, open_output, output_devices
 from fast_gen.wav_stream import SamplePipe, WavFile, wav_header
 from wavenet_app.audio import pcm16, read_audio
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.pictures import write_spectrogram
 
 _WORTH_SAYING_SECONDS = 1.0  # a shorter wait for the first sound needs no words

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.code_folder import code_folder
-from wavenet_app.files import replacing
+from wavenet_app.core.files import replacing
 
 _CHECKSUM_BYTES = 32
 

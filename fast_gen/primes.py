@@ -14,7 +14,7 @@ from fast_gen.level import matched_gain, second_peaks
 from wavenet_app.audio import UnreadableAudioError, printable, probe, read_blocks
 from wavenet_app.coding import Coding
 from wavenet_app.config import RunConfig
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.sources import scan_sources
 
 MOST_BY_DEFAULT = 16

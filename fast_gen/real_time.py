@@ -10,7 +10,7 @@ from fast_gen.engine import PRECISIONS, Engine, EngineChoice, start_engine
 from fast_gen.playing import MARGIN
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 _SECONDS = 0.1  # a shorter look would take a hiccup of the machine for its speed
 

@@ -17,8 +17,8 @@ from fast_gen.evaluate import EvalSound
 from fast_gen.report_figures import history_figure, sound_figure
 from fast_gen.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
 from wavenet_app.audio import wav_bytes
-from wavenet_app.figures import png_bytes
-from wavenet_app.files import write_whole
+from wavenet_app.core.figures import png_bytes
+from wavenet_app.core.files import write_whole
 from wavenet_app.pair_table import as_coded
 from wavenet_app.pictures import Scale, common_scale, spectrogram_figure
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.figures import new_figure
+from wavenet_app.core.figures import new_figure
 from wavenet_app.sound_distributions import SEMITONE_ORIGIN, SoundFeatures
 
 if TYPE_CHECKING:

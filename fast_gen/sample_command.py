@@ -24,9 +24,9 @@ from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import printable, write_wav
 from wavenet_app.config import RunConfig
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.files import make_folder
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import make_folder
 from wavenet_app.pictures import write_spectrogram
 from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained

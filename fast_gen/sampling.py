@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, MU_LAW_HEAD, STEP, SixteenBitCoding
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 VOCODING_TEMPERATURE = 0.8
 """What vocoding takes where nobody says; see docs/results.md."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 Fill = Callable[[NDArray[np.int16], bool], None]
 """Fills a block with the next samples; the flag says that the device had to wait for the block before."""

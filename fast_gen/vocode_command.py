@@ -26,8 +26,8 @@ from fast_gen.wav_stream import PartialWav
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio import from_pcm16, pcm16, printable
 from wavenet_app.config import ModelConfig
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.mel import MelFrames
 from wavenet_app.sources import scan_sources
 from wavenet_app.speakers import listed_speakers, speaker_shares

@@ -13,8 +13,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.errors import UserError
-from wavenet_app.files import replacing
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import replacing
 
 HEADER_BYTES = 44
 UNKNOWN_SIZE = 0xFFFFFFFF  # what readers take for "until the end"; also all that a field of the header can say

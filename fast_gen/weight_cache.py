@@ -17,9 +17,9 @@ import numpy as np
 
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
-from wavenet_app.errors import UserError
-from wavenet_app.files import replacing
-from wavenet_app.settings import validated
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import replacing
+from wavenet_app.core.settings import validated
 
 KEPT_MODELS = 8
 """How many models are kept, those used last."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.coding import MU_LAW_HEAD, STEP, Coding, coding_of
-from wavenet_app.dilation import receptive_field
+from wavenet_app.core.dilation import receptive_field
 
 if TYPE_CHECKING:
     from torch import Tensor

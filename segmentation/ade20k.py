@@ -11,7 +11,7 @@ from segmentation.ade20k_classes import CLASSES, FULL_RELEASE_IDS
 from segmentation.datasets import SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.image_files import files_below, read_mask
 from segmentation.labels import IGNORE, LabelMap, voc_palette
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 CHALLENGE_MARKERS = ("images/training", "annotations/training")
 FULL_FOLDERS = ("images/ADE/training", "images/training")

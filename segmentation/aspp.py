@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segmentation.norm import MakeNorm
-from wavenet_app.dilated import DilatedConv
+from wavenet_app.core.dilated import DilatedConv
 
 
 class SeparableConv(nn.Module):

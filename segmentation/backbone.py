@@ -10,8 +10,8 @@ from torchvision.models import mobilenet_v3_large, resnet50, resnet101
 
 from segmentation.config import BackboneName, NormName
 from segmentation.norm import MakeNorm, make_norm
-from wavenet_app.dilated import DilatedConv, ResidualBlock
-from wavenet_app.dilation import dilation_cycle
+from wavenet_app.core.dilated import DilatedConv, ResidualBlock
+from wavenet_app.core.dilation import dilation_cycle
 
 
 class Backbone(nn.ModuleDict):

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 
 from segmentation.datasets import SegmentationDataset
 from segmentation.transforms import Augmentation, augment, training_transform
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 Batch = dict[str, torch.Tensor]
 

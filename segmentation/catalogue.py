@@ -15,8 +15,8 @@ from segmentation.custom import CustomDataset
 from segmentation.datasets import SegmentationDataset, Split
 from segmentation.shapes import ShapesDataset
 from segmentation.voc import VocDataset
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 _DEPTH = 2  # how many folders below the one given a data set may start, as in VOCdevkit/VOC2012
 _FOUND_SHOWN = 6

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segmentation.batches import evenly_spread
 from segmentation.datasets import FileNote, SegmentationDataset
 from segmentation.labels import IGNORE
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 QUICK_FILES = 32
 RARE_SHARE = 0.001

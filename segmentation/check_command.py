@@ -16,8 +16,8 @@ from segmentation.check_view import CheckProgress, render
 from segmentation.coco import CocoClasses, coco_classes_of
 from segmentation.datasets import SPLITS, SegmentationDataset
 from segmentation.overlays import Picture, write_sheet
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 PICTURES = 8
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from segmentation.datasets import SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.labels import IGNORE, LabelMap
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 MARKERS = ("leftImg8bit", "gtFine")
 _IMAGE_ENDING = "_leftImg8bit.png"

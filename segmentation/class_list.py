@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segmentation.labels import IGNORE, MOST_CLASSES
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 FILE_NAME = "classes.txt"
 IGNORED_NAME = "ignore"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segmentation import voc
 from segmentation.datasets import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.labels import IGNORE, LabelMap, voc_palette
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 CocoClasses = Literal["voc", "all"]
 # Below so many labelled pixels a training image teaches background alone; torchvision's weights were trained so too.

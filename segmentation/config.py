@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from wavenet_app.errors import UserError
-from wavenet_app.settings import Settings
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import Settings
 
 IGNORE_INDEX = 255
 """Id of mask pixels that count neither in the loss nor in a score."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavenet_app.dilated import DilatedConv
+from wavenet_app.core.dilated import DilatedConv
 
 CONTEXT_DILATIONS = (1, 1, 2, 4, 8, 16, 1)
 

@@ -16,7 +16,7 @@ from segmentation.custom_pairs import Pairing, pair_by_name
 from segmentation.datasets import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.image_files import LOSSY_SUFFIXES, SIDEWAYS, FileFacts, file_facts, read_image, read_mask
 from segmentation.labels import UnknownIds, unpacked
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 MARKERS = ("images", "masks")
 FOLDERS_OF_SPLIT: dict[Split, tuple[str, ...]] = {

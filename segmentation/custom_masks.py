@@ -14,7 +14,7 @@ from segmentation.class_list import FILE_NAME, ClassList
 from segmentation.image_files import MaskPixels
 from segmentation.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, unpacked, voc_palette
 from segmentation.voc import BORDER_COLOUR
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
 

@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 
 from segmentation.image_files import read_image, read_mask
 from segmentation.labels import LabelMap, UnknownIds
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")

@@ -11,7 +11,7 @@ from segmentation.backbone import build_backbone
 from segmentation.config import NormName, SegmentationModelConfig
 from segmentation.context import ContextModule
 from segmentation.norm import make_norm
-from wavenet_app.dilated import DilatedConv, ResidualBlock
+from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 
 LOW_LEVEL_CHANNELS = 48
 """Width that the decoder reduces the low-level features to (Chen et al. 2018, section 4.1)."""

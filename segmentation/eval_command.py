@@ -15,8 +15,8 @@ from segmentation.evaluate import Evaluation, evaluate
 from segmentation.labelling import LabelOptions, open_labeller, windows_line
 from segmentation.segmenter import check_classes
 from segmentation.train_view import class_table
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 _SHOWN = 3  # files left out; --json has them all
 _LISTED = 12  # absent classes; --json has them all

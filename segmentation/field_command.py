@@ -20,14 +20,14 @@ from segmentation.pretrained import load_pretrained, read_pretrained
 from segmentation.shapes import ShapesDataset
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise, scaled_image
 from wavenet_app.config import PRESETS as AUDIO_PRESETS
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.effective_field import effective_field
-from wavenet_app.errors import UserError
-from wavenet_app.field_pictures import write_field_picture
-from wavenet_app.field_report import FieldReport, FieldRequest
-from wavenet_app.field_view import measuring, show
-from wavenet_app.settings import validated
-from wavenet_app.touched import global_layers, reach, structural_twin, touched_map
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.receptive_field.effective import effective_field
+from wavenet_app.core.receptive_field.pictures import write_field_picture
+from wavenet_app.core.receptive_field.report import FieldReport, FieldRequest
+from wavenet_app.core.receptive_field.touched import global_layers, reach, structural_twin, touched_map
+from wavenet_app.core.receptive_field.view import measuring, show
+from wavenet_app.core.settings import validated
 
 DEFAULT_COUNT = 4
 DEFAULT_SIZE = 513

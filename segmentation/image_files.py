@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

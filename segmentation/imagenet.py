@@ -12,8 +12,8 @@ from torch import Tensor
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, ResNet101_Weights
 
 from segmentation.deeplab import DeepLab
-from wavenet_app.checkpoint import read_plain
-from wavenet_app.errors import UserError
+from wavenet_app.core.checkpoint import read_plain
+from wavenet_app.core.errors import UserError
 
 # The first version, which torchvision's own DeepLabs were trained from.
 _WEIGHTS: dict[str, Any] = {

@@ -15,11 +15,11 @@ from segmentation.config import SegmentationConfig
 from segmentation.deeplab import build_model
 from segmentation.names import find_segmenter
 from segmentation.pretrained import KIND, Pretrained, read_pretrained
-from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.settings import validated
-from wavenet_app.terminal import clock
+from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import validated
+from wavenet_app.core.terminal import clock
 
 _UNSAID = 16  # any stride will do for counting parameters
 _MOST_NAMES = 40  # of classes; --json has all

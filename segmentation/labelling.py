@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from segmentation.inference import LARGE_WINDOWS, Labeller, Protocol
 from segmentation.names import find_segmenter
 from segmentation.segmenter import Segmenter, load_segmenter
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.fit import training_device
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import training_device
 
 SMALLEST_WINDOW = 16
 LARGEST_SCALE = 8.0

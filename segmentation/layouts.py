@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 Weights = dict[str, Tensor]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wavenet_app.checkpoint import read_plain
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.checkpoint import read_plain
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
 

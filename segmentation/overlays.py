@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.labels import IGNORE
-from wavenet_app.errors import UserError
-from wavenet_app.files import replacing
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

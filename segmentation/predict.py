@@ -19,8 +19,8 @@ from segmentation.inference import Labeller
 from segmentation.labels import IGNORE
 from segmentation.overlays import IGNORE_COLOUR, OPACITY, coloured
 from segmentation.segmenter import ClassTable
-from wavenet_app.errors import UserError
-from wavenet_app.files import write_whole
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import write_whole
 
 FOLDERS = ("masks", "overlays", "raw_ids")
 """What is written of an image: class ids with a palette, colours over the image, ids as the data set's tools want."""

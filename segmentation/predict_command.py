@@ -12,8 +12,8 @@ from segmentation.check_view import CheckProgress
 from segmentation.labelling import LabelOptions, open_labeller, windows_line
 from segmentation.predict import FOLDERS, Prediction, find_images, predict
 from segmentation.segmenter import class_names
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 _MOST_CLASSES = 12  # rows of the table of classes
 

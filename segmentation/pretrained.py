@@ -13,10 +13,10 @@ from segmentation.deeplab import DeepLab, build_model, class_layers
 from segmentation.imagenet import load_imagenet
 from segmentation.layouts import recognise, state_dict
 from segmentation.names import find_pretrained
-from wavenet_app.checkpoint import read_checkpoint, read_plain
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.settings import validated
+from wavenet_app.core.checkpoint import read_checkpoint, read_plain
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import validated
 
 KIND = "segmentation"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from segmentation.check import SplitReport
 from segmentation.config import SMALLEST_CROP, SegmentationConfig, SegmentationTrainingConfig
-from wavenet_app.settings import override
+from wavenet_app.core.settings import override
 
 DEFAULT_MINUTES = 30.0
 SHAPES_MINUTES = 3.0

@@ -18,11 +18,11 @@ from segmentation.deeplab import build_model
 from segmentation.pretrained import KIND, start_weights
 from segmentation.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training import SegmentationTask, balanced_weights, fit_precision
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.fit import FitPlan, read_unfinished
-from wavenet_app.process_group import default_processes
-from wavenet_app.settings import override, parse_assignments, read_config_file, validated
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.process_group import default_processes
+from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
 
 LOGGERS = ("tensorboard", "wandb", "none")
 

@@ -15,8 +15,8 @@ from segmentation.deeplab import DeepLab
 from segmentation.labels import LabelMap, voc_palette
 from segmentation.pretrained import load_pretrained, read_pretrained
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD
-from wavenet_app.errors import UserError
-from wavenet_app.settings import validated
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import validated
 
 _UNNAMED = {21: "VOC", 19: "Cityscapes", 150: "ADE20K"}  # whose classes a file without names most likely has
 

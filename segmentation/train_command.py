@@ -8,8 +8,8 @@ from segmentation.check_view import CheckProgress
 from segmentation.run import SegmentationOptions, prepare_run
 from segmentation.train_view import TrainingView, show_result, show_start
 from segmentation.training import SegmentationResult, train
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.fit import quiet_lightning, training_device
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.loop.loop import quiet_lightning, training_device
 
 
 def run_training(options: SegmentationOptions, folder: DataFolder, *, console: Console) -> SegmentationResult:

@@ -11,8 +11,8 @@ from rich.table import Table
 from segmentation.metrics import SegmentationScores
 from segmentation.run import SegmentationRun
 from segmentation.training import SegmentationResult
-from wavenet_app.fit import FitStatus
-from wavenet_app.terminal import clock, run_bar
+from wavenet_app.core.loop.loop import FitStatus
+from wavenet_app.core.terminal import clock, run_bar
 
 _MOST_CLASSES = 40  # rows of the table of classes; --json of seg-eval has them all
 

@@ -28,8 +28,8 @@ from segmentation.overlays import overlay
 from segmentation.pretrained import KIND
 from segmentation.segmenter import ClassTable
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
-from wavenet_app.files import write_json
-from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16
+from wavenet_app.core.files import write_json
+from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16
 
 BALANCING_MASKS = 500
 """Training masks, at most, that class weights are taken from, spread evenly."""

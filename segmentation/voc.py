@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segmentation.datasets import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.image_files import read_mask
 from segmentation.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, voc_palette
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

@@ -15,7 +15,7 @@ from fast_gen.weights import GeneratorWeights
 from wavenet_app.coding import MU_LAW_HEAD, mean_places
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.config import MelConfig, ModelConfig
-from wavenet_app.dilation import dilation_cycle
+from wavenet_app.core.dilation import dilation_cycle
 from wavenet_app.model import TOLD_NOTHING
 
 Codes = NDArray[np.integer]

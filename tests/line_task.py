@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wavenet_app.checkpoint import read_checkpoint
-from wavenet_app.fit import FitPlan, FitStatus, Task, Watcher
+from wavenet_app.core.checkpoint import read_checkpoint
+from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher
 
 
 class Endless(torch.utils.data.IterableDataset):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from engine_contract import random_net
 
-from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.config import AudioConfig, ModelConfig, RunConfig
+from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.trained import KIND, load_trained, plain_config
 
 

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 from wavenet_app import audio, audio_cache
 from wavenet_app.audio import UnreadableAudioError, probe, read_audio, read_blocks, write_wav
 from wavenet_app.audio_cache import AudioCache, CachedAudio
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 RATE = 8_000
 

@@ -20,8 +20,8 @@ from fast_gen.verify import Verification
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import CorpusConfig, RunConfig, preset
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.trained import load_trained
 
 FINE = Verification(2e-6, 2.5, 2.5, 1.0)

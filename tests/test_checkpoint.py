@@ -7,9 +7,9 @@ import pickle
 import pytest
 import torch
 
-from wavenet_app import files
-from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.errors import UserError
+from wavenet_app.core import files
+from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.errors import UserError
 
 
 def test_what_is_written_is_read(tmp_path):

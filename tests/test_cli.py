@@ -16,7 +16,7 @@ from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
 from tiny_run import TINY, TINY_NET
 
-from wavenet_app.checkpoint import read_checkpoint
+from wavenet_app.core.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,7 +86,7 @@ def test_resume_needs_no_flag_repeated_and_gives_the_same_bits(wavegen, tone_fol
     through, halted = tmp_path / "through", tmp_path / "halted"
     assert wavegen("train", tone_folder, "--max-steps", 12, "--data-dir", through, "--name", "x", *TINY).code == 0
     # a run of twelve steps that is cut at five: the learning rate must not see where it was cut
-    from wavenet_app import fit
+    from wavenet_app.core.loop import loop as fit
 
     real = fit._Loop.on_train_batch_end
 

@@ -8,8 +8,8 @@ from test_model import net
 
 from wavenet_app.conditioning import CONTEXT_FRAMES, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import MelConfig, ModelConfig, RunConfig, preset
+from wavenet_app.core.settings import validated
 from wavenet_app.model import WaveNet
-from wavenet_app.settings import validated
 
 
 def mel(upsampling: int, hold: int, n_mels: int = 3, melody: bool = True) -> MelConfig:

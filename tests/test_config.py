@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from wavenet_app.config import MelConfig, preset
-from wavenet_app.errors import UserError
-from wavenet_app.settings import override, parse_assignments, read_config_file
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import override, parse_assignments, read_config_file
 
 
 def test_presets_have_the_shapes_of_the_literature():

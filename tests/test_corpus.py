@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from wavenet_app import audio_cache
 from wavenet_app.config import AudioConfig, CorpusConfig
+from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import Corpus, open_corpus, resolve_sources, robust_peak, split_record
-from wavenet_app.errors import UserError
 from wavenet_app.sources import scan_sources
 from wavenet_app.split import hash_fraction, split_files
 

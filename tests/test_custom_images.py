@@ -14,7 +14,7 @@ from segmentation.custom import CustomDataset, is_held_out
 from segmentation.custom_pairs import pair_by_name
 from segmentation.image_files import read_image, read_mask
 from segmentation.labels import IGNORE, voc_palette
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 NAMES = ("train/a.png", "train/b.png", "val/c.png")
 ORIENTATION_TAG = 0x0112

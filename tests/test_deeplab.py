@@ -13,8 +13,8 @@ from segmentation.backbone import build_backbone
 from segmentation.config import SegmentationModelConfig
 from segmentation.context import CONTEXT_DILATIONS, ContextModule
 from segmentation.deeplab import DeepLab, build_model, class_layers
-from wavenet_app.dilated import DilatedConv
-from wavenet_app.dilation import receptive_field
+from wavenet_app.core.dilated import DilatedConv
+from wavenet_app.core.dilation import receptive_field
 
 
 def in_torchvisions_shape(backbone: str) -> SegmentationModelConfig:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from wavenet_app.dilated import DilatedConv, ResidualBlock, dilation_cycle, receptive_field
+from wavenet_app.core.dilated import DilatedConv, ResidualBlock, dilation_cycle, receptive_field
 
 dilation_lists = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 

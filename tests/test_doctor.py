@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
 
+from wavenet_app.core.errors import UserError
 from wavenet_app.doctor import examine
 from wavenet_app.doctor_advice import sufficient_rate
 from wavenet_app.doctor_facts import FileFacts, _Ceiling, measure_file
 from wavenet_app.doctor_report import Report
 from wavenet_app.doctor_view import render
-from wavenet_app.errors import UserError
 
 RATE = 16_000
 

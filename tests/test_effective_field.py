@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.effective_field import effective_field, radius, spread
+from wavenet_app.core.receptive_field.effective import effective_field, radius, spread
 
 
 def test_the_energy_is_the_sum_of_all_squared_derivatives():

@@ -9,9 +9,9 @@ import pytest
 import torch
 from line_task import Line, plan, stop_at, weights
 
-from wavenet_app.checkpoint import read_checkpoint
-from wavenet_app.errors import UserError
-from wavenet_app.fit import FitStatus, Watcher, fit, training_device
+from wavenet_app.core.checkpoint import read_checkpoint
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import FitStatus, Watcher, fit, training_device
 
 
 def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):

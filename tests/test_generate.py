@@ -10,7 +10,7 @@ from fast_gen.generate import generate, stream
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.mu_law import decode, encode
 
 CONFIG = SHAPES["two cycles"]

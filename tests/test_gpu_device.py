@@ -15,7 +15,7 @@ from fast_gen.graph_queue import GraphQueue
 from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 ASYNCHRONOUS = "\nCUDA kernel errors might be asynchronously reported at some other API call\nFor debugging ..."
 BUSY = f"CUDA error: CUDA-capable device(s) is/are busy or unavailable{ASYNCHRONOUS}"

@@ -6,7 +6,7 @@ from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, Engi
 from fast_gen.engine import Engine, choose_engine
 from fast_gen.graph_queue import GraphQueue
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 class TestGraphQueueUnrecorded(EngineContract):

@@ -13,7 +13,7 @@ from fast_gen.numba_sample import pick_sample as compiled_pick
 from fast_gen.sampling import SamplingSettings, check_head, pick, pick_by_head, pick_sample, uniforms
 from wavenet_app.coding import LEAST_SCALE, STEP
 from wavenet_app.config import ModelConfig
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.heads import CategoricalHead, GaussianHead, Head, LogisticsHead, head_of, mean_bits
 
 ALL_SAMPLES = torch.arange(-(2**15), 2**15)

@@ -23,7 +23,7 @@ from segmentation.transforms import (
     scaled_image,
     training_transform,
 )
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 SMALL = Augmentation(crop_size=(24, 32))
 PLAIN = Augmentation(crop_size=(8, 8), scales=(1.0, 1.0), flip=0.0, photometric=0.0)

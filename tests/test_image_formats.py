@@ -24,8 +24,8 @@ from segmentation.catalogue import open_dataset, recognise
 from segmentation.coco import CocoDataset
 from segmentation.labels import IGNORE, voc_palette
 from segmentation.shapes import CLASSES, ShapesDataset
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 PALETTE = voc_palette(256)
 

@@ -36,7 +36,7 @@ from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.compiled import CodeCache
 from wavenet_app.config import preset
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 class TestNumbaCpu(EngineContract):

@@ -18,7 +18,7 @@ from fast_gen.torch_queue import TorchQueue
 from fast_gen.verify import verify
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.checkpoint import read_checkpoint
+from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.trained import load_trained
 
 HEADS = {"logistics": LOGISTICS, "gaussian": GAUSSIAN}
@@ -111,7 +111,7 @@ def test_weights_of_every_head_are_kept(tmp_path, head):
 
 
 def test_a_checkpoint_from_before_there_were_heads_is_of_mu_law(tmp_path):
-    from wavenet_app.checkpoint import write_checkpoint
+    from wavenet_app.core.checkpoint import write_checkpoint
 
     path = write_random_checkpoint(tmp_path / "old.pth", SHAPES["one layer"])
     content = read_checkpoint(path, "wavenet")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from wavenet_app import pictures
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.pictures import (
     common_scale,
     comparison_figure,

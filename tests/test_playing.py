@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fast_gen import playing, sound_device
 from fast_gen.playing import AHEAD_SECONDS, Player, RingBuffer, seconds_to_buffer
 from fast_gen.sound_device import NoSoundError, open_output, output_devices
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 RATE = 100  # Hz: the player's two seconds ahead are 200 samples
 

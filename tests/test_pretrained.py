@@ -26,9 +26,9 @@ from segmentation.pretrained import (
     start_weights,
     take_over,
 )
-from wavenet_app.checkpoint import write_checkpoint
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.checkpoint import write_checkpoint
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 
 
 def saved(path: Path, content: object) -> Path:

@@ -12,10 +12,10 @@ import torch
 from line_task import Line, plan, stop_at, weights
 from torch import nn
 
-from wavenet_app.checkpoint import read_checkpoint
-from wavenet_app.errors import UserError
-from wavenet_app.fit import FitStatus, Watcher, fit, score_of
-from wavenet_app.process_group import ProcessGroup, process_group
+from wavenet_app.core.checkpoint import read_checkpoint
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import FitStatus, Watcher, fit, score_of
+from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 
 
 def _exchange(folder: Path, group: ProcessGroup) -> None:

@@ -9,7 +9,7 @@ from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.real_time import engine_in_real_time, measured_speed
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.run import RunOptions, prepare_run
 
 

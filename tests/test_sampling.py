@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fast_gen.sampling import SamplingSettings, pick, splitmix64, uniforms
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 SEEDS = st.integers(min_value=-(2**70), max_value=2**70)
 

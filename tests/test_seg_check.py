@@ -16,7 +16,7 @@ from segmentation.metrics import ConfusionMatrix
 from segmentation.overlays import IGNORE_COLOUR, Picture, coloured, overlay, write_sheet
 from segmentation.shapes import CLASSES, ShapesDataset
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, normalise
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MASKS = {"train/a.png": stripes([0, 1]), "train/b.png": stripes([0, 0, 0, 2]), "val/c.png": stripes([1, 255])}

@@ -26,9 +26,9 @@ from segmentation.run import SegmentationOptions, prepare_run
 from segmentation.segmenter import load_segmenter
 from segmentation.shapes import CLASSES, ShapesDataset
 from segmentation.training import balanced_weights, cross_entropy, fit_precision, pictures, train
-from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.fit import score_of
+from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.loop.loop import score_of
 
 ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
 

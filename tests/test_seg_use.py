@@ -19,8 +19,8 @@ from segmentation.predict import find_images
 from segmentation.segmenter import ClassTable
 from segmentation.shapes import ShapesDataset
 from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
-from wavenet_app.checkpoint import write_checkpoint
-from wavenet_app.errors import UserError
+from wavenet_app.core.checkpoint import write_checkpoint
+from wavenet_app.core.errors import UserError
 
 
 def checkpoint(path: Path, table: ClassTable, seed: int = 0, image_scale: float = 1.0, **model) -> Path:

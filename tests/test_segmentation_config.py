@@ -3,8 +3,8 @@
 import pytest
 
 from segmentation.config import PRESETS, SegmentationModelConfig, preset
-from wavenet_app.errors import UserError
-from wavenet_app.settings import override, parse_assignments
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import override, parse_assignments
 
 
 def test_rates_follow_the_output_stride_unless_given():

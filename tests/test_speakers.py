@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.speakers import NoSpeakerError, speaker_rule, speaker_shares
 
 SPEAKERS = ("ann", "jackson", "theo")

@@ -8,7 +8,7 @@ import torch
 from tiny_segmentation import TINY_DEEPLAB
 
 from segmentation.norm import BatchNorm, SynchronisedBatchNorm
-from wavenet_app.process_group import ProcessGroup, process_group
+from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 
 SHAPE = (2, 3, 4, 5)  # of each process's images
 

@@ -11,7 +11,7 @@ from fast_gen.sampling import SamplingSettings
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.model import WaveNet
 
 

@@ -12,9 +12,9 @@ from torch import nn
 from segmentation.config import SegmentationModelConfig
 from segmentation.context import ContextModule
 from segmentation.deeplab import build_model
-from wavenet_app.dilated import DilatedConv, ResidualBlock, dilation_cycle, receptive_field
-from wavenet_app.effective_field import effective_field
-from wavenet_app.touched import global_layers, reach, structural_twin, touched_map
+from wavenet_app.core.dilated import DilatedConv, ResidualBlock, dilation_cycle, receptive_field
+from wavenet_app.core.receptive_field.effective import effective_field
+from wavenet_app.core.receptive_field.touched import global_layers, reach, structural_twin, touched_map
 
 
 def stack(dilations, *, kernel_size, ndim, causal):

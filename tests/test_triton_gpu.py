@@ -31,7 +31,7 @@ from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.triton_gpu import FEW_CLIPS, Plan, TritonGpu
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 REPETITIONS = 50
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fast_gen.wav_stream import HEADER_BYTES, SamplePipe, WavFile, wav_header
 from wavenet_app.audio import pcm16, read_audio, write_wav
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=6), st.integers(0, 9))

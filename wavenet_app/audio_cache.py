@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.audio import UnreadableAudioError, probe, read_blocks, readable_status
-from wavenet_app.errors import UserError
-from wavenet_app.files import replacing
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import replacing
 
 FORMAT_VERSION = 1
 _TAIL_BYTES = 4096  # a torn write loses a file's end, so this much of it is checked when an entry is opened

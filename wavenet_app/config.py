@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from wavenet_app.coding import MU_LAW_HEAD, Coding, coding_of
-from wavenet_app.dilation import dilation_cycle, receptive_field
-from wavenet_app.errors import UserError
-from wavenet_app.settings import Settings
+from wavenet_app.core.dilation import dilation_cycle, receptive_field
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import Settings
 
 MELODY_CHANNELS = 3
 """Cosine and sine of how far a voice is in its period, and whether there is one."""

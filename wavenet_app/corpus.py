@@ -19,7 +19,7 @@ from wavenet_app import plucked
 from wavenet_app.audio import AUDIO_SUFFIXES, UnreadableAudioError, printable, probe
 from wavenet_app.audio_cache import AudioCache, CachedAudio, Progress
 from wavenet_app.config import AudioConfig, CorpusConfig
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 from wavenet_app.sources import resolve_sources, scan_sources
 from wavenet_app.speakers import NoSpeakerError, speaker_rule
 from wavenet_app.split import split_files

@@ -15,17 +15,17 @@ from torch import Tensor
 
 from wavenet_app.audio import read_audio
 from wavenet_app.config import PRESETS, RunConfig, preset
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.dilated import ResidualBlock
-from wavenet_app.effective_field import effective_field
-from wavenet_app.errors import UserError
-from wavenet_app.field_pictures import write_field_picture
-from wavenet_app.field_report import FieldReport, FieldRequest
-from wavenet_app.field_view import measuring, show
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.dilated import ResidualBlock
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.receptive_field.effective import effective_field
+from wavenet_app.core.receptive_field.pictures import write_field_picture
+from wavenet_app.core.receptive_field.report import FieldReport, FieldRequest
+from wavenet_app.core.receptive_field.touched import reach, structural_twin, touched_map
+from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.model import WaveNet
 from wavenet_app.plucked import plucked_clips
 from wavenet_app.sources import resolve_sources
-from wavenet_app.touched import reach, structural_twin, touched_map
 from wavenet_app.trained import find_checkpoint, load_trained
 
 DEFAULT_COUNT = 16

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from wavenet_app.audio_cache import Progress
 from wavenet_app.baseline import FittedPredictors, coded_pieces, fit_predictors
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import Clip, Corpus, SkippedFile, open_clips, open_corpus
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
 from wavenet_app.trained import Trained
 
 TRAINED_ON = "this model was trained on it"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 from wavenet_app.conditioning import Condition, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import ModelConfig
-from wavenet_app.dilated import DilatedConv, ResidualBlock
+from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.heads import head_of
 from wavenet_app.skip_sum import skip_sum
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.figures import new_figure, write_png
+from wavenet_app.core.figures import new_figure, write_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

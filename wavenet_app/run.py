@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from wavenet_app.config import RunConfig, preset
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.process_group import default_processes
+from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.corpus import Corpus, open_corpus, split_record
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.fit import FitPlan, read_unfinished
-from wavenet_app.process_group import default_processes
-from wavenet_app.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.speakers import TABLE_RULE
 from wavenet_app.trained import KIND
 from wavenet_app.windows import greatest_cut

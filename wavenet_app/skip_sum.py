@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wavenet_app.conditioning import Condition
-from wavenet_app.dilated import ResidualBlock
+from wavenet_app.core.dilated import ResidualBlock
 from wavenet_app.fused_stack import SkipSum
 from wavenet_app.stack_layout import NEVER_CHANGES, Held, needed_starts
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavenet_app.audio import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 @dataclass(frozen=True)

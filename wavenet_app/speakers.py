@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 RULES = "folder, csv:FILE or regex:PATTERN"
 TABLE_RULE = "csv:"

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 @dataclass(frozen=True)

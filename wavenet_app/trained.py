@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.config import RunConfig
-from wavenet_app.data_folder import DataFolder
-from wavenet_app.errors import UserError
-from wavenet_app.settings import validated
+from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import validated
 
 if TYPE_CHECKING:
     from wavenet_app.model import WaveNet

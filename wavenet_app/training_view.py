@@ -13,10 +13,10 @@ from rich.text import Text
 
 from wavenet_app.baseline import Baseline
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.loop.loop import FitPlan, FitStatus
+from wavenet_app.core.terminal import clock, number_of, run_bar
 from wavenet_app.corpus import Corpus
-from wavenet_app.fit import FitPlan, FitStatus
 from wavenet_app.run import Run
-from wavenet_app.terminal import clock, number_of, run_bar
 from wavenet_app.training import TrainingResult, verdict
 
 _LISTED_SPEAKERS = 20

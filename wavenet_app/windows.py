@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from wavenet_app.coding import Coding
+from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import Clip, Corpus
-from wavenet_app.errors import UserError
 from wavenet_app.tells import Tells
 
 Batch = dict[str, torch.Tensor]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.effective_field import radius
+from wavenet_app.core.receptive_field.effective import radius
 
 SHARES = (0.5, 0.95)
 """Of the gradient's energy, that radii are told for."""

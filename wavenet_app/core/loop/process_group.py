@@ -21,7 +21,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 MOST_PROCESSES = 4  # more batches a step than that would want a recipe of their own
 PATIENCE = timedelta(minutes=30)  # the longest that one process waits for another, who may be writing or previewing

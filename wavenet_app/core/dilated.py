@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavenet_app.dilation import dilation_cycle, receptive_field
+from wavenet_app.core.dilation import dilation_cycle, receptive_field
 
 __all__ = ["DilatedConv", "ResidualBlock", "dilation_cycle", "receptive_field"]
 

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavenet_app.errors import UserError
-from wavenet_app.files import replacing
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 ENVIRONMENT_VARIABLE = "WAVEGEN_DATA"
 ALIASES = {"voc": "pascal_voc"}

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from wavenet_app.errors import UserError
+from wavenet_app.core.errors import UserError
 
 
 class Settings(BaseModel):

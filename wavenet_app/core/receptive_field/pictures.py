@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.effective_field import spread
-from wavenet_app.field_report import SHARES, FieldReport
-from wavenet_app.figures import new_figure, write_png
+from wavenet_app.core.figures import new_figure, write_png
+from wavenet_app.core.receptive_field.effective import spread
+from wavenet_app.core.receptive_field.report import SHARES, FieldReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from wavenet_app.errors import UserError
-from wavenet_app.files import write_whole
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import write_whole
 
 FORMAT_VERSION = 1
 

@@ -24,11 +24,11 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch import Tensor, nn
 
-from wavenet_app.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.errors import UserError
-from wavenet_app.files import write_whole
-from wavenet_app.interrupts import handlers_restored, note_interrupts
-from wavenet_app.process_group import ProcessGroup, process_group
+from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import write_whole
+from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
+from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 
 HistoryRow = dict[str, float]
 

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from wavenet_app.field_report import SHARES, FieldReport
+from wavenet_app.core.receptive_field.report import SHARES, FieldReport
 
 T = TypeVar("T")
 

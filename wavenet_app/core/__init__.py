@@ -1,0 +1,1 @@
+"""What both siblings stand on: the dilated block, settings, checkpoints, the data folder and the terminal."""

@@ -1,0 +1,1 @@
+"""Which inputs a network reads, and where its gradient's energy lies."""
