@@ -30,9 +30,9 @@ from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.packing import HEAD_PRECISION, LANES, PackedWeights, aligned, first_state, pack
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 from wavenet_app.config import preset
 from wavenet_app.model import WaveNet
-from wavenet_app.vector_math import constant, emit_multiply_add
 
 CHAINS = 12
 """Sums side by side, more than an instruction waits for its predecessor."""

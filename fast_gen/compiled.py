@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fast_gen.machine_code import CodeShelf, KeptFunction
+from wavenet_app.compiling.machine_code import CodeShelf, KeptFunction
 
 _HERE = Path(__file__).parent
 

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fast_gen.packing import BYTE_LIMIT, BYTE_OFFSET, LANES, ROW_HEADER
-from wavenet_app.vector_math import constant, emit_multiply_add
+from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 
 HAS_BYTE_PRODUCTS = bool(llvmlite.binding.get_host_cpu_features().get("avx512vnni", False))
 """Whether this processor multiplies and adds four bytes at once, 16 times; if not, pairs of 16 bits are used."""

@@ -15,7 +15,6 @@ computes an output changes nothing in it.
 import numpy as np
 from numba import njit
 
-from fast_gen.numba_entry import arguments
 from fast_gen.numba_flags import publish, wait_for
 from fast_gen.numba_math import activate
 from fast_gen.numba_pick import pick_code
@@ -23,6 +22,7 @@ from fast_gen.numba_product import add_product, address, matrix_bytes, ready_row
 from fast_gen.numba_sample import pick_sample
 from fast_gen.together import HELPER, LEADER
 from wavenet_app.coding import STEP
+from wavenet_app.compiling.table_entry import arguments
 
 inlined = njit(inline="always")
 """A call would copy the 200 fields of model and state, which takes as long as a layer.

@@ -10,7 +10,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fast_gen.packing import LANES
-from wavenet_app.vector_math import constant, emit_exp
+from wavenet_app.compiling.vector_math import constant, emit_exp
 
 ACTIVATION_ERROR = 3e-7
 """Greatest error of tanh x sigmoid, whose values lie between -1 and 1."""

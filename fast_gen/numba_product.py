@@ -23,7 +23,7 @@ from numba.extending import intrinsic, overload
 
 from fast_gen.numba_bytes import HAS_BYTE_PRODUCTS, byte_rows, emit_dot
 from fast_gen.packing import DTYPES, GROUP, LANE_INPUTS, LANES, ROW_HEADER, SCALE_BYTES
-from wavenet_app.vector_math import constant, emit_multiply_add
+from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INT32 = ir.IntType(32)

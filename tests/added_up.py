@@ -1,6 +1,6 @@
 """A function in words that numba compiles, for `test_machine_code`."""
 
-from fast_gen.numba_entry import arguments
+from wavenet_app.compiling.table_entry import arguments
 
 
 def add_up(call):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fast_gen import compiled
-from wavenet_app.code_folder import code_folder
+from wavenet_app.compiling.folder import code_folder
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ FIRST_START = """
 import sys
 import numpy as np
 from pathlib import Path
-from wavenet_app.compiled import CodeCache
+from wavenet_app.compiling.code_cache import CodeCache
 
 cache = CodeCache("test", [Path(sys.argv[1])])
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fast_gen import machine_code
-from fast_gen.machine_code import CodeShelf, KeptFunction, MachineCode
+from wavenet_app.compiling import machine_code
+from wavenet_app.compiling.machine_code import CodeShelf, KeptFunction, MachineCode
 
 HERE = Path(__file__)
 
@@ -51,7 +51,7 @@ def check(function: KeptFunction, rows: int = 5, kind: type = np.float64) -> Non
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What the compiler was asked for since."""
-    from fast_gen import numba_entry
+    from wavenet_app.compiling import table_entry as numba_entry
 
     asked: list[str] = []
     compile_entry = numba_entry.compile_entry
@@ -153,7 +153,7 @@ def test_arrays_with_gaps_are_refused(tmp_path, monkeypatch):
 START = """
 import sys
 import test_machine_code as tests
-from fast_gen.machine_code import CodeShelf, KeptFunction
+from wavenet_app.compiling.machine_code import CodeShelf, KeptFunction
 tests.check(KeptFunction("added_up", "add_up", CodeShelf("adding", [tests.HERE])))
 print("numba" in sys.modules)
 """

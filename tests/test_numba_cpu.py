@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from fast_gen import numba_cpu
 from fast_gen.condition import projected
 from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
-from fast_gen.machine_code import KeptFunction, as_table
 from fast_gen.numba_cpu import NumbaCpu
 from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.together import run_together
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.compiled import CodeCache
+from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.compiling.machine_code import KeptFunction, as_table
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
 

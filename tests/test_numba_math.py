@@ -19,7 +19,7 @@ from fast_gen.numba_pick import pick_code
 from fast_gen.numba_product import ROWS_TOGETHER, add_product, address, matrix_bytes, ready_rows
 from fast_gen.packing import BYTE_LIMIT, aligned, block_width, packed_matrix, ready_bytes
 from fast_gen.sampling import SamplingSettings, pick
-from wavenet_app.vector_math import EXP_ERRORS
+from wavenet_app.compiling.vector_math import EXP_ERRORS
 
 Floats = NDArray[np.floating]
 

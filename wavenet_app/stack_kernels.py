@@ -14,8 +14,8 @@ from pathlib import Path
 
 from numba import njit
 
-from wavenet_app.compiled import CodeCache
-from wavenet_app.vectors import LANES, copy, exp_minus, load, multiply_add, rounded, splat, store
+from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.compiling.vectors import LANES, copy, exp_minus, load, multiply_add, rounded, splat, store
 
 CACHE = CodeCache(
     "kernels", [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in ("vectors", "vector_math"))]

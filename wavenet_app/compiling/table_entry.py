@@ -13,7 +13,7 @@ from numba import cfunc, from_dtype, types
 from numba.extending import intrinsic, models, register_model
 from numba.np.arrayobj import populate_array
 
-from fast_gen.machine_code import MachineCode
+from wavenet_app.compiling.machine_code import MachineCode
 
 _WORD = ir.IntType(64)
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.code_folder import code_folder
+from wavenet_app.compiling.folder import code_folder
 from wavenet_app.core.files import replacing
 
 _CHECKSUM_BYTES = 32
@@ -136,7 +136,7 @@ class KeptFunction:
                 with suppress(RuntimeError):
                     self._ready[kinds] = loaded(kept)
                     return
-            from fast_gen.numba_entry import compile_entry
+            from wavenet_app.compiling.table_entry import compile_entry
 
             code, run = compile_entry(getattr(importlib.import_module(self._module), self.name), arguments)
             try:

@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from wavenet_app.vector_math import constant, emit_exp, emit_multiply_add
+from wavenet_app.compiling.vector_math import constant, emit_exp, emit_multiply_add
 
 LANES = 16
 """Numbers in a vector: a register of AVX-512, two of AVX2, four of NEON."""

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 from numba import njit
 
-from wavenet_app.code_folder import code_folder
+from wavenet_app.compiling.folder import code_folder
 
 # The folder is told to numba by a setting of the whole process: of two threads at once, one would keep its code in the
 # other's folder or, between the other's telling and taking back, in the current one.

@@ -1,0 +1,1 @@
+"""Compiled code and its caches on disk."""
