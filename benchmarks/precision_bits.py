@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fast_gen.engine import PRECISIONS, choose_engine, load_engine
 from fast_gen.verify import verify
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import read_audio
+from wavenet_app.audio.files import read_audio
 from wavenet_app.core.errors import UserError
 from wavenet_app.trained import Trained, load_trained
 

@@ -20,10 +20,10 @@ from fast_gen.refine import USUAL_TURNS, refined
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import from_pcm16, pcm16
+from wavenet_app.audio.files import from_pcm16, pcm16
+from wavenet_app.audio.mel import MelFrames
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.held_out_audio import held_out_audio
-from wavenet_app.mel import MelFrames
 from wavenet_app.sound_frames import levels
 from wavenet_app.trained import Trained, find_checkpoint, load_trained
 

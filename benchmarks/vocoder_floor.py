@@ -37,12 +37,12 @@ from numpy.typing import NDArray
 
 from fast_gen.refine import band_shares
 from fast_gen.vocoded import chosen_clips
+from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, CorpusConfig, MelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus import open_corpus
 from wavenet_app.griffin_lim import griffin_lim
-from wavenet_app.mel import Frames, MelFrames
 from wavenet_app.pair_table import as_coded
 from wavenet_app.sound_distributions import HIGHEST_PITCH, LOWEST_PITCH
 from wavenet_app.sound_frames import frame_lengths, power_spectra

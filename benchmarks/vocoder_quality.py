@@ -32,10 +32,10 @@ from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.vocoded import chosen_clips
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.held_out_audio import held_out_audio
-from wavenet_app.mel import Frames, MelFrames
 from wavenet_app.pair_table import as_coded, measures
 from wavenet_app.sound_distributions import PAUSE_DECIBELS, semitones
 from wavenet_app.sound_frames import levels

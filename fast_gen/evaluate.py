@@ -17,6 +17,7 @@ from fast_gen.refine import USUAL_TURNS
 from fast_gen.sampling import usual_settings
 from fast_gen.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
@@ -24,7 +25,6 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import training_device
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.held_out_bits import held_out_bits
-from wavenet_app.mel import MelFrames
 from wavenet_app.speakers import speaker_shares
 from wavenet_app.tells import Tells
 from wavenet_app.trained import find_checkpoint, load_trained

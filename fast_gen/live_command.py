@@ -21,11 +21,11 @@ from fast_gen.live_view import LiveView
 from fast_gen.playing import Player
 from fast_gen.sample_command import ReadyToSample, SampleRequest, get_ready
 from fast_gen.sound_device import NO_DEVICE, NoSoundError, open_output, output_devices
-from fast_gen.wav_stream import SamplePipe, WavFile, wav_header
-from wavenet_app.audio import pcm16, read_audio
+from wavenet_app.audio.files import pcm16, read_audio
+from wavenet_app.audio.pictures import write_spectrogram
+from wavenet_app.audio.wav_stream import SamplePipe, WavFile, wav_header
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.pictures import write_spectrogram
 
 _WORTH_SAYING_SECONDS = 1.0  # a shorter wait for the first sound needs no words
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.mel import Frames, MelFrames
+from wavenet_app.audio.mel import Frames, MelFrames
 
 Waveform = NDArray[np.float32]
 

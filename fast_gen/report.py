@@ -16,11 +16,11 @@ from fast_gen.eval_view import notes, number, sections, vocoded_rows
 from fast_gen.evaluate import EvalSound
 from fast_gen.report_figures import history_figure, sound_figure
 from fast_gen.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
-from wavenet_app.audio import wav_bytes
+from wavenet_app.audio.files import wav_bytes
+from wavenet_app.audio.pictures import Scale, common_scale, spectrogram_figure
 from wavenet_app.core.figures import png_bytes
 from wavenet_app.core.files import write_whole
 from wavenet_app.pair_table import as_coded
-from wavenet_app.pictures import Scale, common_scale, spectrogram_figure
 
 DOTS_PER_INCH = 100
 SPECTROGRAM_INCHES = (6.0, 4.0)  # so many that their text can be read; two or three stand side by side

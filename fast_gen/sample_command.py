@@ -22,12 +22,12 @@ from fast_gen.real_time import engine_in_real_time
 from fast_gen.sampling import SamplingSettings, check_head
 from fast_gen.weight_cache import WeightCache
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import printable, write_wav
+from wavenet_app.audio.files import printable, write_wav
+from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
-from wavenet_app.pictures import write_spectrogram
 from wavenet_app.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
 

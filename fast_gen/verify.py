@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from fast_gen.condition import ChunkCondition, projected
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, pick_by_head, uniforms
+from wavenet_app.audio.mel import told_silence
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.mel import told_silence
 from wavenet_app.model import WaveNet
 
 GENERATED_SAMPLES = 1_000

@@ -22,13 +22,13 @@ from fast_gen.refine import USUAL_TURNS, refined_blocks
 from fast_gen.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.vocode import vocode
 from fast_gen.vocode_sources import MEL_SUFFIXES, Source, open_source
-from fast_gen.wav_stream import PartialWav
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import from_pcm16, pcm16, printable
+from wavenet_app.audio.files import from_pcm16, pcm16, printable
+from wavenet_app.audio.mel import MelFrames
+from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.mel import MelFrames
 from wavenet_app.sources import scan_sources
 from wavenet_app.speakers import listed_speakers, speaker_shares
 from wavenet_app.trained import Trained, find_checkpoint, load_trained

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.level import matched_gain, second_peaks
-from wavenet_app.audio import printable, probe, read_blocks
+from wavenet_app.audio.files import printable, probe, read_blocks
+from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.mel import Frames, MelFrames
 
 MEL_SUFFIXES = (".npy", ".pt")
 

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wavenet_app import audio, audio_cache
-from wavenet_app.audio import UnreadableAudioError, probe, read_audio, read_blocks, write_wav
+from wavenet_app import audio_cache
+from wavenet_app.audio.files import UnreadableAudioError, probe, read_audio, read_blocks, write_wav
+from wavenet_app.audio.files import files as audio
 from wavenet_app.audio_cache import AudioCache, CachedAudio
 from wavenet_app.core.errors import UserError
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.audio import pcm16
+from wavenet_app.audio.files import pcm16
 from wavenet_app.coding import STEP, Coding, MuLawCoding, SixteenBitCoding
 
 CODINGS = [MuLawCoding(16), MuLawCoding(256), MuLawCoding(1024), SixteenBitCoding()]

@@ -21,7 +21,7 @@ from fast_gen import live_command, playing, real_time
 from fast_gen.live_view import LiveView
 from fast_gen.playing import LEAD_IN_SECONDS, Player
 from fast_gen.sound_device import NoSoundError, OutputDevice
-from fast_gen.wav_stream import HEADER_BYTES
+from wavenet_app.audio.wav_stream import HEADER_BYTES
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY_RUN = [*TINY, "--max-steps=2", "--name=x", "--logger=none"]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wavenet_app.audio.mel import MelFrames
 from wavenet_app.config import MelConfig
-from wavenet_app.mel import MelFrames
 
 RATE = 8_000
 

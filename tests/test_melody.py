@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wavenet_app.audio.mel import MelFrames, told_silence
 from wavenet_app.config import MELODY_CHANNELS, MelConfig
-from wavenet_app.mel import MelFrames, told_silence
 
 RATES = (8_000, 16_000, 22_050)
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavenet_app import pictures
-from wavenet_app.core.errors import UserError
-from wavenet_app.pictures import (
+from wavenet_app.audio.files import pictures
+from wavenet_app.audio.pictures import (
     common_scale,
     comparison_figure,
     spectrogram,
@@ -16,6 +15,7 @@ from wavenet_app.pictures import (
     write_comparison,
     write_spectrogram,
 )
+from wavenet_app.core.errors import UserError
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

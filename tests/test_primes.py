@@ -12,7 +12,7 @@ from fast_gen.engine import load_engine
 from fast_gen.generate import generate
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.audio import pcm16, read_audio
+from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.mu_law import decode, encode
 from wavenet_app.trained import load_trained
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from fast_gen import refine
 from fast_gen.refine import band_shares, refined, refined_blocks
+from wavenet_app.audio.mel import MelFrames
 from wavenet_app.config import MelConfig
-from wavenet_app.mel import MelFrames
 
 RATE = 8_000
 

@@ -14,10 +14,10 @@ from fast_gen import vocode as vocode_room
 from fast_gen.sampling import SamplingSettings
 from fast_gen.torch_queue import TorchQueue
 from fast_gen.vocode import vocode
-from fast_gen.wav_stream import PartialWav
 from fast_gen.weights import GeneratorWeights
+from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.mel import told_silence
 from wavenet_app.mu_law import encode, silence_code
 
 PLAIN = SamplingSettings()
@@ -216,8 +216,8 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
 
 
 def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_folder, tmp_path):
-    from wavenet_app.audio import read_audio
-    from wavenet_app.mel import MelFrames
+    from wavenet_app.audio.files import read_audio
+    from wavenet_app.audio.mel import MelFrames
     from wavenet_app.trained import load_trained
 
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
@@ -273,8 +273,8 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
 
 def test_frames_that_look_odd_are_said_to_be(tmp_path):
     from fast_gen.vocode_sources import SavedFrames
+    from wavenet_app.audio.mel import MelFrames
     from wavenet_app.config import MelConfig
-    from wavenet_app.mel import MelFrames
 
     frames = np.zeros((10, 10), np.float32)
     frames[3] = 1

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio import UnreadableAudioError, probe, read_blocks, readable_status
+from wavenet_app.audio.files import UnreadableAudioError, probe, read_blocks, readable_status
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import replacing
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app import plucked
-from wavenet_app.audio import AUDIO_SUFFIXES, UnreadableAudioError, printable, probe
+from wavenet_app.audio.files import AUDIO_SUFFIXES, UnreadableAudioError, printable, probe
 from wavenet_app.audio_cache import AudioCache, CachedAudio, Progress
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from wavenet_app.audio import UnreadableAudioError
+from wavenet_app.audio.files import UnreadableAudioError
 from wavenet_app.audio_cache import Progress
 from wavenet_app.baseline import corpus_baseline
 from wavenet_app.config import AudioConfig, CorpusConfig

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from wavenet_app.audio import UnreadableAudioError, probe
+from wavenet_app.audio.files import UnreadableAudioError, probe
 
 # A 16-bit sample of 32767 counts as full scale, in whatever format it is stored.
 FULL_SCALE = 32_767 / 32_768

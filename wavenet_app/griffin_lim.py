@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.mel import Frames, MelFrames
+from wavenet_app.audio.mel import Frames, MelFrames
 
 ITERATIONS = 64
 

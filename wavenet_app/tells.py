@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.corpus import Clip, Corpus
-from wavenet_app.mel import Frames, MelFrames
 
 
 class Tells:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wavenet_app.audio.mel import MelFrames
 from wavenet_app.baseline import Baseline
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.conditioning import Told
@@ -23,7 +24,6 @@ from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
 from wavenet_app.corpus import Corpus, split_record
 from wavenet_app.heads import mean_bits
-from wavenet_app.mel import MelFrames
 from wavenet_app.model import WaveNet
 from wavenet_app.tells import Tells
 from wavenet_app.trained import KIND, plain_config
@@ -303,7 +303,7 @@ class _Listener:
         return Heard(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
-        from wavenet_app.pictures import spectrogram_figure
+        from wavenet_app.audio.pictures import spectrogram_figure
 
         rate = self.task.corpus.sample_rate
         writer.add_audio(name, torch.from_numpy(waveform.copy())[None], step, sample_rate=rate)

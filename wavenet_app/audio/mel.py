@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavenet_app.audio.melody import Melody
 from wavenet_app.config import MelConfig
-from wavenet_app.melody import Melody
 
 Frames = NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""Sound files, mel frames, pitch, and pictures of sound."""
