@@ -24,8 +24,8 @@ class Told(NamedTuple):
     Attributes:
         speakers: (batch, number of speakers), the share of each speaker; None for a model without speakers.
         frames: (batch, CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), log-mel, and behind the bands of each frame
-            what its steps say of the melody (see `wavenet_app.audio.melody`), if the model is told that; None for a model
-            without.
+            what its steps say of the melody (see `wavenet_app.audio.melody`), if the model is conditioned on that; None
+            for a model without.
     """
 
     speakers: Tensor | None = None
