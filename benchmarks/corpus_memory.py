@@ -93,8 +93,8 @@ def measure(folders: list[str], cache: str, batches: int) -> None:
     """Opens the corpus, draws batches spread over an epoch, and prints the peaks as JSON."""
     from wavenet_app.coding import MuLawCoding
     from wavenet_app.config import AudioConfig, CorpusConfig
-    from wavenet_app.corpus import open_corpus
-    from wavenet_app.windows import TrainingWindows
+    from wavenet_app.corpus.corpus import open_corpus
+    from wavenet_app.corpus.windows import TrainingWindows
 
     imports = peak_mebibytes()
     started = time.perf_counter()

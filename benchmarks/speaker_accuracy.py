@@ -25,7 +25,7 @@ from fast_gen.generate import generate
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.corpus import Clip, open_corpus
+from wavenet_app.corpus.corpus import Clip, open_corpus
 from wavenet_app.pair_table import as_coded
 from wavenet_app.runaway import failure
 from wavenet_app.trained import find_checkpoint, load_trained

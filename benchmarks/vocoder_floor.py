@@ -41,7 +41,7 @@ from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, CorpusConfig, MelConfig
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.corpus import open_corpus
+from wavenet_app.corpus.corpus import open_corpus
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.pair_table import as_coded
 from wavenet_app.sound_distributions import HIGHEST_PITCH, LOWEST_PITCH

@@ -34,12 +34,12 @@ from fast_gen.vocoded import chosen_clips
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.corpus.conditions import Tells
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.pair_table import as_coded, measures
 from wavenet_app.sound_distributions import PAUSE_DECIBELS, semitones
 from wavenet_app.sound_frames import levels
-from wavenet_app.tells import Tells
 from wavenet_app.trained import find_checkpoint, load_trained
 
 

@@ -20,7 +20,7 @@ from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.corpus import open_corpus
+from wavenet_app.corpus.corpus import open_corpus
 
 GREATEST_LOGIT_DIFFERENCE = 5e-3
 """Promised of float32; sums in another order round differently, on a trained model by 3e-4."""

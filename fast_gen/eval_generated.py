@@ -13,12 +13,12 @@ from fast_gen.eval_report import GeneratedFacts, Likeness, failures_of
 from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
 from fast_gen.generate import generate
 from fast_gen.scored_clips import ScoredClip, scored
-from wavenet_app.corpus import Corpus
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.frechet import embed, frechet_distance
 from wavenet_app.pair_table import Average, as_coded, quantisation_floor
 from wavenet_app.runaway import failure
 from wavenet_app.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
-from wavenet_app.tells import Tells
 
 FLOOR_PIECES = 8  # real pieces that the floor of the codes is taken on; STOI and PESQ take a second for each
 

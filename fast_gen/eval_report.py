@@ -9,7 +9,7 @@ from typing import Any
 
 from fast_gen.scored_clips import ScoredClip
 from fast_gen.vocoded import VocodedFacts, vocoded_sentence
-from wavenet_app.corpus import SkippedFile
+from wavenet_app.corpus.corpus import SkippedFile
 from wavenet_app.held_out_bits import HeldOutBits
 from wavenet_app.pair_table import Average
 from wavenet_app.runaway import Failure

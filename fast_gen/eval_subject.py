@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from fast_gen.engine import Engine, EngineChoice, start_engine
 from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
-from wavenet_app.corpus import Corpus
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.model import WaveNet
-from wavenet_app.tells import Tells
 
 
 @dataclass(frozen=True)

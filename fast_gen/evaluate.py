@@ -23,10 +23,10 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import training_device
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.held_out_audio import held_out_audio
 from wavenet_app.held_out_bits import held_out_bits
-from wavenet_app.speakers import speaker_shares
-from wavenet_app.tells import Tells
 from wavenet_app.trained import find_checkpoint, load_trained
 from wavenet_app.training_view import DecodeView
 

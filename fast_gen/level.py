@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.config import RunConfig
-from wavenet_app.corpus import TARGET_PEAK, robust_peak
+from wavenet_app.corpus.corpus import TARGET_PEAK, robust_peak
 
 # A recording whose loudest seconds peak outside of these, at the gain of the run, is at a level that the model has not
 # heard. The voices of one corpus may differ by far more than the clips of one voice.

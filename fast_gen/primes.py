@@ -15,7 +15,7 @@ from wavenet_app.audio.files import UnreadableAudioError, printable, probe, read
 from wavenet_app.coding import Coding
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.sources import scan_sources
+from wavenet_app.corpus.sources import scan_sources
 
 MOST_BY_DEFAULT = 16
 """Recordings that are continued where nobody says how many clips there are to be."""

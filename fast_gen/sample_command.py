@@ -28,7 +28,7 @@ from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
-from wavenet_app.speakers import speaker_shares
+from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
 
 if TYPE_CHECKING:

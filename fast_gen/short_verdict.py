@@ -16,8 +16,8 @@ from fast_gen.scored_clips import scored
 from fast_gen.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.mel import MelFrames
-from wavenet_app.corpus import Corpus
-from wavenet_app.tells import Tells
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.trained import Trained, load_trained
 
 CLIPS = 4

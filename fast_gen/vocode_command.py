@@ -29,8 +29,8 @@ from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.sources import scan_sources
-from wavenet_app.speakers import listed_speakers, speaker_shares
+from wavenet_app.corpus.sources import scan_sources
+from wavenet_app.corpus.speakers import listed_speakers, speaker_shares
 from wavenet_app.trained import Trained, find_checkpoint, load_trained
 
 CONVERSION = (

@@ -14,13 +14,13 @@ from fast_gen.refine import refined, refined_noise
 from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from wavenet_app.coding import Coding
-from wavenet_app.corpus import Clip, Corpus
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.griffin_lim import griffin_lim
 from wavenet_app.model import WaveNet
 from wavenet_app.pair_metrics import Measure, log_spectral_distance
 from wavenet_app.pair_table import PairMeasures, PairTable, as_coded, averaged, pair_measures
 from wavenet_app.runaway import Failure, failure
-from wavenet_app.tells import Tells
 
 SPECTRAL_DISTANCE = "log-spectral distance (dB)"
 """The label of the metric that a verdict names."""

@@ -11,11 +11,18 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_toeplitz
 from scipy.signal import lfilter
 
-from wavenet_app import baseline
-from wavenet_app.baseline import EIGHT_BITS, LazyClips, corpus_baseline, fit_predictors, lpc_bits, measure_baseline
 from wavenet_app.coding import STEP, MuLawCoding, SixteenBitCoding
 from wavenet_app.config import AudioConfig, CorpusConfig
-from wavenet_app.corpus import open_corpus
+from wavenet_app.corpus import baseline
+from wavenet_app.corpus.baseline import (
+    EIGHT_BITS,
+    LazyClips,
+    corpus_baseline,
+    fit_predictors,
+    lpc_bits,
+    measure_baseline,
+)
+from wavenet_app.corpus.corpus import open_corpus
 from wavenet_app.mu_law import decision_edges, decode_table, encode
 
 RATE = 16_000

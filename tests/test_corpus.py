@@ -12,12 +12,12 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wavenet_app import audio_cache
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.corpus import Corpus, open_corpus, resolve_sources, robust_peak, split_record
-from wavenet_app.sources import scan_sources
-from wavenet_app.split import hash_fraction, split_files
+from wavenet_app.corpus import cache as audio_cache
+from wavenet_app.corpus.corpus import Corpus, open_corpus, resolve_sources, robust_peak, split_record
+from wavenet_app.corpus.sources import scan_sources
+from wavenet_app.corpus.split import hash_fraction, split_files
 
 RATE = 8_000
 
@@ -350,7 +350,7 @@ def test_no_path_means_the_built_in_corpus(open_here, monkeypatch):
     assert len(names(corpus)) == 48
     assert corpus.validation
     assert corpus.duration(corpus.training + corpus.validation) > 180
-    monkeypatch.setattr("wavenet_app.plucked.plucked_clips", None)
+    monkeypatch.setattr("wavenet_app.corpus.plucked.plucked_clips", None)
     assert open_here(fraction=0.1) == corpus
 
 

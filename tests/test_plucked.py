@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from wavenet_app import plucked
+from wavenet_app.corpus import plucked
 
 
 def test_clips_are_the_same_each_time_and_none_like_another():

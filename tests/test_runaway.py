@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from wavenet_app.corpus.plucked import plucked_clips
 from wavenet_app.mu_law import decode
-from wavenet_app.plucked import plucked_clips
 from wavenet_app.runaway import failure
 
 RATE = 16_000

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.speakers import NoSpeakerError, speaker_rule, speaker_shares
+from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule, speaker_shares
 
 SPEAKERS = ("ann", "jackson", "theo")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from wavenet_app.baseline import Baseline
 from wavenet_app.core.loop.loop import FitPlan, FitStatus
+from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training_view import TrainingView
 
 PLAN = FitPlan(

@@ -14,15 +14,15 @@ import numpy as np
 import soundfile
 
 from wavenet_app.audio.files import UnreadableAudioError
-from wavenet_app.audio_cache import Progress
-from wavenet_app.baseline import corpus_baseline
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.corpus import Corpus, open_corpus
+from wavenet_app.corpus.baseline import corpus_baseline
+from wavenet_app.corpus.cache import Progress
+from wavenet_app.corpus.corpus import Corpus, open_corpus
+from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.doctor_advice import SHORT_SECONDS, advise, is_narrow, is_offset
 from wavenet_app.doctor_facts import FileFacts, measure_file
 from wavenet_app.doctor_report import CorpusFacts, Duplicate, Problem, Report, Spread
-from wavenet_app.sources import scan_sources
 
 
 def examine(

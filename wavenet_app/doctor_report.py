@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from wavenet_app.baseline import Baseline
+from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.doctor_facts import FileFacts
 
 

@@ -23,9 +23,9 @@ from wavenet_app.core.receptive_field.pictures import write_field_picture
 from wavenet_app.core.receptive_field.report import FieldReport, FieldRequest
 from wavenet_app.core.receptive_field.touched import reach, structural_twin, touched_map
 from wavenet_app.core.receptive_field.view import measuring, show
+from wavenet_app.corpus.plucked import plucked_clips
+from wavenet_app.corpus.sources import resolve_sources
 from wavenet_app.model import WaveNet
-from wavenet_app.plucked import plucked_clips
-from wavenet_app.sources import resolve_sources
 from wavenet_app.trained import find_checkpoint, load_trained
 
 DEFAULT_COUNT = 16

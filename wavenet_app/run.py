@@ -13,10 +13,10 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import FitPlan, read_unfinished
 from wavenet_app.core.loop.process_group import default_processes
 from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
-from wavenet_app.corpus import Corpus, open_corpus, split_record
-from wavenet_app.speakers import TABLE_RULE
+from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
+from wavenet_app.corpus.speakers import TABLE_RULE
+from wavenet_app.corpus.windows import greatest_cut
 from wavenet_app.trained import KIND
-from wavenet_app.windows import greatest_cut
 
 DEFAULT_MINUTES = 30.0
 LOGGERS = ("tensorboard", "wandb", "none")

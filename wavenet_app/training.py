@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
-from wavenet_app.baseline import Baseline
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.conditioning import Told
 from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
-from wavenet_app.corpus import Corpus, split_record
+from wavenet_app.corpus.baseline import Baseline
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.corpus import Corpus, split_record
+from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.heads import mean_bits
 from wavenet_app.model import WaveNet
-from wavenet_app.tells import Tells
 from wavenet_app.trained import KIND, plain_config
-from wavenet_app.windows import TrainingWindows, ValidationWindows
 
 
 class Heard(NamedTuple):

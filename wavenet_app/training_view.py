@@ -11,11 +11,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from wavenet_app.baseline import Baseline
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.loop.loop import FitPlan, FitStatus
 from wavenet_app.core.terminal import clock, number_of, run_bar
-from wavenet_app.corpus import Corpus
+from wavenet_app.corpus.baseline import Baseline
+from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.run import Run
 from wavenet_app.training import TrainingResult, verdict
 

@@ -14,8 +14,8 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from wavenet_app.coding import Coding
 from wavenet_app.core.errors import UserError
-from wavenet_app.corpus import Clip, Corpus
-from wavenet_app.tells import Tells
+from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.corpus import Clip, Corpus
 
 Batch = dict[str, torch.Tensor]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.conditioning import CONTEXT_FRAMES
-from wavenet_app.corpus import Clip, Corpus
+from wavenet_app.corpus.corpus import Clip, Corpus
 
 
 class Tells:

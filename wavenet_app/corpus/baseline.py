@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from wavenet_app.coding import Coding, MuLawCoding
 
 if TYPE_CHECKING:
-    from wavenet_app.corpus import Clip, Corpus
+    from wavenet_app.corpus.corpus import Clip, Corpus
 
 ORDER = 24
 FRAME_SECONDS = 480 / 16_000

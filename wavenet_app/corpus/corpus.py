@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app import plucked
 from wavenet_app.audio.files import AUDIO_SUFFIXES, UnreadableAudioError, printable, probe
-from wavenet_app.audio_cache import AudioCache, CachedAudio, Progress
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.sources import resolve_sources, scan_sources
-from wavenet_app.speakers import NoSpeakerError, speaker_rule
-from wavenet_app.split import split_files
+from wavenet_app.corpus import plucked
+from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
+from wavenet_app.corpus.sources import resolve_sources, scan_sources
+from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
+from wavenet_app.corpus.split import split_files
 
 __all__ = [
     "Clip",
