@@ -32,7 +32,7 @@ from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 from wavenet_app.config import preset
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 CHAINS = 12
 """Sums side by side, more than an instruction waits for its predecessor."""

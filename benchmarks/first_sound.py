@@ -99,7 +99,7 @@ def write_random(path: Path) -> None:
 
     from wavenet_app.config import preset
     from wavenet_app.core.checkpoint import write_checkpoint
-    from wavenet_app.model import WaveNet
+    from wavenet_app.network.model import WaveNet
     from wavenet_app.trained import KIND, plain_config
 
     config = preset("small")

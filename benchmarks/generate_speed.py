@@ -31,7 +31,7 @@ from fast_gen.textbook import Textbook
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 SETTINGS = SamplingSettings()
 

@@ -20,7 +20,7 @@ from fast_gen.gpu_packing import PackedModel, pack
 from fast_gen.nvrtc import ClusterKernel, missing_nvrtc, source
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 SOURCE = Path(__file__).with_suffix(".cu")
 THREADS = 512

@@ -41,7 +41,7 @@ from fast_gen.torch_queue import TorchQueue
 from fast_gen.triton_gpu import Plan, TritonGpu
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 SETTINGS = SamplingSettings()
 CHECKED = 300

@@ -22,7 +22,7 @@ from fast_gen.engine import Engine, load_engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 
 def engine_for(name: str, told: str, label: str, precision: str, threads: int) -> Engine:

@@ -23,7 +23,7 @@ from wavenet_app.config import preset
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 from wavenet_app.trained import KIND, find_checkpoint, load_trained, plain_config
 
 FRESH_PRESET = "small"

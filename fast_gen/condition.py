@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from fast_gen.engine import Engine
     from fast_gen.weights import GeneratorWeights
-    from wavenet_app.conditioning import Told
-    from wavenet_app.model import WaveNet
+    from wavenet_app.network.conditioning import Told
+    from wavenet_app.network.model import WaveNet
 
 FOREVER = 2**62
 """Samples that a condition holds which never changes."""

@@ -14,7 +14,7 @@ from fast_gen.sampling import SamplingSettings
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 
 @dataclass(frozen=True)

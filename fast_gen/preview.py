@@ -12,7 +12,7 @@ from fast_gen.sampling import usual_settings
 from fast_gen.vocode import vocode
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 from wavenet_app.training import Heard
 
 

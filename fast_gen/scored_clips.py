@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.likelihood import code_bits
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 from wavenet_app.runaway import Failure, failure
 
 ROUNDS = 4

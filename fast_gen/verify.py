@@ -13,8 +13,8 @@ from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, pick_by_head, uniforms
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.coding import MU_LAW_HEAD
-from wavenet_app.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.model import WaveNet
 
 GENERATED_SAMPLES = 1_000
 """How many samples are generated and held against the full network's."""

@@ -11,8 +11,8 @@ from fast_gen.condition import ChunkCondition, on_device, projected
 from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, uniforms
 from wavenet_app.audio.mel import Frames, told_silence
-from wavenet_app.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.model import WaveNet
 
 BLOCK_FRAMES = 16  # 0.2 s: progress moves, and what an interruption loses is soon made again
 

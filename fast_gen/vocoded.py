@@ -17,7 +17,7 @@ from wavenet_app.coding import Coding
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.griffin_lim import griffin_lim
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 from wavenet_app.pair_metrics import Measure, log_spectral_distance
 from wavenet_app.pair_table import PairMeasures, PairTable, as_coded, averaged, pair_measures
 from wavenet_app.runaway import Failure, failure

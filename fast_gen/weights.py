@@ -14,7 +14,7 @@ from wavenet_app.core.dilation import receptive_field
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from wavenet_app.model import WaveNet
+    from wavenet_app.network.model import WaveNet
 
 Array = NDArray[np.float32]
 
@@ -49,7 +49,7 @@ class GeneratorWeights:
             Mixed voices are mixed rows. Where the model is told mel frames too, it makes the whole by itself.
         conditioned: whether something is added to the gates for each sample: see `fast_gen.condition`. How it is made
             of speakers and mel frames, the model knows; engines get it ready.
-        head: what the outputs mean, as in `ModelConfig`; see `wavenet_app.heads`.
+        head: what the outputs mean, as in `ModelConfig`; see `wavenet_app.network.heads`.
     """
 
     front_tables: Array

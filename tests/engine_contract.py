@@ -13,10 +13,10 @@ from fast_gen.engine import Engine
 from fast_gen.sampling import SamplingSettings, pick_by_head, uniforms
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.coding import MU_LAW_HEAD, mean_places
-from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.dilation import dilation_cycle
-from wavenet_app.model import TOLD_NOTHING
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.model import TOLD_NOTHING
 
 Codes = NDArray[np.integer]
 
@@ -71,7 +71,7 @@ GAUSSIAN = {"head": "gaussian", "quantization_channels": 256}
 
 def random_net(config: ModelConfig, seed: int = 0) -> torch.nn.Module:
     """A net in which every weight and bias counts, lively enough that even greedy decoding never settles."""
-    from wavenet_app.model import WaveNet
+    from wavenet_app.network.model import WaveNet
 
     generator = torch.Generator().manual_seed(seed)
     net = WaveNet(config, generator)

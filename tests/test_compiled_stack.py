@@ -11,10 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from wavenet_app import compiled_stack, skip_sum
-from wavenet_app.compiled_stack import CompiledSkipSum, compile_kernels
-from wavenet_app.fused_stack import SkipSum
-from wavenet_app.stack_layout import NEVER_CHANGES, Held
+from wavenet_app.network.stack import compiled as compiled_stack
+from wavenet_app.network.stack import skip_sum
+from wavenet_app.network.stack.compiled import CompiledSkipSum, compile_kernels
+from wavenet_app.network.stack.fused import SkipSum
+from wavenet_app.network.stack.layout import NEVER_CHANGES, Held
 
 stacks = st.fixed_dictionaries(
     {
@@ -210,8 +211,8 @@ WITHOUT_NUMBA = """
 import sys, torch
 sys.modules["numba"] = None
 from wavenet_app.config import preset
-from wavenet_app.model import WaveNet
-from wavenet_app.skip_sum import kernels_to_compile, missing_kernels
+from wavenet_app.network.model import WaveNet
+from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 print(missing_kernels("cpu", torch.float32))
 print(kernels_to_compile("cpu", torch.float32))
 net = WaveNet(preset("tiny").model, torch.Generator().manual_seed(0))
@@ -237,8 +238,8 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 
 FIRST_USE = """
 import sys, torch
-from wavenet_app.model import WaveNet
-from wavenet_app.skip_sum import kernels_to_compile, missing_kernels
+from wavenet_app.network.model import WaveNet
+from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 assert "numba" not in sys.modules
 print(kernels_to_compile("cpu", torch.bfloat16))
 print(missing_kernels("cpu", torch.bfloat16))

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_model import net
 
-from wavenet_app.conditioning import CONTEXT_FRAMES, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import MelConfig, ModelConfig, RunConfig, preset
 from wavenet_app.core.settings import validated
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, GlobalCondition, LocalCondition, Told
+from wavenet_app.network.model import WaveNet
 
 
 def mel(upsampling: int, hold: int, n_mels: int = 3, melody: bool = True) -> MelConfig:
@@ -68,7 +68,7 @@ def test_fast_path_equals_the_plain_blocks_in_values_and_gradients(config, time,
 
 
 def test_pieces_of_a_long_window_are_told_the_right_steps(monkeypatch):
-    from wavenet_app import fused_stack
+    from wavenet_app.network.stack import fused as fused_stack
 
     config = preset("tiny").model.model_copy(update={"mel": mel(4, 25), "speakers": ("ann", "jo")})
     model = net(config).double()

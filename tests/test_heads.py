@@ -14,7 +14,7 @@ from fast_gen.sampling import SamplingSettings, check_head, pick, pick_by_head, 
 from wavenet_app.coding import LEAST_SCALE, STEP
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.heads import CategoricalHead, GaussianHead, Head, LogisticsHead, head_of, mean_bits
+from wavenet_app.network.heads import CategoricalHead, GaussianHead, Head, LogisticsHead, head_of, mean_bits
 
 ALL_SAMPLES = torch.arange(-(2**15), 2**15)
 MEANS = st.floats(-1.2, 1.2)

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavenet_app.audio.mel import MelFrames
-from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
 from wavenet_app.corpus.conditions import Tells, clip_frames
 from wavenet_app.corpus.corpus import Corpus, open_clips
 from wavenet_app.held_out_bits import choose_stretches, held_out_bits
 from wavenet_app.likelihood import code_bits
-from wavenet_app.model import WaveNet
 from wavenet_app.mu_law import encode
+from wavenet_app.network.conditioning import CONTEXT_FRAMES
+from wavenet_app.network.model import WaveNet
 
 RATE = 8_000
 

@@ -10,10 +10,10 @@ from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
 from wavenet_app import likelihood
 from wavenet_app.audio.mel import told_silence
-from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.config import ModelConfig
 from wavenet_app.likelihood import code_bits
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.model import WaveNet
 
 CONFIG = SHAPES["two cycles"]
 

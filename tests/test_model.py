@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet_app.config import ModelConfig, preset
-from wavenet_app.heads import CategoricalHead, mean_bits
-from wavenet_app.model import CodeFront, WaveNet
-from wavenet_app.stack_layout import needed_starts
+from wavenet_app.network.heads import CategoricalHead, mean_bits
+from wavenet_app.network.model import CodeFront, WaveNet
+from wavenet_app.network.stack.layout import needed_starts
 
 configs = st.builds(
     ModelConfig,

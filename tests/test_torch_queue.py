@@ -12,7 +12,7 @@ from fast_gen.torch_queue import TorchQueue
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 
 
 class TestTorchQueue(EngineContract):

@@ -17,8 +17,8 @@ from fast_gen.vocode import vocode
 from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
-from wavenet_app.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.mu_law import encode, silence_code
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 
 PLAIN = SamplingSettings()
 # enough that what the model is told matters to the last layer, which begins at zero

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.config import MelConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.cache import AudioCache
@@ -22,6 +21,7 @@ from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.mu_law import decode, encode, silence_code
+from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
 RATE = 1_000
 CHANNELS = 1024

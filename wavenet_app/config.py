@@ -129,7 +129,7 @@ class ModelConfig(Settings):
 
     @property
     def output_channels(self) -> int:
-        """Numbers by which the net says how likely each next sample is; see `wavenet_app.heads`."""
+        """Numbers by which the net says how likely each next sample is; see `wavenet_app.network.heads`."""
         return {MU_LAW_HEAD: self.quantization_channels, "logistics": 3 * self.mixtures, "gaussian": 2}[self.head]
 
     @property

@@ -25,7 +25,7 @@ from wavenet_app.core.receptive_field.touched import reach, structural_twin, tou
 from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.corpus.plucked import plucked_clips
 from wavenet_app.corpus.sources import resolve_sources
-from wavenet_app.model import WaveNet
+from wavenet_app.network.model import WaveNet
 from wavenet_app.trained import find_checkpoint, load_trained
 
 DEFAULT_COUNT = 16

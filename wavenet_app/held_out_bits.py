@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.corpus.baseline import Baseline, FittedPredictors, lpc_bits, lpc_frame
 from wavenet_app.corpus.conditions import Tells, clip_frames
 from wavenet_app.corpus.corpus import Corpus, SkippedFile
 from wavenet_app.likelihood import code_bits
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import CONTEXT_FRAMES
+from wavenet_app.network.model import WaveNet
 
 LEAST_SECONDS = 1.0  # of each file, rather look at fewer files
 

@@ -11,7 +11,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.loop.loop import training_device
 from wavenet_app.doctor import examine
 from wavenet_app.doctor_view import render
-from wavenet_app.skip_sum import kernels_to_compile
+from wavenet_app.network.stack.skip_sum import kernels_to_compile
 from wavenet_app.step_timing import seconds_per_epoch
 from wavenet_app.training import product_dtype
 from wavenet_app.training_view import DecodeView

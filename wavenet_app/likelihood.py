@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from wavenet_app.audio.mel import told_silence
-from wavenet_app.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.model import WaveNet
 
 CHUNK_SAMPLES = 8_192  # one pass through the net: long enough to be quick, short enough for any memory
 

@@ -13,7 +13,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
 
 if TYPE_CHECKING:
-    from wavenet_app.model import WaveNet
+    from wavenet_app.network.model import WaveNet
 
 KIND = "wavenet"
 
@@ -44,7 +44,7 @@ def load_trained(path: Path) -> Trained:
     Raises:
         UserError: the file is absent, damaged, or its weights do not fit its own config.
     """
-    from wavenet_app.model import WaveNet  # imports torch, which finding a checkpoint does not need
+    from wavenet_app.network.model import WaveNet  # imports torch, which finding a checkpoint does not need
 
     content = read_checkpoint(path, KIND)
     config = validated(RunConfig, content["config"])

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import MU_LAW_HEAD
-from wavenet_app.conditioning import Told
 from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
@@ -25,8 +24,9 @@ from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus, split_record
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
-from wavenet_app.heads import mean_bits
-from wavenet_app.model import WaveNet
+from wavenet_app.network.conditioning import Told
+from wavenet_app.network.heads import mean_bits
+from wavenet_app.network.model import WaveNet
 from wavenet_app.trained import KIND, plain_config
 
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from wavenet_app.audio.mel import Frames, MelFrames
-from wavenet_app.conditioning import CONTEXT_FRAMES
 from wavenet_app.corpus.corpus import Clip, Corpus
+from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
 
 class Tells:

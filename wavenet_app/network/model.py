@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
-from wavenet_app.conditioning import Condition, GlobalCondition, LocalCondition, Told
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
-from wavenet_app.heads import head_of
-from wavenet_app.skip_sum import skip_sum
+from wavenet_app.network.conditioning import Condition, GlobalCondition, LocalCondition, Told
+from wavenet_app.network.heads import head_of
+from wavenet_app.network.stack.skip_sum import skip_sum
 
 FOREVER = 2**62
 """Samples that a condition holds which never changes."""

@@ -18,8 +18,8 @@ from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavenet_app import stack_kernels
-from wavenet_app.stack_layout import (
+from wavenet_app.network.stack import kernels as stack_kernels
+from wavenet_app.network.stack.layout import (
     FILTER_SCALE,
     FILTER_SLOPE,
     NEVER_CHANGES,

@@ -8,10 +8,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from wavenet_app.conditioning import Condition
 from wavenet_app.core.dilated import ResidualBlock
-from wavenet_app.fused_stack import SkipSum
-from wavenet_app.stack_layout import NEVER_CHANGES, Held, needed_starts
+from wavenet_app.network.conditioning import Condition
+from wavenet_app.network.stack.fused import SkipSum
+from wavenet_app.network.stack.layout import NEVER_CHANGES, Held, needed_starts
 
 
 def skip_sum(
@@ -48,7 +48,7 @@ def skip_sum(
         values, held = condition.values, Held(condition.hold, condition.phase).later(unseen)
     arguments = (hidden[:, unseen:], values, held, dilations, start - unseen, product_dtype, *parameters)
     if hidden.dtype == torch.float32 and missing_kernels(hidden.device.type, product_dtype) is None:
-        from wavenet_app.compiled_stack import CompiledSkipSum
+        from wavenet_app.network.stack.compiled import CompiledSkipSum
 
         return CompiledSkipSum.apply(*arguments)
     return SkipSum.apply(*arguments)
@@ -69,7 +69,7 @@ def missing_kernels(device: str, product_dtype: torch.dtype) -> str | None:
     if product_dtype not in (torch.float32, torch.bfloat16):
         return f"they are for products in float32 and bfloat16, not in {product_dtype}"
     try:
-        from wavenet_app.compiled_stack import compile_kernels
+        from wavenet_app.network.stack.compiled import compile_kernels
     except ImportError as error:
         return f"numba cannot be imported: {error}"
     return compile_kernels(product_dtype)
@@ -80,7 +80,7 @@ def kernels_to_compile(device: str, product_dtype: torch.dtype) -> str | None:
     if device != "cpu" or product_dtype not in (torch.float32, torch.bfloat16):
         return None
     try:
-        from wavenet_app.stack_kernels import CACHE
+        from wavenet_app.network.stack.kernels import CACHE
     except ImportError:
         return None
     if CACHE.folder is None:

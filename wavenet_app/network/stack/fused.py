@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wavenet_app.stack_layout import (
+from wavenet_app.network.stack.layout import (
     FILTER_SCALE,
     FILTER_SLOPE,
     Held,

@@ -1,0 +1,1 @@
+"""WaveNet: the model, its output heads and its conditioning."""

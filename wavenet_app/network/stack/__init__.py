@@ -1,0 +1,1 @@
+"""The stack of dilated blocks, plain and fast."""
