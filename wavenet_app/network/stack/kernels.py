@@ -14,12 +14,11 @@ from pathlib import Path
 
 from numba import njit
 
+from wavenet_app.compiling import vector_math, vectors
 from wavenet_app.compiling.code_cache import CodeCache
 from wavenet_app.compiling.vectors import LANES, copy, exp_minus, load, multiply_add, rounded, splat, store
 
-CACHE = CodeCache(
-    "kernels", [Path(__file__), *(Path(__file__).with_name(f"{name}.py") for name in ("vectors", "vector_math"))]
-)
+CACHE = CodeCache("kernels", [Path(file) for file in (__file__, vectors.__file__, vector_math.__file__)])
 
 SQUASH_ERROR = 5e-7
 """Greatest error of the sigmoids, before they are rounded to the narrow type."""
