@@ -146,7 +146,8 @@ def pick_by_head(head: str, outputs: Tensor, uniforms: Tensor, settings: Samplin
 def pick_sample(head: str, outputs: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
     """Returns one 16-bit sample for each row, by the inverse of the cumulative distribution.
 
-    The definition that every engine follows, in float64 from the outputs on; `wavenet_app.network.heads` says what they mean.
+    The definition that every engine follows, in float64 from the outputs on, whose meaning
+    is in `wavenet_app.network.heads`.
 
     1. Of a mixture, the logits give a component: weights exp((logit - greatest) / temperature) are accumulated in
        order, and the first component is taken at which the sum is greater than t = u x total, with u = uniform +
