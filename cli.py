@@ -258,8 +258,8 @@ def vocode(
     data_dir: DataDir = None,
 ) -> None:
     """Turn recordings or saved mel frames into sound by a trained voice; what was cut short is gone on with."""
+    from fast_gen.engines.sampling import VOCODING_TEMPERATURE
     from fast_gen.refine import USUAL_TURNS
-    from fast_gen.sampling import VOCODING_TEMPERATURE
     from fast_gen.vocode_command import VocodeRequest, run_vocoding
 
     folder = DataFolder.at(data_dir)

@@ -24,12 +24,12 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-from fast_gen.engine import PRECISIONS
-from fast_gen.numba_bytes import HAS_BYTE_PRODUCTS, emit_dot
-from fast_gen.numba_cpu import NumbaCpu
-from fast_gen.packing import HEAD_PRECISION, LANES, PackedWeights, aligned, first_state, pack
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.contract import PRECISIONS
+from fast_gen.engines.cpu.byte_product import HAS_BYTE_PRODUCTS, emit_dot
+from fast_gen.engines.cpu.engine import NumbaCpu
+from fast_gen.engines.cpu.packing import HEAD_PRECISION, LANES, PackedWeights, aligned, first_state, pack
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 from wavenet_app.config import preset
 from wavenet_app.network.model import WaveNet

@@ -1,5 +1,5 @@
 // How fast this GPU reads its cache and its shared memory, and how long blocks and threads take to meet. After
-// cluster_primitives.cu; THREADS is defined by the host. Each kernel writes the clock cycles that its first block took.
+// primitives.cu of fast_gen/engines/gpu/cluster; THREADS is defined by the host. Each kernel writes the clock cycles that its first block took.
 
 struct alignas(16) Words { u32 word[4]; };
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import torch
 
-from fast_gen.cluster_packing import divide
-from fast_gen.gpu_packing import PackedModel, pack
-from fast_gen.nvrtc import ClusterKernel, missing_nvrtc, source
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, missing_nvrtc, source
+from fast_gen.engines.gpu.cluster.packing import divide
+from fast_gen.engines.gpu.packing import PackedModel, pack
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.network.model import WaveNet
 

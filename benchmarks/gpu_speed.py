@@ -30,16 +30,16 @@ from gpu_floor import measure as measure_floors
 from numpy.typing import NDArray
 from told import SAMPLE_RATE, TOLD, noise
 
-from fast_gen.cluster_gpu import FEW_CLIPS, ClusterGpu
-from fast_gen.condition import ChunkCondition
-from fast_gen.engine import Engine
-from fast_gen.gpu_device import missing_gpu
-from fast_gen.graph_queue import GraphQueue
-from fast_gen.nvrtc import missing_nvrtc
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.triton_gpu import Plan, TritonGpu
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.gpu.cluster.engine import FEW_CLIPS, ClusterGpu
+from fast_gen.engines.gpu.cluster.nvrtc import missing_nvrtc
+from fast_gen.engines.gpu.device import missing_gpu
+from fast_gen.engines.gpu.graph_engine import GraphQueue
+from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.network.model import WaveNet
 

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fast_gen.condition import voice
-from fast_gen.engine import load_engine
+from fast_gen.engines.condition import voice
+from fast_gen.engines.contract import load_engine
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import generate
-from fast_gen.sampling import SamplingSettings
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.corpus import Clip, open_corpus
 from wavenet_app.pair_table import as_coded

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fast_gen.condition import FOREVER, ChunkCondition
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import FOREVER, ChunkCondition
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import MelConfig
 
 SAMPLE_RATE = 16_000

@@ -18,9 +18,9 @@ import torch
 from generate_speed import machine
 from told import SAMPLE_RATE, TOLD, noise
 
-from fast_gen.engine import Engine, load_engine
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.contract import Engine, load_engine
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.network.model import WaveNet
 

@@ -26,12 +26,12 @@ from pathlib import Path
 import numpy as np
 from log_spectra import Sound, decibels, distance
 
-from fast_gen.engine import load_engine
+from fast_gen.engines.contract import load_engine
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.refine import refined, refined_noise
-from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from fast_gen.vocoded import chosen_clips
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.conditions import Tells

@@ -15,10 +15,10 @@ from rich.console import Console
 from fast_gen.bench import BenchJob, BenchRow, broken_promises, own_audio, run_bench, verification_audio
 from fast_gen.bench_process import TEXTBOOK
 from fast_gen.bench_view import left_out_lines, option_name, plain_rows, speed_table, verification_table
-from fast_gen.engine import engine_options
-from fast_gen.gpu_device import missing_gpu
-from fast_gen.weight_cache import WeightCache
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.contract import engine_options
+from fast_gen.engines.gpu.device import missing_gpu
+from fast_gen.engines.weight_cache import WeightCache
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.data_folder import DataFolder

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.condition import stand_in
-from fast_gen.engine import EngineOption, choose_engine, load_engine
+from fast_gen.engines.condition import stand_in
+from fast_gen.engines.contract import EngineOption, choose_engine, load_engine
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weight_cache import WeightCache
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import CHUNK_SAMPLES, stream
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.weight_cache import WeightCache
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from fast_gen.bench import BenchRow, broken_promises, promises_equal_samples
 from fast_gen.bench_process import TEXTBOOK
-from fast_gen.engine import EngineOption
+from fast_gen.engines.contract import EngineOption
 from fast_gen.verify import Verification
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from fast_gen.condition import voice
+from fast_gen.engines.condition import voice
 from fast_gen.eval_report import GeneratedFacts, Likeness, failures_of
 from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
 from fast_gen.generate import generate

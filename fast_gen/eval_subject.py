@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fast_gen.engine import Engine, EngineChoice, start_engine
-from fast_gen.sampling import SamplingSettings
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.contract import Engine, EngineChoice, start_engine
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.network.model import WaveNet

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.condition import ChunkCondition
-from fast_gen.engine import Engine
-from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.sampling import SamplingSettings, uniforms
 from wavenet_app.core.errors import UserError
 
 CHUNK_SAMPLES = 1024  # 64 ms at 16 kHz: short enough to play at once, long enough for an engine to get going

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.condition import voice
-from fast_gen.engine import load_engine
+from fast_gen.engines.condition import voice
+from fast_gen.engines.contract import load_engine
+from fast_gen.engines.sampling import usual_settings
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import generate
-from fast_gen.sampling import usual_settings
 from fast_gen.vocode import vocode
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
 from wavenet_app.network.model import WaveNet
 from wavenet_app.training import Heard

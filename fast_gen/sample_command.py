@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.ahead import compiling_ahead
-from fast_gen.condition import ChunkCondition, voice
-from fast_gen.engine import PRECISIONS, Engine, EngineChoice, start_engine
+from fast_gen.engines.condition import ChunkCondition, voice
+from fast_gen.engines.contract import PRECISIONS, Engine, EngineChoice, start_engine
+from fast_gen.engines.cpu.ahead import compiling_ahead
+from fast_gen.engines.real_time import engine_in_real_time
+from fast_gen.engines.sampling import SamplingSettings, check_head
+from fast_gen.engines.weight_cache import WeightCache
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import generate
-from fast_gen.real_time import engine_in_real_time
-from fast_gen.sampling import SamplingSettings, check_head
-from fast_gen.weight_cache import WeightCache
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.files import printable, write_wav
 from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.config import RunConfig

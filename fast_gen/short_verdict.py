@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from fast_gen.condition import voice
-from fast_gen.engine import load_engine
+from fast_gen.engines.condition import voice
+from fast_gen.engines.contract import load_engine
+from fast_gen.engines.sampling import SamplingSettings, usual_settings
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.eval_report import failure_sentence, failures_of
 from fast_gen.generate import generate
 from fast_gen.refine import USUAL_TURNS
-from fast_gen.sampling import SamplingSettings, usual_settings
 from fast_gen.scored_clips import scored
 from fast_gen.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus

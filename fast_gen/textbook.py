@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fast_gen.sampling import SamplingSettings, pick_by_head
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.sampling import SamplingSettings, pick_by_head
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 NOTHING = -(2**31)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fast_gen.condition import ChunkCondition, projected
-from fast_gen.engine import Engine
-from fast_gen.sampling import SamplingSettings, pick_by_head, uniforms
+from fast_gen.engines.condition import ChunkCondition, projected
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.condition import ChunkCondition, on_device, projected
-from fast_gen.engine import Engine
-from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.engines.condition import ChunkCondition, on_device, projected
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.sampling import SamplingSettings, uniforms
 from wavenet_app.audio.mel import Frames, told_silence
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import WaveNet

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engine import Engine
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.refine import refined, refined_noise
-from fast_gen.sampling import SamplingSettings
 from fast_gen.vocode import vocode
 from wavenet_app.coding import Coding
 from wavenet_app.corpus.conditions import Tells

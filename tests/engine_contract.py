@@ -8,10 +8,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fast_gen.condition import ChunkCondition, projected
-from fast_gen.engine import Engine
-from fast_gen.sampling import SamplingSettings, pick_by_head, uniforms
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import ChunkCondition, projected
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.coding import MU_LAW_HEAD, mean_places
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.dilation import dilation_cycle
@@ -152,7 +152,7 @@ def assert_picked_by(
 
 
 class EngineContract:
-    """The promises of `fast_gen.engine.Engine`. Subclasses are named Test..., so that pytest collects them.
+    """The promises of `fast_gen.engines.contract.Engine`. Subclasses are named Test..., so that pytest collects them.
 
     Attributes:
         steps: length of the long runs; a slow (interpreted) engine may set less.
@@ -383,7 +383,7 @@ def random_told(config: ModelConfig, rows: int, samples: int, seed: int = 0) -> 
 
 
 class ConditionContract:
-    """The promises of `fast_gen.engine.Engine` for models that are told speakers or mel frames.
+    """The promises of `fast_gen.engines.contract.Engine` for models that are told speakers or mel frames.
 
     Attributes:
         tolerance: as in `EngineContract`, and so are `exact_rows` and `head`.

@@ -29,13 +29,13 @@ from engine_contract import (
     random_told,
 )
 
-from fast_gen import gpu_packing
-from fast_gen.condition import ChunkCondition, projected
-from fast_gen.sampling import SamplingSettings, pick, pick_sample, uniforms
-from fast_gen.triton_gpu import Plan, TritonGpu
-from fast_gen.triton_pick import pick_codes
-from fast_gen.triton_sample import pick_samples
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import ChunkCondition, projected
+from fast_gen.engines.gpu import packing as gpu_packing
+from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
+from fast_gen.engines.gpu.triton_pick_code import pick_codes
+from fast_gen.engines.gpu.triton_pick_sample import pick_samples
+from fast_gen.engines.sampling import SamplingSettings, pick, pick_sample, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.coding import STEP, mean_places
 from wavenet_app.config import ModelConfig
 

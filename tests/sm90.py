@@ -10,10 +10,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fast_gen.gpu_packing import padded
-from fast_gen.triton_gpu import Plan, output_block
-from fast_gen.triton_loop import append_codes
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.gpu.packing import padded
+from fast_gen.engines.gpu.triton_engine import Plan, output_block
+from fast_gen.engines.gpu.triton_loop import append_codes
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.coding import MU_LAW_HEAD, mean_places
 
 POINTERS = {

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from fast_gen import ahead
-from fast_gen.ahead import compiling_ahead
+from fast_gen.engines.cpu import ahead
+from fast_gen.engines.cpu.ahead import compiling_ahead
 
 
 class Child:

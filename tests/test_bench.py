@@ -12,13 +12,13 @@ from fast_gen import bench, bench_command
 from fast_gen.bench import BenchJob, broken_promises, run_bench
 from fast_gen.bench_process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
 from fast_gen.bench_view import left_out_lines, plain_rows, speed_table
-from fast_gen.engine import EngineOption, engine_options
-from fast_gen.sampling import SamplingSettings, uniforms
+from fast_gen.engines.contract import EngineOption, engine_options
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weight_cache import WeightCache
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.textbook import Textbook
-from fast_gen.torch_queue import TorchQueue
 from fast_gen.verify import Verification
-from fast_gen.weight_cache import WeightCache
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import CorpusConfig, RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError

@@ -9,8 +9,8 @@ import pytest
 import torch
 from engine_contract import random_net
 
-from fast_gen.gpu_packing import pack
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.gpu.packing import pack
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -22,15 +22,17 @@ from engine_contract import (
     random_told,
 )
 
-from fast_gen import cluster_gpu, cluster_packing, nvrtc
-from fast_gen.cluster_gpu import ClusterGpu
-from fast_gen.cluster_packing import definitions, divide, pack_cluster, packed_matrix
-from fast_gen.condition import projected
-from fast_gen.engine import Engine
-from fast_gen.gpu_packing import pack
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.triton_gpu import Plan
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import projected
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.gpu.cluster import engine as cluster_gpu
+from fast_gen.engines.gpu.cluster import nvrtc
+from fast_gen.engines.gpu.cluster import packing as cluster_packing
+from fast_gen.engines.gpu.cluster.engine import ClusterGpu
+from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_cluster, packed_matrix
+from fast_gen.engines.gpu.packing import pack
+from fast_gen.engines.gpu.triton_engine import Plan
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
 
 TINY = {

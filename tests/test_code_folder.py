@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fast_gen import compiled
+from fast_gen.engines.cpu import functions as compiled
 from wavenet_app.compiling.folder import code_folder
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from engine_contract import SHAPES, random_codes, random_net
 
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import generate, stream
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 from wavenet_app.mu_law import decode, encode
 

@@ -8,13 +8,13 @@ import torch
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 
-from fast_gen import triton_gpu
-from fast_gen.engine import EngineChoice, choose_engine, load_engine, start_engine
-from fast_gen.gpu_device import gpu_in_words, missing_gpu
-from fast_gen.graph_queue import GraphQueue
-from fast_gen.numba_cpu import NumbaCpu
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.contract import EngineChoice, choose_engine, load_engine, start_engine
+from fast_gen.engines.cpu.engine import NumbaCpu
+from fast_gen.engines.gpu import triton_engine as triton_gpu
+from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
+from fast_gen.engines.gpu.graph_engine import GraphQueue
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
 ASYNCHRONOUS = "\nCUDA kernel errors might be asynchronously reported at some other API call\nFor debugging ..."
@@ -205,7 +205,7 @@ class FailsAtItsFirstSample(GraphQueue):
 def test_auto_makes_a_sample_before_it_trusts_a_gpu(
     weights: GeneratorWeights, seeming_gpu: None, no_numba: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("fast_gen.triton_gpu.TritonGpu", "fast_gen.graph_queue.GraphQueue"):
+    for name in ("fast_gen.engines.gpu.triton_engine.TritonGpu", "fast_gen.engines.gpu.graph_engine.GraphQueue"):
         monkeypatch.setattr(name, FailsAtItsFirstSample)
     choice, engine = start_engine("auto", weights)
     assert isinstance(engine, TorchQueue)

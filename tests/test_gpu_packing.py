@@ -9,10 +9,10 @@ from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, SHAPES, random_net
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fast_gen import gpu_packing
-from fast_gen.condition import FOREVER, ChunkCondition
-from fast_gen.gpu_packing import PackedModel, pack, pack_condition, told_parts
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import FOREVER, ChunkCondition
+from fast_gen.engines.gpu import packing as gpu_packing
+from fast_gen.engines.gpu.packing import PackedModel, pack, pack_condition, told_parts
+from fast_gen.engines.weights import GeneratorWeights
 
 
 @pytest.fixture(scope="module")

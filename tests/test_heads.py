@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fast_gen.numba_sample import pick_sample as compiled_pick
-from fast_gen.sampling import SamplingSettings, check_head, pick, pick_by_head, pick_sample, uniforms
+from fast_gen.engines.cpu.pick_sample import pick_sample as compiled_pick
+from fast_gen.engines.sampling import SamplingSettings, check_head, pick, pick_by_head, pick_sample, uniforms
 from wavenet_app.coding import LEAST_SCALE, STEP
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.errors import UserError

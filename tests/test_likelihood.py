@@ -5,9 +5,9 @@ import pytest
 import torch
 from engine_contract import CONDITIONED, SHAPES, random_codes, random_net
 
-from fast_gen.condition import projected
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import projected
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app import likelihood
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.config import ModelConfig

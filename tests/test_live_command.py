@@ -17,7 +17,8 @@ import soundfile
 from in_process import exit_code
 from tiny_run import TINY
 
-from fast_gen import live_command, playing, real_time
+from fast_gen import live_command, playing
+from fast_gen.engines import real_time
 from fast_gen.live_view import LiveView
 from fast_gen.playing import LEAD_IN_SECONDS, Player
 from fast_gen.sound_device import NoSoundError, OutputDevice

@@ -12,11 +12,11 @@ import soundfile
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 
+from fast_gen.engines.cpu.engine import NumbaCpu
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import stream
-from fast_gen.numba_cpu import NumbaCpu
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.mu_law import encode
 

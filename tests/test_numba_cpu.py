@@ -24,15 +24,15 @@ from engine_contract import (
 )
 from numpy.typing import NDArray
 
-from fast_gen import numba_cpu
-from fast_gen.condition import projected
-from fast_gen.engine import PRECISIONS, Engine, choose_engine, load_engine
-from fast_gen.numba_cpu import NumbaCpu
-from fast_gen.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.together import run_together
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import projected
+from fast_gen.engines.contract import PRECISIONS, Engine, choose_engine, load_engine
+from fast_gen.engines.cpu import engine as numba_cpu
+from fast_gen.engines.cpu.engine import NumbaCpu
+from fast_gen.engines.cpu.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded
+from fast_gen.engines.cpu.threads import run_together
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.compiling.code_cache import CodeCache
 from wavenet_app.compiling.machine_code import KeptFunction, as_table
 from wavenet_app.config import preset
@@ -262,11 +262,14 @@ def python(code: str, **environment: str) -> str:
 
 
 def test_the_engine_is_chosen_without_compiling_anything() -> None:
-    assert python("import fast_gen.engine, fast_gen.numba_cpu, sys; print('numba' in sys.modules)") == "False"
+    assert (
+        python("import fast_gen.engines.contract, fast_gen.engines.cpu.engine, sys; print('numba' in sys.modules)")
+        == "False"
+    )
 
 
 def test_compiled_code_goes_to_the_first_folder_that_can_be_written(tmp_path: Path) -> None:
-    show = "from fast_gen.compiled import SHELF; print(SHELF.folder)"
+    show = "from fast_gen.engines.cpu.functions import SHELF; print(SHELF.folder)"
     (tmp_path / "file").touch()
     wanted = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "wanted")))
     assert wanted.parent == tmp_path / "wanted"
@@ -283,7 +286,7 @@ def refuse(dir):
         raise PermissionError(dir)
     return writable(dir=dir)
 tempfile.TemporaryFile = refuse
-from fast_gen.compiled import SHELF, compiling_line
+from fast_gen.engines.cpu.functions import SHELF, compiling_line
 print(SHELF.folder)
 print(compiling_line("float32"))
 """
@@ -325,9 +328,11 @@ def test_compiled_code_is_kept_and_a_full_disk_only_costs_the_keeping(
 def test_a_new_cache_folder_takes_the_place_of_older_ones_and_importing_makes_none(tmp_path: Path) -> None:
     (tmp_path / "compiled-engine-old" / "inside").mkdir(parents=True)
     (tmp_path / "other").mkdir()
-    show = "import fast_gen.numba_cpu, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
+    show = "import fast_gen.engines.cpu.engine, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
     assert python(show, NUMBA_CACHE_DIR=str(tmp_path)) == "['compiled-engine-old', 'other']"
-    folder = python("from fast_gen.compiled import SHELF; print(SHELF.folder.name)", NUMBA_CACHE_DIR=str(tmp_path))
+    folder = python(
+        "from fast_gen.engines.cpu.functions import SHELF; print(SHELF.folder.name)", NUMBA_CACHE_DIR=str(tmp_path)
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder, "other"]
 
 
@@ -335,9 +340,9 @@ INTERRUPTED = """
 import os, signal, threading, time
 import numpy as np
 from engine_contract import SHAPES, random_net
-from fast_gen.numba_cpu import NumbaCpu
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.cpu.engine import NumbaCpu
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 engine = NumbaCpu(GeneratorWeights.of(random_net(SHAPES["two cycles"])), threads=2)
 numbers = uniforms(0, rows=1, length=400)
 first = engine.generate(numbers, SamplingSettings())

@@ -12,13 +12,13 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from fast_gen.engine import PRECISIONS
-from fast_gen.numba_bytes import HAS_BYTE_PRODUCTS, emit_dot
-from fast_gen.numba_math import ACTIVATION_ERROR, activate, exp
-from fast_gen.numba_pick import pick_code
-from fast_gen.numba_product import ROWS_TOGETHER, add_product, address, matrix_bytes, ready_rows
-from fast_gen.packing import BYTE_LIMIT, aligned, block_width, packed_matrix, ready_bytes
-from fast_gen.sampling import SamplingSettings, pick
+from fast_gen.engines.contract import PRECISIONS
+from fast_gen.engines.cpu.activation import ACTIVATION_ERROR, activate, exp
+from fast_gen.engines.cpu.byte_product import HAS_BYTE_PRODUCTS, emit_dot
+from fast_gen.engines.cpu.packing import BYTE_LIMIT, aligned, block_width, packed_matrix, ready_bytes
+from fast_gen.engines.cpu.pick_code import pick_code
+from fast_gen.engines.cpu.product import ROWS_TOGETHER, add_product, address, matrix_bytes, ready_rows
+from fast_gen.engines.sampling import SamplingSettings, pick
 from wavenet_app.compiling.vector_math import EXP_ERRORS
 
 Floats = NDArray[np.floating]

@@ -3,12 +3,12 @@
 import pytest
 from engine_contract import SHAPES, random_net
 
-from fast_gen import real_time
-from fast_gen.engine import PRECISIONS
-from fast_gen.numba_cpu import NumbaCpu
-from fast_gen.real_time import engine_in_real_time, measured_speed
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines import real_time
+from fast_gen.engines.contract import PRECISIONS
+from fast_gen.engines.cpu.engine import NumbaCpu
+from fast_gen.engines.real_time import engine_in_real_time, measured_speed
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
 

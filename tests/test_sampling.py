@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fast_gen.sampling import SamplingSettings, pick, splitmix64, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick, splitmix64, uniforms
 from wavenet_app.core.errors import UserError
 
 SEEDS = st.integers(min_value=-(2**70), max_value=2**70)

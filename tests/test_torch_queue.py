@@ -5,11 +5,11 @@ import pytest
 import torch
 from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
 
-from fast_gen import engine as engines
-from fast_gen.engine import Engine, choose_engine, load_engine
-from fast_gen.sampling import SamplingSettings
-from fast_gen.torch_queue import TorchQueue
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines import contract as engines
+from fast_gen.engines.contract import Engine, choose_engine, load_engine
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
 from wavenet_app.network.model import WaveNet

@@ -24,12 +24,12 @@ from engine_contract import (
     random_told,
 )
 
-from fast_gen import triton_gpu
-from fast_gen.condition import projected
-from fast_gen.engine import Engine, choose_engine
-from fast_gen.sampling import SamplingSettings, uniforms
-from fast_gen.triton_gpu import FEW_CLIPS, Plan, TritonGpu
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines.condition import projected
+from fast_gen.engines.contract import Engine, choose_engine
+from fast_gen.engines.gpu import triton_engine as triton_gpu
+from fast_gen.engines.gpu.triton_engine import FEW_CLIPS, Plan, TritonGpu
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.core.errors import UserError
 

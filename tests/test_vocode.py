@@ -11,10 +11,10 @@ from random_checkpoint import forget_training
 from tiny_run import TINY
 
 from fast_gen import vocode as vocode_room
-from fast_gen.sampling import SamplingSettings
-from fast_gen.torch_queue import TorchQueue
+from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.vocode import vocode
-from fast_gen.weights import GeneratorWeights
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.mu_law import encode, silence_code
@@ -62,7 +62,7 @@ def test_blocks_equal_the_whole(engine, net, frames, block, cuts):
 def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engine, net, frames):
     from engine_contract import assert_picked_by
 
-    from fast_gen.sampling import uniforms
+    from fast_gen.engines.sampling import uniforms
 
     codes = encode(np.concatenate(made(engine, net, [frames])), 64)[None]
     before = -(-engine.weights.receptive_field // 12)

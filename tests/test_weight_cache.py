@@ -10,9 +10,9 @@ import pytest
 from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
 
-from fast_gen import weight_cache
-from fast_gen.weight_cache import WeightCache
-from fast_gen.weights import GeneratorWeights
+from fast_gen.engines import weight_cache
+from fast_gen.engines.weight_cache import WeightCache
+from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.trained import load_trained
 

@@ -103,7 +103,7 @@ class KeptFunction:
 
     Args:
         module: name of the module that has it, which is imported only to compile it.
-        name: what it is called there; it takes a table and makes `numba_entry.arguments` of it.
+        name: what it is called there; it takes a table and makes `table_entry.arguments` of it.
         shelf: where its code is kept.
     """
 

@@ -1,0 +1,1 @@
+"""Engines that generate sample by sample, and the contract that they all keep."""

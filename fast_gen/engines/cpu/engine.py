@@ -1,0 +1,195 @@
+"""The engine for the CPU: the whole time loop compiled by numba, in the precision asked for, on one core or more."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fast_gen.engines.condition import ChunkCondition, checked_condition
+from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_uniforms
+from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_along, prime_clips
+from fast_gen.engines.cpu.packing import State, first_state, pack, pack_told, prime_room
+from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD
+
+STEPPED_CODES = 8192
+"""So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
+
+
+class NumbaCpu:
+    """Compiled queues; see `fast_gen.engines.contract.Engine`.
+
+    A clip is the same to the bit alone and in a batch, primed or stepped through, and with any number of threads. The
+    first call ever compiles for some seconds; `fast_gen.engines.cpu.functions` says where the result is kept. The
+    global interpreter lock is free meanwhile.
+
+    Args:
+        weights: the model.
+        device: "cpu".
+        precision: of the weights. The front and all sums are float32; in "int8" the inputs of the layers are bytes too,
+            and the last layer's weights bfloat16.
+        threads: each takes some clips of a batch. A single clip has use for two, which then share each sample.
+    """
+
+    devices = ("cpu",)
+    precisions = PRECISIONS
+    summary = "the whole loop compiled"
+
+    @staticmethod
+    def missing(
+        weights: GeneratorWeights,
+        device: str,  # noqa: ARG004 - there is one
+        precision: str,
+        threads: int,
+    ) -> str | None:
+        """Returns what keeps it from running so, or None."""
+        if threads > 1 and sys.platform == "win32":
+            return f"it takes one thread on Windows, not {threads}"
+        try:
+            if not is_compiled(precision, threads, weights.head):
+                import numba  # noqa: F401
+        except ImportError as error:
+            return f"numba cannot be imported: {error}"
+        return None
+
+    @staticmethod
+    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:
+        """Returns a line for the user if the compiler will have to be waited for, or None."""
+        return None if is_compiled(precision, threads, weights.head) else compiling_line(precision)
+
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
+    ) -> None:
+        self.weights = weights
+        self.device = device
+        self.precision = precision
+        self.threads = threads
+        self._packed = pack(weights, precision)
+        self.reset(1)
+
+    def reset(self, batch_size: int) -> None:
+        """Forgets everything: each of `batch_size` rows has one silence code as its history."""
+        self.batch_size = batch_size
+        parts = min(self.threads, batch_size)
+        borders = [part * batch_size // parts for part in range(parts + 1)]
+        self._shares = [slice(*pair) for pair in pairwise(borders)]
+        self._states: list[State] = [first_state(self._packed, share.stop - share.start) for share in self._shares]
+
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
+        """Appends known codes, layer by layer; see `Engine.prime`."""
+        known = checked_codes(codes, self)
+        told = checked_condition(condition, self, known.shape[1])
+        if known.shape[1] == 0:
+            return
+        behind = self.weights.kernel_size - 1
+        # What lies further back than the receptive field cannot be seen any more.
+        reach = self.weights.receptive_field + behind
+        count = min(known.shape[1], reach)
+        if self.batch_size * count <= STEPPED_CODES:
+            of_these = None if told is None else told.part(known.shape[1] - count, count)
+            self.score(known[:, -count:], of_these)
+            return
+        # The newest code of the history is consumed now, the newest of `known` by the next call.
+        jobs = []
+        for share, state in zip(self._shares, self._states, strict=True):
+            history = np.concatenate([state.recent, known[share]], axis=1)
+            read = np.ascontiguousarray(history[:, :-1][:, -reach:])
+            steps = read.shape[1] - behind
+            of_these = None if told is None else told.part(known.shape[1] - steps, steps)
+            room = prime_room(self._packed, steps)
+            jobs.append(partial(prime_clips, self._packed, state, read, room, *self._told(of_these, share)))
+            state.recent[:] = history[:, -(behind + 1) :]
+        run_together(jobs)
+
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
+        """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
+        known = checked_codes(codes, self)
+        logits = np.empty((*known.shape, self.weights.output_channels), np.float32)
+        numbers = np.zeros((self.batch_size, 0), np.float32)
+        self._append(known.astype(np.int16), logits, numbers, SamplingSettings(), condition)
+        return logits
+
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
+        """Appends codes picked from the logits and returns them; see `Engine.generate`."""
+        numbers = checked_uniforms(uniforms, self)
+        codes = np.empty(numbers.shape, np.int16)
+        self._append(codes, np.empty((self.batch_size, 1, 0), np.float32), numbers, settings, condition)
+        return codes
+
+    def _append(
+        self,
+        codes: NDArray[np.int16],
+        logits: NDArray[np.float32],
+        uniforms: NDArray[np.float32],
+        settings: SamplingSettings,
+        condition: ChunkCondition | None,
+    ) -> None:
+        told = checked_condition(condition, self, codes.shape[1])
+        flags = first_flags()
+        jobs = self._jobs(codes, logits, uniforms, settings, told, flags)
+        run_together(jobs, give_up=partial(flags.__setitem__, STOP, 1))
+
+    def _jobs(
+        self,
+        codes: NDArray[np.int16],
+        logits: NDArray[np.float32],
+        uniforms: NDArray[np.float32],
+        settings: SamplingSettings,
+        told: ChunkCondition | None,
+        flags: NDArray[np.int64],
+    ) -> list[partial[None]]:
+        """Returns calls of compiled functions that append codes together; `flags` are for two that share one clip."""
+        with_helper = self.threads > self.batch_size == 1
+        how = (float(settings.temperature), int(settings.top_k), float(settings.top_p))
+        jobs = [
+            partial(
+                append_codes,
+                self._packed,
+                state,
+                flags if with_helper else flags[:0],
+                codes[share],
+                logits[share],
+                uniforms[share],
+                *how,
+                *self._told(told, share),
+            )
+            for share, state in zip(self._shares, self._states, strict=True)
+        ]
+        if with_helper:
+            jobs.append(partial(help_along, self._packed, self._states[0], flags, codes.shape[1]))
+        return jobs
+
+    def compiled_calls(self) -> list[partial[None]]:
+        """Returns calls, of no codes, of all that is compiled to generate one clip."""
+        codes, nothing = np.empty((1, 0), np.int16), np.empty((1, 0), np.float32)
+        return self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags())
+
+    def _told(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:
+        """Returns what the compiled loop is to add for some clips, with its hold and phase."""
+        hold, phase = (1, 0) if condition is None else (condition.hold, condition.phase)
+        return pack_told(condition, self.weights, clips), hold, phase
+
+
+def is_compiled(precision: str, threads: int, head: str = MU_LAW_HEAD) -> bool:
+    """Returns whether an engine needs no compiler to generate, whatever the model behind such a head."""
+    return all(call.func.is_kept(*call.args) for call in _calls(precision, threads, head))
+
+
+def compile_ahead(precision: str, threads: int, head: str = MU_LAW_HEAD) -> None:
+    """Compiles and keeps what an engine of any model with such a head needs to generate."""
+    for call in _calls(precision, threads, head):
+        call.func.get_ready(*call.args)
+
+
+def _calls(precision: str, threads: int, head: str) -> list[Any]:
+    """Returns calls of all that is compiled; only a last layer of another type makes it another program."""
+    return NumbaCpu(GeneratorWeights.smallest(head), precision=precision, threads=threads).compiled_calls()

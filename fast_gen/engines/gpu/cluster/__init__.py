@@ -1,0 +1,1 @@
+"""The CUDA kernel that keeps all weights in the shared memory of one thread block cluster."""

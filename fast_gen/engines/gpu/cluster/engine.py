@@ -1,0 +1,116 @@
+"""The engine for one clip or a few on a GPU: a cluster of blocks holds the whole model in its shared memory.
+
+A program that reads all weights from the GPU's cache for each sample is bound by that reading. Here a sample reads them
+from shared memory, and what remains is the chain of layers itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from pathlib import Path
+
+from torch import Tensor
+
+from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, missing_nvrtc, source
+from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_cluster
+from fast_gen.engines.gpu.packing import PackedCondition
+from fast_gen.engines.gpu.triton_engine import TritonGpu
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.coding import MU_LAW_HEAD
+
+FEW_CLIPS = 8
+"""Up to so many clips have a cluster each: about as many clusters as an H100 runs at a time."""
+
+SOURCE = Path(__file__).with_name("loop.cu")
+
+POINTER, INTEGER, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
+
+
+class Arguments(ctypes.Structure):
+    """The structure of that name in `loop.cu`."""
+
+    _fields_ = (
+        *(
+            (name, POINTER)
+            for name in (
+                "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
+                "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
+                "logits", "uniforms", "told", "told_steps",
+            )
+        ),
+        ("temperature", DOUBLE),
+        ("top_p", DOUBLE),
+        ("top_k", INTEGER),
+        ("start_time", INTEGER),
+        ("steps", INTEGER),
+        ("batch", INTEGER),
+    )  # fmt: skip
+
+
+class ClusterGpu(TritonGpu):
+    """A thread-block cluster for each of a few clips, if the model fits into one; else what `TritonGpu` does.
+
+    Both work on the same queues. The cluster picks mu-law codes alone; 16-bit samples are Triton's in any number.
+    Arguments are those of `TritonGpu`.
+    """
+
+    summary = "the whole loop in one kernel, for few clips with all weights on the chip"
+
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
+    ) -> None:
+        super().__init__(weights, device, precision, threads)
+        self._division = divide(self._model) if self._missing_cluster() is None else None
+        if self._division is not None:
+            self._packed, self._starts = pack_cluster(self._model, self._division)
+            firsts = self._division.first_layers
+            self._firsts = self._model.dilations.new_tensor(firsts)
+            macros = definitions(self._model, self._division, weights.quantization_channels)
+            self._kernel = self._compile(macros)
+
+    def _missing_cluster(self) -> str | None:
+        """Returns what keeps a cluster from running the model, or None."""
+        if self.weights.head != MU_LAW_HEAD:
+            return f"it takes mu-law codes alone, not the head {self.weights.head}"
+        return missing_nvrtc()
+
+    def _compile(self, macros: dict[str, int]) -> ClusterKernel:
+        division = self._division
+        assert division is not None
+        return ClusterKernel(
+            source(SOURCE), "append_codes", macros, division.blocks, division.threads, division.shared_bytes
+        )
+
+    def _launch(
+        self,
+        codes: Tensor,
+        logits: Tensor,
+        uniforms: Tensor,
+        settings: SamplingSettings,
+        told: PackedCondition | None,
+        *,
+        known: bool,
+    ) -> None:
+        """Launches the kernel; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
+        if self._division is None or self.batch_size > FEW_CLIPS:
+            super()._launch(codes, logits, uniforms, settings, told, known=known)
+            return
+        steps, rows = codes.shape
+        model = self._model
+        pointers: list[Tensor | None] = [
+            self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
+            model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
+            model.ring_masks, self._rings.slots, self._rings.recent, codes, logits if known else None, uniforms,
+            None if told is None else told.values, None if told is None else told.steps_on_device,
+        ]  # fmt: skip
+        arguments = Arguments(
+            *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),
+            settings.temperature,
+            settings.top_p,
+            settings.top_k or self.weights.quantization_channels,
+            self._rings.time,
+            steps,
+            rows,
+        )
+        self._kernel.launch(self.batch_size, arguments)

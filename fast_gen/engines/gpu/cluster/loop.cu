@@ -1,0 +1,359 @@
+// The whole time loop of one clip by one thread-block cluster, all weights in shared memory.
+//
+// Each of the first LAYER_BLOCKS blocks holds a run of consecutive layers; the last but one holds output1, the last one
+// output2 and the pick. The residual stream goes from block to block once a sample, the skip sums straight to output1,
+// and the picked code back to block 0. A block multiplies what is not urgent (the past taps of the next sample, its
+// skips) while the others compute.
+//
+// Messages have one place each, used again at every sample. A block sends message n + 1 only after it has got, through
+// all the other blocks and the pick, what was computed from its message n; so message n was read before.
+//
+// Defined by the host: THREADS, LAYER_BLOCKS, MOST_LAYERS of a block, LAYERS, KERNEL_SIZE, CODES, the padded widths
+// R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, and HALF: 1
+// if operands are bfloat16, 0 if float32.
+
+typedef unsigned short u16;
+
+#define UNIT (HALF ? 8 : 4)  // operands of 16 bytes, which a thread reads at a time
+#define LEAST(a, b) ((a) < (b) ? (a) : (b))
+#define MOST(a, b) ((a) > (b) ? (a) : (b))
+#define PARTS(in, out) LEAST(LEAST(16, (in) / UNIT), MOST(1, THREADS / (out)))  // threads that share an output
+#define MATRIX_BYTES(in, out) ((in) * (out) * (HALF ? 2 : 4))
+#define LAYER_BYTES (KERNEL_SIZE * MATRIX_BYTES(R, 2 * D) + MATRIX_BYTES(D, R) + MATRIX_BYTES(D, S))
+#define PAST (KERNEL_SIZE - 1)
+
+struct alignas(16) Words { u32 word[4]; };
+
+// What a block keeps in shared memory before its weights. A place has the same address in every block, whatever lies there.
+struct alignas(16) LayerDesk {
+    u64 hidden_box[R];
+    u64 code_box;
+    float past[MOST_LAYERS][PAST][R];
+    float gates[MOST_LAYERS][2 * D];
+    float inputs[R];
+    float activated[MOST_LAYERS][D];
+};
+
+struct alignas(16) OutputDesk {
+    u64 skip_box[LAYER_BLOCKS][S];
+    u64 output_box[S];
+    double weights[Q];
+    double ranked[Q];
+    double warp_sums[32];
+    float vector[S];
+    float logits[Q];
+    int order[Q];
+    int first;
+};
+
+static_assert(sizeof(LayerDesk) <= LAYER_DESK_BYTES, "the host reckons with less");
+static_assert(sizeof(OutputDesk) <= OUTPUT_DESK_BYTES, "the host reckons with less");
+
+__device__ float as_float(u32 bits) { return __uint_as_float(bits); }
+__device__ u32 as_bits(float value) { return __float_as_uint(value); }
+
+// Rounds to what the operands are kept in; to the nearest, of two the even one.
+__device__ float rounded(float value) {
+    if (!HALF) return value;
+    u32 bits = as_bits(value);
+    return as_float((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000);
+}
+
+// Returns this thread's share of inputs @ matrix: of output `output`, the inputs of part `part`.
+//
+// The 16 bytes of input group j x parts + part and an output lie at place (j x out + output) x parts + part, so threads
+// that follow each other read what lies side by side.
+__device__ float share(const Words* matrix, const float* inputs, int in, int out, int parts, int output, int part) {
+    float total = 0;
+    for (int group = 0; group < in / UNIT / parts; group++) {
+        Words words = matrix[(group * out + output) * parts + part];
+        const float* x = inputs + (group * parts + part) * UNIT;
+        for (int place = 0; place < 4; place++) {
+            if (HALF) {
+                total += as_float(words.word[place] << 16) * x[2 * place];
+                total += as_float(words.word[place] & 0xffff0000) * x[2 * place + 1];
+            } else {
+                total += as_float(words.word[place]) * x[place];
+            }
+        }
+    }
+    return total;
+}
+
+// Returns the sum over the threads that share an output, to each of them.
+__device__ float joined(float total, int parts) {
+    for (int far = parts / 2; far > 0; far /= 2) total += __shfl_xor_sync(0xffffffff, total, far);
+    return total;
+}
+
+// Runs a statement for each output of a product with `output`, `part` and `active` set. Threads beyond the outputs take
+// part in the shuffles too, and so compute output 0 for nothing.
+#define FOR_OUTPUTS(in, out)                                                                    \
+    for (int first_ = 0; first_ < (out) * PARTS(in, out); first_ += THREADS)                    \
+        for (int at_ = first_ + (int)threadIdx.x, active = at_ < (out) * PARTS(in, out),        \
+                 output = active ? at_ / PARTS(in, out) : 0, part = at_ % PARTS(in, out), once_ = 1; \
+             once_; once_ = 0)
+
+__device__ float sigmoid(float x) { return 1 / (1 + __expf(-x)); }
+
+// A number of a queue or of a condition.
+__device__ float value_at(const void* values, long long place) {
+    if (HALF) return as_float((u32)((const u16*)values)[place] << 16);
+    return ((const float*)values)[place];
+}
+
+__device__ void set_ring_value(void* slots, long long place, float value) {
+    if (HALF) ((u16*)slots)[place] = (u16)(as_bits(value) >> 16);
+    else ((float*)slots)[place] = value;
+}
+
+// Returns the sum of a number over threads 0 to this one; every thread of the block calls it.
+__device__ double running_sum(double value, double* warp_sums) {
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    for (int far = 1; far < 32; far *= 2) {
+        double before = __shfl_up_sync(0xffffffff, value, far);
+        if (lane >= far) value += before;
+    }
+    __syncthreads();  // the sums of an earlier call are read
+    if (lane == 31) warp_sums[warp] = value;
+    __syncthreads();
+    for (int other = 0; other < warp; other++) value += warp_sums[other];
+    return value;
+}
+
+// Whether the code of a logit ranks before another: the greater logit first, of equal ones the lower code.
+__device__ bool before(float logit, int code, float other, int other_code) {
+    return logit > other || (logit == other && code < other_code);
+}
+
+// Returns the next code to every thread, as `fast_gen.engines.sampling.pick` defines it; thread q sees to code q.
+__device__ int pick(OutputDesk* desk, float uniform, double temperature, int top_k, double top_p) {
+    int code = threadIdx.x;
+    float greatest = desk->logits[0], logit = code < Q ? desk->logits[code] : 0;
+    for (int other = 1; other < Q; other++) greatest = fmaxf(greatest, desk->logits[other]);
+    if (code == 0) desk->first = CODES - 1;
+    __syncthreads();
+    if (temperature == 0) {
+        if (code < CODES && logit == greatest) atomicMin(&desk->first, code);
+        __syncthreads();
+        return desk->first;
+    }
+    double weight = code < CODES ? exp(((double)logit - (double)greatest) / temperature) : 0;
+    if (top_k < CODES || top_p < 1) {
+        int rank = 0;
+        for (int other = 0; other < CODES; other++) rank += before(desk->logits[other], other, logit, code);
+        if (code < CODES) {
+            desk->order[rank] = code;
+            desk->ranked[rank] = rank < top_k ? weight : 0;
+        }
+        __syncthreads();
+        double reached = running_sum(code < CODES ? desk->ranked[code] : 0, desk->warp_sums);
+        // From here on a thread stands for a rank.
+        if (code < CODES) desk->weights[code] = reached;
+        __syncthreads();
+        double total = desk->weights[CODES - 1];
+        bool kept = code == 0 || (code < CODES && code < top_k && desk->weights[code - 1] < top_p * total);
+        double mine = code < CODES && kept ? desk->ranked[code] : 0;
+        __syncthreads();
+        if (code < CODES) desk->weights[desk->order[code]] = mine;
+        __syncthreads();
+        weight = code < CODES ? desk->weights[code] : 0;
+    }
+    double cumulative = running_sum(weight, desk->warp_sums);
+    if (code == CODES - 1) desk->ranked[0] = cumulative;
+    __syncthreads();
+    if (weight > 0 && cumulative > (double)uniform * desk->ranked[0]) atomicMin(&desk->first, code);
+    __syncthreads();
+    return desk->first;
+}
+
+struct Arguments {
+    const Words* weights;          // of all blocks, block after block, as `fast_gen.engines.gpu.cluster.packing` lays them out
+    const long long* starts;       // (blocks + 1,): where a block's weights begin, in 16 bytes
+    const int* first_layers;       // (LAYER_BLOCKS + 1,): the first layer of each block
+    const float* tables;           // this and all that follow are those of `PackedModel` and `Rings`
+    const float* gate_biases;
+    const float* residual_biases;
+    const float* skip_bias;
+    const float* output1_bias;
+    const float* output2_bias;
+    const int* dilations;
+    const long long* ring_starts;
+    const int* ring_masks;
+    void* slots;
+    int* recent;
+    short* codes;                  // (steps, batch); known if there are logits, else written
+    float* logits;                 // (steps, batch, Q), written; or null
+    const float* uniforms;         // (steps, batch)
+    const void* told;              // `PackedCondition.values`; null if there is no condition
+    const int* told_steps;         // (steps,): which of them each sample takes
+    double temperature;
+    double top_p;
+    int top_k;                     // CODES for all
+    int start_time;
+    int steps;
+    int batch;
+};
+
+// The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
+__device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int step, int clip) {
+    int time = all.start_time + step;
+    long long told = all.told ? ((long long)all.told_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
+    for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
+        int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
+        int slot = (time - (PAST - tap) * all.dilations[first + layer]) & all.ring_masks[first + layer];
+        long long place = (all.ring_starts[first + layer] + slot) * all.batch + clip;
+        desk->past[layer][tap][channel] = value_at(all.slots, place * R + channel);
+    }
+    __syncthreads();  // the past is gathered before it is multiplied
+    for (int layer = 0; layer < count; layer++) {
+        const char* matrix = weights + layer * LAYER_BYTES;
+        FOR_OUTPUTS(R, 2 * D) {
+            float total = 0;
+            for (int tap = 0; tap < PAST; tap++)
+                total += share((const Words*)(matrix + tap * MATRIX_BYTES(R, 2 * D)), desk->past[layer][tap], R, 2 * D,
+                               PARTS(R, 2 * D), output, part);
+            total = joined(total, PARTS(R, 2 * D));
+            if (active && part == 0) {
+                int place = (first + layer) * 2 * D + output;
+                total += all.gate_biases[place];
+                desk->gates[layer][output] = all.told ? total + value_at(all.told, told + place) : total;
+            }
+        }
+    }
+}
+
+// A block of layers, for all samples.
+__device__ void run_layers(const Arguments& all, const char* weights, LayerDesk* desk, u32 block, int clip) {
+    OutputDesk* output1 = (OutputDesk*)desk;
+    int first = all.first_layers[block], count = all.first_layers[block + 1] - first;
+    int codes[KERNEL_SIZE];
+    for (int tap = 0; tap < KERNEL_SIZE; tap++) codes[tap] = all.recent[clip * KERNEL_SIZE + tap];
+    for (int step = 0; step < all.steps; step++) {
+        int time = all.start_time + step;
+        look_back(all, weights, desk, first, count, step, clip);
+        if (block == 0 && step > 0) {
+            for (int tap = 0; tap < PAST; tap++) codes[tap] = codes[tap + 1];
+            codes[PAST] = (int)receive(&desk->code_box, step);
+        }
+        // The residual stream of channel c stays with the threads of output c of the residual product.
+        float hidden = 0;
+        int channel = threadIdx.x / PARTS(D, R);
+        if (channel < R) {
+            if (block == 0)
+                for (int tap = 0; tap < KERNEL_SIZE; tap++)
+                    hidden += all.tables[(tap * (CODES + 1) + codes[tap]) * R + channel];
+            else
+                hidden = as_float(receive(&desk->hidden_box[channel], step + 1));
+            desk->inputs[channel] = rounded(hidden);  // the threads of a channel write the same
+        }
+        __syncthreads();  // the input and the looked-back gates are there
+        for (int layer = 0; layer < count; layer++) {
+            const char* matrix = weights + layer * LAYER_BYTES + PAST * MATRIX_BYTES(R, 2 * D);
+            int slot = time & all.ring_masks[first + layer];
+            long long place = ((all.ring_starts[first + layer] + slot) * all.batch + clip) * R;
+            if (threadIdx.x < R) set_ring_value(all.slots, place + threadIdx.x, desk->inputs[threadIdx.x]);
+            FOR_OUTPUTS(R, 2 * D) {
+                int parts = PARTS(R, 2 * D);
+                float total = joined(share((const Words*)matrix, desk->inputs, R, 2 * D, parts, output, part), parts);
+                total += desk->gates[layer][output];
+                float gate = __shfl_down_sync(0xffffffff, total, parts);  // outputs alternate
+                if (active && part == 0 && output % 2 == 0)
+                    desk->activated[layer][output / 2] = rounded((2 * sigmoid(2 * total) - 1) * sigmoid(gate));
+            }
+            __syncthreads();  // all inputs are read and stored, all activations written
+            if (first + layer + 1 == LAYERS) break;
+            int output = channel < R ? channel : 0, part = threadIdx.x % PARTS(D, R);
+            matrix += MATRIX_BYTES(R, 2 * D);
+            float total = share((const Words*)matrix, desk->activated[layer], D, R, PARTS(D, R), output, part);
+            hidden += joined(total, PARTS(D, R)) + all.residual_biases[(first + layer) * R + output];
+            if (layer + 1 < count) {
+                if (channel < R) desk->inputs[channel] = rounded(hidden);
+                __syncthreads();  // the next layer's input is there
+            } else if (channel < R && part == 0) {
+                send(&desk->hidden_box[channel], block + 1, step + 1, as_bits(hidden));
+            }
+        }
+        FOR_OUTPUTS(D, S) {
+            float total = 0;
+            for (int layer = 0; layer < count; layer++) {
+                const char* matrix = weights + (layer + 1) * LAYER_BYTES - MATRIX_BYTES(D, S);
+                total += share((const Words*)matrix, desk->activated[layer], D, S, PARTS(D, S), output, part);
+            }
+            total = joined(total, PARTS(D, S));
+            if (active && part == 0) send(&output1->skip_box[block][output], LAYER_BLOCKS, step + 1, as_bits(total));
+        }
+        __syncthreads();  // queue slots are written, and everything on the desk is read, before the next sample
+    }
+    if (block == 0) {
+        int last = (int)receive(&desk->code_box, all.steps);
+        __syncthreads();  // every thread has read the codes it began with
+        if (threadIdx.x == 0) {
+            for (int tap = 0; tap < PAST; tap++) all.recent[clip * KERNEL_SIZE + tap] = codes[tap + 1];
+            all.recent[clip * KERNEL_SIZE + PAST] = last;
+        }
+    }
+}
+
+// The block of the first output layer, for all samples.
+__device__ void run_output1(const Arguments& all, const char* weights, OutputDesk* desk) {
+    for (int step = 0; step < all.steps; step++) {
+        for (int channel = threadIdx.x; channel < S; channel += THREADS) {
+            float total = all.skip_bias[channel];
+            for (int block = 0; block < LAYER_BLOCKS; block++)
+                total += as_float(receive(&desk->skip_box[block][channel], step + 1));
+            desk->vector[channel] = rounded(fmaxf(total, 0));
+        }
+        __syncthreads();  // the whole vector is there
+        FOR_OUTPUTS(S, S) {
+            int parts = PARTS(S, S);
+            float total = joined(share((const Words*)weights, desk->vector, S, S, parts, output, part), parts);
+            total = rounded(fmaxf(total + all.output1_bias[output], 0));
+            if (active && part == 0) send(&desk->output_box[output], LAYER_BLOCKS + 1, step + 1, as_bits(total));
+        }
+        __syncthreads();  // the vector is read before the next sample's is written
+    }
+}
+
+// The block of the second output layer and the pick, for all samples.
+__device__ void run_output2(const Arguments& all, const char* weights, OutputDesk* desk, int clip) {
+    for (int step = 0; step < all.steps; step++) {
+        long long row = (long long)step * all.batch + clip;
+        for (int channel = threadIdx.x; channel < S; channel += THREADS)
+            desk->vector[channel] = as_float(receive(&desk->output_box[channel], step + 1));
+        __syncthreads();  // the whole vector is there
+        FOR_OUTPUTS(S, Q) {
+            int parts = PARTS(S, Q);
+            float total = joined(share((const Words*)weights, desk->vector, S, Q, parts, output, part), parts);
+            if (active && part == 0) desk->logits[output] = total + all.output2_bias[output];
+        }
+        __syncthreads();  // all logits are there
+        int code;
+        if (all.logits) {
+            if (threadIdx.x < Q) all.logits[row * Q + threadIdx.x] = desk->logits[threadIdx.x];
+            code = all.codes[row];
+        } else {
+            code = pick(desk, all.uniforms[row], all.temperature, all.top_k, all.top_p);
+            if (threadIdx.x == 0) all.codes[row] = (short)code;
+        }
+        if (threadIdx.x == 0) send(&((LayerDesk*)desk)->code_box, 0, step + 1, (u32)code);
+        __syncthreads();  // logits and pick are read before the next sample's are written
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS, 1) append_codes(const Arguments all) {
+    SHARED_MEMORY(memory);
+    u32 block = block_in_cluster();
+    int clip = blockIdx.x / (LAYER_BLOCKS + 2);
+    bool layers = block < LAYER_BLOCKS;
+    int desk_bytes = layers ? LAYER_DESK_BYTES : OUTPUT_DESK_BYTES;
+    Words* weights = memory + desk_bytes / 16;
+    long long start = all.starts[block], size = all.starts[block + 1] - start;
+    for (long long at = threadIdx.x; at < size; at += THREADS) weights[at] = all.weights[start + at];
+    for (int at = threadIdx.x; at < desk_bytes / 8; at += THREADS) ((u64*)memory)[at] = 0;
+    meet_cluster();  // every box is empty before anything is sent, and all weights are there
+    if (layers) run_layers(all, (const char*)weights, (LayerDesk*)memory, block, clip);
+    else if (block == LAYER_BLOCKS) run_output1(all, (const char*)weights, (OutputDesk*)memory);
+    else run_output2(all, (const char*)weights, (OutputDesk*)memory, clip);
+    meet_cluster();  // nobody leaves while others may still write into its memory
+}

@@ -1,0 +1,125 @@
+"""How a model is divided among the blocks of a thread-block cluster, and its weights in the order they are read in.
+
+The layout is that of `loop.cu`. Plain torch, so that it can be tested anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fast_gen.engines.gpu.packing import PackedModel
+
+MOST_BLOCKS = 16
+"""Blocks of a cluster, the greatest that an H100 takes."""
+
+SHARED_BYTES = 232_448
+"""Shared memory that a block can have on an H100."""
+
+LEAST_THREADS = 512
+"""Of a block: enough to read shared memory at full speed, with registers to spare."""
+
+
+class Division(NamedTuple):
+    """Which block holds what.
+
+    Attributes:
+        threads: of a block.
+        first_layers: the first layer of each block that holds layers, and the number of layers at the end. The block
+            after these holds output1, the next one output2.
+        layer_desk_bytes: shared memory that a block of layers needs besides weights.
+        output_desk_bytes: shared memory that an output layer's block needs besides weights.
+        shared_bytes: shared memory of a block.
+    """
+
+    threads: int
+    first_layers: tuple[int, ...]
+    layer_desk_bytes: int
+    output_desk_bytes: int
+    shared_bytes: int
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a cluster."""
+        return len(self.first_layers) + 1
+
+
+def divide(model: PackedModel) -> Division | None:
+    """Returns the division into the fewest blocks, as each is one more hop a sample; None if there are not enough."""
+    layers, taps, residual, _ = model.dilated.shape
+    _, gate, skip = model.skips.shape
+    codes = model.output2.shape[1]
+    threads = max(LEAST_THREADS, codes, residual)
+    layer = _bytes(model.dilated[0]) + _bytes(model.residuals[0]) + _bytes(model.skips[0])
+    outputs = max(_bytes(model.output1), _bytes(model.output2))
+    for layer_blocks in range(1, min(MOST_BLOCKS - 2, layers) + 1):
+        most = -(-layers // layer_blocks)
+        layer_desk = _lines(8 * (residual + 1) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual))
+        output_desk = _lines(8 * (skip * (layer_blocks + 1) + 2 * codes + 32) + 4 * (skip + 2 * codes + 1))
+        shared = max(layer_desk + most * layer, output_desk + outputs)
+        if shared <= SHARED_BYTES and threads <= 1024:
+            firsts = [layers * block // layer_blocks for block in range(layer_blocks + 1)]
+            return Division(threads, tuple(firsts), layer_desk, output_desk, shared)
+    return None
+
+
+def parts(division: Division, inputs: int, outputs: int, unit: int) -> int:
+    """Returns how many threads share an output of a product; a power of two."""
+    return min(16, inputs // unit, max(1, division.threads // outputs))
+
+
+def packed_matrix(matrix: Tensor, division: Division) -> Tensor:
+    """Returns a matrix (in, out) as bytes, in the order in which the threads read 16 of them at a time."""
+    unit = 16 // matrix.element_size()
+    shared_by = parts(division, matrix.shape[0], matrix.shape[1], unit)
+    groups = matrix.view(-1, shared_by, unit, matrix.shape[1]).permute(0, 3, 1, 2)
+    return groups.contiguous().view(torch.uint8).flatten()
+
+
+def pack_cluster(model: PackedModel, division: Division) -> tuple[Tensor, Tensor]:
+    """Returns all weights as bytes, block after block, and where each begins, int64 (blocks + 1,), in 16 bytes."""
+    blocks = []
+    for first, after in zip(division.first_layers, division.first_layers[1:], strict=False):
+        matrices = [
+            matrix
+            for layer in range(first, after)
+            for matrix in (*model.dilated[layer], model.residuals[layer], model.skips[layer])
+        ]
+        blocks.append(torch.cat([packed_matrix(matrix, division) for matrix in matrices]))
+    blocks += [packed_matrix(model.output1, division), packed_matrix(model.output2, division)]
+    starts = np.cumsum([0, *(len(block) // 16 for block in blocks)])
+    return torch.cat(blocks), torch.tensor(starts, dtype=torch.int64, device=model.output1.device)
+
+
+def definitions(model: PackedModel, division: Division, codes: int) -> dict[str, int]:
+    """Returns what `loop.cu` wants to have defined."""
+    layers, taps, residual, _ = model.dilated.shape
+    _, gate, skip = model.skips.shape
+    counts = np.diff(division.first_layers)
+    return {
+        "THREADS": division.threads,
+        "LAYER_BLOCKS": len(counts),
+        "MOST_LAYERS": int(counts.max()),
+        "LAYERS": layers,
+        "KERNEL_SIZE": taps,
+        "CODES": codes,
+        "R": residual,
+        "D": gate,
+        "S": skip,
+        "Q": model.output2.shape[1],
+        "LAYER_DESK_BYTES": division.layer_desk_bytes,
+        "OUTPUT_DESK_BYTES": division.output_desk_bytes,
+        "HALF": int(model.dilated.element_size() == 2),
+    }
+
+
+def _bytes(matrix: Tensor) -> int:
+    return matrix.nelement() * matrix.element_size()
+
+
+def _lines(size: int) -> int:
+    """Returns a size filled up to whole 128 bytes."""
+    return -(-size // 128) * 128

@@ -1,0 +1,301 @@
+"""The engine for a GPU: one launch takes every clip through a whole chunk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fast_gen.engines.condition import ChunkCondition, checked_condition
+from fast_gen.engines.contract import checked_codes, checked_uniforms
+from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
+from fast_gen.engines.gpu.packing import PackedCondition, first_rings, pack, padded, prime, told_parts
+from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.coding import mean_places
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+FEW_CLIPS = 32
+"""Up to so many, each clip has a program of its own; more share the reading of weights, and tensor cores."""
+
+WIDEST = 65_536
+"""Padded weights of the widest matrix of a layer: more do not fit into a program's registers."""
+
+BLOCK_WEIGHTS = 8_192
+"""Weights of an output layer that a program multiplies at a time: as many as its registers hold with ease."""
+
+FETCHES_AHEAD = (3, 7)
+"""Release of Triton from which a program of one row that fetches weights ahead keeps to its registers; 3.6 did not."""
+
+LEAST_TRITON = (3, 6)
+"""That of the oldest torch that the package takes, which brings it; older ones are untried."""
+
+LEAST_CAPABILITY = (8, 0)
+"""Of the GPU: the first that has bfloat16, and that Triton is tested on."""
+
+
+class Plan(NamedTuple):
+    """How a batch is divided.
+
+    Attributes:
+        rows: of one program: 1, or a multiple of 16 for tensor cores.
+        warps: of one program, 32 threads each.
+        stages: 2 if the weights of the next layer are fetched while one is computed, else 1.
+    """
+
+    rows: int
+    warps: int
+    stages: int
+
+
+class TritonGpu:
+    """Queues in device memory, and one program for each tile of clips that lives as long as the chunk.
+
+    A clip is the same to the bit in any batch of up to `FEW_CLIPS`; in larger ones it agrees up to rounding. See
+    `fast_gen.engines.contract.Engine`.
+
+    Args:
+        weights: the model.
+        device: "cuda"; also "cpu" where Triton interprets its kernels, as the tests let it.
+        precision: of the products' operands, weights as well as activations; sums are float32.
+        threads: 1.
+
+    Raises:
+        UserError: the GPU has no room, is taken or broken, here and in each call.
+    """
+
+    devices = ("cuda",)
+    precisions = tuple(DTYPES)
+    summary = "the whole loop in one kernel"
+
+    @staticmethod
+    def missing(
+        weights: GeneratorWeights,
+        device: str,  # noqa: ARG004 - there is one
+        precision: str,  # noqa: ARG004 - it has room for any
+        threads: int,
+    ) -> str | None:
+        """Returns what keeps it from running so on a GPU, or None."""
+        if threads != 1:
+            return f"it takes one thread, not {threads}"
+        if (missing := missing_gpu()) is not None:
+            return missing
+        if (missing := _missing_triton()) is not None:
+            return missing
+        capability = torch.cuda.get_device_capability()
+        if capability < LEAST_CAPABILITY:
+            name = torch.cuda.get_device_name()
+            return f"it needs a GPU of compute capability 8.0 or newer, and {name} has {capability[0]}.{capability[1]}"
+        if widest_matrix(weights) > WIDEST:
+            return "the model's layers are too wide for it"
+        return _missing_compiler()
+
+    @staticmethod
+    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - for each
+        """Returns a line for the user if the compiler will have to be waited for, or None."""
+        from triton import knobs
+
+        with suppress(OSError):
+            if any(Path(knobs.cache.dir).glob("*/append_codes.cubin")):
+                return None
+        return "compiling the engine, which takes some seconds, once on this machine"
+
+    def __init__(
+        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
+    ) -> None:
+        self.weights = weights
+        self.device = device
+        self.precision = precision
+        self.threads = threads
+        self._dtype = DTYPES[precision]
+        with gpu_in_words(self):
+            self._model = pack(weights, device, self._dtype)
+        self.reset(1)
+
+    def plan(self, clips: int) -> Plan:
+        """Returns how to divide so many clips."""
+        device = torch.cuda.get_device_properties(self.device) if self.device == "cuda" else None
+        model = self._model
+        layer_bytes = sum(matrix[0].nbytes for matrix in (model.dilated, model.residuals, model.skips))
+        shared_bytes = getattr(device, "shared_memory_per_block_optin", 0)
+        # Operands on their way between threads take shared memory besides.
+        stages = 2 if layer_bytes <= 2 / 3 * shared_bytes else 1
+        if clips <= FEW_CLIPS:
+            warps = 8 if widest_matrix(self.weights) <= WIDEST // 4 else 16
+            if stages == 2 and triton_release() < FETCHES_AHEAD:
+                stages = 1
+            return Plan(1, warps, stages)
+        processors = device.multi_processor_count if device else 1
+        # 32 rows of large operands would need more registers than there are.
+        many = clips > 16 * processors and layer_bytes <= shared_bytes / 3
+        return Plan(32 if many else 16, 8, stages)
+
+    def reset(self, batch_size: int) -> None:
+        """Forgets everything: each of `batch_size` rows has one silence code as its history."""
+        self.batch_size = batch_size
+        self._plan = self.plan(batch_size)
+        rows = -(-batch_size // self._plan.rows) * self._plan.rows
+        with gpu_in_words(self):
+            self._rings = first_rings(self.weights, rows, self.device, self._dtype)
+            kind = self._model.output2.dtype
+            self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=kind, device=self.device)
+
+    def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
+        """Appends known codes, layer by layer; see `Engine.prime`."""
+        known = checked_codes(codes, self)
+        told = checked_condition(condition, self, known.shape[1])
+        if known.shape[1] == 0:
+            return
+        with gpu_in_words(self):
+            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field, told)
+
+    def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
+        """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
+        with gpu_in_words(self):
+            known = self._by_time(checked_codes(codes, self).astype(np.int16))
+            logits = torch.empty(*known.shape, len(self._model.output2_bias), device=self.device)
+            self._append(known, logits, logits, SamplingSettings(), condition, known=True)
+            logits = logits[:, : self.batch_size, : self.weights.output_channels]
+            return np.ascontiguousarray(logits.transpose(0, 1).cpu().numpy())
+
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
+        """Appends codes picked from the logits and returns them; see `Engine.generate`."""
+        with gpu_in_words(self):
+            numbers = self._by_time(checked_uniforms(uniforms, self))
+            codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
+            self._append(codes, numbers, numbers, settings, condition, known=False)
+            return np.ascontiguousarray(codes[:, : self.batch_size].T.cpu().numpy())
+
+    def _by_time(self, array: NDArray[np.generic]) -> Tensor:
+        """Returns (batch, time) as (time, rows), the rows filled up with zeros."""
+        whole = np.zeros((array.shape[1], len(self._rings.recent)), array.dtype)
+        whole[:, : len(array)] = array.T
+        return torch.from_numpy(whole).to(self.device)
+
+    def _append(
+        self,
+        codes: Tensor,
+        logits: Tensor,
+        uniforms: Tensor,
+        settings: SamplingSettings,
+        condition: ChunkCondition | None,
+        *,
+        known: bool,
+    ) -> None:
+        """Launches the kernel for as many samples at a time as there is room for what they are told."""
+        steps, rows = codes.shape
+        checked = checked_condition(condition, self, steps)
+        for part, told in told_parts(checked, self._model, rows, steps):
+            if part.stop > part.start:
+                self._launch(codes[part], logits[part], uniforms[part], settings, told, known=known)
+                self._rings.advance(part.stop - part.start)
+
+    def _launch(
+        self,
+        codes: Tensor,
+        logits: Tensor,
+        uniforms: Tensor,
+        settings: SamplingSettings,
+        told: PackedCondition | None,
+        *,
+        known: bool,
+    ) -> None:
+        """Launches the kernel; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
+        from fast_gen.engines.gpu.triton_loop import append_codes
+
+        steps, rows = codes.shape
+        model, plan = self._model, self._plan
+        skip, channels = model.output2.shape
+        means = mean_places(model.head, self.weights.output_channels)
+        controls = [settings.temperature, settings.top_k or channels, settings.top_p]
+        append_codes[(rows // plan.rows,)](
+            *model,
+            self._rings.slots,
+            self._rings.recent,
+            self._vectors,
+            codes,
+            logits,
+            uniforms,
+            torch.tensor(controls, dtype=torch.float64, device=self.device),
+            model.gate_biases if told is None else told.values,
+            model.dilations if told is None else told.steps_on_device,
+            self._rings.time,
+            steps,
+            rows,
+            len(model.dilations),
+            CODES=self.weights.quantization_channels,
+            KERNEL_SIZE=self.weights.kernel_size,
+            R=model.residuals.shape[2],
+            D=model.residuals.shape[1],
+            S=skip,
+            Q=channels,
+            FIRST_MEAN=means.start,
+            AFTER_MEANS=means.stop,
+            ROWS=plan.rows,
+            BLOCK=output_block(skip, channels),
+            STAGES=plan.stages,
+            TOLD=told is not None,
+            SCORE=known,
+            GREEDY=settings.temperature == 0,
+            SELECT=bool(settings.top_k or settings.top_p < 1),
+            num_warps=plan.warps,
+            num_stages=plan.stages,
+        )
+
+
+def widest_matrix(weights: GeneratorWeights) -> int:
+    """Returns the number of weights, padded, of the widest matrix of a layer."""
+    residual, gate = padded(weights.residual_channels), padded(weights.dilation_channels)
+    return max(residual * 2 * gate, gate * padded(weights.skip_channels))
+
+
+def triton_release() -> tuple[int, ...]:
+    """Returns major and minor version of Triton."""
+    from triton import __version__
+
+    return tuple(int(number) for number in __version__.split(".")[:2])
+
+
+def output_block(skip: int, channels: int) -> int:
+    """Returns how many inputs of an output layer, of padded widths, are multiplied at a time.
+
+    >>> output_block(256, 256), output_block(16, 256)
+    (32, 16)
+    """
+    return min(skip, max(16, BLOCK_WEIGHTS // max(skip, channels)))
+
+
+def _missing_triton() -> str | None:
+    """Returns what keeps this Triton from being used, or None."""
+    try:
+        import triton  # noqa: F401
+    except Exception as error:  # noqa: BLE001 - what does not fit together can raise anything
+        return f"triton cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+    release = triton_release()
+    if release < LEAST_TRITON:
+        least, found = (".".join(map(str, numbers)) for numbers in (LEAST_TRITON, release))
+        return f"it needs triton {least} or newer, and finds {found}; install torch anew, which brings the right one"
+    return None
+
+
+def _missing_compiler() -> str | None:
+    """Returns what Triton lacks to build the few lines of C by which it launches kernels, or None."""
+    named = os.environ.get("CC")
+    if named and shutil.which(named) is None:
+        return f"triton needs a C compiler, and the one that $CC names, {named}, is not there"
+    if not (named or shutil.which("gcc") or shutil.which("clang")):
+        return "triton needs a C compiler (gcc or clang), and there is none"
+    if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
+        return "triton needs Python's C headers (python3-dev), and there are none"
+    return None
