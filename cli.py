@@ -297,7 +297,7 @@ def bench(
     data_dir: DataDir = None,
 ) -> None:
     """Measure every engine, device and precision that this machine can run."""
-    from fast_gen.bench_command import BenchRequest, run_bench_command
+    from fast_gen.bench.command import BenchRequest, run_bench_command
 
     request = BenchRequest(checkpoint, seconds, verify)
     progress = _console(stderr=True)

@@ -25,10 +25,10 @@ from goals import CPU_GOALS, Row, print_verdicts
 from numpy.typing import NDArray
 from told import SAMPLE_RATE
 
+from fast_gen.bench.textbook import Textbook
 from fast_gen.engines.contract import ENGINES, PRECISIONS, choose_engine, load_engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.textbook import Textbook
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
 from wavenet_app.network.model import WaveNet

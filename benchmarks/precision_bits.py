@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.bench.verify import verify
 from fast_gen.engines.contract import PRECISIONS, choose_engine, load_engine
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.verify import verify
 from wavenet_app.audio.files import read_audio
 from wavenet_app.core.errors import UserError
 from wavenet_app.trained import Trained, load_trained

@@ -8,17 +8,18 @@ import pytest
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 
-from fast_gen import bench, bench_command
-from fast_gen.bench import BenchJob, broken_promises, run_bench
-from fast_gen.bench_process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
-from fast_gen.bench_view import left_out_lines, plain_rows, speed_table
+from fast_gen.bench import command as bench_command
+from fast_gen.bench import run as bench
+from fast_gen.bench.process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
+from fast_gen.bench.run import BenchJob, broken_promises, run_bench
+from fast_gen.bench.textbook import Textbook
+from fast_gen.bench.verify import Verification
+from fast_gen.bench.view import left_out_lines, plain_rows, speed_table
 from fast_gen.engines.contract import EngineOption, engine_options
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.textbook import Textbook
-from fast_gen.verify import Verification
 from wavenet_app.config import CorpusConfig, RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError

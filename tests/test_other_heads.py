@@ -10,6 +10,7 @@ from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 from tiny_run import TINY
 
+from fast_gen.bench.verify import verify
 from fast_gen.engines.contract import choose_engine
 from fast_gen.engines.gpu import triton_engine as triton_gpu
 from fast_gen.engines.reference import TorchQueue
@@ -17,7 +18,6 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generate import generate
-from fast_gen.verify import verify
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.trained import load_trained
 

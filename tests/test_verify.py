@@ -7,9 +7,9 @@ import pytest
 import torch
 from engine_contract import SHAPES, full_network, random_codes, random_net
 
+from fast_gen.bench.verify import Verification, verify
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.verify import Verification, verify
 
 
 @pytest.fixture(scope="module")

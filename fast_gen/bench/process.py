@@ -25,7 +25,7 @@ from fast_gen.generate import CHUNK_SAMPLES, stream
 from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:
-    from fast_gen.verify import Verification
+    from fast_gen.bench.verify import Verification
 
 TEXTBOOK = EngineOption("textbook", "cpu", "float32", 1, None)
 """What the engines are measured against; it is none of them."""
@@ -128,7 +128,7 @@ def _measure_here(task: BenchTask, began: float) -> Measured:
     memory, device_memory = _peak_memory(), _device_memory() if option.device == "cuda" else None
     verification = None
     if task.codes is not None:
-        from fast_gen.verify import verify
+        from fast_gen.bench.verify import verify
         from wavenet_app.trained import load_trained
 
         verification = verify(engine, load_trained(task.checkpoint).model, task.codes)
@@ -138,7 +138,7 @@ def _measure_here(task: BenchTask, began: float) -> Measured:
 def _measure_textbook(weights: GeneratorWeights, seconds: float, began: float) -> Measured:
     import torch
 
-    from fast_gen.textbook import Textbook
+    from fast_gen.bench.textbook import Textbook
 
     torch.set_num_threads(1)  # more make such small products slower; the process is this measurement's own
     textbook = Textbook(weights)

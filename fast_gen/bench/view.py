@@ -9,10 +9,10 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from fast_gen.bench import BenchRow, broken_promises, promises_equal_samples
-from fast_gen.bench_process import TEXTBOOK
+from fast_gen.bench.process import TEXTBOOK
+from fast_gen.bench.run import BenchRow, broken_promises, promises_equal_samples
+from fast_gen.bench.verify import Verification
 from fast_gen.engines.contract import EngineOption
-from fast_gen.verify import Verification
 
 
 def option_name(option: EngineOption) -> str:

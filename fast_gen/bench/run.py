@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.bench_process import BenchTask, Measured, measure
+from fast_gen.bench.process import BenchTask, Measured, measure
+from fast_gen.bench.verify import Verification
 from fast_gen.engines.condition import stand_in
 from fast_gen.engines.contract import EngineOption, load_engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.verify import Verification
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError

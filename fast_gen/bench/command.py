@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from fast_gen.bench import BenchJob, BenchRow, broken_promises, own_audio, run_bench, verification_audio
-from fast_gen.bench_process import TEXTBOOK
-from fast_gen.bench_view import left_out_lines, option_name, plain_rows, speed_table, verification_table
+from fast_gen.bench.process import TEXTBOOK
+from fast_gen.bench.run import BenchJob, BenchRow, broken_promises, own_audio, run_bench, verification_audio
+from fast_gen.bench.view import left_out_lines, option_name, plain_rows, speed_table, verification_table
 from fast_gen.engines.contract import engine_options
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.weight_cache import WeightCache

@@ -1,0 +1,1 @@
+"""`wavegen bench`: measure and verify every engine."""
