@@ -201,7 +201,7 @@ def sample(
     data_dir: DataDir = None,
 ) -> None:
     """Generate audio: a WAV and a picture of its spectrogram per clip."""
-    from fast_gen.sample_command import SampleRequest, run_sampling
+    from fast_gen.generation.command import SampleRequest, run_sampling
 
     folder = DataFolder.at(data_dir)
     request = SampleRequest(
@@ -226,7 +226,7 @@ def sample(
     if not (play or forever or stdout or raw or device is not None):
         run_sampling(request, folder, console=_console())
         return
-    from fast_gen.live_command import LiveRequest, run_live
+    from fast_gen.playing.command import LiveRequest, run_live
 
     pipe = sys.stdout.buffer if stdout else None
     live = LiveRequest(play=play, device=device, forever=forever, pipe=pipe, raw=raw)
@@ -259,8 +259,8 @@ def vocode(
 ) -> None:
     """Turn recordings or saved mel frames into sound by a trained voice; what was cut short is gone on with."""
     from fast_gen.engines.sampling import VOCODING_TEMPERATURE
-    from fast_gen.refine import USUAL_TURNS
-    from fast_gen.vocode_command import VocodeRequest, run_vocoding
+    from fast_gen.vocoding.command import VocodeRequest, run_vocoding
+    from fast_gen.vocoding.refine import USUAL_TURNS
 
     folder = DataFolder.at(data_dir)
     request = VocodeRequest(
@@ -283,7 +283,7 @@ def vocode(
 @app.command()
 def devices() -> None:
     """List the sound devices that sample --play --device takes."""
-    from fast_gen.live_command import run_devices
+    from fast_gen.playing.command import run_devices
 
     run_devices(_console())
 
@@ -360,8 +360,8 @@ def evaluate(
     data_dir: DataDir = None,
 ) -> None:
     """Is the model good? Bits per sample beside classical predictors, and what its own clips sound like."""
-    from fast_gen.eval_command import run_eval
-    from fast_gen.eval_subject import EvalRequest
+    from fast_gen.evaluation.command import run_eval
+    from fast_gen.evaluation.subject import EvalRequest
 
     request = EvalRequest(
         checkpoint=checkpoint,
@@ -410,7 +410,7 @@ def demo(
     data_dir: DataDir = None,
 ) -> None:
     """Train a small model on the built-in plucked strings, generate audio, and say where to look next."""
-    from fast_gen.sample_command import SampleRequest, run_sampling
+    from fast_gen.generation.command import SampleRequest, run_sampling
     from wavenet_app.run import RunOptions
     from wavenet_app.train_command import run_training
 
@@ -621,7 +621,7 @@ def _preview(model: Any, config: Any, num_samples: int, heard: Any) -> Any:
 
 
 def _judge(checkpoint: Path, corpus: Any) -> str:
-    from fast_gen.short_verdict import judge
+    from fast_gen.evaluation.for_training import judge
 
     return judge(checkpoint, corpus)
 

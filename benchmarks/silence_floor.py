@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.refine import USUAL_TURNS, refined
-from fast_gen.vocode import vocode
+from fast_gen.vocoding.refine import USUAL_TURNS, refined
+from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.files import from_pcm16, pcm16
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.core.data_folder import DataFolder

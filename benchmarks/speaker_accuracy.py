@@ -23,7 +23,7 @@ from fast_gen.engines.condition import voice
 from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import generate
+from fast_gen.generation.stream import generate
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.corpus import Clip, open_corpus
 from wavenet_app.pair_table import as_coded

@@ -35,8 +35,8 @@ import numpy as np
 from log_spectra import Levels, Sound, decibels, distance
 from numpy.typing import NDArray
 
-from fast_gen.refine import band_shares
-from fast_gen.vocoded import chosen_clips
+from fast_gen.evaluation.vocoded import chosen_clips
+from fast_gen.vocoding.refine import band_shares
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, CorpusConfig, MelConfig

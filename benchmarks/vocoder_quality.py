@@ -29,9 +29,9 @@ from log_spectra import Sound, decibels, distance
 from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.refine import refined, refined_noise
-from fast_gen.vocode import vocode
-from fast_gen.vocoded import chosen_clips
+from fast_gen.evaluation.vocoded import chosen_clips
+from fast_gen.vocoding.refine import refined, refined_noise
+from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.conditions import Tells

@@ -9,8 +9,8 @@ from fast_gen.engines.condition import voice
 from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import generate
-from fast_gen.vocode import vocode
+from fast_gen.generation.stream import generate
+from fast_gen.vocoding.vocode import vocode
 from wavenet_app.config import RunConfig
 from wavenet_app.network.model import WaveNet
 from wavenet_app.training import Heard

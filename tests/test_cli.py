@@ -180,7 +180,7 @@ def test_inspect_reports_as_table_and_json(wavegen, tone_folder):
 def test_a_folder_that_cannot_be_written_is_said_before_anything_is_generated(wavegen, tmp_path, monkeypatch):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
     (tmp_path / "taken").write_text("", encoding="utf-8")
-    monkeypatch.setattr("fast_gen.sample_command.generate", None)
+    monkeypatch.setattr("fast_gen.generation.command.generate", None)
     found = wavegen("sample", checkpoint, "--out", tmp_path / "taken" / "clips", "--engine", "torch")
     assert found.code == 2
     assert found.err == f"error: cannot write in {tmp_path}/taken/clips: Not a directory; choose another folder\n"

@@ -9,7 +9,7 @@ from engine_contract import SHAPES, random_codes, random_net
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import generate, stream
+from fast_gen.generation.stream import generate, stream
 from wavenet_app.core.errors import UserError
 from wavenet_app.mu_law import decode, encode
 

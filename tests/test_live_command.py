@@ -17,11 +17,12 @@ import soundfile
 from in_process import exit_code
 from tiny_run import TINY
 
-from fast_gen import live_command, playing
 from fast_gen.engines import real_time
-from fast_gen.live_view import LiveView
-from fast_gen.playing import LEAD_IN_SECONDS, Player
-from fast_gen.sound_device import NoSoundError, OutputDevice
+from fast_gen.playing import command as live_command
+from fast_gen.playing import player as playing
+from fast_gen.playing.device import NoSoundError, OutputDevice
+from fast_gen.playing.player import LEAD_IN_SECONDS, Player
+from fast_gen.playing.view import LiveView
 from wavenet_app.audio.wav_stream import HEADER_BYTES
 
 ROOT = Path(__file__).resolve().parents[1]

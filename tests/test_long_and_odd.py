@@ -16,7 +16,7 @@ from fast_gen.engines.cpu.engine import NumbaCpu
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import stream
+from fast_gen.generation.stream import stream
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.mu_law import encode
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fast_gen import playing, sound_device
-from fast_gen.playing import AHEAD_SECONDS, Player, RingBuffer, seconds_to_buffer
-from fast_gen.sound_device import NoSoundError, open_output, output_devices
+from fast_gen.playing import device as sound_device
+from fast_gen.playing import player as playing
+from fast_gen.playing.device import NoSoundError, open_output, output_devices
+from fast_gen.playing.player import AHEAD_SECONDS, Player, RingBuffer, seconds_to_buffer
 from wavenet_app.core.errors import UserError
 
 RATE = 100  # Hz: the player's two seconds ahead are 200 samples

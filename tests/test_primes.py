@@ -11,7 +11,7 @@ from random_checkpoint import write_random_checkpoint
 from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import generate
+from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.mu_law import decode, encode
 from wavenet_app.trained import load_trained

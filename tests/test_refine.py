@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fast_gen import refine
-from fast_gen.refine import band_shares, refined, refined_blocks
+from fast_gen.vocoding import refine
+from fast_gen.vocoding.refine import band_shares, refined, refined_blocks
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.config import MelConfig
 

@@ -10,11 +10,11 @@ from engine_contract import CONDITIONED, MEL, SHAPES, random_net
 from random_checkpoint import forget_training
 from tiny_run import TINY
 
-from fast_gen import vocode as vocode_room
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.vocode import vocode
+from fast_gen.vocoding import vocode as vocode_room
+from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.mu_law import encode, silence_code
@@ -272,7 +272,7 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
 
 
 def test_frames_that_look_odd_are_said_to_be(tmp_path):
-    from fast_gen.vocode_sources import SavedFrames
+    from fast_gen.vocoding.sources import SavedFrames
     from wavenet_app.audio.mel import MelFrames
     from wavenet_app.config import MelConfig
 
@@ -312,7 +312,7 @@ def test_what_is_stopped_while_it_is_refined_is_refined_by_the_same_command(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fast_gen.vocode_command.refined_blocks", stopped)
+        patch.setattr("fast_gen.vocoding.command.refined_blocks", stopped)
         halted = wavegen(*command, tmp_path / "halted")
     assert halted.code == 130
     assert "the same command goes on from there" in halted.out

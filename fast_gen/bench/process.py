@@ -21,7 +21,7 @@ from fast_gen.engines.contract import EngineOption, choose_engine, load_engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import CHUNK_SAMPLES, stream
+from fast_gen.generation.stream import CHUNK_SAMPLES, stream
 from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from fast_gen.engines.condition import stand_in
 from fast_gen.engines.contract import PRECISIONS, Engine, EngineChoice, start_engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.playing import MARGIN
+from fast_gen.playing.player import MARGIN
 from wavenet_app.core.errors import UserError
 
 _SECONDS = 0.1  # a shorter look would take a hiccup of the machine for its speed

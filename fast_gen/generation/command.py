@@ -21,7 +21,7 @@ from fast_gen.engines.real_time import engine_in_real_time
 from fast_gen.engines.sampling import SamplingSettings, check_head
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generate import generate
+from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import printable, write_wav
 from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.config import RunConfig
@@ -32,7 +32,7 @@ from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.trained import find_checkpoint, load_trained
 
 if TYPE_CHECKING:
-    from fast_gen.primes import Prime
+    from fast_gen.generation.primes import Prime
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class ReadyToSample:
         """Returns the codes (rows, time) that clips continue, as far as the model can see them; None for none."""
         if not self.primes:
             return None
-        from fast_gen.primes import prime_codes
+        from fast_gen.generation.primes import prime_codes
 
         model = self.config.model
         return prime_codes(
@@ -204,7 +204,7 @@ def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tupl
         if request.keep_prime or request.prime_seconds is not None:
             raise UserError("--keep-prime and --prime-seconds are about a recording to continue; name it with --prime")
         return request.clips or 1, ()
-    from fast_gen.primes import MOST_BY_DEFAULT, find_primes, read_primes
+    from fast_gen.generation.primes import MOST_BY_DEFAULT, find_primes, read_primes
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -305,7 +305,7 @@ def _clips(
 
 def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console) -> NDArray[np.float32]:
     """Generates clips (kept, samples), the most likely first, those that failed anew; and says what was done."""
-    from fast_gen.scored_clips import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
+    from fast_gen.generation.ranking import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
 
     model = load_trained(ready.checkpoint).model
     shares = None if ready.shares is None else ready.shares[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.sound_device import Fill, NoSoundError, Output
+from fast_gen.playing.device import Fill, NoSoundError, Output
 
 RESERVE_SECONDS = 0.25  # buffered before the first sound, however fast the engine
 LEAD_IN_SECONDS = 0.2  # of silence before the first sound: devices and sound servers swallow what comes as they wake

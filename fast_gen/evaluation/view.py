@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fast_gen.eval_report import SOUNDS, EvalReport, GeneratedFacts
-from fast_gen.vocoded import GRIFFIN_LIM
+from fast_gen.evaluation.report import SOUNDS, EvalReport, GeneratedFacts
+from fast_gen.evaluation.vocoded import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from fast_gen.vocoded import VocodedFacts, VocodedFile
+    from fast_gen.evaluation.vocoded import VocodedFacts, VocodedFile
     from wavenet_app.pair_metrics import Measure
     from wavenet_app.pair_table import Average
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.eval_generated import GeneratedSound
-from fast_gen.eval_report import EvalReport
-from fast_gen.eval_view import notes, number, sections, vocoded_rows
-from fast_gen.evaluate import EvalSound
-from fast_gen.report_figures import history_figure, sound_figure
-from fast_gen.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
+from fast_gen.evaluation.evaluate import EvalSound
+from fast_gen.evaluation.generated import GeneratedSound
+from fast_gen.evaluation.page_figures import history_figure, sound_figure
+from fast_gen.evaluation.report import EvalReport
+from fast_gen.evaluation.view import notes, number, sections, vocoded_rows
+from fast_gen.evaluation.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
 from wavenet_app.audio.files import wav_bytes
 from wavenet_app.audio.pictures import Scale, common_scale, spectrogram_figure
 from wavenet_app.core.figures import png_bytes

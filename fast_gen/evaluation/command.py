@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fast_gen.eval_report import EvalReport
-from fast_gen.eval_subject import EvalRequest
-from fast_gen.eval_view import render
-from fast_gen.evaluate import evaluate
-from fast_gen.report import write_report
+from fast_gen.evaluation.evaluate import evaluate
+from fast_gen.evaluation.page import write_report
+from fast_gen.evaluation.report import EvalReport
+from fast_gen.evaluation.subject import EvalRequest
+from fast_gen.evaluation.view import render
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder

@@ -20,9 +20,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from fast_gen.engines.contract import PRECISIONS, Engine, EngineChoice, start_engine
 from fast_gen.engines.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.refine import USUAL_TURNS, refined_blocks
-from fast_gen.vocode import vocode
-from fast_gen.vocode_sources import MEL_SUFFIXES, Source, open_source
+from fast_gen.vocoding.refine import USUAL_TURNS, refined_blocks
+from fast_gen.vocoding.sources import MEL_SUFFIXES, Source, open_source
+from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.files import from_pcm16, pcm16, printable
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.audio.wav_stream import PartialWav

@@ -10,11 +10,11 @@ from fast_gen.engines.condition import voice
 from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import SamplingSettings, usual_settings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.eval_report import failure_sentence, failures_of
-from fast_gen.generate import generate
-from fast_gen.refine import USUAL_TURNS
-from fast_gen.scored_clips import scored
-from fast_gen.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
+from fast_gen.evaluation.report import failure_sentence, failures_of
+from fast_gen.evaluation.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
+from fast_gen.generation.ranking import scored
+from fast_gen.generation.stream import generate
+from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus

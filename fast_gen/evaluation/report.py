@@ -7,8 +7,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fast_gen.scored_clips import ScoredClip
-from fast_gen.vocoded import VocodedFacts, vocoded_sentence
+from fast_gen.evaluation.vocoded import VocodedFacts, vocoded_sentence
+from fast_gen.generation.ranking import ScoredClip
 from wavenet_app.corpus.corpus import SkippedFile
 from wavenet_app.held_out_bits import HeldOutBits
 from wavenet_app.pair_table import Average

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.level import matched_gain, second_peaks
+from fast_gen.generation.level import matched_gain, second_peaks
 from wavenet_app.audio.files import printable, probe, read_blocks
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.config import RunConfig

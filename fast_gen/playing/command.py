@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from fast_gen.generate import stream
-from fast_gen.live_view import LiveView
-from fast_gen.playing import Player
-from fast_gen.sample_command import ReadyToSample, SampleRequest, get_ready
-from fast_gen.sound_device import NO_DEVICE, NoSoundError, open_output, output_devices
+from fast_gen.generation.command import ReadyToSample, SampleRequest, get_ready
+from fast_gen.generation.stream import stream
+from fast_gen.playing.device import NO_DEVICE, NoSoundError, open_output, output_devices
+from fast_gen.playing.player import Player
+from fast_gen.playing.view import LiveView
 from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.audio.wav_stream import SamplePipe, WavFile, wav_header

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fast_gen.engines.condition import voice
-from fast_gen.eval_report import GeneratedFacts, Likeness, failures_of
-from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
-from fast_gen.generate import generate
-from fast_gen.scored_clips import ScoredClip, scored
+from fast_gen.evaluation.report import GeneratedFacts, Likeness, failures_of
+from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.generation.ranking import ScoredClip, scored
+from fast_gen.generation.stream import generate
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.frechet import embed, frechet_distance

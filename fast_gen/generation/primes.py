@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.level import matched_gain, second_peaks
+from fast_gen.generation.level import matched_gain, second_peaks
 from wavenet_app.audio.files import UnreadableAudioError, printable, probe, read_blocks
 from wavenet_app.coding import Coding
 from wavenet_app.config import RunConfig

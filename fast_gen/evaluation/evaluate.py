@@ -12,11 +12,11 @@ from rich.console import Console
 from fast_gen.engines.contract import choose_engine
 from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.eval_generated import GeneratedSound, generated_sound
-from fast_gen.eval_report import EvalReport
-from fast_gen.eval_subject import EvalRequest, EvalSubject, progress_bar
-from fast_gen.refine import USUAL_TURNS
-from fast_gen.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
+from fast_gen.evaluation.generated import GeneratedSound, generated_sound
+from fast_gen.evaluation.report import EvalReport
+from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.evaluation.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
+from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
-from fast_gen.refine import refined, refined_noise
-from fast_gen.vocode import vocode
+from fast_gen.vocoding.refine import refined, refined_noise
+from fast_gen.vocoding.vocode import vocode
 from wavenet_app.coding import Coding
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Clip, Corpus

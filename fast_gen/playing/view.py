@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from fast_gen.playing import Player
+from fast_gen.playing.player import Player
 
 _SECONDS_BETWEEN = 0.12
 _QUIETEST_DECIBELS = -60.0

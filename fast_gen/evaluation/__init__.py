@@ -1,0 +1,1 @@
+"""`wavegen eval`: measure a model, and the report page."""

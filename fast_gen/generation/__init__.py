@@ -1,0 +1,1 @@
+"""`wavegen sample`: sessions, streams, primes and ranking."""

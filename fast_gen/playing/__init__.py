@@ -1,0 +1,1 @@
+"""Play sound while it is generated."""

@@ -1,0 +1,1 @@
+"""`wavegen vocode`: mel frames to sound."""
