@@ -311,7 +311,7 @@ def inspect(
     data_dir: DataDir = None,
 ) -> None:
     """Look a corpus over before training: files, levels, defects, and how hard it is to predict."""
-    from wavenet_app.inspect_command import run_inspection
+    from wavenet_app.inspection.command import run_inspection
 
     run_inspection(paths, DataFolder.at(data_dir), console=_console(), as_json=as_json)
 
@@ -327,7 +327,7 @@ def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: D
 
         run_deeplab_info(checkpoint, folder, console=_console(), as_json=as_json)
         return
-    from wavenet_app.info_command import run_info
+    from wavenet_app.checkpoints.info import run_info
 
     run_info(checkpoint, folder, console=_console(), as_json=as_json)
 
@@ -398,7 +398,7 @@ def export(
 
         target = export_deeplab(checkpoint, name, folder)
     else:
-        from wavenet_app.trained import export_run
+        from wavenet_app.checkpoints.trained import export_run
 
         target = export_run(checkpoint, name, folder)
     _console().print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)

@@ -97,10 +97,10 @@ def write_random(path: Path) -> None:
     """Writes a checkpoint of the preset `small` with random weights."""
     import torch
 
+    from wavenet_app.checkpoints.trained import KIND, plain_config
     from wavenet_app.config import preset
     from wavenet_app.core.checkpoint import write_checkpoint
     from wavenet_app.network.model import WaveNet
-    from wavenet_app.trained import KIND, plain_config
 
     config = preset("small")
     model = WaveNet(config.model, torch.Generator().manual_seed(0))

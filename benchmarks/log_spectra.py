@@ -1,12 +1,12 @@
-"""The log-spectral distance of `wavenet_app.pair_metrics` in two steps, for benchmarks that take it apart."""
+"""The log-spectral distance of `wavenet_app.evaluation.pair_metrics` in two steps, for benchmarks that take it apart."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.pair_metrics import FLOOR_POWER
-from wavenet_app.sound_frames import frame_lengths, power_spectra
+from wavenet_app.evaluation.pair_metrics import FLOOR_POWER
+from wavenet_app.evaluation.sound_frames import frame_lengths, power_spectra
 
 Sound = NDArray[np.float32]
 Levels = NDArray[np.float64]

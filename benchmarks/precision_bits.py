@@ -19,8 +19,8 @@ from fast_gen.bench.verify import verify
 from fast_gen.engines.contract import PRECISIONS, choose_engine, load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.audio.files import read_audio
+from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.core.errors import UserError
-from wavenet_app.trained import Trained, load_trained
 
 
 def held_out_codes(trained: Trained, folder: Path, clips: int, seconds: float) -> NDArray[np.int16]:

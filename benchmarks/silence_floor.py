@@ -22,10 +22,10 @@ from fast_gen.vocoding.refine import USUAL_TURNS, refined
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.files import from_pcm16, pcm16
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.checkpoints.trained import Trained, find_checkpoint, load_trained
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.held_out_audio import held_out_audio
-from wavenet_app.sound_frames import levels
-from wavenet_app.trained import Trained, find_checkpoint, load_trained
+from wavenet_app.evaluation.held_out_audio import held_out_audio
+from wavenet_app.evaluation.sound_frames import levels
 
 PAUSE = 45.0  # dB below the loudest frame
 

@@ -24,11 +24,11 @@ from fast_gen.engines.contract import load_engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
+from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.corpus import Clip, open_corpus
-from wavenet_app.pair_table import as_coded
-from wavenet_app.runaway import failure
-from wavenet_app.trained import find_checkpoint, load_trained
+from wavenet_app.evaluation.pair_table import as_coded
+from wavenet_app.evaluation.runaway import failure
 
 CEPSTRA = 20
 PENALTY = 1e-2

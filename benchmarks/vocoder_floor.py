@@ -42,10 +42,10 @@ from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, CorpusConfig, MelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.corpus import open_corpus
-from wavenet_app.griffin_lim import griffin_lim
-from wavenet_app.pair_table import as_coded
-from wavenet_app.sound_distributions import HIGHEST_PITCH, LOWEST_PITCH
-from wavenet_app.sound_frames import frame_lengths, power_spectra
+from wavenet_app.evaluation.griffin_lim import griffin_lim
+from wavenet_app.evaluation.pair_table import as_coded
+from wavenet_app.evaluation.sound_distributions import HIGHEST_PITCH, LOWEST_PITCH
+from wavenet_app.evaluation.sound_frames import frame_lengths, power_spectra
 
 WAYS = {"frames as levels": 0, "frames met": 60}
 """Way to draw noise -> how often its bands are corrected."""

@@ -33,14 +33,14 @@ from fast_gen.evaluation.vocoded import chosen_clips
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import Frames, MelFrames
+from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.conditions import Tells
-from wavenet_app.griffin_lim import griffin_lim
-from wavenet_app.held_out_audio import held_out_audio
-from wavenet_app.pair_table import as_coded, measures
-from wavenet_app.sound_distributions import PAUSE_DECIBELS, semitones
-from wavenet_app.sound_frames import levels
-from wavenet_app.trained import find_checkpoint, load_trained
+from wavenet_app.evaluation.griffin_lim import griffin_lim
+from wavenet_app.evaluation.held_out_audio import held_out_audio
+from wavenet_app.evaluation.pair_table import as_coded, measures
+from wavenet_app.evaluation.sound_distributions import PAUSE_DECIBELS, semitones
+from wavenet_app.evaluation.sound_frames import levels
 
 
 def shares(originals: list[Sound], sounds: list[Sound], rate: int) -> list[tuple[str, float, float, float]]:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from engine_contract import random_net
 
+from wavenet_app.checkpoints.trained import KIND, load_trained, plain_config
 from wavenet_app.config import AudioConfig, ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.trained import KIND, load_trained, plain_config
 
 
 def write_random_checkpoint(path: Path, model: ModelConfig, *, sample_rate: int = 16_000, seed: int = 0) -> Path:

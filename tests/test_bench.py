@@ -20,10 +20,10 @@ from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.config import CorpusConfig, RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.trained import load_trained
 
 FINE = Verification(2e-6, 2.5, 2.5, 1.0)
 CPU = EngineOption("cpu", "cpu", "float32", 1, None)

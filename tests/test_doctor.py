@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.doctor import examine
-from wavenet_app.doctor_advice import sufficient_rate
-from wavenet_app.doctor_facts import FileFacts, _Ceiling, measure_file
-from wavenet_app.doctor_report import Report
-from wavenet_app.doctor_view import render
+from wavenet_app.inspection.advice import sufficient_rate
+from wavenet_app.inspection.examine import examine
+from wavenet_app.inspection.facts import FileFacts, _Ceiling, measure_file
+from wavenet_app.inspection.report import Report
+from wavenet_app.inspection.view import render
 
 RATE = 16_000
 

@@ -150,9 +150,9 @@ def test_names_cannot_break_the_page(evaluating, tmp_path, write_tone) -> None:
 
 
 def test_ranked_clips_are_numbered_by_likelihood(evaluating, tmp_path) -> None:
-    from wavenet_app.likelihood import code_bits
+    from wavenet_app.checkpoints.trained import load_trained
+    from wavenet_app.evaluation.likelihood import code_bits
     from wavenet_app.mu_law import encode
-    from wavenet_app.trained import load_trained
 
     found = evaluating("sample", "tones", "-n", 4, "--seconds", 0.2, "--rank", "--out", tmp_path)
     assert found.code == 0, found.err

@@ -13,8 +13,8 @@ from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
 from wavenet_app.corpus.conditions import Tells, clip_frames
 from wavenet_app.corpus.corpus import Corpus, open_clips
-from wavenet_app.held_out_bits import choose_stretches, held_out_bits
-from wavenet_app.likelihood import code_bits
+from wavenet_app.evaluation.held_out_bits import choose_stretches, held_out_bits
+from wavenet_app.evaluation.likelihood import code_bits
 from wavenet_app.mu_law import encode
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 from wavenet_app.network.model import WaveNet

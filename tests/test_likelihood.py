@@ -8,10 +8,10 @@ from engine_contract import CONDITIONED, SHAPES, random_codes, random_net
 from fast_gen.engines.condition import projected
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app import likelihood
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.config import ModelConfig
-from wavenet_app.likelihood import code_bits
+from wavenet_app.evaluation import likelihood
+from wavenet_app.evaluation.likelihood import code_bits
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import WaveNet
 

@@ -18,8 +18,8 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
+from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.core.checkpoint import read_checkpoint
-from wavenet_app.trained import load_trained
 
 HEADS = {"logistics": LOGISTICS, "gaussian": GAUSSIAN}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.pair_metrics import (
+from wavenet_app.evaluation.pair_metrics import (
     PAIR_METRICS,
     Measure,
     intelligibility,
@@ -17,7 +17,7 @@ from wavenet_app.pair_metrics import (
     perceived_quality,
     stft_distance,
 )
-from wavenet_app.pair_table import as_coded, averages, pair_table, quantisation_floor
+from wavenet_app.evaluation.pair_table import as_coded, averages, pair_table, quantisation_floor
 
 RATE = 16_000
 DISTANCES = (stft_distance, log_spectral_distance, mel_cepstral_distortion)
@@ -59,8 +59,8 @@ def test_a_change_of_level_has_its_known_values() -> None:
 
 
 def test_cepstral_distortion_is_the_rms_of_a_smooth_change_in_decibels() -> None:
-    from wavenet_app import pair_metrics
-    from wavenet_app.sound_frames import MEL_BANDS
+    from wavenet_app.evaluation import pair_metrics
+    from wavenet_app.evaluation.sound_frames import MEL_BANDS
 
     ripple = 3.0 * np.cos(np.pi * 2 * (np.arange(MEL_BANDS) + 0.5) / MEL_BANDS)
     bands = np.zeros((5, MEL_BANDS))

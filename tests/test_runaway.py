@@ -5,8 +5,8 @@ import pytest
 import soundfile
 
 from wavenet_app.corpus.plucked import plucked_clips
+from wavenet_app.evaluation.runaway import failure
 from wavenet_app.mu_law import decode
-from wavenet_app.runaway import failure
 
 RATE = 16_000
 TIMES = np.arange(2 * RATE) / RATE

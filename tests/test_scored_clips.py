@@ -4,7 +4,7 @@ import numpy as np
 from engine_contract import SHAPES, random_codes, random_net
 
 from fast_gen.generation.ranking import ROUNDS, ScoredClip, ranked, scored
-from wavenet_app.likelihood import code_bits
+from wavenet_app.evaluation.likelihood import code_bits
 from wavenet_app.mu_law import decode
 
 

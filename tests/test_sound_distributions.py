@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.frechet import embed, frechet_distance
-from wavenet_app.sound_distributions import sound_distances, sound_features, spread_pieces
+from wavenet_app.evaluation.frechet import embed, frechet_distance
+from wavenet_app.evaluation.sound_distributions import sound_distances, sound_features, spread_pieces
 
 RATE = 8_000
 

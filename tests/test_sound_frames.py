@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wavenet_app.sound_frames import MEL_BANDS, flatness, frames, levels, log_mel, power_spectra
+from wavenet_app.evaluation.sound_frames import MEL_BANDS, flatness, frames, levels, log_mel, power_spectra
 
 RATE = 16_000
 

@@ -13,8 +13,8 @@ from random_checkpoint import write_random_checkpoint
 from fast_gen.engines import weight_cache
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.config import preset
-from wavenet_app.trained import load_trained
 
 ROOT = Path(__file__).resolve().parents[1]
 

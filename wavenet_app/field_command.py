@@ -14,6 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from wavenet_app.audio.files import read_audio
+from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.config import PRESETS, RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.dilated import ResidualBlock
@@ -26,7 +27,6 @@ from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.corpus.plucked import plucked_clips
 from wavenet_app.corpus.sources import resolve_sources
 from wavenet_app.network.model import WaveNet
-from wavenet_app.trained import find_checkpoint, load_trained
 
 DEFAULT_COUNT = 16
 

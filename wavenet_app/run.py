@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -16,7 +17,6 @@ from wavenet_app.core.settings import override, parse_assignments, read_config_f
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import greatest_cut
-from wavenet_app.trained import KIND
 
 DEFAULT_MINUTES = 30.0
 LOGGERS = ("tensorboard", "wandb", "none")

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
@@ -27,7 +28,6 @@ from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.network.conditioning import Told
 from wavenet_app.network.heads import mean_bits
 from wavenet_app.network.model import WaveNet
-from wavenet_app.trained import KIND, plain_config
 
 
 class Heard(NamedTuple):

@@ -19,12 +19,12 @@ from fast_gen.engines.contract import engine_options
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.checkpoints.trained import KIND, find_checkpoint, load_trained, plain_config
 from wavenet_app.config import preset
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.network.model import WaveNet
-from wavenet_app.trained import KIND, find_checkpoint, load_trained, plain_config
 
 FRESH_PRESET = "small"
 

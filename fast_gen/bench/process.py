@@ -129,7 +129,7 @@ def _measure_here(task: BenchTask, began: float) -> Measured:
     verification = None
     if task.codes is not None:
         from fast_gen.bench.verify import verify
-        from wavenet_app.trained import load_trained
+        from wavenet_app.checkpoints.trained import load_trained
 
         verification = verify(engine, load_trained(task.checkpoint).model, task.codes)
     return Measured(rate, first_sound, memory, device_memory, compiled, verification)

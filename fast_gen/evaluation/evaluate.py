@@ -18,6 +18,7 @@ from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
 from fast_gen.evaluation.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
@@ -25,9 +26,8 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import training_device
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.speakers import speaker_shares
-from wavenet_app.held_out_audio import held_out_audio
-from wavenet_app.held_out_bits import held_out_bits
-from wavenet_app.trained import find_checkpoint, load_trained
+from wavenet_app.evaluation.held_out_audio import held_out_audio
+from wavenet_app.evaluation.held_out_bits import held_out_bits
 from wavenet_app.training_view import DecodeView
 
 

@@ -16,9 +16,9 @@ from fast_gen.generation.ranking import scored
 from fast_gen.generation.stream import generate
 from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
-from wavenet_app.trained import Trained, load_trained
 
 CLIPS = 4
 SECONDS = 2.0

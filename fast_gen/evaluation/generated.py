@@ -15,10 +15,10 @@ from fast_gen.generation.ranking import ScoredClip, scored
 from fast_gen.generation.stream import generate
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
-from wavenet_app.frechet import embed, frechet_distance
-from wavenet_app.pair_table import Average, as_coded, quantisation_floor
-from wavenet_app.runaway import failure
-from wavenet_app.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
+from wavenet_app.evaluation.frechet import embed, frechet_distance
+from wavenet_app.evaluation.pair_table import Average, as_coded, quantisation_floor
+from wavenet_app.evaluation.runaway import failure
+from wavenet_app.evaluation.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
 
 FLOOR_PIECES = 8  # real pieces that the floor of the codes is taken on; STOI and PESQ take a second for each
 

@@ -20,7 +20,7 @@ from wavenet_app.audio.files import wav_bytes
 from wavenet_app.audio.pictures import Scale, common_scale, spectrogram_figure
 from wavenet_app.core.figures import png_bytes
 from wavenet_app.core.files import write_whole
-from wavenet_app.pair_table import as_coded
+from wavenet_app.evaluation.pair_table import as_coded
 
 DOTS_PER_INCH = 100
 SPECTROGRAM_INCHES = (6.0, 4.0)  # so many that their text can be read; two or three stand side by side

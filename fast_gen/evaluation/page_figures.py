@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.core.figures import new_figure
-from wavenet_app.sound_distributions import SEMITONE_ORIGIN, SoundFeatures
+from wavenet_app.evaluation.sound_distributions import SEMITONE_ORIGIN, SoundFeatures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from fast_gen.evaluation.vocoded import VocodedFacts, VocodedFile
-    from wavenet_app.pair_metrics import Measure
-    from wavenet_app.pair_table import Average
+    from wavenet_app.evaluation.pair_metrics import Measure
+    from wavenet_app.evaluation.pair_table import Average
 
 GREATEST_ROWS = 50
 

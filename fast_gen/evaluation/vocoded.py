@@ -16,11 +16,11 @@ from fast_gen.vocoding.vocode import vocode
 from wavenet_app.coding import Coding
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Clip, Corpus
-from wavenet_app.griffin_lim import griffin_lim
+from wavenet_app.evaluation.griffin_lim import griffin_lim
+from wavenet_app.evaluation.pair_metrics import Measure, log_spectral_distance
+from wavenet_app.evaluation.pair_table import PairMeasures, PairTable, as_coded, averaged, pair_measures
+from wavenet_app.evaluation.runaway import Failure, failure
 from wavenet_app.network.model import WaveNet
-from wavenet_app.pair_metrics import Measure, log_spectral_distance
-from wavenet_app.pair_table import PairMeasures, PairTable, as_coded, averaged, pair_measures
-from wavenet_app.runaway import Failure, failure
 
 SPECTRAL_DISTANCE = "log-spectral distance (dB)"
 """The label of the metric that a verdict names."""
@@ -55,7 +55,7 @@ class VocodedFile:
         seconds: of it that were vocoded.
         model: label -> value.
         rivals: name -> label -> value.
-        failure: of the vocoded clip, by the definitions in `wavenet_app.runaway`, or None.
+        failure: of the vocoded clip, by the definitions in `wavenet_app.evaluation.runaway`, or None.
     """
 
     name: str

@@ -24,12 +24,12 @@ from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import printable, write_wav
 from wavenet_app.audio.pictures import write_spectrogram
+from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
 from wavenet_app.corpus.speakers import speaker_shares
-from wavenet_app.trained import find_checkpoint, load_trained
 
 if TYPE_CHECKING:
     from fast_gen.generation.primes import Prime

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.likelihood import code_bits
+from wavenet_app.evaluation.likelihood import code_bits
+from wavenet_app.evaluation.runaway import Failure, failure
 from wavenet_app.network.model import WaveNet
-from wavenet_app.runaway import Failure, failure
 
 ROUNDS = 4
 """Times that failed clips are made anew before they are given up."""
@@ -24,7 +24,7 @@ class ScoredClip:
         waveform: float32 (samples,).
         row: number that it was generated under; with the seed it gives the same clip again.
         bits: exact bits per sample under the model at temperature 1; lower is more likely.
-        failure: "noise" or "silence" by the definitions in `wavenet_app.runaway`, or None.
+        failure: "noise" or "silence" by the definitions in `wavenet_app.evaluation.runaway`, or None.
     """
 
     waveform: NDArray[np.float32]

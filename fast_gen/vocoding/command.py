@@ -26,12 +26,12 @@ from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.files import from_pcm16, pcm16, printable
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.audio.wav_stream import PartialWav
+from wavenet_app.checkpoints.trained import Trained, find_checkpoint, load_trained
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import listed_speakers, speaker_shares
-from wavenet_app.trained import Trained, find_checkpoint, load_trained
 
 CONVERSION = (
     "a recording of somebody else keeps their melody, pace and much of their colour, which its frames hold: as a way "

@@ -9,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.training import verdict
 
 

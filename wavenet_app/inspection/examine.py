@@ -20,9 +20,9 @@ from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.cache import Progress
 from wavenet_app.corpus.corpus import Corpus, open_corpus
 from wavenet_app.corpus.sources import scan_sources
-from wavenet_app.doctor_advice import SHORT_SECONDS, advise, is_narrow, is_offset
-from wavenet_app.doctor_facts import FileFacts, measure_file
-from wavenet_app.doctor_report import CorpusFacts, Duplicate, Problem, Report, Spread
+from wavenet_app.inspection.advice import SHORT_SECONDS, advise, is_narrow, is_offset
+from wavenet_app.inspection.facts import FileFacts, measure_file
+from wavenet_app.inspection.report import CorpusFacts, Duplicate, Problem, Report, Spread
 
 
 def examine(

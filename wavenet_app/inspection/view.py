@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wavenet_app.core.terminal import number_of
-from wavenet_app.doctor_report import CorpusFacts, Problem, Report, Spread
+from wavenet_app.inspection.report import CorpusFacts, Problem, Report, Spread
 
 if TYPE_CHECKING:
     from rich.console import Group

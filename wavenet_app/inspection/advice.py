@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from wavenet_app.doctor_facts import FileFacts
-from wavenet_app.doctor_report import Report
+from wavenet_app.inspection.facts import FileFacts
+from wavenet_app.inspection.report import Report
 
 STANDARD_RATES = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 # A resampler's slope reaches a little above the old half rate, and a bandwidth is known to 1/128 of the new one.

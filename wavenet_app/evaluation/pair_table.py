@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.coding import Coding
-from wavenet_app.pair_metrics import PAIR_METRICS, Measure
+from wavenet_app.evaluation.pair_metrics import PAIR_METRICS, Measure
 
 Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
 """(reference, test), both of shape (samples,)."""

@@ -6,12 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from wavenet_app.checkpoints.trained import Trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.baseline import FittedPredictors, coded_pieces, fit_predictors
 from wavenet_app.corpus.cache import Progress
 from wavenet_app.corpus.corpus import Clip, Corpus, SkippedFile, open_clips, open_corpus
-from wavenet_app.trained import Trained
 
 TRAINED_ON = "this model was trained on it"
 

@@ -15,7 +15,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.sound_frames import HOP_SECONDS, MEL_BANDS, Floats, levels, log_mel
+from wavenet_app.evaluation.sound_frames import HOP_SECONDS, MEL_BANDS, Floats, levels, log_mel
 
 LOWEST_PITCH, HIGHEST_PITCH = 60.0, 1_000.0
 SEMITONE_ORIGIN = 55.0  # Hz; semitones are counted from this A

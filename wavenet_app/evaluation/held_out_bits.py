@@ -10,7 +10,7 @@ import numpy as np
 from wavenet_app.corpus.baseline import Baseline, FittedPredictors, lpc_bits, lpc_frame
 from wavenet_app.corpus.conditions import Tells, clip_frames
 from wavenet_app.corpus.corpus import Corpus, SkippedFile
-from wavenet_app.likelihood import code_bits
+from wavenet_app.evaluation.likelihood import code_bits
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 from wavenet_app.network.model import WaveNet
 

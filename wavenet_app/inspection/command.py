@@ -9,10 +9,10 @@ from rich.console import Console
 
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.loop.loop import training_device
-from wavenet_app.doctor import examine
-from wavenet_app.doctor_view import render
+from wavenet_app.inspection.examine import examine
+from wavenet_app.inspection.timing import seconds_per_epoch
+from wavenet_app.inspection.view import render
 from wavenet_app.network.stack.skip_sum import kernels_to_compile
-from wavenet_app.step_timing import seconds_per_epoch
 from wavenet_app.training import product_dtype
 from wavenet_app.training_view import DecodeView
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.doctor_facts import FileFacts
+from wavenet_app.inspection.facts import FileFacts
 
 
 @dataclass(frozen=True)

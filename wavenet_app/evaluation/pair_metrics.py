@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.sound_frames import Floats, frame_lengths, log_mel, power_spectra
+from wavenet_app.evaluation.sound_frames import Floats, frame_lengths, log_mel, power_spectra
 
 Waveform = NDArray[np.floating]
 

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.sound_frames import flatness, levels
+from wavenet_app.evaluation.sound_frames import flatness, levels
 
 Failure = Literal["noise", "silence"]
 

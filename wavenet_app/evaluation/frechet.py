@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.sound_frames import HOP_SECONDS, Floats, frames, log_mel
+from wavenet_app.evaluation.sound_frames import HOP_SECONDS, Floats, frames, log_mel
 
 PATCH_SECONDS = 0.5
 CEPSTRA = 12  # small, so that some dozens of patches already say something about the covariance

@@ -1,0 +1,1 @@
+"""Trained models: find, load, describe and export them."""

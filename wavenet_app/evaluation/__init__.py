@@ -1,0 +1,1 @@
+"""Measures of a model and of sound: bits per sample, distances, runaways."""

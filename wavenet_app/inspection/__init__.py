@@ -1,0 +1,1 @@
+"""Inspect a corpus before training."""
