@@ -119,8 +119,8 @@ def train(
     data_dir: DataDir = None,
 ) -> None:
     """Train a WaveNet on audio; keep its best and last checkpoint."""
-    from wavenet_app.run import RunOptions
-    from wavenet_app.train_command import run_training
+    from wavenet_app.training.command import run_training
+    from wavenet_app.training.run import RunOptions
 
     options = RunOptions(
         paths=tuple(paths or ()),
@@ -411,8 +411,8 @@ def demo(
 ) -> None:
     """Train a small model on the built-in plucked strings, generate audio, and say where to look next."""
     from fast_gen.generation.command import SampleRequest, run_sampling
-    from wavenet_app.run import RunOptions
-    from wavenet_app.train_command import run_training
+    from wavenet_app.training.command import run_training
+    from wavenet_app.training.run import RunOptions
 
     folder, console = DataFolder.at(data_dir), _console()
     options = RunOptions(preset="tiny", minutes=minutes, logger="none")
@@ -488,7 +488,7 @@ def receptive_field(
     """Measure how far a net sees, how far it looks, and where its dilations leave holes; with a picture."""
     from segmentation.field_command import is_segmentation, run_deeplab_field
     from wavenet_app.core.receptive_field.report import FieldRequest
-    from wavenet_app.field_command import run_wavenet_field
+    from wavenet_app.receptive_field import run_wavenet_field
 
     request, folder = FieldRequest(model, inputs, count, size, output_stride, seed), DataFolder.at(data_dir)
     run = run_deeplab_field if is_segmentation(model, folder) else run_wavenet_field

@@ -13,7 +13,7 @@ from fast_gen.generation.stream import generate
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.config import RunConfig
 from wavenet_app.network.model import WaveNet
-from wavenet_app.training import Heard
+from wavenet_app.training.task import Heard
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -> NDArray[np.float32]:

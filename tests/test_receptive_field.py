@@ -20,7 +20,7 @@ from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.receptive_field.pictures import field_figure, write_field_picture
 from wavenet_app.core.receptive_field.report import FieldReport
-from wavenet_app.field_command import measure, newest_logits, untrained
+from wavenet_app.receptive_field import measure, newest_logits, untrained
 
 PNG = b"\x89PNG\r\n\x1a\n"
 NARROW = ModelConfig(residual_channels=4, dilation_channels=4, skip_channels=8, dilations=(1, 2, 4))

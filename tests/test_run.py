@@ -7,7 +7,7 @@ import torch
 
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.run import RunOptions, prepare_run
+from wavenet_app.training.run import RunOptions, prepare_run
 
 
 def prepared(folder: Path, tones: Path, device: str = "cpu", **options):

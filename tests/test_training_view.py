@@ -7,7 +7,7 @@ from rich.console import Console
 
 from wavenet_app.core.loop.loop import FitPlan, FitStatus
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.training_view import TrainingView
+from wavenet_app.training.view import TrainingView
 
 PLAN = FitPlan(
     run_dir=Path("run"),

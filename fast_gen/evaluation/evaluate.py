@@ -28,7 +28,7 @@ from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.evaluation.held_out_audio import held_out_audio
 from wavenet_app.evaluation.held_out_bits import held_out_bits
-from wavenet_app.training_view import DecodeView
+from wavenet_app.training.view import DecodeView
 
 
 @dataclass(frozen=True, eq=False)

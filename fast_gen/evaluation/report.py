@@ -14,7 +14,7 @@ from wavenet_app.evaluation.held_out_bits import HeldOutBits
 from wavenet_app.evaluation.pair_table import Average
 from wavenet_app.evaluation.runaway import Failure
 from wavenet_app.evaluation.sound_distributions import SoundDistances
-from wavenet_app.training import verdict
+from wavenet_app.training.task import verdict
 
 SOUNDS = {
     "log_mel": "log-mel bands (dB)",

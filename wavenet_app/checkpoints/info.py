@@ -12,7 +12,7 @@ from rich.table import Table
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.training import verdict
+from wavenet_app.training.task import verdict
 
 
 def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as_json: bool) -> None:

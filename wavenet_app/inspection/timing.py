@@ -9,7 +9,7 @@ import torch
 from wavenet_app.config import PRESETS, preset
 from wavenet_app.network.heads import mean_bits
 from wavenet_app.network.model import WaveNet
-from wavenet_app.training import product_dtype
+from wavenet_app.training.task import product_dtype
 
 _TIMED_STEPS = 2
 

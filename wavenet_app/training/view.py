@@ -16,8 +16,8 @@ from wavenet_app.core.loop.loop import FitPlan, FitStatus
 from wavenet_app.core.terminal import clock, number_of, run_bar
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.corpus import Corpus
-from wavenet_app.run import Run
-from wavenet_app.training import TrainingResult, verdict
+from wavenet_app.training.run import Run
+from wavenet_app.training.task import TrainingResult, verdict
 
 _LISTED_SPEAKERS = 20
 _RISEN_BITS = 0.25  # above the best validation: more than it wavers by from one to the next

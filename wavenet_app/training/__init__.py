@@ -1,0 +1,1 @@
+"""Train a WaveNet: a run from its options, the task, the command."""
