@@ -319,11 +319,11 @@ def inspect(
 @app.command()
 def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """Show what a checkpoint holds: settings, size, history, and how good it is; of a WaveNet or a DeepLab."""
-    from segmentation.names import is_deeplab
+    from segmentation.checkpoints.names import is_deeplab
 
     folder = DataFolder.at(data_dir)
     if checkpoint is not None and is_deeplab(checkpoint, folder):
-        from segmentation.info_command import run_deeplab_info
+        from segmentation.checkpoints.info import run_deeplab_info
 
         run_deeplab_info(checkpoint, folder, console=_console(), as_json=as_json)
         return
@@ -390,11 +390,11 @@ def export(
     data_dir: DataDir = None,
 ) -> None:
     """Write a checkpoint without its training state, to keep or to share."""
-    from segmentation.names import is_deeplab
+    from segmentation.checkpoints.names import is_deeplab
 
     folder = DataFolder.at(data_dir)
     if checkpoint is not None and is_deeplab(checkpoint, folder):
-        from segmentation.info_command import export_deeplab
+        from segmentation.checkpoints.info import export_deeplab
 
         target = export_deeplab(checkpoint, name, folder)
     else:
@@ -441,7 +441,7 @@ def seg_check(
     data_dir: DataDir = None,
 ) -> None:
     """Look an image data set over before training: files, masks, class shares, and a sheet of overlays."""
-    from segmentation.check_command import run_check
+    from segmentation.checking.command import run_check
 
     fit_to_train = run_check(
         dataset,
@@ -486,7 +486,7 @@ def receptive_field(
     data_dir: DataDir = None,
 ) -> None:
     """Measure how far a net sees, how far it looks, and where its dilations leave holes; with a picture."""
-    from segmentation.field_command import is_segmentation, run_deeplab_field
+    from segmentation.receptive_field import is_segmentation, run_deeplab_field
     from wavenet_app.core.receptive_field.report import FieldRequest
     from wavenet_app.receptive_field import run_wavenet_field
 
@@ -522,8 +522,8 @@ def seg_train(
     data_dir: DataDir = None,
 ) -> None:
     """Train DeepLab on labelled images; keep its best and last checkpoint."""
-    from segmentation.run import SegmentationOptions
-    from segmentation.train_command import run_training
+    from segmentation.training.command import run_training
+    from segmentation.training.run import SegmentationOptions
 
     options = SegmentationOptions(
         dataset=dataset,
@@ -558,8 +558,8 @@ def seg_eval(
     data_dir: DataDir = None,
 ) -> None:
     """Score a segmentation model on a data set: IoU of every class, mIoU, pixel accuracy, and the protocol."""
-    from segmentation.eval_command import run_evaluation
-    from segmentation.labelling import LabelOptions
+    from segmentation.evaluation.command import run_evaluation
+    from segmentation.prediction.options import LabelOptions
 
     run_evaluation(
         LabelOptions(checkpoint, scales, flip, window, output_stride),
@@ -587,8 +587,8 @@ def seg_predict(
     data_dir: DataDir = None,
 ) -> None:
     """Label images: masks in colour, overlays, and masks with the data set's own ids."""
-    from segmentation.labelling import LabelOptions
-    from segmentation.predict_command import run_prediction
+    from segmentation.prediction.command import run_prediction
+    from segmentation.prediction.options import LabelOptions
 
     options = LabelOptions(checkpoint, scales, flip, window, output_stride)
     run_prediction(options, path, DataFolder.at(data_dir), console=_console(), out=out)

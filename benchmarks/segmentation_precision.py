@@ -16,10 +16,10 @@ from collections.abc import Callable
 import torch
 
 from segmentation.config import preset
-from segmentation.deeplab import build_model
-from segmentation.recipe import fit_to_start
-from segmentation.shapes import ShapesDataset
-from segmentation.training import SegmentationTask
+from segmentation.datasets.formats.shapes import ShapesDataset
+from segmentation.network.deeplab import build_model
+from segmentation.training.recipe import fit_to_start
+from segmentation.training.task import SegmentationTask
 from wavenet_app.core.loop.loop import training_device
 from wavenet_app.core.settings import override
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
 from segmentation.config import SegmentationModelConfig
-from segmentation.deeplab import build_model
+from segmentation.network.deeplab import build_model
 
 TORCHVISIONS = {"mobilenet_v3_large": (deeplabv3_mobilenet_v3_large, 16), "resnet50": (deeplabv3_resnet50, 8)}
 CASES = (

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision import models as torchvision_backbones
 from torchvision.models import segmentation as torchvision_models
 
-from segmentation.deeplab import DeepLab
+from segmentation.network.deeplab import DeepLab
 
 TORCHVISIONS = {
     "mobilenet_v3_large": torchvision_models.deeplabv3_mobilenet_v3_large,

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from image_sets import picture, save, stripes, write_custom
 from PIL import Image
 
-from segmentation.class_list import read_class_list
-from segmentation.custom import CustomDataset, is_held_out
-from segmentation.custom_pairs import pair_by_name
-from segmentation.image_files import read_image, read_mask
-from segmentation.labels import IGNORE, voc_palette
+from segmentation.datasets.formats.custom.class_list import read_class_list
+from segmentation.datasets.formats.custom.dataset import CustomDataset, is_held_out
+from segmentation.datasets.formats.custom.pairs import pair_by_name
+from segmentation.datasets.image_files import read_image, read_mask
+from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError
 
 NAMES = ("train/a.png", "train/b.png", "val/c.png")

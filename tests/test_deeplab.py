@@ -9,10 +9,10 @@ import torch
 from reference_deeplab import TORCHVISIONS, both_heads, torchvisions
 from torch import nn
 
-from segmentation.backbone import build_backbone
 from segmentation.config import SegmentationModelConfig
-from segmentation.context import CONTEXT_DILATIONS, ContextModule
-from segmentation.deeplab import DeepLab, build_model, class_layers
+from segmentation.network.backbone import build_backbone
+from segmentation.network.context import CONTEXT_DILATIONS, ContextModule
+from segmentation.network.deeplab import DeepLab, build_model, class_layers
 from wavenet_app.core.dilated import DilatedConv
 from wavenet_app.core.dilation import receptive_field
 

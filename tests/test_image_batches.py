@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
 
-from segmentation.batches import TrainingCrops, ValidationImages, loaded
-from segmentation.datasets import SegmentationDataset
-from segmentation.labels import IGNORE, LabelMap, voc_palette
-from segmentation.shapes import ShapesDataset
-from segmentation.transforms import (
+from segmentation.datasets.batches import TrainingCrops, ValidationImages, loaded
+from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.formats.shapes import ShapesDataset
+from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
+from segmentation.datasets.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Augmentation,

@@ -20,10 +20,10 @@ from image_sets import (
 from pycocotools import mask as run_lengths
 
 from segmentation.ade20k_classes import CLASSES as ADE_CLASSES
-from segmentation.catalogue import open_dataset, recognise
-from segmentation.coco import CocoDataset
-from segmentation.labels import IGNORE, voc_palette
-from segmentation.shapes import CLASSES, ShapesDataset
+from segmentation.datasets.catalogue import open_dataset, recognise
+from segmentation.datasets.formats.coco import CocoDataset
+from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
+from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 

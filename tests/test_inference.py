@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segmentation.config import SegmentationModelConfig
-from segmentation.deeplab import build_model
-from segmentation.inference import Labeller, Protocol, tent, window_starts
-from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from segmentation.network.deeplab import build_model
+from segmentation.prediction.inference import Labeller, Protocol, tent, window_starts
 
 
 class Local(nn.Module):

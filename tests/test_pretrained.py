@@ -15,10 +15,8 @@ from reference_deeplab import TORCHVISIONS, both_heads, reference, torchvisions,
 from torch import nn
 from torchvision import models as torchvision_backbones
 
-from segmentation.config import SegmentationConfig, SegmentationModelConfig
-from segmentation.deeplab import build_model
-from segmentation.names import find_pretrained
-from segmentation.pretrained import (
+from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.pretrained import (
     KIND,
     Pretrained,
     load_pretrained,
@@ -26,6 +24,8 @@ from segmentation.pretrained import (
     start_weights,
     take_over,
 )
+from segmentation.config import SegmentationConfig, SegmentationModelConfig
+from segmentation.network.deeplab import build_model
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError

@@ -13,9 +13,9 @@ from engine_contract import random_net
 from image_sets import stripes, write_custom
 from random_checkpoint import write_random_checkpoint
 
+from segmentation.checkpoints.pretrained import KIND
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
-from segmentation.deeplab import build_model
-from segmentation.pretrained import KIND
+from segmentation.network.deeplab import build_model
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.receptive_field.pictures import field_figure, write_field_picture

@@ -9,13 +9,13 @@ import torch
 from image_sets import picture, save, stripes, write_custom
 from torch import nn
 
-from segmentation.batches import TrainingCrops, ValidationImages
-from segmentation.check import check_datasets, quick_check
-from segmentation.custom import CustomDataset
-from segmentation.metrics import ConfusionMatrix
-from segmentation.overlays import IGNORE_COLOUR, Picture, coloured, overlay, write_sheet
-from segmentation.shapes import CLASSES, ShapesDataset
-from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, normalise
+from segmentation.checking.check import check_datasets, quick_check
+from segmentation.datasets.batches import TrainingCrops, ValidationImages
+from segmentation.datasets.formats.custom.dataset import CustomDataset
+from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
+from segmentation.datasets.overlays import IGNORE_COLOUR, Picture, coloured, overlay, write_sheet
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, normalise
+from segmentation.evaluation.metrics import ConfusionMatrix
 from wavenet_app.core.errors import UserError
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -14,18 +14,18 @@ from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 from torch import nn
 
-import segmentation.training
-from segmentation.check import quick_check
+import segmentation.training.task
+from segmentation.checking.check import quick_check
+from segmentation.checkpoints.names import find_segmenter
+from segmentation.checkpoints.segmenter import load_segmenter
 from segmentation.config import SegmentationConfig, SegmentationTrainingConfig
-from segmentation.custom import CustomDataset
-from segmentation.labels import IGNORE
-from segmentation.names import find_segmenter
-from segmentation.norm import BatchNorm, StatisticsWarmUp
-from segmentation.recipe import fit_to_budget, fit_to_images, fit_to_start
-from segmentation.run import SegmentationOptions, prepare_run
-from segmentation.segmenter import load_segmenter
-from segmentation.shapes import CLASSES, ShapesDataset
-from segmentation.training import balanced_weights, cross_entropy, fit_precision, pictures, train
+from segmentation.datasets.formats.custom.dataset import CustomDataset
+from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
+from segmentation.datasets.labels import IGNORE
+from segmentation.network.norm import BatchNorm, StatisticsWarmUp
+from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
+from segmentation.training.run import SegmentationOptions, prepare_run
+from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.loop.loop import score_of
@@ -272,7 +272,7 @@ def test_overlays_show_image_mask_and_prediction_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it(monkeypatch, native):
-    monkeypatch.setattr(segmentation.training, "multiplies_bfloat16", lambda _device: native)
+    monkeypatch.setattr(segmentation.training.task, "multiplies_bfloat16", lambda _device: native)
     assert fit_precision("auto", "cuda") == ("bf16-mixed" if native else "32-true")
     assert fit_precision("auto", "cpu") == "32-true"
     assert fit_precision("bfloat16", "cpu") == "bf16-mixed"

@@ -11,14 +11,14 @@ from PIL import Image
 from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 
-from segmentation import inference
+from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
-from segmentation.deeplab import build_model
-from segmentation.labels import voc_palette
-from segmentation.predict import find_images
-from segmentation.segmenter import ClassTable
-from segmentation.shapes import ShapesDataset
-from segmentation.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from segmentation.datasets.formats.shapes import ShapesDataset
+from segmentation.datasets.labels import voc_palette
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from segmentation.network.deeplab import build_model
+from segmentation.prediction import inference
+from segmentation.prediction.predict import find_images
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.errors import UserError
 
@@ -52,7 +52,7 @@ def test_eval_agrees_with_a_scorer_that_counts_pixel_by_pixel(wavegen, shapes_ch
     code, out, err = wavegen("seg-eval", shapes_checkpoint, "shapes", "--images", 3, "--json")
     assert code == 0, err
     report = json.loads(out)
-    from segmentation.segmenter import load_segmenter
+    from segmentation.checkpoints.segmenter import load_segmenter
 
     net, dataset = load_segmenter(shapes_checkpoint).model, ShapesDataset("val")
     pairs = []
@@ -106,7 +106,7 @@ def cityscapes_scores(predictions: list[Path], masks: list[Path], folder: Path) 
 
 
 def agrees_with_cityscapes_authors(wavegen, root: Path, folder: Path) -> dict[str, float]:
-    from segmentation.cityscapes import CityscapesDataset
+    from segmentation.datasets.formats.cityscapes import CityscapesDataset
 
     dataset = CityscapesDataset(root, "val")
     path = checkpoint(folder / "net.pth", ClassTable.of_dataset(dataset), image_scale=0.125)
@@ -140,7 +140,7 @@ def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):
     root = write_custom(
         tmp_path / "set", {"train/a.png": stripes([0, 1]), "val/b.png": stripes([0, 255])}, "ground\nwall\nsky"
     )
-    from segmentation.custom import CustomDataset
+    from segmentation.datasets.formats.custom.dataset import CustomDataset
 
     path = checkpoint(tmp_path / "net.pth", ClassTable.of_dataset(CustomDataset(root, "val")))
     options = ["--scales", "0.5,1,1.5", "--flip", "--window", "16"]
@@ -209,7 +209,7 @@ def test_predict_mirrors_the_tree_and_writes_three_pictures_of_each(wavegen, tmp
 
 
 def test_raw_ids_are_those_of_the_data_set(wavegen, tmp_path):
-    from segmentation.cityscapes import CityscapesDataset
+    from segmentation.datasets.formats.cityscapes import CityscapesDataset
 
     dataset = CityscapesDataset(write_cityscapes(tmp_path / "city"), "val")
     path = checkpoint(tmp_path / "net.pth", ClassTable.of_dataset(dataset))

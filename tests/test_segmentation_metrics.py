@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segmentation.metrics import ConfusionMatrix
+from segmentation.evaluation.metrics import ConfusionMatrix
 
 IGNORE = 255
 

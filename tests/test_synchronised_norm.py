@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_segmentation import TINY_DEEPLAB
 
-from segmentation.norm import BatchNorm, SynchronisedBatchNorm
+from segmentation.network.norm import BatchNorm, SynchronisedBatchNorm
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 
 SHAPE = (2, 3, 4, 5)  # of each process's images

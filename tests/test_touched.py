@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segmentation.config import SegmentationModelConfig
-from segmentation.context import ContextModule
-from segmentation.deeplab import build_model
+from segmentation.network.context import ContextModule
+from segmentation.network.deeplab import build_model
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock, dilation_cycle, receptive_field
 from wavenet_app.core.receptive_field.effective import effective_field
 from wavenet_app.core.receptive_field.touched import global_layers, reach, structural_twin, touched_map

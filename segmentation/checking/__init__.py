@@ -1,0 +1,1 @@
+"""`wavegen seg-check`: check an image data set before training."""

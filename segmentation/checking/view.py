@@ -1,0 +1,132 @@
+"""What `wavegen seg-check` looks like in the terminal."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from segmentation.checking.check import CheckReport, SplitReport
+from segmentation.datasets.dataset import FileNote
+
+_EXAMPLES = 3
+
+
+class CheckProgress:
+    """A bar over the images that are read.
+
+    Args:
+        console: to draw on; nothing is drawn where it is no terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task = self.progress.add_task("reading", total=None)
+
+    def on_image(self, done: int, total: int) -> None:
+        """Moves the bar."""
+        self.progress.update(self._task, completed=done, total=total)
+
+
+def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:
+    """Returns tables of splits, class shares and files, and the verdict.
+
+    Args:
+        report: what was found.
+        argument: of the command, for the next one; None for the built-in shapes.
+        sheet: where the sheet of overlays was written; None if there is none.
+    """
+    parts: list[RenderableType] = [_splits(report), _classes(report)]
+    for title, attribute in (("skipped", "skipped"), ("broken", "broken"), ("suspicious", "suspicious")):
+        table = _files(title, [(split.split, getattr(split, attribute)) for split in report.splits])
+        if table is not None:
+            parts.append(table)
+    for split in report.splits:
+        parts += [Text(f"{split.split}: {remark}") for remark in split.remarks]
+    parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
+    parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
+    if sheet is not None:
+        parts.append(Text(f"overlays: {sheet}  (look at them: do the colours lie on the things?)", no_wrap=True))
+    if not report.problems:
+        parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
+    return Group(*parts)
+
+
+def _splits(report: CheckReport) -> Table:
+    table = Table(title=f"{escape(report.name)} ({report.format}), {len(report.classes)} classes", title_justify="left")
+    for heading in (
+        "split",
+        "images",
+        "read",
+        "skipped",
+        "broken",
+        "suspicious",
+        "smallest",
+        "largest",
+        "ignored pixels",
+    ):
+        table.add_column(heading, justify="left" if heading == "split" else "right")
+    for split in report.splits:
+        everything = split.ignored + int(split.pixels.sum())
+        table.add_row(
+            split.split,
+            f"{split.images:,}",
+            f"{split.checked:,}",
+            f"{len(split.skipped):,}",
+            f"{len(split.broken):,}",
+            f"{len(split.suspicious):,}",
+            _size(split.smallest),
+            _size(split.largest),
+            f"{split.ignored / max(1, everything):.1%}",
+        )
+    return table
+
+
+def _classes(report: CheckReport) -> Table:
+    """Returns the share of every class that occurs anywhere; the absent ones are in the warnings."""
+    table = Table(title="share of the pixels that count", title_justify="left")
+    table.add_column("id", justify="right")
+    table.add_column("class")
+    for split in report.splits:
+        table.add_column(split.split, justify="right")
+    for class_id, name in enumerate(report.classes):
+        if any(split.pixels[class_id] for split in report.splits):
+            table.add_row(str(class_id), escape(name), *(_share(split, class_id) for split in report.splits))
+    return table
+
+
+def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Table | None:
+    """Returns how many files of each split have which problem, with examples; None if there are none."""
+    grouped: dict[tuple[str, str], list[FileNote]] = defaultdict(list)
+    for split, found in notes:
+        for note in found:
+            grouped[split, note.problem].append(note)
+    if not grouped:
+        return None
+    table = Table(title=f"{title} files", title_justify="left")
+    table.add_column("split")
+    table.add_column("files", justify="right")
+    table.add_column("why")
+    table.add_column(f"which (at most {_EXAMPLES}; --json lists all)")
+    for (split, problem), files in grouped.items():
+        examples = "\n".join(
+            escape(f"{note.path}" + (f": {note.detail}" if note.detail else "")) for note in files[:_EXAMPLES]
+        )
+        table.add_row(split, f"{len(files):,}", escape(problem), examples)
+    return table
+
+
+def _share(split: SplitReport, class_id: int) -> str:
+    share = float(split.shares[class_id])
+    return "-" if share == 0 else f"{share:.2%}" if share >= 0.0001 else f"{share:.4%}"
+
+
+def _size(size: tuple[int, int] | None) -> str:
+    return "-" if size is None else f"{size[0]} x {size[1]}"

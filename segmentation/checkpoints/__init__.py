@@ -1,0 +1,1 @@
+"""Trained DeepLabs, ours and other projects'."""

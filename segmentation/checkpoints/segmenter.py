@@ -1,0 +1,146 @@
+"""A trained DeepLab as it stands in a checkpoint, with all that its use needs: classes, colours, ids, normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
+from segmentation.config import SegmentationConfig
+from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.labels import LabelMap, voc_palette
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
+from segmentation.network.deeplab import DeepLab
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import validated
+
+_UNNAMED = {21: "VOC", 19: "Cityscapes", 150: "ADE20K"}  # whose classes a file without names most likely has
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """What a model's class ids mean.
+
+    Attributes:
+        names: of the classes; empty if the file does not say them.
+        palette: colour of every class, uint8, shape (num_classes, 3).
+        labels: how ids are written back for the data set's own tools.
+    """
+
+    names: tuple[str, ...]
+    palette: NDArray[np.uint8]
+    labels: LabelMap
+
+    @classmethod
+    def of_dataset(cls, dataset: SegmentationDataset) -> ClassTable:
+        """Returns what a data set says of its classes."""
+        return cls(dataset.classes, dataset.palette, dataset.labels)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Returns it as plain values for a checkpoint."""
+        return {
+            "classes": list(self.names),
+            "palette": self.palette.tolist(),
+            "raw_ids": list(self.labels.raw_ids),
+            "raw_ignore": self.labels.raw_ignore,
+        }
+
+    @classmethod
+    def from_plain(cls, content: dict[str, Any]) -> ClassTable:
+        """Returns what `to_plain` made plain."""
+        identity = LabelMap.identity(len(content["classes"]))
+        labels = replace(identity, raw_ids=tuple(content["raw_ids"]), raw_ignore=content["raw_ignore"])
+        return cls(tuple(content["classes"]), np.array(content["palette"], dtype=np.uint8), labels)
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A loaded checkpoint.
+
+    Attributes:
+        path: the file.
+        model: in evaluation mode, on the CPU.
+        table: what its class ids mean.
+        mean: of red, green and blue, 0 to 1.
+        std: of red, green and blue.
+        config: all settings of the run; None for a file from elsewhere.
+        content: everything else that a file of our own says.
+    """
+
+    path: Path
+    model: DeepLab
+    table: ClassTable
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    config: SegmentationConfig | None
+    content: dict[str, Any]
+
+    @property
+    def image_scale(self) -> float:
+        """The share of their size at which the model was trained to see images."""
+        return (self.config and self.config.data.image_scale) or 1.0
+
+    @property
+    def name(self) -> str:
+        """Name of the run, or of the file if it is from elsewhere."""
+        return self.config.name if self.config else self.path.stem
+
+
+def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
+    """Returns the model of a checkpoint, ours or one of those that `pretrained.read_pretrained` knows.
+
+    Files from elsewhere say nothing of their classes: they get VOC's colours, numbers as ids and ImageNet's
+    normalisation.
+
+    Args:
+        path: the file.
+        output_stride: 8 or 16, where the file does not say it, or where another is wanted.
+
+    Raises:
+        UserError: the file is absent, damaged, no DeepLab, or does not say its output stride.
+    """
+    if output_stride not in (None, 8, 16):
+        raise UserError(f"--output-stride takes 8 or 16, not {output_stride}")
+    pretrained = read_pretrained(path)
+    model = load_pretrained(pretrained, output_stride)
+    if not pretrained.content:
+        classes = model.config.num_classes
+        table = ClassTable((), voc_palette(classes), LabelMap.identity(classes))
+        return Segmenter(path, model, table, IMAGENET_MEAN, IMAGENET_STD, None, {})
+    content = pretrained.content
+    red_green_blue = {name: tuple(content["normalisation"][name]) for name in ("mean", "std")}
+    return Segmenter(
+        path=path,
+        model=model,
+        table=ClassTable.from_plain(content),
+        mean=red_green_blue["mean"],
+        std=red_green_blue["std"],
+        config=validated(SegmentationConfig, content["config"]),
+        content=content,
+    )
+
+
+def class_names(segmenter: Segmenter) -> tuple[str, ...]:
+    """Returns the names of a model's classes, made up of their numbers where the file does not say them."""
+    return segmenter.table.names or tuple(f"class {number}" for number in range(segmenter.model.config.num_classes))
+
+
+def check_classes(segmenter: Segmenter, dataset: SegmentationDataset) -> None:
+    """Raises a UserError unless a model's classes are those of a data set."""
+    count, names = segmenter.model.config.num_classes, segmenter.table.names
+    if count != dataset.num_classes:
+        guess = f", as {_UNNAMED[count]} has" if not names and count in _UNNAMED else ""
+        raise UserError(
+            f"{segmenter.path} tells {count} classes apart{guess}, but {dataset.name} ({dataset.format}) has "
+            f"{dataset.num_classes}; take the data set that it was trained on, or one with the same classes"
+        )
+    for number, (own, other) in enumerate(zip(names, dataset.classes, strict=False)):
+        if own != other:
+            raise UserError(
+                f"class {number} of {segmenter.path} is '{own}', but '{other}' in {dataset.name}; "
+                "take a data set with the same classes"
+            )

@@ -1,0 +1,1 @@
+"""Image data sets: find, read, augment and batch them."""

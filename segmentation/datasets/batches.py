@@ -1,0 +1,158 @@
+"""Images as batches: training crops in an order that is a function of seed and step, and whole validation images."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+
+from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.transforms import Augmentation, augment, training_transform
+from wavenet_app.core.errors import UserError
+
+Batch = dict[str, torch.Tensor]
+
+
+class TrainingCrops(IterableDataset[Batch]):
+    """Endless training batches, resumed at any step without replaying the steps before it.
+
+    The images are shuffled anew for every pass and dealt out in a row, so every batch is full and every image comes
+    up once a pass. Order and augmentation are functions of the seed and the place in the row alone.
+
+    A batch holds "image", float32 (batch, 3, *crop_size), normalised, and "mask", int64 (batch, *crop_size), 255 =
+    ignore. To be given to `loaded`; the batches are the same for any number of workers.
+
+    Args:
+        dataset: images of the training split.
+        augmentation: what happens to them.
+        batch_size: images a batch.
+        seed: of order and augmentation.
+        start_step: batches to pass over.
+        stride: every how many-th batch is made from there on, where several processes share them out.
+    """
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        augmentation: Augmentation,
+        *,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        stride: int = 1,
+    ) -> None:
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start_step = start_step
+        self.stride = stride
+        self._transform = training_transform(augmentation)
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        # A loader takes from its workers in turn, so worker w of n makes every n-th batch.
+        first, workers = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in itertools.count(self.start_step + first * self.stride, workers * self.stride):
+            yield self.batch(step)
+
+    def batch(self, step: int) -> Batch:
+        """Returns the batch of a step; a function of the seed and the step alone.
+
+        Raises:
+            UserError: an image or mask cannot be used.
+        """
+        crops = [self._crop(step * self.batch_size + row) for row in range(self.batch_size)]
+        return {
+            "image": torch.stack([image for image, _ in crops]),
+            "mask": torch.stack([mask for _, mask in crops]),
+        }
+
+    def _crop(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        passes, position = divmod(place, len(self.dataset))
+        if self._order is None or self._order[0] != passes:
+            self._order = passes, self._generator(0, passes).permutation(len(self.dataset))
+        sample = self.dataset[int(self._order[1][position])]
+        seed = int(self._generator(1, place).integers(2**63))
+        return augment(self._transform, sample.image, sample.mask, seed)
+
+    def _generator(self, stream: int, number: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, stream, number])
+
+
+class ValidationImages(Dataset[Batch]):
+    """Whole images at their own size, one a batch, in the data set's order.
+
+    An item holds "image", uint8 (3, height, width), "mask", uint8 (height, width), 255 = ignore, and "index", int64 (),
+    the image's number in the data set.
+
+    Args:
+        dataset: images of the validation split.
+        limit: if there are more images than this, so many are picked, spread evenly; None for all.
+    """
+
+    def __init__(self, dataset: SegmentationDataset, *, limit: int | None = None) -> None:
+        self.dataset = dataset
+        self._chosen = evenly_spread(len(dataset), limit)
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = self._chosen[index]
+        sample = self.dataset[number]
+        return {
+            "image": sample.image.as_subclass(torch.Tensor),
+            "mask": sample.mask.as_subclass(torch.Tensor),
+            "index": torch.tensor(number),
+        }
+
+
+class loaded:  # noqa: N801 (used like a function, as enumerate is)
+    """Iterates over batches that are made in worker processes, in order; may be iterated over again.
+
+    Args:
+        source: `TrainingCrops` or `ValidationImages`.
+        num_workers: processes; 0 for this one.
+    """
+
+    def __init__(self, source: Dataset[Batch], *, num_workers: int) -> None:
+        # A generator of its own, for a loader otherwise draws from torch's global one.
+        self._loader: DataLoader[Any] = DataLoader(
+            source,
+            batch_size=None,
+            num_workers=num_workers,
+            generator=torch.Generator(),
+            worker_init_fn=_leave_interrupts_to_the_parent,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        try:
+            yield from self._loader
+        except UserError as error:
+            # What comes out of a worker has its traceback in the message; only its last line is for the user.
+            raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
+
+
+def _leave_interrupts_to_the_parent(_worker: int) -> None:
+    # Ctrl-C reaches every process of a terminal; training that is asked to stop still needs its batches.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def evenly_spread(total: int, limit: int | None) -> list[int]:
+    """Returns at most `limit` of the numbers 0 to total - 1, spread evenly; all for None.
+
+    >>> evenly_spread(10, 3)
+    [1, 5, 8]
+    """
+    if limit is None or limit >= total:
+        return list(range(total))
+    return [int((place + 0.5) * total / limit) for place in range(limit)]

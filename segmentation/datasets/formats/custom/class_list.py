@@ -1,0 +1,90 @@
+"""`classes.txt` of a custom data set: one class a line, and if need be the value or colour that stands for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from segmentation.datasets.labels import IGNORE, MOST_CLASSES
+from wavenet_app.core.errors import UserError
+
+FILE_NAME = "classes.txt"
+IGNORED_NAME = "ignore"
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """What a classes.txt says.
+
+    Attributes:
+        names: of the classes, in the order of their ids.
+        values: grey value -> class or 255; empty if the line's number, from 0, is the value.
+        colours: (red, green, blue) -> class or 255; empty if masks are not read by colour.
+    """
+
+    names: tuple[str, ...]
+    values: dict[int, int]
+    colours: dict[tuple[int, int, int], int]
+
+
+def read_class_list(path: Path) -> ClassList | None:
+    """Returns what a classes.txt says; None if there is no such file.
+
+    A line is `name`, or `name = 12` for the value that stands for it in the masks, or `name = 128 64 0` for its
+    colour. Lines of the name "ignore" give values or colours that do not count.
+
+    Raises:
+        UserError: a line cannot be understood; the message gives its number.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path} ({error}); save it as UTF-8 text, one class a line") from None
+    names: list[str] = []
+    values: dict[int, int] = {}
+    colours: dict[tuple[int, int, int], int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, separator, code = (part.strip() for part in line.partition("="))
+        if not name:
+            continue
+        if name == IGNORED_NAME and not separator:
+            raise UserError(f"{path}, line {number}: write 'ignore = VALUE'; 255 is ignored without being named")
+        class_id = IGNORE if name == IGNORED_NAME else len(names)
+        if name != IGNORED_NAME:
+            names.append(name)
+        parts = _numbers(code) if separator else []
+        if parts is None or len(parts) not in (0, 1, 3) or (separator and not parts):
+            raise UserError(f"{path}, line {number}: write 'name', 'name = 12' or 'name = 128 64 0', not '{line}'")
+        if len(parts) == 1:
+            values[parts[0]] = class_id
+        elif parts:
+            colours[parts[0], parts[1], parts[2]] = class_id
+    _check(path, names, values, colours)
+    return ClassList(tuple(names), values, colours)
+
+
+def _numbers(code: str) -> list[int] | None:
+    parts = code.replace(",", " ").split()
+    if not all(part.isdecimal() for part in parts):
+        return None
+    numbers = [int(part) for part in parts]
+    return numbers if all(number <= (255 if len(numbers) == 3 else 65_535) for number in numbers) else None
+
+
+def _check(path: Path, names: list[str], values: dict[int, int], colours: dict[tuple[int, int, int], int]) -> None:
+    if not names:
+        raise UserError(f"{path} names no class; write one a line")
+    if len(names) > MOST_CLASSES:
+        raise UserError(f"{path} names {len(names)} classes; {MOST_CLASSES} is the most")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"{path} names '{twice[0]}' twice; every class needs a name of its own")
+    if values and colours:
+        raise UserError(f"{path} gives values to some classes and colours to others; give all of them the same")
+    coded = {class_id for class_id in (values or colours).values() if class_id != IGNORE}
+    if coded and len(coded) < len(names):
+        missing = next(name for place, name in enumerate(names) if place not in coded)
+        raise UserError(f"{path}: '{missing}' has no value or colour of its own; give every class one, or none")

@@ -1,0 +1,230 @@
+"""Custom data sets: a folder of images and a folder of masks, with whatever ordinary tools write into them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
+from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
+from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
+from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
+from segmentation.datasets.image_files import LOSSY_SUFFIXES, SIDEWAYS, FileFacts, file_facts, read_image, read_mask
+from segmentation.datasets.labels import UnknownIds, unpacked
+from wavenet_app.core.errors import UserError
+
+MARKERS = ("images", "masks")
+FOLDERS_OF_SPLIT: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+}
+HELD_OUT_SHARE = 0.2
+
+_SCANNED_MASKS = 64  # enough to see how masks are coded; every other mask is checked when it is read
+_SAME_SHAPE = 0.02  # by how much height and width of a mask may be scaled differently
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """An image and its mask, and what is done to make them fit.
+
+    Attributes:
+        image: file.
+        mask: file.
+        upright: whether the image's EXIF orientation is applied.
+        size: (width, height) of the image, and so of its mask.
+        mask_facts: head of the mask's file.
+    """
+
+    image: Path
+    mask: Path
+    upright: bool
+    size: tuple[int, int]
+    mask_facts: FileFacts
+
+
+class CustomDataset(SegmentationDataset):
+    """A folder with images/ and masks/, with or without train/ and val/ in them, and classes.txt beside them.
+
+    Masks hold the class ids 0 to num_classes - 1, and 255 for what does not count. Other codings are recognised (see
+    `custom_masks`) and said in `remarks`. Without val/ a fifth of the images is held out, chosen by name.
+
+    Args:
+        root: folder with images/ and masks/.
+        split: "train" or "val".
+        name: of the data set.
+
+    Raises:
+        UserError: no image has a mask, or the masks' coding is in doubt; the line says what to do.
+    """
+
+    def __init__(self, root: Path, split: Split, name: str | None = None) -> None:
+        pairing, remarks = _paired(root, split)
+        pairs, skipped, notes = _fitting(pairing)
+        class_file = root / FILE_NAME
+        listed = read_class_list(class_file)
+        refuse_empty(pairs, [*pairing.skipped, *skipped], f"{root / 'images'} ({split})")
+        # Masks of all splits tell how masks are coded, so that training and validation cannot differ.
+        everything = sorted({pair.mask for pair in pairs} | set(_masks_of_other_split(root, split)))
+        self._coding = find_coding(_scan(everything, all_of_them=listed is None), listed, class_file)
+        if self._coding.kind != "threshold":
+            blurred = [pair for pair in pairs if pair.mask_facts.is_lossy]
+            skipped += [
+                FileNote(pair.mask, "a JPEG mask, whose compression changes ids; export it as PNG") for pair in blurred
+            ]
+            pairs = [pair for pair in pairs if not pair.mask_facts.is_lossy]
+        all_skipped = [*pairing.skipped, *skipped]
+        refuse_empty(pairs, all_skipped, f"{root / 'images'} ({split})")
+        self._pairs = pairs
+        super().__init__(
+            name=name or root.resolve().name,
+            format="custom",
+            split=split,
+            classes=self._coding.names,
+            palette=self._coding.palette,
+            labels=self._coding.labels,
+            images=[pair.image for pair in pairs],
+            masks=[pair.mask for pair in pairs],
+            skipped=all_skipped,
+            notes=notes,
+            remarks=[*remarks, *([pairing.remark] if pairing.remark else []), *self._coding.remarks],
+        )
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Returns an image as RGB, shape (height, width, 3), turned as its mask is."""
+        pair = self._pairs[index]
+        return read_image(pair.image, upright=pair.upright)
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Returns a mask of class ids, 255 = ignore, shape (height, width) of the image.
+
+        Raises:
+            UserError: it cannot be read, or holds what stands for no class.
+        """
+        pair = self._pairs[index]
+        try:
+            classes = self._coding.classes_of(read_mask(pair.mask))
+        except UnknownIds as unknown:
+            by_colour = self._coding.kind == "colours"
+            shown = [" ".join(map(str, unpacked(one))) if by_colour else str(one) for one in unknown.ids[:8]]
+            what = "colours" if by_colour else "ids"
+            raise UserError(
+                f"the mask {pair.mask} holds the {what} {', '.join(shown)}, which stand for none of the "
+                f"{self.num_classes} classes; mend it, or write 'ignore = {shown[0]}' into {FILE_NAME}"
+                + ("" if by_colour else " with a value for every class")
+            ) from None
+        except ValueError as error:
+            raise UserError(f"the mask {pair.mask} does not fit: {error}; export it like the others") from None
+        width, height = pair.size
+        if classes.shape == (height, width):
+            return classes
+        rows = ((np.arange(height) + 0.5) * classes.shape[0] / height).astype(np.int64)
+        columns = ((np.arange(width) + 0.5) * classes.shape[1] / width).astype(np.int64)
+        return classes[rows[:, None], columns]
+
+
+def split_folder(root: Path, split: Split) -> str | None:
+    """Returns the name of the split's folder in images/, such as "train" or "validation"; None if there is none."""
+    return next((name for name in FOLDERS_OF_SPLIT[split] if (root / "images" / name).is_dir()), None)
+
+
+def is_held_out(names: Sequence[str]) -> list[bool]:
+    """Returns which files are for validation, where the data set does not say: a fifth, at least one, by name.
+
+    >>> sum(is_held_out([f"{number}.png" for number in range(10)]))
+    2
+    """
+    order = sorted(range(len(names)), key=lambda place: hashlib.sha256(names[place].encode()).digest())
+    held_out = set(order[: max(1, round(len(names) * HELD_OUT_SHARE))])
+    return [place in held_out for place in range(len(names))]
+
+
+def _paired(root: Path, split: Split) -> tuple[Pairing, list[str]]:
+    """Returns the split's pairs, and what is to be said about the split."""
+    folder = split_folder(root, split)
+    if folder is not None:
+        return pair_by_name(root / "images" / folder, root / "masks" / folder), []
+    own = split_folder(root, "train") or ""
+    if split == "train" and split_folder(root, "val"):
+        raise UserError(f"{root / 'images'} has a folder for validation, but none called train; make images/train")
+    whole = pair_by_name(root / "images" / own, root / "masks" / own)
+    if len(whole.pairs) < 2:
+        refuse_empty(whole.pairs, whole.skipped, str(root / "images"))
+        raise UserError(f"{root / 'images'} has one labelled image, too few to hold one out; add images, or make val/")
+    held_out = is_held_out([image.relative_to(root / "images").as_posix() for image, _ in whole.pairs])
+    pairs = [pair for pair, out in zip(whole.pairs, held_out, strict=True) if out == (split == "val")]
+    remark = (
+        f"no folder images/val: {sum(held_out)} of {len(held_out)} images are held out, chosen by name; make train/ "
+        "and val/ yourself where images resemble each other, as frames of a film do"
+    )
+    return Pairing(pairs, whole.skipped, whole.remark), [remark]
+
+
+def _masks_of_other_split(root: Path, split: Split) -> list[Path]:
+    other: Split = "val" if split == "train" else "train"
+    try:
+        return [mask for _, mask in _paired(root, other)[0].pairs]
+    except UserError:
+        return []
+
+
+def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNote]]:
+    """Returns the pairs whose sizes agree or can be made to, the files left out, and notes on what was mended."""
+    pairs: list[_Pair] = []
+    skipped: list[FileNote] = []
+    notes: list[FileNote] = []
+    for image, mask in pairing.pairs:
+        try:
+            image_facts, mask_facts = file_facts(image), file_facts(mask)
+        except UserError as error:
+            skipped.append(FileNote(image, "image or mask cannot be read", str(error)))
+            continue
+        upright = _should_turn(image_facts, mask_facts)
+        width, height = image_facts.upright_size if upright else image_facts.size
+        pair = _Pair(image, mask, upright, (width, height), mask_facts)
+        sizes = f"image {width} x {height}, mask {mask_facts.size[0]} x {mask_facts.size[1]}"
+        across, down = mask_facts.size[0] / width, mask_facts.size[1] / height
+        if abs(across / down - 1) > _SAME_SHAPE:
+            turned = mask_facts.size == (height, width)
+            problem = "the mask is turned against its image" if turned else "the mask has another shape than its image"
+            skipped.append(FileNote(image, problem, sizes))
+            continue
+        if mask_facts.size != (width, height):
+            notes.append(FileNote(mask, "the mask has another size than its image and is scaled to it", sizes))
+        if image_facts.orientation != 1:
+            applied = "applied" if upright else "not applied, since the mask has the stored size"
+            notes.append(FileNote(image, f"EXIF rotation, {applied}", f"orientation {image_facts.orientation}"))
+        if image_facts.mode.startswith("I"):
+            notes.append(FileNote(image, "an image of 16 bits; its high byte is used"))
+        if mask_facts.mode.startswith("I"):
+            notes.append(FileNote(mask, "a mask of 16 bits; 65535 is ignored like 255"))
+        pairs.append(pair)
+    return pairs, skipped, notes
+
+
+def _should_turn(image: FileFacts, mask: FileFacts) -> bool:
+    """Whether an image's EXIF orientation is applied: as labelling tools do, unless the mask has the stored size."""
+    if image.orientation in SIDEWAYS and image.size != image.upright_size:
+        return mask.size != image.size
+    return True
+
+
+def _scan(masks: Sequence[Path], *, all_of_them: bool) -> list[ScannedMask]:
+    count = len(masks) if all_of_them else min(len(masks), _SCANNED_MASKS)
+    chosen = [masks[place * len(masks) // count] for place in range(count)]
+    # a JPEG among many others is met whatever the sample
+    chosen += [path for path in masks if path.suffix.lower() in LOSSY_SUFFIXES and path not in chosen][:1]
+    scanned = []
+    for path in chosen:
+        try:
+            scanned.append(scan_mask(path, read_mask(path), is_lossy=file_facts(path).is_lossy))
+        except UserError:
+            continue  # reported where the file is paired or read
+    if not scanned:
+        raise UserError(f"none of the masks can be read; the first is {chosen[0]}")
+    return scanned

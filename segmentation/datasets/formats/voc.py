@@ -1,0 +1,141 @@
+"""PASCAL VOC 2012: masks are palette files whose index is the class; with SBD's masks it becomes `trainaug`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
+from segmentation.datasets.image_files import read_mask
+from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, voc_palette
+from wavenet_app.core.errors import UserError
+
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+MARKERS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
+BORDER_COLOUR = (224, 224, 192)  # of index 255 in the development kit
+
+_SBD_FOLDERS = ("benchmark_RELEASE/dataset", "sbd", "SBD", "SBD/dataset", "sbd/dataset")
+
+
+class VocDataset(SegmentationDataset):
+    """PASCAL VOC in the layout of its development kit (Everingham et al. 2015).
+
+    torchvision's `VOCSegmentation` reads only VOCdevkit/VOC2012 by that very name and knows no `trainaug`; this
+    reader takes any folder with VOC's three sub-folders and gives the same pairs where both can read.
+
+    The training split is `trainaug` (Hariharan et al. 2011; 10,582 images) if SegmentationClassAug/ lies beside
+    SegmentationClass/, or SBD (its folder benchmark_RELEASE, or `sbd`) beside VOCdevkit; else `train`.
+
+    Args:
+        root: folder with JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/.
+        split: "train" or "val".
+        name: of the data set.
+
+    Raises:
+        UserError: the list of the split is missing, or no image is left.
+    """
+
+    def __init__(self, root: Path, split: Split, name: str = "voc") -> None:
+        chosen, masks, remarks = _masks_of(root, split)
+        sbd_images = _sbd(root)
+        pairs = []
+        for stem, mask in masks:
+            image = root / "JPEGImages" / f"{stem}.jpg"
+            if not image.is_file() and sbd_images and (sbd_images / "img" / f"{stem}.jpg").is_file():
+                image = sbd_images / "img" / f"{stem}.jpg"
+            pairs.append((image, mask))
+        whole, skipped = existing_pairs(
+            pairs, missing_image="the list names it, but the image is missing", missing_mask="its mask is missing"
+        )
+        refuse_empty(whole, skipped, f"the list '{chosen}' of {root}")
+        super().__init__(
+            name=name,
+            format="PASCAL VOC",
+            split=chosen,
+            classes=CLASSES,
+            palette=voc_palette(len(CLASSES)),
+            labels=LabelMap.identity(len(CLASSES)),
+            images=[image for image, _ in whole],
+            masks=[mask for _, mask in whole],
+            skipped=skipped,
+            notes=[
+                FileNote(mask, "the mask holds colours; read through VOC's palette")
+                for _, mask in whole[:1]
+                if mask.suffix == ".png" and read_mask(mask).values is None
+            ],
+            remarks=remarks,
+        )
+        self._colours = {int(colour): index for index, colour in enumerate(packed(self.palette))}
+        self._colours[int(packed(np.array(BORDER_COLOUR)))] = IGNORE
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Returns a mask of class ids, shape (height, width), from a palette, grey, coloured or SBD file."""
+        path = self.mask_path(index)
+        if path.suffix == ".mat":
+            return self.labels.encode(_sbd_mask(path))
+        pixels = read_mask(path)
+        if pixels.values is not None or pixels.colours is None:
+            return super().mask(index)
+        try:
+            return ids_of_colours(pixels.colours, self._colours)
+        except UnknownIds:
+            raise UserError(
+                f"the mask {path} holds colours that are not VOC's; take the original palette file"
+            ) from None
+
+
+def _masks_of(root: Path, split: Split) -> tuple[str, list[tuple[str, Path]], list[str]]:
+    """Returns the name of the list that is used, stem and mask of each of its images, and remarks."""
+    own = {stem: root / "SegmentationClass" / f"{stem}.png" for stem in _stems(root, split)}
+    if split == "val":
+        return "val", list(own.items()), []
+    validation = set(_stems(root, "val")) if _list_file(root, "val").is_file() else set()
+    augmented = root / "SegmentationClassAug"
+    if augmented.is_dir():
+        listed = _list_file(root, "trainaug").is_file()
+        stems = _stems(root, "trainaug") if listed else sorted(path.stem for path in augmented.glob("*.png"))
+        masks = [(stem, augmented / f"{stem}.png") for stem in stems if stem not in validation]
+        return "trainaug", masks, ["training on trainaug: SegmentationClassAug/ is there"]
+    sbd = _sbd(root)
+    if sbd is not None:
+        for path in sorted((sbd / "cls").glob("*.mat")):
+            if path.stem not in validation:
+                own.setdefault(path.stem, path)
+        return "trainaug", sorted(own.items()), [f"training on trainaug: SBD is there, {sbd}"]
+    return "train", list(own.items()), []
+
+
+def _list_file(root: Path, split: str) -> Path:
+    return root / "ImageSets" / "Segmentation" / f"{split}.txt"
+
+
+def _stems(root: Path, split: str) -> list[str]:
+    path = _list_file(root, split)
+    try:
+        # Some copies of trainaug.txt hold two paths a line; the image's stem is what counts.
+        return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
+    except OSError:
+        raise UserError(f"the list of images {path} is missing; unpack VOCtrainval_11-May-2012.tar again") from None
+
+
+def _sbd(root: Path) -> Path | None:
+    for level in (root, *root.absolute().parents[:2]):
+        for name in _SBD_FOLDERS:
+            if (level / name / "cls").is_dir():
+                return level / name
+    return None
+
+
+def _sbd_mask(path: Path) -> NDArray[np.uint8]:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path, simplify_cells=True)
+        return np.asarray(content["GTcls"]["Segmentation"], dtype=np.uint8)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"cannot read the SBD mask {path} ({error}); unpack SBD again") from None

@@ -1,0 +1,123 @@
+"""Masks in colour, laid over their images, and sheets of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segmentation.datasets.labels import IGNORE
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+OPACITY = 0.55
+IGNORE_COLOUR = (255, 255, 255)
+
+_COLUMNS = 2  # pairs of image and overlay in a row
+_GREATEST_SIDE = 480  # pixels of a picture in a sheet
+_LEGEND_COLUMNS = 6
+_DOTS_PER_INCH = 110
+
+
+class Picture(NamedTuple):
+    """What one place of a sheet shows.
+
+    Attributes:
+        title: above it.
+        image: uint8, shape (height, width, 3).
+        mask: class ids, 255 = ignore, shape (height, width).
+    """
+
+    title: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+def coloured(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns a mask in its classes' colours, white where it is ignored, shape (height, width, 3).
+
+    Args:
+        mask: class ids, 255 = ignore, shape (height, width).
+        palette: colour of every class, shape (num_classes, 3).
+    """
+    table = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
+    table[: len(palette)] = palette
+    table[IGNORE] = IGNORE_COLOUR
+    return table[mask]
+
+
+def overlay(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray[np.uint8], opacity: float = OPACITY
+) -> NDArray[np.uint8]:
+    """Returns the image under its coloured mask, uint8, shape (height, width, 3).
+
+    Args:
+        image: uint8, shape (height, width, 3).
+        mask: class ids, 255 = ignore, shape (height, width).
+        palette: colour of every class, shape (num_classes, 3).
+        opacity: of the mask, 0 to 1.
+    """
+    return (image * (1 - opacity) + coloured(mask, palette) * opacity).round().astype(np.uint8)
+
+
+def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[np.uint8], title: str) -> Figure:
+    """Returns a figure of images beside their overlays, with the colours of the classes that occur.
+
+    The figure belongs to the caller alone: no global state of matplotlib is read or changed.
+
+    Raises:
+        ValueError: there is no picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    if not pictures:
+        raise ValueError("a sheet needs at least one picture")
+    rows = -(-len(pictures) // _COLUMNS)
+    occurring = sorted(set().union(*(np.unique(picture.mask).tolist() for picture in pictures)))
+    names = [*classes, *[""] * (IGNORE - len(classes)), "ignored"]
+    colours = coloured(np.array([occurring], dtype=np.uint8), palette)[0] / 255
+    legend_rows = -(-len(occurring) // _LEGEND_COLUMNS)
+    figure = Figure(figsize=(12, 2.6 * rows + 0.25 * legend_rows + 0.6), dpi=_DOTS_PER_INCH, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    places = figure.subplots(rows, 2 * _COLUMNS, squeeze=False).ravel()
+    for place in places:
+        place.set_axis_off()
+    for number, picture in enumerate(pictures):
+        step = max(1, -(-max(picture.mask.shape) // _GREATEST_SIDE))
+        image, mask = picture.image[::step, ::step], picture.mask[::step, ::step]
+        places[2 * number].imshow(image)
+        places[2 * number].set_title(picture.title, fontsize=7)
+        places[2 * number + 1].imshow(overlay(image, mask, palette))
+    patches = [
+        Patch(facecolor=tuple(colour), edgecolor="grey", label=names[class_id])
+        for class_id, colour in zip(occurring, colours, strict=True)
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=_LEGEND_COLUMNS, fontsize=8, frameon=False)
+    return figure
+
+
+def write_sheet(
+    path: Path, pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[np.uint8], title: str
+) -> None:
+    """Writes `sheet` as a PNG; the file appears whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+        ValueError: there is no picture.
+    """
+    figure = sheet(pictures, classes, palette, title)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            figure.savefig(file, format="png")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from None

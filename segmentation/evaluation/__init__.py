@@ -1,0 +1,1 @@
+"""`wavegen seg-eval`: score a model on a data set."""

@@ -1,0 +1,102 @@
+"""How good a model is on a data set: whole images at their own resolution, one confusion matrix over all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from segmentation.datasets.batches import ValidationImages, loaded
+from segmentation.datasets.dataset import FileNote, SegmentationDataset
+from segmentation.evaluation.metrics import ConfusionMatrix, SegmentationScores
+from segmentation.prediction.inference import Labeller
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and how.
+
+    Attributes:
+        scores: of all images together, at the size of their masks.
+        dataset: the images.
+        images: how many of them were looked at.
+        windowed: how many of those were too large to be seen whole, though no window was asked for.
+        labeller: what labelled them, with its protocol.
+    """
+
+    scores: SegmentationScores
+    dataset: SegmentationDataset
+    images: int
+    windowed: int
+    labeller: Labeller
+
+    @property
+    def skipped(self) -> tuple[FileNote, ...]:
+        """Files that the data set leaves out."""
+        return self.dataset.skipped
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns it as plain values for JSON; what has no number is None."""
+        scores, protocol = self.scores, self.labeller.protocol
+        return {
+            "dataset": self.dataset.name,
+            "format": self.dataset.format,
+            "split": self.dataset.split,
+            "images": self.images,
+            "images_in_split": len(self.dataset),
+            "skipped": [str(note) for note in self.skipped],
+            "protocol": {
+                "output_stride": self.labeller.model.config.output_stride,
+                "image_scale": self.labeller.image_scale,
+                "scales": list(protocol.scales),
+                "flip": protocol.flip,
+                "window": protocol.window,
+                "too_large_to_be_seen_whole": self.windowed,
+                "ignored": 255,
+            },
+            "mean_iou": _number(scores.mean_iou),
+            "pixel_accuracy": _number(scores.pixel_accuracy),
+            "iou": {name: _number(float(iou)) for name, iou in zip(scores.classes, scores.iou, strict=True)},
+            "absent": list(scores.absent),
+            "only_predicted": list(scores.only_predicted),
+            "confusion": scores.confusion.tolist(),
+        }
+
+
+def evaluate(
+    labeller: Labeller,
+    dataset: SegmentationDataset,
+    *,
+    limit: int | None = None,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Evaluation:
+    """Labels the images of a split and counts every pixel that is not ignored.
+
+    Args:
+        labeller: model and protocol; its classes are those of the data set.
+        dataset: the split.
+        limit: images to look at, spread evenly; None for all.
+        workers: processes that read images.
+        progress: told how many images are done, of how many.
+
+    Raises:
+        UserError: an image or mask cannot be used.
+    """
+    images = ValidationImages(dataset, limit=limit)
+    device = next(labeller.model.parameters()).device
+    matrix = ConfusionMatrix(dataset.classes)
+    windowed = 0
+    for done, item in enumerate(loaded(images, num_workers=workers), start=1):
+        image, mask = item["image"], item["mask"]
+        windowed += labeller.is_too_large(*mask.shape)
+        matrix.update(labeller.label(image.to(device)), mask.to(device, torch.uint8))
+        progress(done, len(images))
+    return Evaluation(matrix.scores(), dataset, len(images), windowed, labeller)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

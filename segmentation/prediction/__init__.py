@@ -1,0 +1,1 @@
+"""`wavegen seg-predict`: label images of any size."""

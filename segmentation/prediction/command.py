@@ -1,0 +1,76 @@
+"""`wavegen seg-predict`: labels an image or a folder of them, and says where the results are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from segmentation.checking.view import CheckProgress
+from segmentation.checkpoints.segmenter import class_names
+from segmentation.prediction.options import LabelOptions, open_labeller, windows_line
+from segmentation.prediction.predict import FOLDERS, Prediction, find_images, predict
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+
+_MOST_CLASSES = 12  # rows of the table of classes
+
+
+def run_prediction(
+    options: LabelOptions, path: Path, folder: DataFolder, *, console: Console, out: Path | None = None
+) -> Prediction:
+    """Labels images, and prints which classes they hold, which files were left out, and where the results are.
+
+    Args:
+        options: checkpoint and protocol.
+        path: an image or a folder.
+        folder: the data folder.
+        console: to print on.
+        out: folder of the results; None for segmentation_results/<run>/<name of the folder, if it is one>.
+
+    Raises:
+        UserError: there is no such checkpoint or image, none of the images can be read, or a result not written.
+    """
+    segmenter, labeller = open_labeller(options, folder)
+    below = folder.segmentation_results / segmenter.name
+    target = out or (below / path.resolve().name if path.is_dir() else below)
+    inputs, others = find_images(path, target)
+    view = CheckProgress(Console(stderr=True))
+    with view.progress:
+        prediction = predict(labeller, segmenter.table, inputs, target, progress=view.on_image)
+    if not prediction.written:
+        raise UserError(
+            prediction.skipped[0].detail + f" (none of {len(inputs)} images could be read)" * (len(inputs) > 1)
+        )
+    console.print(f"protocol: {labeller}", highlight=False)
+    if prediction.windowed:
+        console.print(windows_line(prediction.windowed), highlight=False)
+    console.print(_classes(prediction, class_names(segmenter)))
+    for note in prediction.skipped:
+        console.print(f"[yellow]left out:[/yellow] {escape(note.detail)}", highlight=False)
+    if others:
+        endings = ", ".join(sorted({note.path.suffix or note.path.name for note in others}))
+        console.print(f"{len(others)} files are no images ({escape(endings)})", highlight=False)
+    console.print(
+        f"{len(prediction.written)} of {len(inputs)} images labelled: {', '.join(FOLDERS)} in {target}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+    return prediction
+
+
+def _classes(prediction: Prediction, names: tuple[str, ...]) -> Table:
+    table = Table()
+    table.add_column("class")
+    table.add_column("share of pixels", justify="right")
+    order = sorted(range(len(names)), key=lambda number: -prediction.pixels[number])
+    present = [number for number in order if prediction.pixels[number]]
+    for number in present[:_MOST_CLASSES]:
+        share = prediction.pixels[number] / prediction.pixels.sum()
+        table.add_row(escape(names[number]), f"{share:.2%}")
+    if len(present) > _MOST_CLASSES:
+        table.add_row(f"and {len(present) - _MOST_CLASSES} more", "")
+    return table

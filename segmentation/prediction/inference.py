@@ -1,0 +1,174 @@
+"""From an image of any size to its mask: whole or by overlapping windows, at several scales, mirrored too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segmentation.datasets.transforms import normalise
+from segmentation.network.deeplab import DeepLab
+
+LARGE_WINDOWS = (257, 1025)
+"""Least and greatest side, in pixels, of the windows that images are cut into which are too large to be seen whole."""
+
+_MOST_PIXELS = 2**22  # of an image that is seen whole, at its largest scale
+_MOST_SCORES = 2**28  # pixels times classes, of an image that is seen whole, or of a row of windows: 1 GiB
+_STRIDE_SHARE = 2 / 3  # of a window's side lies between it and the next one
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How masks are made; scores say little without it.
+
+    Attributes:
+        scales: factors that the image is enlarged by; class probabilities are averaged over all of them.
+        flip: whether the mirrored image is averaged in too.
+        window: side in pixels of the image of the square windows that it is cut into; None sees it whole, as long as
+            it is not too large for that (`window_for`).
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    window: int | None = None
+
+    def __str__(self) -> str:
+        scales = ", ".join(f"{scale:g}" for scale in self.scales)
+        view = "whole images" if self.window is None else f"windows of {self.window} x {self.window}, overlap weighted"
+        return (
+            f"{view}; scale{'s' * (len(self.scales) > 1)} {scales}; {'mirrored too' if self.flip else 'not mirrored'}"
+        )
+
+
+@dataclass(frozen=True)
+class Labeller:
+    """A model with its normalisation and a protocol.
+
+    Attributes:
+        model: in evaluation mode, on the device that shall work.
+        mean: of red, green and blue, 0 to 1.
+        std: of red, green and blue.
+        protocol: how masks are made.
+        image_scale: the share of their size at which the model was trained to see images; the protocol's scales are
+            multiples of it. Masks have the images' own size.
+    """
+
+    model: DeepLab
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    protocol: Protocol = Protocol()
+    image_scale: float = 1.0
+
+    def __str__(self) -> str:
+        """The protocol in words, with what the model adds to it."""
+        seen = "" if self.image_scale == 1 else f"; seen at {self.image_scale:.3g} of their size, as in training"
+        return f"{self.protocol}{seen}; output stride {self.model.config.output_stride}"
+
+    def window_for(self, height: int, width: int) -> int | None:
+        """Returns the window that an image is cut into, None for none.
+
+        That is the protocol's, or for images of more than 4 million pixels at their largest scale, or of more than
+        2^28 scores, one of `LARGE_WINDOWS`, so that memory stays bounded: the more classes, the smaller.
+        """
+        window, classes = self.protocol.window, self.model.config.num_classes
+        pixels = height * width * max(1.0, *(self.image_scale * scale for scale in self.protocol.scales)) ** 2
+        if window is None and (pixels > _MOST_PIXELS or pixels * classes > _MOST_SCORES):
+            window = min(LARGE_WINDOWS[1], max(LARGE_WINDOWS[0], _MOST_SCORES // (classes * width)))
+        return None if window is None or max(height, width) <= window else window
+
+    def is_too_large(self, height: int, width: int) -> bool:
+        """Returns whether an image is cut into windows though none was asked for."""
+        return self.protocol.window is None and self.window_for(height, width) is not None
+
+    @torch.inference_mode()
+    def label(self, image: Tensor) -> Tensor:
+        """Returns the most probable class of every pixel, uint8, shape (height, width), where the image is.
+
+        Probabilities of windows are weighted by a tent that falls from their centre, and added up. At any time only
+        one row of windows is held in memory.
+
+        Args:
+            image: uint8, shape (3, height, width), on any device.
+        """
+        height, width = image.shape[1:]
+        window = self.window_for(height, width)
+        if window is None:
+            return self.probabilities(image).argmax(0).to(torch.uint8).to(image.device)
+        mask = torch.empty(height, width, dtype=torch.uint8, device=image.device)
+        tops, lefts = window_starts(height, window), window_starts(width, window)
+        rows, columns = min(height, window), min(width, window)
+        weight = tent(rows)[:, None] * tent(columns)
+        device = next(self.model.parameters()).device
+        band = torch.zeros(self.model.config.num_classes, rows, width, device=device)
+        weight = weight.to(device)
+        for top, following in zip(tops, [*tops[1:], height], strict=True):
+            for left in lefts:
+                seen = self.probabilities(image[:, top : top + rows, left : left + columns])
+                band[:, :, left : left + columns] += weight * seen
+            done = following - top
+            mask[top:following] = band[:, :done].argmax(0).to(torch.uint8).to(image.device)
+            # what the next row of windows sees as well stays
+            band[:, : rows - done] = band[:, done:].clone()
+            band[:, rows - done :] = 0
+        return mask
+
+    def probabilities(self, image: Tensor) -> Tensor:
+        """Returns the mean class probabilities over scales and mirror images, of an image seen whole.
+
+        Args:
+            image: uint8, shape (3, height, width).
+
+        Returns:
+            float32 (num_classes, height, width), on the model's device.
+        """
+        height, width = image.shape[1:]
+        inputs = normalise(image.to(next(self.model.parameters()).device), self.mean, self.std)[None]
+        total: Tensor | None = None
+        for view, is_mirrored in self._views(inputs):
+            scores = self.model(view.contiguous(memory_format=torch.channels_last))["out"].float()
+            if scores.shape[2:] != (height, width):
+                scores = F.interpolate(scores, (height, width), mode="bilinear", align_corners=False)
+            probabilities = (scores.flip(3) if is_mirrored else scores)[0].softmax(0)
+            total = probabilities if total is None else total.add_(probabilities)
+        assert total is not None  # there is at least one scale
+        return total / (len(self.protocol.scales) * (1 + self.protocol.flip))
+
+    def _views(self, inputs: Tensor) -> Iterator[tuple[Tensor, bool]]:
+        height, width = inputs.shape[2:]
+        for scale in self.protocol.scales:
+            size = tuple(max(1, round(self.image_scale * scale * side)) for side in (height, width))
+            resized = inputs
+            if size != (height, width):
+                resized = F.interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=True)
+            yield resized, False
+            if self.protocol.flip:
+                yield resized.flip(3), True
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """Returns where windows begin that cover a length, evenly spread, each overlapping the next by a third or more.
+
+    >>> window_starts(10, 6)
+    [0, 4]
+    >>> window_starts(5, 6)
+    [0]
+    """
+    if length <= window:
+        return [0]
+    count = 1 + math.ceil((length - window) / max(1, int(_STRIDE_SHARE * window)))
+    return [round(place * (length - window) / (count - 1)) for place in range(count)]
+
+
+def tent(length: int) -> Tensor:
+    """Returns weights that rise evenly to the middle and fall again, greater than zero, at most 1, shape (length,).
+
+    >>> tent(4).tolist()
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    rising = torch.arange(1, length + 1, dtype=torch.float32)
+    weights = torch.minimum(rising, rising.flip(0))
+    return weights / weights.max()

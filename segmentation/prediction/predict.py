@@ -1,0 +1,159 @@
+"""Masks for images without labels: as palette files, as overlays and with the data set's own ids."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from segmentation.checkpoints.segmenter import ClassTable
+from segmentation.datasets.dataset import FileNote
+from segmentation.datasets.image_files import IMAGE_SUFFIXES, files_below, read_image
+from segmentation.datasets.labels import IGNORE
+from segmentation.datasets.overlays import IGNORE_COLOUR, OPACITY, coloured
+from segmentation.prediction.inference import Labeller
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import write_whole
+
+FOLDERS = ("masks", "overlays", "raw_ids")
+"""What is written of an image: class ids with a palette, colours over the image, ids as the data set's tools want."""
+
+_BAND_ROWS = 512  # rows that are mixed into an overlay at a time
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image to be labelled.
+
+    Attributes:
+        path: of the file.
+        target: where its results go below each of `FOLDERS`, with the ending .png.
+    """
+
+    path: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What became of all images.
+
+    Attributes:
+        out: folder of the results.
+        written: the images that were labelled.
+        skipped: the files that were not, and why.
+        pixels: of every class, in all images, int64, shape (num_classes,).
+        windowed: how many of those written were too large to be seen whole, though no window was asked for.
+    """
+
+    out: Path
+    written: tuple[Input, ...]
+    skipped: tuple[FileNote, ...]
+    pixels: NDArray[np.int64]
+    windowed: int
+
+
+def find_images(path: Path, out: Path) -> tuple[list[Input], list[FileNote]]:
+    """Returns the images of a folder and its sub-folders, or the one given, and notes on files that are none.
+
+    Where two images differ by their ending alone, it stays in the names of their results.
+
+    Args:
+        path: an image or a folder.
+        out: folder of results, which are left out should it lie in that folder.
+
+    Raises:
+        UserError: there is no such file or folder, or no image in it.
+    """
+    if path.is_file():
+        return [Input(path, Path(f"{path.stem}.png"))], []
+    if not path.is_dir():
+        raise UserError(f"there is no image or folder {path}")
+    files = [file for file in files_below(path) if not file.resolve().is_relative_to(out.resolve())]
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
+    others = [FileNote(file, "is no image by its name") for file in files if file not in set(images)]
+    if not images:
+        raise UserError(f"{path} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    bare = [file.relative_to(path).with_suffix("") for file in images]
+    times = Counter(bare)
+    inputs = []
+    for file, name in zip(images, bare, strict=True):
+        whole = name if times[name] == 1 else file.relative_to(path)
+        inputs.append(Input(file, whole.with_name(f"{whole.name}.png")))
+    return inputs, others
+
+
+def predict(
+    labeller: Labeller,
+    table: ClassTable,
+    inputs: Sequence[Input],
+    out: Path,
+    *,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Prediction:
+    """Labels images and writes their masks, overlays and raw ids, each file whole or not at all.
+
+    Images are turned upright by their EXIF orientation, as viewers do, and masks have the size of that.
+
+    Args:
+        labeller: model and protocol.
+        table: what the class ids mean.
+        inputs: the images.
+        out: folder of the results.
+        progress: told how many images are done, of how many.
+
+    Raises:
+        UserError: a result cannot be written.
+    """
+    written: list[Input] = []
+    skipped: list[FileNote] = []
+    pixels: NDArray[np.int64] = np.zeros(len(table.palette), dtype=np.int64)
+    windowed = 0
+    for done, one in enumerate(inputs, start=1):
+        try:
+            image = read_image(one.path)
+        except UserError as error:
+            skipped.append(FileNote(one.path, "cannot be read", str(error)))
+        else:
+            mask = labeller.label(torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))).numpy()
+            pixels += np.bincount(mask.ravel(), minlength=len(pixels))
+            for folder, picture in zip(FOLDERS, _pictures(image, mask, table), strict=True):
+                write_whole(out / folder / one.target, _png(picture))
+            written.append(one)
+            windowed += labeller.is_too_large(*mask.shape)
+        progress(done, len(inputs))
+    return Prediction(out, tuple(written), tuple(skipped), pixels, windowed)
+
+
+def _pictures(image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTable) -> list[Image.Image]:
+    """Returns the pictures of `FOLDERS`."""
+    palette = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
+    palette[: len(table.palette)] = table.palette
+    palette[IGNORE] = IGNORE_COLOUR
+    indexed = Image.fromarray(mask)
+    indexed.putpalette(palette.tobytes())
+    raw = table.labels.decode(mask)
+    narrow = raw.astype(np.uint8) if raw.max() <= 255 else raw
+    return [indexed, Image.fromarray(_overlay(image, mask, table.palette)), Image.fromarray(narrow)]
+
+
+def _overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns what `overlays.overlay` does, a band at a time: its floats would take eight times a large image."""
+    mixed = np.empty_like(image)
+    for top in range(0, len(mask), _BAND_ROWS):
+        band = slice(top, top + _BAND_ROWS)
+        mixed[band] = (image[band] * (1 - OPACITY) + coloured(mask[band], palette) * OPACITY).round()
+    return mixed
+
+
+def _png(picture: Image.Image) -> bytes:
+    whole = io.BytesIO()
+    picture.save(whole, format="PNG")
+    return whole.getvalue()

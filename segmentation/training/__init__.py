@@ -1,0 +1,1 @@
+"""`wavegen seg-train`: train DeepLab."""

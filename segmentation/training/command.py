@@ -1,0 +1,30 @@
+"""`wavegen seg-train` from options to result, told to a terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from segmentation.checking.view import CheckProgress
+from segmentation.training.run import SegmentationOptions, prepare_run
+from segmentation.training.task import SegmentationResult, train
+from segmentation.training.view import TrainingView, show_result, show_start
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.loop.loop import quiet_lightning, training_device
+
+
+def run_training(options: SegmentationOptions, folder: DataFolder, *, console: Console) -> SegmentationResult:
+    """Trains as the options say, and prints what a user wants to know before, during and after.
+
+    Raises:
+        UserError: the options, the images or the disk do not allow it.
+    """
+    device = training_device()
+    reading = CheckProgress(console)
+    with reading.progress:
+        run = prepare_run(options, folder, device=device, on_mask=reading.on_image)
+    show_start(console, run, device)
+    view = TrainingView(console)
+    with view.progress, quiet_lightning():
+        result = train(run.task, run.plan, on_step=view.on_step, on_validation=view.on_validation, resume=run.resume)
+    show_result(console, run, result)
+    return result

@@ -1,0 +1,278 @@
+"""One segmentation run from its options: settings, images, folders, in that order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from segmentation.checking.check import quick_check
+from segmentation.checkpoints.pretrained import KIND, start_weights
+from segmentation.config import SegmentationConfig, preset
+from segmentation.datasets.catalogue import locate, open_dataset
+from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.network.deeplab import build_model
+from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
+from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.process_group import default_processes
+from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
+
+LOGGERS = ("tensorboard", "wandb", "none")
+
+
+@dataclass(frozen=True)
+class SegmentationOptions:
+    """What a user asked of a run; None and empty mean "not said".
+
+    Attributes:
+        dataset: data set argument; None for the built-in shapes.
+        preset: name of a preset, or "auto".
+        config_file: TOML file laid over the preset.
+        assignments: section.field=value texts laid over that.
+        name: name of the run.
+        max_steps: optimizer steps.
+        minutes: wall-clock minutes.
+        seed: seed of weights, crops and their order.
+        coco_classes: "voc" or "all", which classes of COCO.
+        resume: name or last.pth of a run to go on with.
+        logger: where curves and overlays go: tensorboard, wandb or none.
+    """
+
+    dataset: str | None = None
+    preset: str = "auto"
+    config_file: Path | None = None
+    assignments: tuple[str, ...] = ()
+    name: str | None = None
+    max_steps: int | None = None
+    minutes: float | None = None
+    seed: int | None = None
+    coco_classes: str | None = None
+    resume: str | None = None
+    logger: str = "tensorboard"
+
+
+@dataclass(frozen=True)
+class SegmentationRun:
+    """A run that is ready to train.
+
+    Attributes:
+        task: model and data; its config is complete.
+        plan: budget and folders.
+        resume: content of the checkpoint to go on from, or None.
+        notes: what the user should know before it starts, a line each.
+    """
+
+    task: SegmentationTask
+    plan: FitPlan
+    resume: dict[str, Any] | None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def config(self) -> SegmentationConfig:
+        """All settings."""
+        return self.task.config
+
+
+def prepare_run(
+    options: SegmentationOptions,
+    folder: DataFolder,
+    *,
+    device: str,
+    on_mask: Callable[[int, int], None] = lambda _done, _total: None,
+) -> SegmentationRun:
+    """Resolves options into a run, and looks a sample of the images over before anything is trained.
+
+    Args:
+        options: what the user asked for.
+        folder: the data folder.
+        device: "cpu", "cuda" or "mps"; decides what "auto" means.
+        on_mask: told how many masks are read for class weights, of how many.
+
+    Raises:
+        UserError: a setting, the data set or the run to resume does not exist or fit, or the masks teach nothing.
+    """
+    if options.logger not in LOGGERS:
+        raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
+    resume = None
+    if options.resume:
+        last = _last_checkpoint(options.resume, folder)
+        resume = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
+    config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
+    argument = config.data.dataset
+    training = open_dataset(argument, folder, "train", coco_classes=config.data.coco_classes)
+    validation = open_dataset(argument, folder, "val", coco_classes=config.data.coco_classes)
+    report = quick_check([training, validation])
+    notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
+    source = locate(argument, folder)
+    # a path that means the same in any current folder, for resuming from elsewhere
+    config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})
+    name = config.name if resume or options.name else _free_name(config, options, folder)
+    config = override(config, {"name": name})
+    if resume is None:
+        config = _of_classes(config, options, training)
+        if (folder.segmentation_runs / name / "last.pth").exists():
+            raise UserError(
+                f"a run called '{name}' exists already; choose another --name, or go on with --resume {name}"
+            )
+    elif list(training.classes) != resume["classes"]:
+        raise UserError(
+            f"{training.name} has other classes than when the run '{name}' began; begin a new run without --resume"
+        )
+    model = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
+    if resume is None:
+        start = start_weights(model, config.training.start_from, folder)
+        if start.from_scratch and config.model.norm == "frozen":
+            raise UserError(
+                f"model.norm=frozen keeps the statistics of trained weights, but {start.lines[0]}; "
+                "or take --set model.norm=batch"
+            )
+        notes += start.lines
+        config = fit_to_images(config, report.splits[0], device)
+        config = override(config, {"training": fit_to_start(config.training, from_scratch=start.from_scratch)})
+    config = fit_to_budget(config)
+    if resume is not None:
+        _refuse_spent(config, resume["training"])
+    if config.training.processes is None:
+        # a run from before there was a choice had one
+        config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
+    weights = _class_weights(config, training, resume, on_mask)
+    task = SegmentationTask(config, model, training, validation, device, weights)
+    return SegmentationRun(task, _plan(config, options, folder, device), resume, notes)
+
+
+def _file_lines(argument: str | None, splits: Sequence[SegmentationDataset]) -> list[str]:
+    """Returns a line for each reason that files are left out or mended for, with their number and the first of them."""
+    lines = []
+    for split in splits:
+        for notes, what in ((split.skipped, "left out"), (split.notes, "mended or odd")):
+            for problem, count in Counter(note.problem for note in notes).most_common():
+                first = next(note.path.name for note in notes if note.problem == problem)
+                files = f"{count} file is" if count == 1 else f"{count} files are"
+                lines.append(f"{split.split}: {files} {what}, {first if count == 1 else f'such as {first}'}: {problem}")
+    return [*lines, f"all of them are listed by: wavegen seg-check {argument}"] if lines else []
+
+
+def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: DataFolder, device: str) -> FitPlan:
+    settings = config.training
+    tensorboard = folder.tensorboard / "segmentation" / config.name
+    return FitPlan(
+        run_dir=folder.segmentation_runs / config.name,
+        tensorboard_dir=tensorboard if options.logger == "tensorboard" else None,
+        wandb_dir=folder.root if options.logger == "wandb" else None,
+        max_steps=settings.max_steps,
+        minutes=settings.minutes,
+        gradient_clip=settings.gradient_clip,
+        ema_decay=settings.ema_decay,
+        validate_seconds=settings.validate_seconds or LEAST_VALIDATE_SECONDS,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        processes=settings.processes or 1,
+        precision=fit_precision(settings.precision, device),
+        accelerator="gpu" if device == "cuda" else device,
+    )
+
+
+def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
+    chosen = options.preset if options.preset != "auto" else ("mobilenet" if device == "cuda" else "small")
+    config = preset(chosen)
+    if options.config_file:
+        config = override(config, read_config_file(options.config_file))
+    return override(config, _changes(options))
+
+
+def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
+    """Raises a UserError if a resumed run has nothing left to do."""
+    steps, minutes = config.training.max_steps, config.training.minutes
+    for limit, is_spent, option in (
+        (f"{steps} steps", steps is not None and done["step"] >= steps, "--max-steps"),
+        (f"{minutes} minutes", minutes is not None and done["seconds"] >= 60 * minutes, "--minutes"),
+    ):
+        if is_spent:
+            raise UserError(
+                f"the run '{config.name}' has spent its budget of {limit}; give it more, counted from its beginning, "
+                f"with {option}"
+            )
+
+
+def _resumed_settings(options: SegmentationOptions, resume: dict[str, Any]) -> SegmentationConfig:
+    for given, flag in (
+        (options.dataset, "the data set"),
+        (options.name, "--name"),
+        (options.config_file, "--config"),
+        (options.coco_classes, "--coco-classes"),
+        (None if options.preset == "auto" else options.preset, "--preset"),
+    ):
+        if given:
+            raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
+    before = validated(SegmentationConfig, resume["config"])
+    after = override(before, _changes(options))
+    if after.model != before.model:
+        raise UserError("--resume goes on with the model as it is; leave out --set model..., or begin a new run")
+    return after
+
+
+def _changes(options: SegmentationOptions) -> dict[str, Any]:
+    changes = parse_assignments(list(options.assignments))
+    for section, name, value in (
+        ("data", "dataset", options.dataset),
+        ("data", "coco_classes", options.coco_classes),
+        ("training", "max_steps", options.max_steps),
+        ("training", "minutes", options.minutes),
+        ("training", "seed", options.seed),
+    ):
+        if value is not None:
+            changes.setdefault(section, {})[name] = value
+    if options.name is not None:
+        changes["name"] = options.name
+    return changes
+
+
+def _of_classes(
+    config: SegmentationConfig, options: SegmentationOptions, training: SegmentationDataset
+) -> SegmentationConfig:
+    """Returns the settings with the data set's number of classes."""
+    asked = {**_from_file(options).get("model", {}), **_changes(options).get("model", {})}.get("num_classes")
+    if asked not in (None, training.num_classes):
+        raise UserError(
+            f"model.num_classes = {asked}, but {training.name} has {training.num_classes} classes; leave it out"
+        )
+    return override(config, {"model": {"num_classes": training.num_classes}})
+
+
+def _class_weights(
+    config: SegmentationConfig,
+    training: SegmentationDataset,
+    resume: dict[str, Any] | None,
+    on_mask: Callable[[int, int], None],
+) -> list[float] | None:
+    if config.training.class_weights != "balanced":
+        return None
+    before = resume["class_weights"] if resume else None
+    return before or balanced_weights(training, on_mask)
+
+
+def _from_file(options: SegmentationOptions) -> dict[str, Any]:
+    return read_config_file(options.config_file) if options.config_file else {}
+
+
+def _free_name(config: SegmentationConfig, options: SegmentationOptions, folder: DataFolder) -> str:
+    source = locate(config.data.dataset, folder)
+    base = "shapes" if source is None else source.resolve().name
+    if options.preset != "auto":
+        base = f"{base}-{options.preset}"
+    taken = {path.name for path in folder.segmentation_runs.glob("*")}
+    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
+
+
+def _last_checkpoint(name: str, folder: DataFolder) -> Path:
+    for path in (Path(name), Path(name) / "last.pth", folder.segmentation_runs / name / "last.pth"):
+        if path.is_file():
+            return path
+    runs = sorted(path.parent.name for path in folder.segmentation_runs.glob("*/last.pth"))
+    raise UserError(f"there is no segmentation run '{name}' to resume; there are: {', '.join(runs) or 'none'}")

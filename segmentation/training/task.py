@@ -1,0 +1,341 @@
+"""Training DeepLab: images, model and loss put together and handed to `fit`."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segmentation.checkpoints.pretrained import KIND
+from segmentation.checkpoints.segmenter import ClassTable
+from segmentation.config import SegmentationConfig
+from segmentation.datasets.batches import TrainingCrops, ValidationImages, evenly_spread, loaded
+from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.labels import IGNORE
+from segmentation.datasets.overlays import overlay
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
+from segmentation.evaluation.metrics import ConfusionMatrix, SegmentationScores
+from segmentation.network.deeplab import DeepLab
+from segmentation.network.norm import StatisticsWarmUp
+from segmentation.prediction.inference import Labeller
+from wavenet_app.core.files import write_json
+from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16
+
+BALANCING_MASKS = 500
+"""Training masks, at most, that class weights are taken from, spread evenly."""
+
+_MOST_WORKERS = 8
+_PICTURES = 3  # of the validation images, in TensorBoard
+_PICTURE_SIDE = 384  # pixels, at most
+_ADAMW_SECOND = 0.999  # decay of the mean square of the gradients
+_DROPOUT_STREAM = 2  # beside the streams 0 and 1 of `TrainingCrops`
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """What a finished run says.
+
+    Attributes:
+        checkpoint: the best checkpoint; the last one if no validation could be scored.
+        status: the loop's final status; its `best` is the mean IoU of that checkpoint.
+        scores: of the last validation.
+        validated: images that each validation looked at.
+    """
+
+    checkpoint: Path
+    status: FitStatus
+    scores: SegmentationScores | None
+    validated: int
+
+
+class SegmentationTask(Task):
+    """Class ids for the pixels of random crops; scored by the mean IoU over whole validation images.
+
+    Args:
+        config: the run's settings, with nothing left open that `recipe` decides.
+        model: what is to learn, with as many classes as the data set has.
+        training: images to train on.
+        validation: images to validate on.
+        device: "cpu", "cuda" or "mps", where the loop will run.
+        class_weights: of the loss, shape (num_classes,); None for all alike.
+    """
+
+    kind = KIND
+    loss_measure = "cross-entropy"
+    score_measure = "mIoU"
+    higher_is_better = True
+
+    def __init__(
+        self,
+        config: SegmentationConfig,
+        model: DeepLab,
+        training: SegmentationDataset,
+        validation: SegmentationDataset,
+        device: str,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        self.config, self.training, self.validation, self.device = config, training, validation, device
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=device)
+        self.model: DeepLab = model
+        self.statistics = StatisticsWarmUp(model)
+        self.scores: SegmentationScores | None = None
+
+    def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
+        """Returns (number of the batch, batch of `TrainingCrops`) without end; every process has crops of its own."""
+        settings = self.config.training
+        assert settings.crop_size is not None
+        assert settings.scale_range is not None
+        crops = TrainingCrops(
+            self.training,
+            Augmentation(
+                crop_size=settings.crop_size,
+                scales=(self.image_scale * settings.scale_range[0], self.image_scale * settings.scale_range[1]),
+                flip=settings.flip,
+                photometric=settings.photometric,
+            ),
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            start_step=start_step * world_size + rank,
+            stride=world_size,
+        )
+        numbers = itertools.count(start_step * world_size + rank, world_size)
+        return zip(numbers, loaded(crops, num_workers=self.workers), strict=False)
+
+    @property
+    def image_scale(self) -> float:
+        """The share of their size at which the model sees images."""
+        return self.config.data.image_scale or 1.0
+
+    @property
+    def workers(self) -> int:
+        """Processes that read and crop images."""
+        if self.config.training.workers is not None:
+            return self.config.training.workers
+        return 0 if self.device == "cpu" else min(_MOST_WORKERS, os.cpu_count() or 1)
+
+    def validation_batches(self) -> Iterable[Any]:
+        """Returns whole images, as `ValidationImages` gives them."""
+        images = ValidationImages(self.validation, limit=self.config.training.validation_images)
+        return loaded(images, num_workers=0)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Returns gradient descent with momentum, or AdamW, the heads at `head_factor` times the backbone's rate."""
+        settings = self.config.training
+        assert settings.learning_rate is not None
+        assert settings.head_factor is not None
+        assert settings.weight_decay is not None
+        backbone, heads = self.model.parameter_groups()
+        groups = [
+            {"params": [parameter for parameter in backbone if parameter.requires_grad], "lr": settings.learning_rate},
+            {"params": heads, "lr": settings.learning_rate * settings.head_factor},
+        ]
+        if settings.optimizer == "adamw":
+            betas = (settings.momentum, _ADAMW_SECOND)
+            return torch.optim.AdamW(groups, betas=betas, weight_decay=settings.weight_decay, foreach=True)
+        return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
+
+    def learning_rate_share(self, step: int, progress: float) -> float:
+        """Returns the poly schedule, (1 - progress) to a power, with a short linear warm-up.
+
+        Progress goes by the iteration, or by the clock where minutes rule. Source: Chen et al. 2017, section 4.1.
+        """
+        settings = self.config.training
+        warm = min(1.0, (step + 1) / (settings.warmup_steps + 1))
+        return warm * (1 - min(1.0, progress)) ** settings.poly_power
+
+    def loss(self, batch: Any) -> Tensor:
+        """Returns the cross-entropy of a batch's pixels that count, with the auxiliary head's share."""
+        number, crops = batch
+        self.statistics.before_batch()
+        images = crops["image"].contiguous(memory_format=torch.channels_last)
+        with self._own_randomness(number):
+            results = self.model(images)
+        loss = cross_entropy(results["out"], crops["mask"], self.class_weights)
+        if "aux" in results:
+            auxiliary = cross_entropy(results["aux"], crops["mask"], self.class_weights)
+            loss = loss + self.config.training.auxiliary_weight * auxiliary
+        return loss
+
+    def _own_randomness(self, number: int) -> _Seeded:
+        # dropout draws from torch's global generator; as a function of the batch's number a resumed run repeats it
+        key = np.random.SeedSequence([self.config.training.seed, _DROPOUT_STREAM, number])
+        return _Seeded(int(key.generate_state(1, np.uint64)[0] >> 1), self.device)
+
+    def tally(self, model: nn.Module, batch: Any) -> Tensor:
+        """Returns the confusion matrix of an image, shape (num_classes, num_classes)."""
+        matrix = ConfusionMatrix(self.validation.classes)
+        matrix.update(self.labeller(model).label(batch["image"]), batch["mask"])
+        return torch.from_numpy(matrix.scores().confusion)
+
+    def score(self, tally: Tensor) -> float:
+        """Returns the mean IoU of a confusion matrix over the images that were looked at."""
+        self.scores = SegmentationScores(tally.long().numpy(), self.validation.classes)
+        return self.scores.mean_iou
+
+    def labeller(self, model: nn.Module) -> Labeller:
+        """Returns what labels whole images by a model of this task."""
+        assert isinstance(model, DeepLab)
+        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale)
+
+    def work(self, batch: Any) -> float:
+        """Returns the number of crops in a batch."""
+        return len(batch[1]["mask"])
+
+    def content(self) -> dict[str, Any]:
+        """Returns all that using the model needs: config, classes, palette, ids and normalisation, as plain values."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            **ClassTable.of_dataset(self.training).to_plain(),
+            "normalisation": {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
+            "output_stride": self.config.model.output_stride,
+            "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
+            "data": {
+                "name": self.training.name,
+                "format": self.training.format,
+                "training_images": len(self.training),
+                "validation_images": len(self.validation),
+            },
+        }
+
+
+def cross_entropy(scores: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
+    """Returns the mean cross-entropy over the pixels that count, 0 if there are none, where torch's has no number.
+
+    Args:
+        scores: before the softmax, (batch, num_classes, height, width).
+        mask: class ids, 255 = ignore, int64 (batch, height, width).
+        class_weights: shape (num_classes,); the mean is weighted by them.
+
+    >>> ignored = torch.full((1, 2, 2), IGNORE)
+    >>> cross_entropy(torch.zeros(1, 3, 2, 2), ignored).item()
+    0.0
+    """
+    total = F.cross_entropy(scores.float(), mask, class_weights, ignore_index=IGNORE, reduction="sum")
+    counts = mask != IGNORE
+    if class_weights is None:
+        return total / counts.sum().clamp(min=1)
+    weight = (class_weights[mask.where(counts, 0)] * counts).sum()
+    return total / weight.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int], None]) -> list[float]:
+    """Returns a weight per class that is greater for rarer ones, 1.4 to 50: 1 / ln(1.02 + share of the pixels).
+
+    Source: Paszke et al. 2016, "ENet", section 5.2.
+
+    Args:
+        dataset: the training split; at most `BALANCING_MASKS` masks are read.
+        progress: told how many masks are read, of how many.
+
+    Raises:
+        UserError: a mask cannot be used.
+    """
+    chosen = evenly_spread(len(dataset), BALANCING_MASKS)
+    counts: NDArray[np.int64] = np.zeros(IGNORE + 1, dtype=np.int64)
+    for done, index in enumerate(chosen, start=1):
+        counts += np.bincount(dataset.mask(index).ravel(), minlength=IGNORE + 1)
+        progress(done, len(chosen))
+    pixels = counts[: dataset.num_classes]
+    return (1 / np.log(1.02 + pixels / max(1, int(pixels.sum())))).tolist()
+
+
+def fit_precision(precision: str, device: str) -> str:
+    """Returns Lightning's name of an arithmetic: bfloat16 by autocast for "auto" on GPUs that have it.
+
+    On a CPU with AVX-512's bfloat16 it made the default preset no faster (benchmarks/segmentation_precision.py).
+
+    Args:
+        precision: "auto", "float32" or "bfloat16".
+        device: "cpu", "cuda" or "mps".
+    """
+    half = device == "cuda" and multiplies_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+    return "bf16-mixed" if half else "32-true"
+
+
+def train(
+    task: SegmentationTask,
+    plan: FitPlan,
+    *,
+    on_step: Callable[[FitStatus], None],
+    on_validation: Callable[[FitStatus], None],
+    resume: dict[str, Any] | None = None,
+) -> SegmentationResult:
+    """Trains until the budget is spent or a signal asks to stop.
+
+    Args:
+        task: the model and its data.
+        plan: how long and where to; its run folder also gets config.json.
+        on_step: told of every step.
+        on_validation: told of every validation.
+        resume: content of a last.pth to go on from.
+
+    Raises:
+        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+    """
+    write_json(plan.run_dir / "config.json", task.config.model_dump(mode="json"))
+
+    def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
+        on_validation(status)
+        if writer is not None:
+            for number, picture in enumerate(pictures(task, model)):
+                writer.add_image(f"validation {number}", picture, status.step, dataformats="HWC")
+
+    status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
+    best = plan.run_dir / "best.pth"
+    return SegmentationResult(
+        checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
+        status=status,
+        scores=task.scores,
+        validated=min(len(task.validation), task.config.training.validation_images),
+    )
+
+
+def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]]:
+    """Returns a few validation images, each beside its mask and the model's, laid over it; (height, 3 x width, 3)."""
+    labeller = task.labeller(model)
+    made = []
+    for index in evenly_spread(len(task.validation), _PICTURES):
+        sample = task.validation[index]
+        predicted = labeller.label(sample.image.as_subclass(Tensor)).numpy()
+        step = -(-max(predicted.shape) // _PICTURE_SIDE)
+        image = np.ascontiguousarray(sample.image.numpy().transpose(1, 2, 0))[::step, ::step]
+        masks = (sample.mask.numpy(), predicted)
+        laid_over = (overlay(image, mask[::step, ::step], task.validation.palette) for mask in masks)
+        made.append(np.concatenate([image, *laid_over], axis=1))
+    return made
+
+
+class _Seeded:
+    """Within it torch's global generators are seeded; after it they are as they were before.
+
+    Args:
+        seed: 0 to 2^63 - 1.
+        device: "cpu", "cuda" or "mps", whose generator is seeded as well.
+    """
+
+    def __init__(self, seed: int, device: str) -> None:
+        self._seed = seed
+        self._generators = [torch.default_generator]
+        if device == "cuda":
+            self._generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+        elif device == "mps":
+            self._generators.append(torch.mps._get_default_mps_generator())
+
+    def __enter__(self) -> None:
+        self._before = [generator.get_state() for generator in self._generators]
+        for generator in self._generators:
+            generator.manual_seed(self._seed)
+
+    def __exit__(self, *_: object) -> None:
+        for generator, state in zip(self._generators, self._before, strict=True):
+            generator.set_state(state)
