@@ -1,4 +1,4 @@
-"""The log-spectral distance of `wavenet_app.evaluation.pair_metrics` in two steps, for benchmarks that take it apart."""
+"""Log-spectral distance of `wavenet_app.evaluation.pair_metrics` in two steps, for benchmarks that split it."""
 
 from __future__ import annotations
 

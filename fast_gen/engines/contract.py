@@ -35,7 +35,7 @@ WAY_OUT = "take --engine cpu"
 """How a line ends that says what is wrong with a GPU."""
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-"""What the weights are kept and multiplied in, the exact first; what each costs in bits, `fast_gen.bench.verify` measures."""
+"""What weights are stored and multiplied in, the exact one first; `fast_gen.bench.verify` measures the cost in bits."""
 
 
 class Engine(Protocol):

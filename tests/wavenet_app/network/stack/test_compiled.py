@@ -253,7 +253,7 @@ def test_processes_that_start_together_compile_once_into_a_whole_cache(tmp_path:
         return subprocess.Popen(
             [sys.executable, "-c", FIRST_USE],
             env={"NUMBA_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin"},
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[4],
             stdout=subprocess.PIPE,
             text=True,
         )

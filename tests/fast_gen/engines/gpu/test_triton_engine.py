@@ -43,7 +43,7 @@ def interpreted(*arguments: str) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/interpreted_triton.py", *arguments],
         env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": "tests"},
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[4],
         capture_output=True,
         text=True,
         check=False,

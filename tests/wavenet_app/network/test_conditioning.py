@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_model import net
+from small_net import net
 
 from wavenet_app.config import MelConfig, ModelConfig, RunConfig, preset
 from wavenet_app.core.settings import validated

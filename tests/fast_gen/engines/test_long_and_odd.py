@@ -20,7 +20,7 @@ from fast_gen.generation.stream import stream
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.mu_law import encode
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 MILLION = 1_000_000
 WIDE = ModelConfig(residual_channels=50, dilation_channels=33, skip_channels=70, kernel_size=3, dilations=(1, 9_000))
 

@@ -161,7 +161,7 @@ print("numba" in sys.modules)
 
 def test_a_later_start_does_without_numba_and_starts_at_once_do_not_disturb_each_other(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])
+    environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), str(HERE.parents[2]), str(HERE.parents[3])])
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen([sys.executable, "-c", START], env=environment, stdout=subprocess.PIPE, text=True)

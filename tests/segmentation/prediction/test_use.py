@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from brute_force import brute_force
 from image_sets import box, picture, save, stripes, write_cityscapes, write_coco, write_custom
 from PIL import Image
-from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 
 from segmentation.checkpoints.segmenter import ClassTable

@@ -16,7 +16,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.config import preset
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def kept(tmp_path, shape="odd widths", seed=0):

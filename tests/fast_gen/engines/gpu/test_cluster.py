@@ -58,7 +58,7 @@ class EmulatedKernel:
 
     def __init__(self, macros: dict[str, int], division: cluster_packing.Division, folder: Path, order: int) -> None:
         loop = cluster_gpu.SOURCE.read_text()
-        shim = (Path(__file__).parent / "cluster_emulation.h").read_text()
+        shim = (Path(__file__).parents[3] / "cluster_emulation.h").read_text()
         source, library = folder / "emulated.cpp", folder / f"emulated{len(list(folder.iterdir()))}.so"
         source.write_text(
             f"{shim}\n{loop}\nstatic void thread_body() {{ append_codes(*arguments);\n{END_OF_THREAD} }}\n"

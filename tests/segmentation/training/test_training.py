@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from brute_force import brute_force
 from image_sets import picture, save, stripes, write_custom
-from test_segmentation_metrics import brute_force
 from tiny_segmentation import TINY_DEEPLAB
 from torch import nn
 
@@ -216,8 +216,8 @@ def test_young_statistics_are_the_mean_of_all_batches(earlier):
 
 
 def test_no_setting_of_training_is_left_unread():
-    root = Path(__file__).parents[1] / "segmentation"
-    source = "".join((root / name).read_text() for name in ("training.py", "run.py", "train_command.py"))
+    root = Path(__file__).parents[3] / "segmentation" / "training"
+    source = "".join((root / name).read_text() for name in ("task.py", "run.py", "command.py"))
     unread = [name for name in SegmentationTrainingConfig.model_fields if f".{name}" not in source]
     assert unread == []
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_net import net
 
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.network.heads import CategoricalHead, mean_bits
@@ -19,15 +20,6 @@ configs = st.builds(
     dilations=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple),
     quantization_channels=st.sampled_from([4, 16]),
 )
-
-
-def net(config: ModelConfig, seed: int = 0) -> WaveNet:
-    generator = torch.Generator().manual_seed(seed)
-    model = WaveNet(config, generator)
-    for parameter in model.parameters():
-        # output2 and the biases start at zero, which would hide mistakes
-        parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-    return model
 
 
 @given(configs, st.integers(1, 60), st.data())

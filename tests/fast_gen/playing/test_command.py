@@ -25,7 +25,7 @@ from fast_gen.playing.player import LEAD_IN_SECONDS, Player
 from fast_gen.playing.view import LiveView
 from wavenet_app.audio.wav_stream import HEADER_BYTES
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 TINY_RUN = [*TINY, "--max-steps=2", "--name=x", "--logger=none"]
 
 

@@ -253,7 +253,7 @@ def python(code: str, **environment: str) -> str:
     result = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | environment,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[4],
         capture_output=True,
         text=True,
         check=True,
@@ -274,7 +274,7 @@ def test_compiled_code_goes_to_the_first_folder_that_can_be_written(tmp_path: Pa
     wanted = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "wanted")))
     assert wanted.parent == tmp_path / "wanted"
     beside = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "file")))
-    assert beside == Path(__file__).parents[1] / "fast_gen" / "__pycache__" / wanted.name
+    assert beside == Path(__file__).parents[4] / "fast_gen/engines/cpu/__pycache__" / wanted.name
 
 
 READ_ONLY = """
@@ -363,7 +363,7 @@ print(stopped, threading.active_count())
 
 
 def test_ctrl_c_ends_both_threads_and_the_engine_goes_on() -> None:
-    assert python(INTERRUPTED, PYTHONPATH=str(Path(__file__).parent)) == "40 1"
+    assert python(INTERRUPTED, PYTHONPATH=str(Path(__file__).parents[3])) == "40 1"
 
 
 def test_more_threads_than_cores_end_all_the_same() -> None:
