@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from wavenet_app.audio import files as audio
 from wavenet_app.audio.files import UnreadableAudioError, probe, read_audio, read_blocks, write_wav
-from wavenet_app.audio.files import files as audio
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import cache as audio_cache
 from wavenet_app.corpus.cache import AudioCache, CachedAudio

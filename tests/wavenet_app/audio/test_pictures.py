@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavenet_app.audio.files import pictures
+from wavenet_app.audio import pictures
 from wavenet_app.audio.pictures import (
     common_scale,
     comparison_figure,
