@@ -184,7 +184,7 @@ def evaluate(
     checkpoint: CheckpointName = None,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATH]...", help="Audio the model has not seen (default: the run's validation clips)."),
+        typer.Argument(metavar="PATH", help="Audio the model has not seen (default: the run's validation clips)."),
     ] = None,
     seconds: Annotated[
         float, typer.Option(min=0, help="Measure bits per sample on at most this much audio; 0 for all.")

@@ -22,9 +22,7 @@ from wavenet_app.core.options import (
 
 DataSet = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[DATASET]", help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted."
-    ),
+    typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted."),
 ]
 Checkpoint = Annotated[
     str, typer.Argument(metavar="CHECKPOINT", help="The name of a run, a file, or a deeplab_*.pth in data/pretrained.")

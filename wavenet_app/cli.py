@@ -37,7 +37,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
     def train(
         paths: Annotated[
             list[str] | None,
-            typer.Argument(metavar="[PATH]...", help="Audio folders and files; built-in plucked strings if omitted."),
+            typer.Argument(metavar="PATH", help="Audio folders and files; built-in plucked strings if omitted."),
         ] = None,
         preset: Annotated[
             str,
@@ -110,7 +110,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
 
 
 def inspect(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Audio folders and files.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Audio folders and files.")],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:

@@ -16,7 +16,7 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CheckpointName = Annotated[
-    str | None, typer.Argument(metavar="[CHECKPOINT]", help="A file or the name of a run; the newest run if omitted.")
+    str | None, typer.Argument(metavar="CHECKPOINT", help="A file or the name of a run; the newest run if omitted.")
 ]
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop after this many minutes (default: 30).")]
