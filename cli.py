@@ -449,7 +449,7 @@ def seg_check(
         console=_console(),
         as_json=as_json,
         files=files,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
     )
     if not fit_to_train:
         raise typer.Exit(1)
@@ -534,7 +534,7 @@ def seg_train(
         max_steps=max_steps,
         minutes=minutes,
         seed=seed,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
         resume=resume,
         logger=logger,
     )
@@ -569,7 +569,7 @@ def seg_eval(
         as_json=as_json,
         split=split,
         images=images,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
     )
 
 

@@ -164,6 +164,11 @@ class SegmentationDataConfig(Settings):
         "the images' own; unset: 1 with a GPU, and without one what makes the longer side 256 pixels, from 0.25 to 1",
     )
 
+    @property
+    def format_options(self) -> dict[str, str]:
+        """The settings that only one image format has, by name."""
+        return self.model_dump(exclude={"dataset", "image_scale"})
+
 
 class SegmentationConfig(Settings):
     """All settings of one segmentation run, as they stand in its checkpoint."""

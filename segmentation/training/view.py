@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from segmentation.datasets.catalogue import BUILT_IN
 from segmentation.evaluation.metrics import SegmentationScores
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
@@ -104,7 +105,7 @@ def show_result(console: Console, run: SegmentationRun, result: SegmentationResu
             f"stopped by {result.status.interrupted}; go on with: wavegen seg-train --resume {name}", highlight=False
         )
     console.print(
-        f"checkpoint: {result.checkpoint}\nscore it: wavegen seg-eval {name} {dataset or 'shapes'}\n"
+        f"checkpoint: {result.checkpoint}\nscore it: wavegen seg-eval {name} {dataset or BUILT_IN.argument}\n"
         f"use it: wavegen seg-predict {name} IMAGE",
         highlight=False,
         soft_wrap=True,
