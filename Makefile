@@ -4,7 +4,7 @@ UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
 PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
 
-.PHONY: help demo test slow exhaustive gpu check format clean
+.PHONY: help demo test slow exhaustive gpu check format commands clean
 
 help:
 	@echo "make demo    train a small model on the built-in corpus and hear it, in under five minutes"
@@ -14,6 +14,7 @@ help:
 	@echo "make gpu     run the tests of the GPU engines, then their floors, speeds and starts; needs a CUDA device"
 	@echo "make check   format, lint, import floors, types and tests: what continuous integration runs"
 	@echo "make format  put the code into its one format"
+	@echo "make commands    write docs/commands.md from the command line"
 	@echo "make clean   remove what set-up and checks have left; data/ stays"
 
 demo: $(BOOTSTRAP)
@@ -43,6 +44,9 @@ check: $(BOOTSTRAP)
 format: $(BOOTSTRAP)
 	$(UV) run ruff format
 	$(UV) run ruff check --fix
+
+commands: $(BOOTSTRAP)
+	$(UV) run typer cli.py utils docs --name wavegen --title Commands --output docs/commands.md
 
 clean:
 	rm -rf .venv .bootstrap dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from told import SAMPLE_RATE
 
 from fast_gen.bench.textbook import Textbook
-from fast_gen.engines.contract import ENGINES, PRECISIONS, choose_engine, load_engine
+from fast_gen.engines.choice import ENGINES, choose_engine, load_engine
+from fast_gen.engines.contract import PRECISIONS
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset

@@ -18,7 +18,8 @@ import torch
 from generate_speed import machine
 from told import SAMPLE_RATE, TOLD, noise
 
-from fast_gen.engines.contract import Engine, load_engine
+from fast_gen.engines.choice import load_engine
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset

@@ -15,7 +15,7 @@ from rich.console import Console
 from fast_gen.bench.process import TEXTBOOK
 from fast_gen.bench.run import BenchJob, BenchRow, broken_promises, own_audio, run_bench, verification_audio
 from fast_gen.bench.view import left_out_lines, option_name, plain_rows, speed_table, verification_table
-from fast_gen.engines.contract import engine_options
+from fast_gen.engines.choice import engine_options
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.choice import EngineOption, choose_engine, load_engine
 from fast_gen.engines.condition import stand_in
-from fast_gen.engines.contract import EngineOption, choose_engine, load_engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights

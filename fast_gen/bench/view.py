@@ -12,7 +12,7 @@ from rich.table import Table
 from fast_gen.bench.process import TEXTBOOK
 from fast_gen.bench.run import BenchRow, broken_promises, promises_equal_samples
 from fast_gen.bench.verify import Verification
-from fast_gen.engines.contract import EngineOption
+from fast_gen.engines.choice import EngineOption
 
 
 def option_name(option: EngineOption) -> str:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-    from fast_gen.engines.contract import Engine
     from fast_gen.engines.weights import GeneratorWeights
     from wavenet_app.network.conditioning import Told
     from wavenet_app.network.model import WaveNet
@@ -85,27 +84,3 @@ def on_device(array: NDArray[np.float32], model: WaveNet) -> torch.Tensor:
     import torch
 
     return torch.from_numpy(array).to(next(model.parameters()).device)
-
-
-def checked_condition(condition: ChunkCondition | None, engine: Engine, samples: int) -> ChunkCondition | None:
-    """Returns a condition with contiguous values for each row of an engine, and no steps beyond the stretch.
-
-    Raises:
-        ValueError: it has another shape, does not cover `samples`, or is missing or too much for the model.
-    """
-    if (condition is not None) != engine.weights.conditioned:
-        raise ValueError(f"the model {'needs a' if engine.weights.conditioned else 'was built without a'} condition")
-    if condition is None:
-        return None
-    batch, _, channels = condition.values.shape
-    if batch not in (1, engine.batch_size) or channels != engine.weights.condition_channels:
-        expected = (engine.batch_size, "steps", engine.weights.condition_channels)
-        raise ValueError(f"a condition must have the shape {expected}, not {condition.values.shape}")
-    if condition.hold < 1 or condition.phase < 0:
-        raise ValueError(f"hold must be at least 1 and phase at least 0, not {condition.hold} and {condition.phase}")
-    covered = condition.values.shape[1] * condition.hold - condition.phase
-    if covered < samples:
-        raise ValueError(f"the condition covers {covered} of {samples} codes")
-    part = condition.part(0, samples)
-    values = part.values if batch == engine.batch_size else part.values.repeat(engine.batch_size, axis=0)
-    return ChunkCondition(np.ascontiguousarray(values, np.float32), part.hold, part.phase)

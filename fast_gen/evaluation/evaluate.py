@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from fast_gen.engines.contract import choose_engine
+from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import GeneratedSound, generated_sound

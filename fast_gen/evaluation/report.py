@@ -9,12 +9,12 @@ from typing import Any
 
 from fast_gen.evaluation.vocoded import VocodedFacts, vocoded_sentence
 from fast_gen.generation.ranking import ScoredClip
+from wavenet_app.corpus.baseline import verdict
 from wavenet_app.corpus.corpus import SkippedFile
 from wavenet_app.evaluation.held_out_bits import HeldOutBits
 from wavenet_app.evaluation.pair_table import Average
 from wavenet_app.evaluation.runaway import Failure
 from wavenet_app.evaluation.sound_distributions import SoundDistances
-from wavenet_app.training.task import verdict
 
 SOUNDS = {
     "log_mel": "log-mel bands (dB)",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from fast_gen.engines.contract import Engine, EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.corpus.conditions import Tells

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,118 +11,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engines.condition import ChunkCondition, voice
-from fast_gen.engines.contract import PRECISIONS, Engine, EngineChoice, start_engine
-from fast_gen.engines.cpu.ahead import compiling_ahead
-from fast_gen.engines.real_time import engine_in_real_time
-from fast_gen.engines.sampling import SamplingSettings, check_head
-from fast_gen.engines.weight_cache import WeightCache
-from fast_gen.engines.weights import GeneratorWeights
+from fast_gen.generation.session import ReadyToSample, SampleRequest, get_ready
 from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import printable, write_wav
 from wavenet_app.audio.pictures import write_spectrogram
-from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
-from wavenet_app.config import RunConfig
+from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
-from wavenet_app.corpus.speakers import speaker_shares
 
 if TYPE_CHECKING:
-    from fast_gen.generation.primes import Prime
-
-
-@dataclass(frozen=True)
-class SampleRequest:
-    """What a user asked to hear.
-
-    Attributes:
-        checkpoint: what `find_checkpoint` takes; None for the newest run.
-        seconds: length of each clip.
-        out: folder for the files.
-        clips: how many, generated as one batch; None for one, or one for each recording to continue up to
-            `primes.MOST_BY_DEFAULT`.
-        seed: of the random numbers.
-        temperature: 0 for the likeliest code every time.
-        top_k: 0 for all codes.
-        top_p: 1 for all codes.
-        primes: recordings to continue, and folders of them; they take turns over the clips.
-        prime_seconds: how much of the end of each is taken; None for what the model can see, or the whole of it if it
-            is kept.
-        keep_prime: whether the recording stands before what is generated.
-        engine: name of an engine, or "auto".
-        precision: of the weights; None for float32, or for playing the first precision that keeps up.
-        threads: of the CPU, for the engine.
-        rank: whether clips that ran away are made anew, and the most likely one comes first.
-        keep: how many of the ranked clips are kept; None for all.
-        speaker: a name, or names with weights; None for all in turn.
-    """
-
-    checkpoint: str | None
-    seconds: float
-    out: Path
-    clips: int | None = None
-    seed: int = 0
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    primes: tuple[Path, ...] = ()
-    prime_seconds: float | None = None
-    keep_prime: bool = False
-    engine: str = "auto"
-    precision: str | None = None
-    threads: int = 1
-    rank: bool = False
-    keep: int | None = None
-    speaker: str | None = None
-
-
-@dataclass(frozen=True)
-class ReadyToSample:
-    """All that generating needs.
-
-    Attributes:
-        engine: what generates.
-        checkpoint: what it generates from.
-        config: the settings of the model's run.
-        settings: temperature, top-k and top-p.
-        clips: how many there are to be.
-        primes: the recordings that they continue in turn; empty for none.
-        shares: of each speaker in the voice of each clip, (clips, speakers), or of one row for all; None for a model
-            without speakers.
-        condition: what comes of these.
-    """
-
-    engine: Engine
-    checkpoint: Path
-    config: RunConfig
-    settings: SamplingSettings
-    clips: int
-    primes: tuple[Prime, ...]
-    shares: NDArray[np.float32] | None = None
-    condition: ChunkCondition | None = None
-
-    def prime_codes(self, first_row: int, rows: int) -> NDArray[np.int64] | None:
-        """Returns the codes (rows, time) that clips continue, as far as the model can see them; None for none."""
-        if not self.primes:
-            return None
-        from fast_gen.generation.primes import prime_codes
-
-        model = self.config.model
-        return prime_codes(
-            self.primes,
-            first_row=first_row,
-            rows=rows,
-            samples=model.receptive_field,
-            coding=model.coding,
-        )
-
-    def heard_before(self, row: int) -> NDArray[np.float32]:
-        """Returns the recording (samples,) that a clip continues, as the codes hold it; nothing where there is none."""
-        if not self.primes:
-            return np.zeros(0, np.float32)
-        coding = self.config.model.coding
-        return coding.decode(coding.encode(self.primes[row % len(self.primes)].waveform))
+    pass
 
 
 def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
@@ -150,109 +46,6 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     else:
         waveforms = _clips(ready, request, console, first_row=0, count=ready.clips)
     return _write_clips(waveforms, request, ready, console)
-
-
-def get_ready(
-    request: SampleRequest, folder: DataFolder, console: Console, *, in_real_time: bool = False
-) -> ReadyToSample:
-    """Loads the checkpoint, the prime and an engine, and says which.
-
-    Args:
-        request: what to generate.
-        folder: root of the data.
-        console: for what is said.
-        in_real_time: whether a precision that was not asked for is the first that keeps up with the sample rate.
-
-    Raises:
-        UserError: one of them, or a setting, is not fit.
-    """
-    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
-    path = find_checkpoint(folder.root, request.checkpoint)
-    config, weights = _read(path, WeightCache(folder.cache / "weights"), request, console)
-    if config.model.mel is not None:
-        raise UserError(
-            f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
-            f"take: wavegen vocode {config.name} RECORDING"
-        )
-    check_head(settings, config.model.head)
-    clips, primes = _primes(request, config, console)
-    shares = _shares(request, config, clips, console)
-
-    def say(line: str | None) -> None:
-        if line is not None:
-            console.print(line, highlight=False, soft_wrap=True)
-
-    if in_real_time and request.precision is None:
-        sample_rate = config.audio.sample_rate
-        choice, engine = engine_in_real_time(request.engine, weights, request.threads, sample_rate, say)
-        say(choice.reason)
-    else:
-
-        def on_choice(choice: EngineChoice) -> None:
-            say(choice.reason)
-            say(choice.preparation)
-
-        precision = request.precision or PRECISIONS[0]
-        _, engine = start_engine(request.engine, weights, "auto", precision, request.threads, on_choice)
-    condition = None if shares is None else voice(weights, shares)
-    return ReadyToSample(engine, path, config, settings, clips, primes, shares, condition)
-
-
-def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tuple[int, tuple[Prime, ...]]:
-    """Returns how many clips there are to be, and the recordings that they continue; says what is done to these."""
-    if not request.primes:
-        if request.keep_prime or request.prime_seconds is not None:
-            raise UserError("--keep-prime and --prime-seconds are about a recording to continue; name it with --prime")
-        return request.clips or 1, ()
-    from fast_gen.generation.primes import MOST_BY_DEFAULT, find_primes, read_primes
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    rate, seen = config.audio.sample_rate, config.model.receptive_field
-    wanted = None if request.keep_prime else seen
-    if request.prime_seconds is not None:
-        wanted = max(1, round(request.prime_seconds * rate))
-    files = find_primes(request.primes, say)
-    clips = request.clips or min(len(files), MOST_BY_DEFAULT)
-    primes = read_primes(files, config, named=request.primes, clips=clips, samples=wanted, say=say)
-    for prime in primes:
-        if len(prime.waveform) < seen:
-            say(
-                f"note: of {printable(prime.path.name)} the model hears {len(prime.waveform) / rate:.3f} s and silence "
-                f"before; it could look back {seen / rate:.3f} s"
-            )
-    return clips, primes
-
-
-def _shares(request: SampleRequest, config: RunConfig, clips: int, console: Console) -> NDArray[np.float32] | None:
-    """Returns the share of each speaker in the voices, None without any; says whose turn it is if nobody chose."""
-    speakers = config.model.speakers
-    if request.speaker is not None:
-        return speaker_shares(request.speaker, speakers)[None]
-    if not speakers:
-        return None
-    turns = [number % len(speakers) for number in range(clips)]
-    listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
-    console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
-    return np.eye(len(speakers), dtype=np.float32)[turns]
-
-
-def _read(
-    path: Path, cache: WeightCache, request: SampleRequest, console: Console
-) -> tuple[RunConfig, GeneratorWeights]:
-    """Returns the settings and the weights of a checkpoint, out of the cache if it has been read before."""
-    say = partial(console.print, highlight=False, soft_wrap=True)
-    found = cache.find(path)
-    first = "" if found else "  (read for the first time, which takes a moment)"
-    say(f"{path}{first}")
-    if found is None:
-        on_cpu = request.engine in ("auto", "cpu") and request.precision in (None, *PRECISIONS)
-        with compiling_ahead(request.precision or PRECISIONS[0], request.threads, say) if on_cpu else nullcontext():
-            trained = load_trained(path)
-        found = trained.config, GeneratorWeights.of(trained.model)
-        cache.keep(path, *found)
-    return found
 
 
 def _clips(

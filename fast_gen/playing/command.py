@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from fast_gen.generation.command import ReadyToSample, SampleRequest, get_ready
+from fast_gen.generation.session import ReadyToSample, SampleRequest, get_ready
 from fast_gen.generation.stream import stream
 from fast_gen.playing.device import NO_DEVICE, NoSoundError, open_output, output_devices
 from fast_gen.playing.player import Player

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.real_time import MARGIN
 from fast_gen.playing.device import Fill, NoSoundError, Output
 
 RESERVE_SECONDS = 0.25  # buffered before the first sound, however fast the engine
 LEAD_IN_SECONDS = 0.2  # of silence before the first sound: devices and sound servers swallow what comes as they wake
-MARGIN = 0.9  # of the measured speed is counted on: the machine also does other things
 ENDLESS_SECONDS = 30.0  # a clip without end is buffered for as if it had this length
 AHEAD_SECONDS = 2.0  # the engine runs ahead of the sound by so much more than what was buffered first
 PATIENCE_SECONDS = 3.0  # a device that asks for nothing for so long is gone

@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engines.contract import PRECISIONS, Engine, EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.vocoding.refine import USUAL_TURNS, refined_blocks

@@ -30,6 +30,7 @@ from segmentation.network.norm import StatisticsWarmUp
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16
+from wavenet_app.core.version import software
 
 BALANCING_MASKS = 500
 """Training masks, at most, that class weights are taken from, spread evenly."""
@@ -282,7 +283,7 @@ def train(
     Raises:
         UserError: the loss is no longer a number, or a checkpoint cannot be written.
     """
-    write_json(plan.run_dir / "config.json", task.config.model_dump(mode="json"))
+    write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
 
     def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
         on_validation(status)

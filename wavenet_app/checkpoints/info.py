@@ -11,8 +11,7 @@ from rich.table import Table
 
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.training.task import verdict
+from wavenet_app.corpus.baseline import Baseline, verdict
 
 
 def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as_json: bool) -> None:
@@ -68,6 +67,7 @@ def describe(path: Path) -> dict[str, Any]:
         "baseline": content["baseline"],
         "validation": content.get("validation"),
         "coding": model.coding.name,
+        "software": content.get("software"),
     }
 
 

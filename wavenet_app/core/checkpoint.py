@@ -9,6 +9,7 @@ from typing import Any
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
 
@@ -27,7 +28,7 @@ def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     import torch
 
     whole = io.BytesIO()  # torch's own file writer would hide the reason of a failure
-    torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, **content}, whole)
+    torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, "software": software(), **content}, whole)
     write_whole(path, whole.getvalue())
 
 

@@ -12,10 +12,11 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.loop.loop import quiet_lightning, training_device
 from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.corpus import Corpus
+from wavenet_app.corpus.view import show_corpus
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training.run import RunOptions, prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train
-from wavenet_app.training.view import DecodeView, TrainingView, show_corpus, show_result, show_start
+from wavenet_app.training.view import DecodeView, TrainingView, show_result, show_start
 
 Judge = Callable[[Path, Corpus], str]
 """Says in a line what a checkpoint is like, given the corpus that it was trained on."""

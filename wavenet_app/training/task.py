@@ -21,6 +21,7 @@ from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
+from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus, split_record
@@ -67,22 +68,6 @@ class TrainingResult:
     validation: float
     baseline: Baseline
     model: ModelConfig
-
-
-def verdict(validation: float, baseline: Baseline) -> str:
-    """Returns in plain words whether a model has learnt more than a classical linear predictor.
-
-    >>> verdict(3.0, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
-    '1.10 bits below LPC-24: it has learnt more than a linear predictor can'
-    >>> verdict(4.3, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
-    'not yet better than LPC-24 (0.20 bits above): expect noise, train longer'
-    """
-    gap = baseline.lpc - validation
-    if math.isnan(gap):
-        return "no verdict: the validation clips are too short for the LPC-24 baseline"
-    if gap > 0:
-        return f"{gap:.2f} bits below LPC-24: it has learnt more than a linear predictor can"
-    return f"not yet better than LPC-24 ({-gap:.2f} bits above): expect noise, train longer"
 
 
 def learning_rate_share(training: TrainingConfig, step: int, progress: float) -> float:
@@ -238,7 +223,7 @@ def train(
     Raises:
         UserError: the loss is no longer a number, or a checkpoint cannot be written.
     """
-    write_json(plan.run_dir / "config.json", plain_config(task.config))
+    write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
     write_json(plan.run_dir / "split.json", split_record(task.corpus))
     listener = _Listener(task, preview)
 

@@ -9,17 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
-from rich.text import Text
 
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.loop.loop import FitPlan, FitStatus
-from wavenet_app.core.terminal import clock, number_of, run_bar
-from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.corpus.corpus import Corpus
+from wavenet_app.core.terminal import clock, run_bar
+from wavenet_app.corpus.baseline import Baseline, verdict
 from wavenet_app.training.run import Run
-from wavenet_app.training.task import TrainingResult, verdict
+from wavenet_app.training.task import TrainingResult
 
-_LISTED_SPEAKERS = 20
 _RISEN_BITS = 0.25  # above the best validation: more than it wavers by from one to the next
 
 
@@ -97,31 +94,6 @@ class TrainingView:
         if math.isnan(self.validation):
             return f"LPC-24 {self.baseline.lpc:.2f}"
         return f"validation {self.validation:.3f} / LPC-24 {self.baseline.lpc:.2f}"
-
-
-def show_corpus(console: Console, corpus: Corpus) -> None:
-    """Prints what is trained on, and every file that is left out, with its reason."""
-    seconds = [corpus.duration(clips) for clips in (corpus.training, corpus.validation)]
-    console.print(
-        f"{len(corpus.training)} clips ({clock(seconds[0])}) to train on, {len(corpus.validation)} "
-        f"({clock(seconds[1])}) held out; {corpus.sample_rate} Hz, gain x{corpus.gain:.2f}",
-        highlight=False,
-    )
-    if corpus.speakers:
-        listed = [f"{name} {clock(seconds)}" for name, seconds in corpus.training_seconds.items()]
-        more = f", and {len(listed) - _LISTED_SPEAKERS} more" if len(listed) > _LISTED_SPEAKERS else ""
-        console.print(
-            f"{len(listed)} speakers to train on: {', '.join(listed[:_LISTED_SPEAKERS])}{more}",
-            highlight=False,
-            markup=False,
-        )
-    if corpus.skipped:
-        table = Table(title=f"{number_of(len(corpus.skipped), 'file')} left out", title_justify="left")
-        table.add_column("file", overflow="fold")
-        table.add_column("why", overflow="fold")
-        for skipped in corpus.skipped:
-            table.add_row(Text(skipped.name), Text(skipped.reason))  # no markup: names may hold brackets
-        console.print(table)
 
 
 def show_start(console: Console, run: Run, *, device: str, dtype: str, parameters: int) -> None:

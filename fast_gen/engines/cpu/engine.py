@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.condition import ChunkCondition, checked_condition
-from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_uniforms
+from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_along, prime_clips
 from fast_gen.engines.cpu.packing import State, first_state, pack, pack_told, prime_room
 from fast_gen.engines.cpu.threads import STOP, first_flags, run_together

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fast_gen.engines.condition import ChunkCondition, checked_condition
-from fast_gen.engines.contract import checked_codes, checked_uniforms
+from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import first_rings, front, pack, prime, told_parts
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head

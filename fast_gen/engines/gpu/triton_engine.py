@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fast_gen.engines.condition import ChunkCondition, checked_condition
-from fast_gen.engines.contract import checked_codes, checked_uniforms
+from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.engines.sampling import SamplingSettings

@@ -15,7 +15,7 @@ from fast_gen.bench.run import BenchJob, broken_promises, run_bench
 from fast_gen.bench.textbook import Textbook
 from fast_gen.bench.verify import Verification
 from fast_gen.bench.view import left_out_lines, plain_rows, speed_table
-from fast_gen.engines.contract import EngineOption, engine_options
+from fast_gen.engines.choice import EngineOption, engine_options
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weight_cache import WeightCache

@@ -11,7 +11,7 @@ from random_checkpoint import write_random_checkpoint
 from tiny_run import TINY
 
 from fast_gen.bench.verify import verify
-from fast_gen.engines.contract import choose_engine
+from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.gpu import triton_engine as triton_gpu
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings

@@ -5,8 +5,9 @@ import pytest
 import torch
 from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
 
-from fast_gen.engines import contract as engines
-from fast_gen.engines.contract import Engine, choose_engine, load_engine
+from fast_gen.engines import choice as engines
+from fast_gen.engines.choice import choose_engine, load_engine
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights

@@ -24,8 +24,9 @@ from engine_contract import (
 )
 from numpy.typing import NDArray
 
+from fast_gen.engines.choice import choose_engine, load_engine
 from fast_gen.engines.condition import projected
-from fast_gen.engines.contract import PRECISIONS, Engine, choose_engine, load_engine
+from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu import engine as numba_cpu
 from fast_gen.engines.cpu.engine import NumbaCpu
 from fast_gen.engines.cpu.packing import LOOK_AHEAD, block_width, first_state, pack, packed_matrix, padded

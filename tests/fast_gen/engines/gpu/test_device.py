@@ -8,7 +8,7 @@ import torch
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 
-from fast_gen.engines.contract import EngineChoice, choose_engine, load_engine, start_engine
+from fast_gen.engines.choice import EngineChoice, choose_engine, load_engine, start_engine
 from fast_gen.engines.cpu.engine import NumbaCpu
 from fast_gen.engines.gpu import triton_engine as triton_gpu
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu

@@ -3,7 +3,8 @@
 import pytest
 from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
 
-from fast_gen.engines.contract import Engine, choose_engine
+from fast_gen.engines.choice import choose_engine
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.gpu.graph_engine import GraphQueue
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError

@@ -24,8 +24,9 @@ from engine_contract import (
     random_told,
 )
 
+from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.condition import projected
-from fast_gen.engines.contract import Engine, choose_engine
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.gpu import triton_engine as triton_gpu
 from fast_gen.engines.gpu.triton_engine import FEW_CLIPS, Plan, TritonGpu
 from fast_gen.engines.sampling import SamplingSettings, uniforms

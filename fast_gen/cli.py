@@ -1,0 +1,251 @@
+"""The commands of `fast_gen`: sample, vocode, eval, bench and devices."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+
+Speaker = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Which speaker, or a mix of several (default: each in turn)."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same audio.")]
+TopK = Annotated[int, typer.Option(min=0, help="Sample from the K most likely codes only; 0 for all.")]
+TopP = Annotated[
+    float, typer.Option(min=0, max=1, help="Sample from the most likely codes that hold this much probability.")
+]
+VocodingTemperature = Annotated[
+    float | None,
+    typer.Option(min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
+]
+Refine = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="TURNS",
+        help="Iterations that pull vocoded audio towards its mel frames; 0 keeps it as sampled (default: 64).",
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|cpu|cuda|graph|torch", help="Engine to generate with; auto picks the fastest available."
+    ),
+]
+Threads = Annotated[int, typer.Option(min=1, help="CPU cores for the engine.")]
+
+
+def sample(
+    checkpoint: CheckpointName = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Length of each clip.")] = 2.0,
+    clips: Annotated[
+        int | None,
+        typer.Option("--clips", "-n", min=1, help="Number of clips (default: 1, or one for each --prime)."),
+    ] = None,
+    seed: Seed = 0,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Lower is safer, higher is wilder; 0 always takes the most likely code.")
+    ] = 1.0,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    speaker: Speaker = None,
+    prime: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="CLIP|FOLDER", help="Continue this recording; several take turns over the clips."),
+    ] = None,
+    prime_seconds: Annotated[
+        float | None, typer.Option(min=0.001, help="Use this much of its end (default: the receptive field).")
+    ] = None,
+    keep_prime: Annotated[bool, typer.Option("--keep-prime", help="Start each file with the recording.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
+    ] = None,
+    engine: Engine = "auto",
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float32|bfloat16|int8",
+            help="Precision of the weights (default: float32; --play takes less if float32 is too slow).",
+        ),
+    ] = None,
+    threads: Threads = 1,
+    rank: Annotated[
+        bool, typer.Option("--rank", help="Order the clips by likelihood, and replace clips that turn into noise.")
+    ] = False,
+    keep: Annotated[int | None, typer.Option(min=1, help="With --rank: keep this many of the most likely.")] = None,
+    play: Annotated[bool, typer.Option("--play", help="Play while generating, and write the WAV too.")] = False,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME|INDEX", help="Sound device to play on; see wavegen devices.")
+    ] = None,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Continue until Ctrl-C; needs --play or --stdout.")
+    ] = False,
+    stdout: Annotated[
+        bool, typer.Option("--stdout", help="Stream the WAV to standard output instead of a file.")
+    ] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="With --stdout: 16-bit little-endian samples without a header.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Generate audio.
+
+    Writes an audio file and a picture of its spectrogram for each clip.
+    """
+    from fast_gen.generation.command import run_sampling
+    from fast_gen.generation.session import SampleRequest
+
+    folder = DataFolder.at(data_dir)
+    request = SampleRequest(
+        checkpoint=checkpoint,
+        seconds=seconds,
+        clips=clips,
+        seed=seed,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        primes=tuple(prime or ()),
+        prime_seconds=prime_seconds,
+        keep_prime=keep_prime,
+        out=out or folder.generated,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        rank=rank,
+        keep=keep,
+        speaker=speaker,
+    )
+    if not (play or forever or stdout or raw or device is not None):
+        run_sampling(request, folder, console=make_console())
+        return
+    from fast_gen.playing.command import LiveRequest, run_live
+
+    pipe = sys.stdout.buffer if stdout else None
+    live = LiveRequest(play=play, device=device, forever=forever, pipe=pipe, raw=raw)
+    run_live(request, live, folder, console=make_console(stderr=stdout))
+
+
+def vocode(
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="A model trained with --condition mel: a file or a run's name.")
+    ],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="A recording, a folder of recordings, or mel frames (.npy, .pt).")
+    ],
+    speaker: Speaker = None,
+    seed: Seed = 0,
+    temperature: VocodingTemperature = None,
+    top_k: TopK = 0,
+    top_p: TopP = 1.0,
+    refine: Refine = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
+    ] = None,
+    engine: Engine = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="float32|bfloat16|int8", help="Precision of the weights; less is faster.")
+    ] = "float32",
+    threads: Threads = 1,
+    data_dir: DataDir = None,
+) -> None:
+    """Turn recordings or mel frames into audio with a trained vocoder.
+
+    Run it again to resume where it stopped.
+    """
+    from fast_gen.engines.sampling import VOCODING_TEMPERATURE
+    from fast_gen.vocoding.command import VocodeRequest, run_vocoding
+    from fast_gen.vocoding.refine import USUAL_TURNS
+
+    folder = DataFolder.at(data_dir)
+    request = VocodeRequest(
+        checkpoint=checkpoint,
+        source=source,
+        out=out or folder.generated,
+        speaker=speaker,
+        seed=seed,
+        temperature=VOCODING_TEMPERATURE if temperature is None else temperature,
+        top_k=top_k,
+        top_p=top_p,
+        turns=USUAL_TURNS if refine is None else refine,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+    )
+    run_vocoding(request, folder, console=make_console())
+
+
+def evaluate(
+    checkpoint: CheckpointName = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH", help="Audio the model has not seen (default: the run's validation clips)."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Measure bits per sample on at most this much audio; 0 for all.")
+    ] = 60.0,
+    clips: Annotated[
+        int, typer.Option("--clips", "-n", min=1, help="Number of clips to generate, or to vocode with a vocoder.")
+    ] = 8,
+    clip_seconds: Annotated[float, typer.Option(min=0.1, help="Length of each generated clip.")] = 2.0,
+    temperature: VocodingTemperature = None,
+    speaker: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Speaker of the given audio (default: the run's rule)."),
+    ] = None,
+    refine: Refine = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated clips.")] = 0,
+    engine: Engine = "auto",
+    report: Annotated[
+        Path | None, typer.Option(metavar="OUT.html", help="Write a page with players, spectrograms and curves.")
+    ] = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure how good a model is.
+
+    Compares its bits per sample with classical predictors, and its clips with real ones.
+    """
+    from fast_gen.evaluation.command import run_eval
+    from fast_gen.evaluation.subject import EvalRequest
+
+    request = EvalRequest(
+        checkpoint=checkpoint,
+        paths=tuple(paths or ()),
+        seconds=seconds,
+        clips=clips,
+        clip_seconds=clip_seconds,
+        temperature=temperature,
+        speaker=speaker,
+        turns=refine,
+        seed=seed,
+        engine=engine,
+    )
+    run_eval(request, DataFolder.at(data_dir), console=make_console(), as_json=as_json, page=report)
+
+
+def bench(
+    checkpoint: CheckpointName = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Compare each engine with the full network.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="Approximate time for all engines together.")] = 60.0,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Measure the speed of every engine, device and precision on this machine."""
+    from fast_gen.bench.command import BenchRequest, run_bench_command
+
+    request = BenchRequest(checkpoint, seconds, verify)
+    progress = make_console(stderr=True)
+    run_bench_command(request, DataFolder.at(data_dir), console=make_console(), progress=progress, as_json=as_json)
+
+
+def devices() -> None:
+    """List the sound devices for sample --device."""
+    from fast_gen.playing.command import run_devices
+
+    run_devices(make_console())

@@ -1,0 +1,168 @@
+"""The commands of `segmentation`: seg-train, seg-eval, seg-predict and seg-check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.options import (
+    AsJson,
+    Assignments,
+    ConfigFile,
+    DataDir,
+    Logger,
+    MaxSteps,
+    Resume,
+    RunName,
+    make_console,
+)
+
+DataSet = Annotated[
+    str | None,
+    typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted."),
+]
+Checkpoint = Annotated[
+    str, typer.Argument(metavar="CHECKPOINT", help="The name of a run, a file, or a deeplab_*.pth in data/pretrained.")
+]
+Scales = Annotated[str, typer.Option(help="Average over these sizes of the image, such as 0.5,1,1.5.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Average over the mirrored image too.")]
+Window = Annotated[
+    int | None,
+    typer.Option(metavar="PIXELS", help="Label the image in overlapping windows of this size (default: only if huge)."),
+]
+OutputStride = Annotated[
+    int | None,
+    typer.Option(metavar="8|16", help="Output stride, for files that do not store it (default: as trained)."),
+]
+CocoClasses = Annotated[
+    str | None,
+    typer.Option("--coco-classes", metavar="voc|all", help="COCO: the 21 classes of VOC (default), or all 80."),
+]
+
+
+def seg_train(
+    dataset: DataSet = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="small|mobilenet|dilated|resnet50|resnet101|auto",
+            help="Size of the model; auto: small on a CPU, mobilenet on a GPU.",
+        ),
+    ] = "auto",
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this many minutes (default: 30; 3 for the built-in shapes).")
+    ] = None,
+    max_steps: MaxSteps = None,
+    name: RunName = None,
+    resume: Resume = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the initial weights, the crops and their order.")] = None,
+    coco_classes: CocoClasses = None,
+    config: ConfigFile = None,
+    set_: Assignments = None,
+    logger: Logger = "tensorboard",
+    data_dir: DataDir = None,
+) -> None:
+    """Train DeepLab on labelled images.
+
+    Keeps the best and the last checkpoint. Ctrl-C stops early and keeps both.
+    """
+    from segmentation.training.command import run_training
+    from segmentation.training.run import SegmentationOptions
+
+    options = SegmentationOptions(
+        dataset=dataset,
+        preset=preset,
+        config_file=config,
+        assignments=tuple(set_ or ()),
+        name=name,
+        max_steps=max_steps,
+        minutes=minutes,
+        seed=seed,
+        format_options={"coco_classes": coco_classes},
+        resume=resume,
+        logger=logger,
+    )
+    run_training(options, DataFolder.at(data_dir), console=make_console())
+
+
+def seg_eval(
+    checkpoint: Checkpoint,
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco, ade20k or shapes.")
+    ],
+    split: Annotated[str, typer.Option(metavar="train|val", help="Which split to score.")] = "val",
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Score this many images, evenly spread (default: all).")
+    ] = None,
+    scales: Scales = "1",
+    flip: Flip = False,
+    window: Window = None,
+    output_stride: OutputStride = None,
+    coco_classes: CocoClasses = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Score a segmentation model: IoU per class, mean IoU and pixel accuracy."""
+    from segmentation.evaluation.command import run_evaluation
+    from segmentation.prediction.options import LabelOptions
+
+    run_evaluation(
+        LabelOptions(checkpoint, scales, flip, window, output_stride),
+        dataset,
+        DataFolder.at(data_dir),
+        console=make_console(),
+        as_json=as_json,
+        split=split,
+        images=images,
+        format_options={"coco_classes": coco_classes},
+    )
+
+
+def seg_predict(
+    checkpoint: Checkpoint,
+    path: Annotated[Path, typer.Argument(metavar="IMAGE|FOLDER", help="An image, or a folder of images.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results (default: segmentation_results/ in the data folder).")
+    ] = None,
+    scales: Scales = "1",
+    flip: Flip = False,
+    window: Window = None,
+    output_stride: OutputStride = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Label images of any size.
+
+    Writes a colour mask, an overlay, and a mask of class ids for each image.
+    """
+    from segmentation.prediction.command import run_prediction
+    from segmentation.prediction.options import LabelOptions
+
+    options = LabelOptions(checkpoint, scales, flip, window, output_stride)
+    run_prediction(options, path, DataFolder.at(data_dir), console=make_console(), out=out)
+
+
+def seg_check(
+    dataset: DataSet = None,
+    files: Annotated[
+        int | None, typer.Option(min=1, help="Read this many images per split, evenly spread (default: all).")
+    ] = None,
+    coco_classes: CocoClasses = "voc",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Check an image data set before training: files, masks, class shares, and a sheet of overlays."""
+    from segmentation.checking.command import run_check
+
+    fit_to_train = run_check(
+        dataset,
+        DataFolder.at(data_dir),
+        console=make_console(),
+        as_json=as_json,
+        files=files,
+        coco_classes=coco_classes or "voc",
+    )
+    if not fit_to_train:
+        raise typer.Exit(1)

@@ -1,0 +1,120 @@
+"""The commands of `wavenet_app`: train and inspect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.options import (
+    AsJson,
+    Assignments,
+    ConfigFile,
+    DataDir,
+    Logger,
+    MaxSteps,
+    Minutes,
+    Resume,
+    RunName,
+    make_console,
+)
+
+if TYPE_CHECKING:
+    from wavenet_app.training.command import Judge
+    from wavenet_app.training.task import Preview
+
+
+def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
+    """Returns the command `train`.
+
+    Args:
+        preview: generates the audio that is logged while a model trains.
+        judge: describes the finished model in one line.
+    """
+
+    def train(
+        paths: Annotated[
+            list[str] | None,
+            typer.Argument(metavar="PATH", help="Audio folders and files; built-in plucked strings if omitted."),
+        ] = None,
+        preset: Annotated[
+            str,
+            typer.Option(
+                metavar="tiny|small|base|large|auto", help="Size of the model; auto: small on a CPU, base on a GPU."
+            ),
+        ] = "auto",
+        minutes: Minutes = None,
+        max_steps: MaxSteps = None,
+        name: RunName = None,
+        resume: Resume = None,
+        sample_rate: Annotated[
+            int | None,
+            typer.Option(metavar="HZ", help="Resample to this rate (default: the most common rate, at most 16000)."),
+        ] = None,
+        split_by: Annotated[
+            str | None,
+            typer.Option(metavar="REGEX", help="Keep files with an equal match on one side of the validation split."),
+        ] = None,
+        speakers: Annotated[
+            str | None,
+            typer.Option(
+                metavar="folder|csv:FILE|regex:PATTERN",
+                help="Learn a voice per speaker, named by the subfolder, a table, or a group in the path.",
+            ),
+        ] = None,
+        condition: Annotated[
+            str | None, typer.Option(metavar="mel", help="Train a vocoder from mel frames; use it with wavegen vocode.")
+        ] = None,
+        head: Annotated[
+            str | None,
+            typer.Option(
+                metavar="mu-law|logistics|gaussian",
+                help="Predict mu-law codes (default), or 16-bit samples with a mixture of logistics or a Gaussian.",
+            ),
+        ] = None,
+        seed: Annotated[int | None, typer.Option(help="Seed of the initial weights and of the training order.")] = None,
+        config: ConfigFile = None,
+        set_: Assignments = None,
+        logger: Logger = "tensorboard",
+        data_dir: DataDir = None,
+    ) -> None:
+        """Train a WaveNet on audio.
+
+        Keeps the best and the last checkpoint. Ctrl-C stops early and keeps both.
+        """
+        from wavenet_app.training.command import run_training
+        from wavenet_app.training.run import RunOptions
+
+        options = RunOptions(
+            paths=tuple(paths or ()),
+            preset=preset,
+            config_file=config,
+            assignments=tuple(set_ or ()),
+            name=name,
+            sample_rate=sample_rate,
+            max_steps=max_steps,
+            minutes=minutes,
+            split_by=split_by,
+            seed=seed,
+            speakers=speakers,
+            condition=condition,
+            head=head,
+            resume=resume,
+            logger=logger,
+        )
+        run_training(options, DataFolder.at(data_dir), console=make_console(), preview=preview, judge=judge)
+
+    return train
+
+
+def inspect(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Audio folders and files.")],
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Check audio before training: files, levels, defects, and how predictable it is."""
+    from wavenet_app.inspection.command import run_inspection
+
+    run_inspection(paths, DataFolder.at(data_dir), console=make_console(), as_json=as_json)

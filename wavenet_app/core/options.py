@@ -1,0 +1,47 @@
+"""Options that several commands share, and the console that they print to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder for everything that is read by name or written ($WAVEGEN_DATA or ./data)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+CheckpointName = Annotated[
+    str | None, typer.Argument(metavar="CHECKPOINT", help="A file or the name of a run; the newest run if omitted.")
+]
+RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]
+Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop after this many minutes (default: 30).")]
+MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Stop after this many optimizer steps.")]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Resume this run exactly from its last checkpoint.")
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Read settings from a TOML file; they override the preset."),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Change one setting; repeat it for several."),
+]
+Logger = Annotated[
+    str,
+    typer.Option(
+        "--logger", metavar="tensorboard|wandb|none", help="Where to log curves; WANDB_MODE=offline works too."
+    ),
+]
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Returns the console that a command prints to."""
+    from rich.console import Console
+
+    return Console(stderr=stderr)
