@@ -162,7 +162,7 @@ def seg_check(
         console=make_console(),
         as_json=as_json,
         files=files,
-        coco_classes=coco_classes or "voc",
+        format_options={"coco_classes": coco_classes},
     )
     if not fit_to_train:
         raise typer.Exit(1)

@@ -21,7 +21,8 @@ from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, 
 from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.checkpoints import read_unfinished
+from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
 from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
 

@@ -12,7 +12,7 @@ from segmentation.datasets.catalogue import BUILT_IN
 from segmentation.evaluation.metrics import SegmentationScores
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
-from wavenet_app.core.loop.loop import FitStatus
+from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.core.terminal import clock, run_bar
 
 _MOST_CLASSES = 40  # rows of the table of classes; --json of seg-eval has them all
