@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.settings import Settings
+from wavenet_app.core.loop.schedules import SCHEDULES
+from wavenet_app.core.settings import Settings, one_of
 
 IGNORE_INDEX = 255
 """Id of mask pixels that count neither in the loss nor in a score."""
@@ -96,7 +97,14 @@ class SegmentationTrainingConfig(Settings):
         gt=0,
         description="the head's rate over the backbone's; unset: 1 from random weights, 10 from trained ones",
     )
-    poly_power: float = Field(default=0.9, gt=0, description="the rate falls as (1 - progress) to this power")
+    schedule: Annotated[str, one_of(SCHEDULES)] = Field(
+        default="linear", description=f"how the rate falls after the warm-up: {', '.join(SCHEDULES)}"
+    )
+    poly_power: float = Field(
+        default=0.9,
+        gt=0,
+        description="power of the schedule; with a linear one the rate falls by DeepLab's poly schedule",
+    )
     warmup_steps: int = Field(default=20, ge=0, description="steps of linear warm-up")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of the gradient descent, and adamw's first one")
     weight_decay: float | None = Field(
@@ -163,6 +171,11 @@ class SegmentationDataConfig(Settings):
         description="the model sees images of this share of their size, in training and in use; masks and scores keep "
         "the images' own; unset: 1 with a GPU, and without one what makes the longer side 256 pixels, from 0.25 to 1",
     )
+
+    @property
+    def format_options(self) -> dict[str, str]:
+        """The settings that only one image format has, by name."""
+        return self.model_dump(exclude={"dataset", "image_scale"})
 
 
 class SegmentationConfig(Settings):

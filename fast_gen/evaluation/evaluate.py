@@ -22,8 +22,8 @@ from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import training_device
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.evaluation.held_out_audio import held_out_audio

@@ -14,7 +14,7 @@ from segmentation.checking.view import CheckProgress, render
 from segmentation.datasets.batches import evenly_spread
 from segmentation.datasets.catalogue import open_dataset
 from segmentation.datasets.dataset import SPLITS, SegmentationDataset
-from segmentation.datasets.formats.coco import CocoClasses, coco_classes_of
+from segmentation.datasets.format import Options
 from segmentation.datasets.overlays import Picture, write_sheet
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -29,7 +29,7 @@ def run_check(
     console: Console,
     as_json: bool,
     files: int | None = None,
-    coco_classes: str = "voc",
+    format_options: Options | None = None,
 ) -> bool:
     """Checks a data set, prints the report, and writes segmentation_results/check_<name>.png.
 
@@ -39,7 +39,7 @@ def run_check(
         console: to print on.
         as_json: whether JSON is printed instead of tables.
         files: images of each split to read; None for all.
-        coco_classes: "voc" or "all", which classes of COCO.
+        format_options: choices of single formats, such as the classes of COCO.
 
     Returns:
         Whether the data set is fit to train on.
@@ -47,7 +47,7 @@ def run_check(
     Raises:
         UserError: there is no such data set, no split of it can be opened, or the sheet cannot be written.
     """
-    datasets, missing = _splits_of(argument, folder, coco_classes_of(coco_classes))
+    datasets, missing = _splits_of(argument, folder, format_options)
     view = CheckProgress(Console(stderr=True))
     with view.progress:
         report = check_datasets(datasets, limit=files, progress=view.on_image)
@@ -64,14 +64,14 @@ def run_check(
 
 
 def _splits_of(
-    argument: str | None, folder: DataFolder, coco_classes: CocoClasses
+    argument: str | None, folder: DataFolder, options: Options | None
 ) -> tuple[list[SegmentationDataset], list[str]]:
     """Returns the splits that can be opened, and why the others cannot."""
     datasets: list[SegmentationDataset] = []
     missing: list[str] = []
     for split in SPLITS:
         try:
-            datasets.append(open_dataset(argument, folder, split, coco_classes=coco_classes))
+            datasets.append(open_dataset(argument, folder, split, options))
         except UserError as error:
             missing.append(str(error))
     if not datasets:

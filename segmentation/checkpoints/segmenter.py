@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
 from segmentation.config import SegmentationConfig
+from segmentation.datasets.catalogue import FORMATS
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.datasets.labels import LabelMap, voc_palette
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from segmentation.network.deeplab import DeepLab
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
-
-_UNNAMED = {21: "VOC", 19: "Cityscapes", 150: "ADE20K"}  # whose classes a file without names most likely has
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,9 @@ def check_classes(segmenter: Segmenter, dataset: SegmentationDataset) -> None:
     """Raises a UserError unless a model's classes are those of a data set."""
     count, names = segmenter.model.config.num_classes, segmenter.table.names
     if count != dataset.num_classes:
-        guess = f", as {_UNNAMED[count]} has" if not names and count in _UNNAMED else ""
+        # a file without names most likely has the classes of the first data set of that many
+        alike = next((format.name for format in FORMATS if format.num_classes == count), None)
+        guess = f", as {alike} has" if not names and alike else ""
         raise UserError(
             f"{segmenter.path} tells {count} classes apart{guess}, but {dataset.name} ({dataset.format}) has "
             f"{dataset.num_classes}; take the data set that it was trained on, or one with the same classes"

@@ -11,7 +11,7 @@ from segmentation.checking.view import CheckProgress
 from segmentation.checkpoints.segmenter import check_classes
 from segmentation.datasets.catalogue import open_dataset
 from segmentation.datasets.dataset import SPLITS, Split
-from segmentation.datasets.formats.coco import coco_classes_of
+from segmentation.datasets.format import Options
 from segmentation.evaluation.evaluate import Evaluation, evaluate
 from segmentation.prediction.options import LabelOptions, open_labeller, windows_line
 from segmentation.training.view import class_table
@@ -31,7 +31,7 @@ def run_evaluation(
     as_json: bool,
     split: str = "val",
     images: int | None = None,
-    coco_classes: str | None = None,
+    format_options: Options | None = None,
 ) -> Evaluation:
     """Scores a checkpoint on a split, and prints the figures with the protocol that they were taken by.
 
@@ -43,15 +43,15 @@ def run_evaluation(
         as_json: whether JSON is printed instead of tables.
         split: "train" or "val".
         images: how many to look at, spread evenly; None for all.
-        coco_classes: "voc" or "all", for COCO; None takes what the checkpoint was trained on.
+        format_options: choices of single formats, such as the classes of COCO; what is not chosen is as in training.
 
     Raises:
         UserError: there is no such checkpoint or data set, or their classes differ.
     """
     segmenter, labeller = open_labeller(options, folder)
-    trained_on = segmenter.config.data.coco_classes if segmenter.config else "voc"
-    chosen = coco_classes_of(coco_classes or trained_on)
-    opened = open_dataset(dataset, folder, _split(split), coco_classes=chosen)
+    in_training = segmenter.config.data.format_options if segmenter.config else {}
+    chosen = {name: choice for name, choice in (format_options or {}).items() if choice is not None}
+    opened = open_dataset(dataset, folder, _split(split), {**in_training, **chosen})
     check_classes(segmenter, opened)
     reading = CheckProgress(Console(stderr=True))
     with reading.progress:

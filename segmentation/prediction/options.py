@@ -8,8 +8,8 @@ from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.segmenter import Segmenter, load_segmenter
 from segmentation.prediction.inference import LARGE_WINDOWS, Labeller, Protocol
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import training_device
 
 SMALLEST_WINDOW = 16
 LARGEST_SCALE = 8.0

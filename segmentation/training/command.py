@@ -9,7 +9,8 @@ from segmentation.training.run import SegmentationOptions, prepare_run
 from segmentation.training.task import SegmentationResult, train
 from segmentation.training.view import TrainingView, show_result, show_start
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.loop.loop import quiet_lightning, training_device
+from wavenet_app.core.device import training_device
+from wavenet_app.core.loop.loop import quiet_lightning
 
 
 def run_training(options: SegmentationOptions, folder: DataFolder, *, console: Console) -> SegmentationResult:

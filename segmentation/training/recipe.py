@@ -9,8 +9,8 @@ from segmentation.config import SMALLEST_CROP, SegmentationConfig, SegmentationT
 from wavenet_app.core.settings import override
 
 DEFAULT_MINUTES = 30.0
-SHAPES_MINUTES = 3.0
-"""Default for the built-in shapes, which are learnt in a few minutes."""
+BUILT_IN_MINUTES = 3.0
+"""Default for the built-in data set, which is learnt in a few minutes."""
 
 MOST_CROP = {"cuda": 512, "mps": 256, "cpu": 256}
 """Device -> pixels along a side of the crops, at most, where the settings leave it open."""
@@ -77,7 +77,7 @@ def fit_to_budget(config: SegmentationConfig) -> SegmentationConfig:
     training = config.training
     minutes = training.minutes
     if minutes is None and training.max_steps is None:
-        minutes = SHAPES_MINUTES if config.data.dataset is None else DEFAULT_MINUTES
+        minutes = BUILT_IN_MINUTES if config.data.dataset is None else DEFAULT_MINUTES
     between = training.validate_seconds
     if between is None:
         between = max(LEAST_VALIDATE_SECONDS, 60 * (minutes or 0) / VALIDATIONS)

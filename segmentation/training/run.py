@@ -13,14 +13,16 @@ import torch
 from segmentation.checking.check import quick_check
 from segmentation.checkpoints.pretrained import KIND, start_weights
 from segmentation.config import SegmentationConfig, preset
-from segmentation.datasets.catalogue import locate, open_dataset
+from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.format import Options
 from segmentation.network.deeplab import build_model
 from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.checkpoints import read_unfinished
+from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
 from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
 
@@ -40,7 +42,7 @@ class SegmentationOptions:
         max_steps: optimizer steps.
         minutes: wall-clock minutes.
         seed: seed of weights, crops and their order.
-        coco_classes: "voc" or "all", which classes of COCO.
+        format_options: choices of single formats, such as the classes of COCO.
         resume: name or last.pth of a run to go on with.
         logger: where curves and overlays go: tensorboard, wandb or none.
     """
@@ -53,7 +55,7 @@ class SegmentationOptions:
     max_steps: int | None = None
     minutes: float | None = None
     seed: int | None = None
-    coco_classes: str | None = None
+    format_options: Options = field(default_factory=dict)
     resume: str | None = None
     logger: str = "tensorboard"
 
@@ -106,8 +108,8 @@ def prepare_run(
         resume = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
-    training = open_dataset(argument, folder, "train", coco_classes=config.data.coco_classes)
-    validation = open_dataset(argument, folder, "val", coco_classes=config.data.coco_classes)
+    training = open_dataset(argument, folder, "train", config.data.format_options)
+    validation = open_dataset(argument, folder, "val", config.data.format_options)
     report = quick_check([training, validation])
     notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
@@ -205,7 +207,7 @@ def _resumed_settings(options: SegmentationOptions, resume: dict[str, Any]) -> S
         (options.dataset, "the data set"),
         (options.name, "--name"),
         (options.config_file, "--config"),
-        (options.coco_classes, "--coco-classes"),
+        *((choice, f"--{name.replace('_', '-')}") for name, choice in options.format_options.items()),
         (None if options.preset == "auto" else options.preset, "--preset"),
     ):
         if given:
@@ -221,7 +223,7 @@ def _changes(options: SegmentationOptions) -> dict[str, Any]:
     changes = parse_assignments(list(options.assignments))
     for section, name, value in (
         ("data", "dataset", options.dataset),
-        ("data", "coco_classes", options.coco_classes),
+        *(("data", name, choice) for name, choice in options.format_options.items()),
         ("training", "max_steps", options.max_steps),
         ("training", "minutes", options.minutes),
         ("training", "seed", options.seed),
@@ -262,8 +264,7 @@ def _from_file(options: SegmentationOptions) -> dict[str, Any]:
 
 
 def _free_name(config: SegmentationConfig, options: SegmentationOptions, folder: DataFolder) -> str:
-    source = locate(config.data.dataset, folder)
-    base = "shapes" if source is None else source.resolve().name
+    base = name_of(config.data.dataset, folder)
     if options.preset != "auto":
         base = f"{base}-{options.preset}"
     taken = {path.name for path in folder.segmentation_runs.glob("*")}

@@ -28,8 +28,11 @@ from segmentation.evaluation.metrics import ConfusionMatrix, SegmentationScores
 from segmentation.network.deeplab import DeepLab
 from segmentation.network.norm import StatisticsWarmUp
 from segmentation.prediction.inference import Labeller
+from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.files import write_json
-from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
+from wavenet_app.core.loop.schedules import learning_rate_share
+from wavenet_app.core.loop.task import Task
 from wavenet_app.core.version import software
 
 BALANCING_MASKS = 500
@@ -146,13 +149,11 @@ class SegmentationTask(Task):
         return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
     def learning_rate_share(self, step: int, progress: float) -> float:
-        """Returns the poly schedule, (1 - progress) to a power, with a short linear warm-up.
-
-        Progress goes by the iteration, or by the clock where minutes rule. Source: Chen et al. 2017, section 4.1.
-        """
+        """Returns linear warm-up times the schedule to the power `poly_power`."""
         settings = self.config.training
-        warm = min(1.0, (step + 1) / (settings.warmup_steps + 1))
-        return warm * (1 - min(1.0, progress)) ** settings.poly_power
+        return learning_rate_share(
+            settings.schedule, step, progress, warmup_steps=settings.warmup_steps, power=settings.poly_power
+        )
 
     def loss(self, batch: Any) -> Tensor:
         """Returns the cross-entropy of a batch's pixels that count, with the auxiliary head's share."""
@@ -283,6 +284,8 @@ def train(
     Raises:
         UserError: the loss is no longer a number, or a checkpoint cannot be written.
     """
+    from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
+
     write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
 
     def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:

@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from segmentation.datasets.catalogue import BUILT_IN
 from segmentation.evaluation.metrics import SegmentationScores
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
-from wavenet_app.core.loop.loop import FitStatus
+from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.core.terminal import clock, run_bar
 
 _MOST_CLASSES = 40  # rows of the table of classes; --json of seg-eval has them all
@@ -104,7 +105,7 @@ def show_result(console: Console, run: SegmentationRun, result: SegmentationResu
             f"stopped by {result.status.interrupted}; go on with: wavegen seg-train --resume {name}", highlight=False
         )
     console.print(
-        f"checkpoint: {result.checkpoint}\nscore it: wavegen seg-eval {name} {dataset or 'shapes'}\n"
+        f"checkpoint: {result.checkpoint}\nscore it: wavegen seg-eval {name} {dataset or BUILT_IN.argument}\n"
         f"use it: wavegen seg-predict {name} IMAGE",
         highlight=False,
         soft_wrap=True,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from wavenet_app.core.errors import UserError
 
@@ -16,6 +17,24 @@ class Settings(BaseModel):
     """Base of all settings: frozen, and no unknown field passes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def one_of(names: Collection[str]) -> AfterValidator:
+    """Makes a text field accept only the names of a registry.
+
+    >>> from typing import Annotated
+    >>> class Dish(Settings):
+    ...     fruit: Annotated[str, one_of({"apple": 1, "pear": 2})]
+    >>> Dish(fruit="pear").fruit
+    'pear'
+    """
+
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"choose one of {', '.join(names)}")
+        return name
+
+    return AfterValidator(check)
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.loop.loop import training_device
+from wavenet_app.core.device import training_device
 from wavenet_app.inspection.examine import examine
 from wavenet_app.inspection.timing import seconds_per_epoch
 from wavenet_app.inspection.view import render

@@ -9,7 +9,8 @@ import torch
 from rich.console import Console
 
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.loop.loop import quiet_lightning, training_device
+from wavenet_app.core.device import training_device
+from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus

@@ -11,7 +11,8 @@ from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.checkpoints import read_unfinished
+from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
 from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record

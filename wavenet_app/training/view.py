@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from wavenet_app.config import ModelConfig
-from wavenet_app.core.loop.loop import FitPlan, FitStatus
+from wavenet_app.core.loop.plan import FitPlan, FitStatus
 from wavenet_app.core.terminal import clock, run_bar
 from wavenet_app.corpus.baseline import Baseline, verdict
 from wavenet_app.training.run import Run

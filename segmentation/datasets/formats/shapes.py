@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
+from segmentation.datasets.format import Format
 from segmentation.datasets.labels import LabelMap, voc_palette
 
 NAME = "shapes"
+FORMAT_NAME = "built-in shapes"
 CLASSES = ("background", "disc", "square", "triangle")
 SIZE = 96  # pixels, both ways
 COUNTS: dict[Split, int] = {"train": 200, "val": 40}
@@ -42,7 +44,7 @@ class ShapesDataset(SegmentationDataset):
         paths = [Path(NAME) / split / f"{index:04d}" for index in range(number)]
         super().__init__(
             name=NAME,
-            format="built-in shapes",
+            format=FORMAT_NAME,
             split=split,
             classes=CLASSES,
             palette=voc_palette(len(CLASSES)),
@@ -91,3 +93,11 @@ def _shape(
     normals = angle + 2 * np.pi * np.arange(corners) / corners
     reach = np.max([np.cos(turn) * right + np.sin(turn) * down for turn in normals], axis=0)
     return reach <= radius * np.cos(np.pi / corners)
+
+
+FORMAT = Format(
+    name=FORMAT_NAME,
+    argument=NAME,
+    open=lambda _root, split, _name, _options: ShapesDataset(split),
+    default_folder=None,
+)

@@ -28,7 +28,7 @@ from segmentation.training.run import SegmentationOptions, prepare_run
 from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.loop.loop import score_of
+from wavenet_app.core.loop.scoring import score_of
 
 ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
 

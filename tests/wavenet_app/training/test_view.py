@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from wavenet_app.core.loop.loop import FitPlan, FitStatus
+from wavenet_app.core.loop.plan import FitPlan, FitStatus
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training.view import TrainingView
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
+from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
 from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
 from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
@@ -18,6 +19,7 @@ from segmentation.datasets.image_files import LOSSY_SUFFIXES, SIDEWAYS, FileFact
 from segmentation.datasets.labels import UnknownIds, unpacked
 from wavenet_app.core.errors import UserError
 
+NAME = "custom"
 MARKERS = ("images", "masks")
 FOLDERS_OF_SPLIT: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -83,7 +85,7 @@ class CustomDataset(SegmentationDataset):
         self._pairs = pairs
         super().__init__(
             name=name or root.resolve().name,
-            format="custom",
+            format=NAME,
             split=split,
             classes=self._coding.names,
             palette=self._coding.palette,
@@ -228,3 +230,15 @@ def _scan(masks: Sequence[Path], *, all_of_them: bool) -> list[ScannedMask]:
     if not scanned:
         raise UserError(f"none of the masks can be read; the first is {chosen[0]}")
     return scanned
+
+
+FORMAT = Format(
+    name=NAME,
+    argument="custom",
+    open=lambda root, split, name, _options: CustomDataset(root, split, name),
+    default_folder="custom",
+    layout="images/ + masks/",
+    holds=has_folders(*MARKERS),
+    markers=MARKERS,
+    holds_many=True,
+)
