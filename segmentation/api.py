@@ -21,8 +21,8 @@ from segmentation.checkpoints.segmenter import Segmenter, class_names, load_segm
 from segmentation.datasets.image_files import read_image, rgb_of
 from segmentation.prediction import inference
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import training_device
 
 
 def load(
