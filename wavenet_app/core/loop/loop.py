@@ -213,7 +213,7 @@ class _Loop(lightning.LightningModule):
             own.copy_(values.view_as(own))
 
     def _over_all_ranks(self, summed: Tensor | None) -> Tensor | None:
-        """Returns the sum over all ranks; one without a batch takes the length from rank 0, which has the first batch."""
+        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which always has one."""
         if self.group.size == 1:
             return summed
         numel = int(self.group.broadcast([0 if summed is None else summed.numel()])[0])
