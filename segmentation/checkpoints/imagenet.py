@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, ResNet101_Weights
 
 from segmentation.network.deeplab import DeepLab
-from wavenet_app.core.checkpoint import read_plain
+from wavenet_app.core.checkpoint import read_plain, refuse_not_finite
 from wavenet_app.core.errors import UserError
 
 # The first version, which torchvision's own DeepLabs were trained from.
@@ -45,6 +45,7 @@ def load_imagenet(model: DeepLab, folder: Path) -> str:
             "ImageNet's weights were trained with batch norm; take model.norm=batch, frozen or synchronised"
         )
     weights = _fetched(name, folder)
+    refuse_not_finite(folder / _file_name(name), weights)
     if name == "mobilenet_v3_large":
         prefix = "features."
         body = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}

@@ -13,7 +13,7 @@ from segmentation.checkpoints.layouts import recognise, state_dict
 from segmentation.checkpoints.names import find_pretrained
 from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.network.deeplab import DeepLab, build_model, class_layers
-from wavenet_app.core.checkpoint import read_checkpoint, read_plain
+from wavenet_app.core.checkpoint import read_checkpoint, read_plain, refuse_not_finite
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
@@ -76,6 +76,7 @@ def read_pretrained(path: Path) -> Pretrained:
         layout, shape, weights = recognise(state_dict(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    refuse_not_finite(path, weights)
     return Pretrained(path, layout, shape, weights)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.finite import not_finite
 from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
@@ -40,8 +41,8 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         kind: what the checkpoint must be, such as "wavenet".
 
     Raises:
-        UserError: the file is absent, cut short, of another kind or a newer version, or holds anything but tensors
-            and plain values.
+        UserError: the file is absent, cut short, of another kind or a newer version, holds anything but tensors
+            and plain values, or NaN or infinity in a tensor.
     """
     content = read_plain(path)
     found = content.get("format") if isinstance(content, dict) else None
@@ -49,7 +50,15 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {found!r})")
     if content["version"] > FORMAT_VERSION:
         raise UserError(f"{path} was written by a newer wavegen (format {content['version']}); upgrade to read it")
+    refuse_not_finite(path, content)
     return content
+
+
+def refuse_not_finite(path: Path, content: Any) -> None:
+    """Raises a UserError if a tensor that was read from `path` holds NaN or infinity."""
+    ruined = not_finite(content)
+    if ruined is not None:
+        raise UserError(f"{path} holds NaN or infinity in {ruined}; take another checkpoint, or train again")
 
 
 def read_plain(path: Path) -> Any:

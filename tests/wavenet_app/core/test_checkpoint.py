@@ -1,6 +1,7 @@
 """Checkpoints: whole or not at all, and never executed."""
 
 import errno
+import math
 import os
 import pickle
 
@@ -80,3 +81,13 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkey
         write_checkpoint(path, "test", {"step": 2})
     assert read_checkpoint(path, "test")["step"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_tensor_that_is_not_finite_is_refused_by_its_name(tmp_path, number):
+    path = tmp_path / "a.pth"
+    write_checkpoint(
+        path, "test", {"best": math.inf, "weights": {"front": torch.zeros(2), "last": torch.tensor([0, number])}}
+    )
+    with pytest.raises(UserError, match=r"a\.pth holds NaN or infinity in weights\.last"):
+        read_checkpoint(path, "test")

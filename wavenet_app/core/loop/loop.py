@@ -18,6 +18,7 @@ from torch import Tensor
 
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.finite import not_finite
 from wavenet_app.core.loop.averaging import AveragedModel
 from wavenet_app.core.loop.checkpoints import initial_status, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
@@ -26,6 +27,9 @@ from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 from wavenet_app.core.loop.scoring import summed_tally
 from wavenet_app.core.loop.task import Task
+
+DIVERGED = 1e9
+"""A mean loss that no run comes back from; not knowing anything costs 16 bits, a single bad batch far more."""
 
 
 def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] | None = None) -> FitStatus:
@@ -45,7 +49,7 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
         The final status.
 
     Raises:
-        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     status = initial_status(task, resume)
     if progress_of(plan, status) >= 1:
@@ -246,11 +250,18 @@ class _Loop(lightning.LightningModule):
 
     def _check_loss(self) -> None:
         self.status.loss = float(self.running) if self.status.step > self.first_step else self.status.loss
-        if self.status.step > self.first_step and not math.isfinite(self.status.loss):
-            raise UserError(
-                f"the loss is no longer a number at step {self.status.step}; lower training.learning_rate. "
-                f"The checkpoints in {self.plan.run_dir} are from before"
-            )
+        if self.status.step > self.first_step and not abs(self.status.loss) < DIVERGED:
+            raise self._diverged(f"the loss is {self.status.loss:.3g}")
+
+    def _diverged(self, what: str) -> UserError:
+        """Returns the error that ends a run whose weights are ruined, with the step and the learning rate."""
+        last = self.plan.run_dir / "last.pth"
+        kept = f"{last} is from before" if last.exists() else "no checkpoint has been written yet"
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return UserError(
+            f"the training diverged: {what} at step {self.status.step}, at a learning rate of {rate:.3g}; "
+            f"lower training.learning_rate. {kept}"
+        )
 
     def _write(self, name: str) -> None:
         status = self.status
@@ -263,6 +274,9 @@ class _Loop(lightning.LightningModule):
             "best": status.best,
         }
         content = {"weights": self.averaged.state_dict(), "history": status.history, "training": training}
+        ruined = not_finite(content)  # a step can ruin the weights before the loss shows it
+        if ruined is not None:
+            raise self._diverged(f"{ruined} is no longer finite")
         write_checkpoint(self.plan.run_dir / f"{name}.pth", self.task.kind, {**self.task.content(), **content})
         write_metrics(self.plan.run_dir / "metrics.csv", status.history)
         if name == "last":

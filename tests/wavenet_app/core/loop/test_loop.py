@@ -74,14 +74,49 @@ def test_the_clock_ends_a_run_and_leads_the_learning_rate(tmp_path):
     assert rates[-1] == 1
 
 
-def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(tmp_path):
-    task = Line()
-    fit(task, plan(tmp_path, max_steps=20), watcher=Watcher())
-    with torch.no_grad():
-        task.model.weight.fill_(math.nan)
-    with pytest.raises(UserError, match="no longer a number"):
-        fit(task, plan(tmp_path, max_steps=40), watcher=Watcher())
-    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "last.pth")[0])
+class Ruined(Line):
+    """Its gradient at a step is infinite, while its loss is still a number."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.steps = at, 0
+
+    def loss(self, batch):
+        self.steps += 1
+        if self.steps == self.at:
+            self.model.weight.register_hook(lambda gradient: gradient * math.inf)
+        return super().loss(batch)
+
+
+@pytest.mark.parametrize("validate_seconds", [0.0001, 60.0])
+def test_a_step_that_ruins_the_weights_is_never_written(tmp_path, validate_seconds):
+    settings = {"max_steps": 40, "validate_seconds": validate_seconds, "checkpoint_seconds": 0.0}
+    with pytest.raises(
+        UserError, match=r"diverged: .* at step 1\d, at a learning rate of 0\.0\d+; .*last\.pth is from"
+    ):
+        fit(Ruined(at=13), plan(tmp_path, **settings), watcher=Watcher())
+    last = read_checkpoint(tmp_path / "last.pth", "line")
+    assert last["training"]["step"] == 12
+    assert all(tensor.isfinite().all() for pair in weights(tmp_path / "last.pth") for tensor in pair)
+
+
+def test_ruined_before_the_first_checkpoint_says_that_there_is_none(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint has been written yet"):
+        fit(Ruined(at=1), plan(tmp_path, max_steps=40), watcher=Watcher())
+    assert not list(tmp_path.glob("*.pth"))
+
+
+class Exploding(Line):
+    """Its loss is a number, but one that nothing comes back from."""
+
+    def loss(self, batch):
+        return super().loss(batch) + 1e13
+
+
+def test_an_enormous_loss_is_divergence(tmp_path):
+    with pytest.raises(UserError, match=r"the loss is 1e\+13 at step 1, at a learning rate of 0\.0"):
+        fit(Exploding(), plan(tmp_path), watcher=Watcher())
+    assert not list(tmp_path.glob("*.pth"))
 
 
 class Slope(Line):
