@@ -102,16 +102,17 @@ def prepare_run(
     """
     if options.logger not in LOGGERS:
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
         last = _last_checkpoint(options.resume, folder)
-        resume = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
+        resume, resume_notes = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
     report = quick_check([training, validation])
-    notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
+    notes = [*resume_notes, *training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
     # a path that means the same in any current folder, for resuming from elsewhere
     config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})

@@ -23,6 +23,7 @@ from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
 from wavenet_app.corpus.sources import resolve_sources, scan_sources
 from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
 from wavenet_app.corpus.split import split_files
+from wavenet_app.corpus.stored_samples import read_samples
 
 __all__ = [
     "Clip",
@@ -53,6 +54,7 @@ class Clip:
         peak: greatest magnitude of the whole file's waveform, before the gain.
         native_rate: the source's own sample rate, in Hz.
         speaker: who speaks; None where nobody asked.
+        checksums: of the blocks of `cached`, as `stored_samples` checks them.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Clip:
     peak: float
     native_rate: int
     speaker: str | None = None
+    checksums: bytes = b""
 
     @property
     def num_samples(self) -> int:
@@ -108,10 +111,13 @@ class Corpus:
             clip: one of this corpus.
             start: counted from the clip's own first sample.
             stop: one past the last sample; None for the clip's end. Both are held to the clip.
+
+        Raises:
+            UserError: the decoded audio has gone or is damaged.
         """
         start = min(max(start, 0), clip.num_samples)
         stop = clip.num_samples if stop is None else min(max(stop, start), clip.num_samples)
-        stored = np.load(clip.cached, mmap_mode="r")[clip.start + start : clip.start + stop]
+        stored = read_samples(clip.cached, clip.start + start, clip.start + stop, clip.checksums)
         return np.clip(stored * np.float32(clip.scale * self.gain), np.float32(-1), np.float32(1))
 
     @property
@@ -325,7 +331,18 @@ def _open_plucked(cache: AudioCache) -> list[_File]:
 def _clip(file: _File, trim_decibels: float) -> Clip:
     start, stop = file.audio.trimmed(trim_decibels)
     audio = file.audio
-    return Clip(file.name, file.path, audio.path, start, stop, audio.scale, audio.peak, audio.native_rate, file.speaker)
+    return Clip(
+        file.name,
+        file.path,
+        audio.path,
+        start,
+        stop,
+        audio.scale,
+        audio.peak,
+        audio.native_rate,
+        file.speaker,
+        audio.checksums,
+    )
 
 
 def _speakers(

@@ -100,10 +100,11 @@ def prepare_run(
         raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
         last = _last_checkpoint(options.resume, folder)
-        resume = read_unfinished(last, KIND, "begin a new run without --resume")
+        resume, resume_notes = read_unfinished(last, KIND, "begin a new run without --resume")
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
@@ -138,7 +139,7 @@ def prepare_run(
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
     )
-    return Run(config, corpus, plan, resume, _notes(config, corpus, resume))
+    return Run(config, corpus, plan, resume, [*resume_notes, *_notes(config, corpus, resume)])
 
 
 def _settings(options: RunOptions, device: str) -> RunConfig:

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
@@ -18,8 +18,25 @@ METRICS = ("step", "seconds", "train", "validation", "learning_rate")
 """Columns of metrics.csv, and keys of a row of the history."""
 
 
-def read_unfinished(path: Path, kind: str, otherwise: str) -> dict[str, Any]:
-    """Returns the content of a checkpoint that `fit` can resume.
+class Unfinished(NamedTuple):
+    """A run that `fit` can resume.
+
+    Attributes:
+        content: of its checkpoint.
+        notes: what the user should know, a line each.
+    """
+
+    content: dict[str, Any]
+    notes: list[str]
+
+
+def previous_of(path: Path) -> Path:
+    """Returns where the last.pth before the newest one is kept, for a newest one that is damaged."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def read_unfinished(path: Path, kind: str, otherwise: str) -> Unfinished:
+    """Returns a run that `fit` can resume; where its checkpoint is damaged, as the checkpoint before has it.
 
     Args:
         path: the file.
@@ -29,10 +46,18 @@ def read_unfinished(path: Path, kind: str, otherwise: str) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, is of another kind, or was exported.
     """
-    content = read_checkpoint(path, kind)
+    notes = []
+    try:
+        content = read_checkpoint(path, kind)
+    except UserError as error:
+        try:
+            content = read_checkpoint(previous_of(path), kind)
+        except UserError:
+            raise error from None
+        notes.append(f"{error}; the run continues from the checkpoint before, {previous_of(path)}")
     if "training" not in content:
         raise UserError(f"{path} was exported without its training state; {otherwise}")
-    return content
+    return Unfinished(content, notes)
 
 
 def initial_status(task: Task, resume: dict[str, Any] | None) -> FitStatus:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import keep_as
 from wavenet_app.core.finite import not_finite
 from wavenet_app.core.loop.averaging import AveragedModel
-from wavenet_app.core.loop.checkpoints import initial_status, write_metrics
+from wavenet_app.core.loop.checkpoints import initial_status, previous_of, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import loggers_of, tensorboard_writer
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
@@ -35,9 +36,10 @@ DIVERGED = 1e9
 def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] | None = None) -> FitStatus:
     """Trains until the budget is spent, or SIGINT or SIGTERM asks to stop; writes last.pth, best.pth and metrics.csv.
 
-    Weights in the checkpoints are the averaged ones, ready for use; the raw ones stand under "training", with all that
-    an exact resume needs. A run that only `max_steps` limits, resumed from any last.pth, ends on the CPU with the same
-    bits as an uninterrupted one; under `minutes` the learning rate follows the clock.
+    The last.pth before stays as last.previous.pth. Weights in the checkpoints are the averaged ones, ready for use; the
+    raw ones stand under "training", with all that an exact resume needs. A run that only `max_steps` limits, resumed
+    from any last.pth, ends on the CPU with the same bits as an uninterrupted one; under `minutes` the learning rate
+    follows the clock.
 
     Args:
         task: what to learn.
@@ -118,6 +120,7 @@ class _Loop(lightning.LightningModule):
         self.status = initial_status(task, resume)
         self.earlier_seconds = self.status.seconds
         self.started = self.written = self.validated = time.monotonic()
+        self.wrote_last = False
         self.paused = 0.0
         self.work_done = 0.0
         self.first_step = self.status.step
@@ -277,7 +280,11 @@ class _Loop(lightning.LightningModule):
         ruined = not_finite(content)  # a step can ruin the weights before the loss shows it
         if ruined is not None:
             raise self._diverged(f"{ruined} is no longer finite")
-        write_checkpoint(self.plan.run_dir / f"{name}.pth", self.task.kind, {**self.task.content(), **content})
+        path = self.plan.run_dir / f"{name}.pth"
+        if name == "last" and self.wrote_last:
+            # not the file that an earlier process left, which may be damaged while the one before it is whole
+            keep_as(path, previous_of(path))
+        write_checkpoint(path, self.task.kind, {**self.task.content(), **content})
         write_metrics(self.plan.run_dir / "metrics.csv", status.history)
         if name == "last":
-            self.written = time.monotonic()
+            self.written, self.wrote_last = time.monotonic(), True

@@ -11,6 +11,7 @@ from line_task import Line, plan, stop_at, weights
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.checkpoints import read_unfinished
 from wavenet_app.core.loop.loop import fit
 from wavenet_app.core.loop.plan import FitStatus, Watcher
 
@@ -19,7 +20,12 @@ def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):
     status = fit(Line(), plan(tmp_path, max_steps=300), watcher=Watcher())
     assert (status.step, status.interrupted) == (300, None)
     assert status.loss < 0.1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "last.pth", "metrics.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best.pth",
+        "last.previous.pth",
+        "last.pth",
+        "metrics.csv",
+    ]
     content = read_checkpoint(tmp_path / "last.pth", "line")
     assert content["config"] == {"slope": 3}
     assert content["training"]["step"] == 300
@@ -147,3 +153,45 @@ def test_neither_the_seed_nor_the_thread_count_is_touched(tmp_path):
     fit(task, plan(tmp_path, max_steps=5), watcher=Watcher())
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path):
+    fit(Line(), plan(tmp_path / "through", max_steps=20), watcher=Watcher())
+    fit(Line(), plan(tmp_path, max_steps=20, validate_seconds=1e-9), watcher=stop_at(9, signal.SIGTERM))
+    last = tmp_path / "last.pth"
+    whole = bytearray(last.read_bytes())
+    assert read_unfinished(last, "line", "").notes == []
+    previous = read_checkpoint(tmp_path / "last.previous.pth", "line")["training"]["step"]
+    whole[whole.index(b"slope")] ^= 1
+    last.write_bytes(whole)
+    content, notes = read_unfinished(last, "line", "")
+    assert content["training"]["step"] == previous >= 8
+    assert len(notes) == 1
+    assert "last.pth cannot be read" in notes[0]
+    assert "last.previous.pth" in notes[0]
+    fit(Line(), plan(tmp_path, max_steps=20), watcher=Watcher(), resume=content)
+    for name in ("last.pth", "last.previous.pth"):
+        assert all(tensor.isfinite().all() for tensor in weights(tmp_path / name)[0])
+    for one, other in zip(weights(tmp_path / "through" / "last.pth")[1], weights(last)[1], strict=True):
+        assert torch.equal(one, other)
+    last.write_bytes(b"")
+    (tmp_path / "last.previous.pth").unlink()
+    with pytest.raises(UserError, match=r"last\.pth cannot be read"):
+        read_unfinished(last, "line", "")
+
+
+def test_the_first_checkpoint_of_a_resumed_run_does_not_replace_the_one_before(tmp_path):
+    fit(Line(), plan(tmp_path, max_steps=20, validate_seconds=1e-9), watcher=stop_at(9, signal.SIGTERM))
+    content = read_checkpoint(tmp_path / "last.previous.pth", "line")
+    before = (tmp_path / "last.previous.pth").read_bytes()
+    (tmp_path / "last.pth").write_bytes(b"damaged")
+
+    def look(status: FitStatus, *_):
+        assert (tmp_path / "last.previous.pth").read_bytes() == before
+
+    fit(
+        Line(),
+        plan(tmp_path, max_steps=content["training"]["step"] + 1),
+        watcher=Watcher(on_validation=look),
+        resume=content,
+    )
