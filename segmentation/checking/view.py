@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,23 +15,6 @@ from segmentation.checking.check import CheckReport, SplitReport
 from segmentation.datasets.dataset import FileNote
 
 _EXAMPLES = 3
-
-
-class CheckProgress:
-    """A bar over the images that are read.
-
-    Args:
-        console: to draw on; nothing is drawn where it is no terminal.
-    """
-
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self.progress.add_task("reading", total=None)
-
-    def on_image(self, done: int, total: int) -> None:
-        """Moves the bar."""
-        self.progress.update(self._task, completed=done, total=total)
 
 
 def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:

@@ -15,11 +15,10 @@ from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.pretrained import KIND, Pretrained, read_pretrained
 from segmentation.config import SegmentationConfig
 from segmentation.network.deeplab import build_model
-from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
-from wavenet_app.core.terminal import clock
+from wavenet_app.core.terminal import clock, thinned
 
 _UNSAID = 16  # any stride will do for counting parameters
 _MOST_NAMES = 40  # of classes; --json has all
@@ -80,15 +79,11 @@ def export_deeplab(checkpoint: str, name: str | None, folder: DataFolder) -> Pat
     """
     content = read_checkpoint(find_segmenter(checkpoint, folder), KIND)
     config = validated(SegmentationConfig, content["config"])
-    chosen = name or config.name
-    if Path(chosen).name != chosen:
-        raise UserError(f"--name '{chosen}' must be a plain name without folders")
-    target = folder.pretrained / f"{config.model.architecture}_{chosen}.pth"
+    target = folder.pretrained / f"{config.model.architecture}_{export_name(name or config.name)}.pth"
     for section, field in (("data", "dataset"), ("training", "start_from")):
         settings = content["config"][section]
         settings[field] = settings[field] and Path(settings[field]).name
-    left_out = ("training", "format", "version")
-    write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in left_out})
+    write_exported(target, KIND, content)
     return target
 
 
@@ -129,12 +124,10 @@ def _classes(facts: dict[str, Any]) -> str:
 
 
 def _history_lines(history: list[dict[str, Any]]) -> list[str]:
-    """Returns lines spread evenly over the validations, the last one among them."""
-    every = -(-len(history) // _MOST_ROWS)
     return [
         f"step {row['step']:>6}  loss {row['train']:.3f}  mIoU "
         + ("-" if row["validation"] is None else f"{row['validation']:.1%}")
-        for row in history[::-1][::every][::-1]
+        for row in thinned(history, _MOST_ROWS)
     ]
 
 

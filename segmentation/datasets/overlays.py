@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.labels import IGNORE
-from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
+from wavenet_app.core.figures import new_figure, write_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,8 +73,6 @@ def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[
     Raises:
         ValueError: there is no picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     if not pictures:
@@ -85,8 +82,7 @@ def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[
     names = [*classes, *[""] * (IGNORE - len(classes)), "ignored"]
     colours = coloured(np.array([occurring], dtype=np.uint8), palette)[0] / 255
     legend_rows = -(-len(occurring) // _LEGEND_COLUMNS)
-    figure = Figure(figsize=(12, 2.6 * rows + 0.25 * legend_rows + 0.6), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(2.6 * rows + 0.25 * legend_rows + 0.6, width=12, dots_per_inch=_DOTS_PER_INCH)
     figure.suptitle(title)
     places = figure.subplots(rows, 2 * _COLUMNS, squeeze=False).ravel()
     for place in places:
@@ -114,10 +110,4 @@ def write_sheet(
         UserError: the file cannot be written.
         ValueError: there is no picture.
     """
-    figure = sheet(pictures, classes, palette, title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            figure.savefig(file, format="png")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    write_png(path, sheet(pictures, classes, palette, title))

@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from segmentation.checking.view import CheckProgress
 from segmentation.checkpoints.segmenter import class_names
 from segmentation.prediction.options import LabelOptions, open_labeller, windows_line
 from segmentation.prediction.predict import FOLDERS, Prediction, find_images, predict
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.terminal import progress_bar
 
 _MOST_CLASSES = 12  # rows of the table of classes
 
@@ -37,9 +37,8 @@ def run_prediction(
     below = folder.segmentation_results / segmenter.name
     target = out or (below / path.resolve().name if path.is_dir() else below)
     inputs, others = find_images(path, target)
-    view = CheckProgress(Console(stderr=True))
-    with view.progress:
-        prediction = predict(labeller, segmenter.table, inputs, target, progress=view.on_image)
+    with progress_bar(Console(stderr=True), "reading") as on_image:
+        prediction = predict(labeller, segmenter.table, inputs, target, progress=on_image)
     if not prediction.written:
         raise UserError(
             prediction.skipped[0].detail + f" (none of {len(inputs)} images could be read)" * (len(inputs) > 1)

@@ -13,6 +13,8 @@ from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
 
+_NOT_EXPORTED = ("training", "split", "format", "version")
+
 
 def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """Writes `content` so that `path` is at every moment absent, the old file, or the whole new one.
@@ -88,3 +90,28 @@ def _numbers_of_numpy() -> list[Any]:
         np.dtype,
         *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)),
     ]
+
+
+def write_exported(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Writes a checkpoint without its training state, for use and for sharing.
+
+    Args:
+        path: where the file goes.
+        kind: as `write_checkpoint` takes it.
+        content: what `read_checkpoint` returned.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_checkpoint(path, kind, {key: value for key, value in content.items() if key not in _NOT_EXPORTED})
+
+
+def export_name(name: str) -> str:
+    """Returns the name of an exported file, which must not hold a folder.
+
+    Raises:
+        UserError: it holds a slash.
+    """
+    if Path(name).name != name:
+        raise UserError(f"--name '{name}' must be a plain name without folders")
+    return name

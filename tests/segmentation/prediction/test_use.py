@@ -148,7 +148,7 @@ def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):
     assert code == 0, err
     flat = " ".join(out.split())
     assert "windows of 16 x 16, overlap weighted; scales 0.5, 1, 1.5; mirrored too; output stride 16" in flat
-    assert "255 left out" in flat
+    assert "255 ignored" in flat
     code, out, _ = wavegen("seg-eval", path, root, *options, "--json")
     report = json.loads(out)
     assert report["protocol"]["scales"] == [0.5, 1.0, 1.5]
