@@ -1,4 +1,4 @@
-"""`wavegen seg-check`: reads a data set's splits, prints what is in them and draws a sheet of overlays."""
+"""`wavegen seg-check`: reads the splits of a data set, prints a report and draws a sheet of overlays."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run_check(
         folder: the data root.
         console: to print on.
         as_json: whether JSON is printed instead of tables.
-        files: images of each split to read; None for all.
+        files: images of each split to read, evenly spread; None for all.
         format_options: choices of single formats, such as the classes of COCO.
 
     Returns:

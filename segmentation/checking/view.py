@@ -18,11 +18,11 @@ _EXAMPLES = 3
 
 
 def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:
-    """Returns tables of splits, class shares and files, and the verdict.
+    """Returns tables of splits, class shares and files, with warnings and problems.
 
     Args:
-        report: what was found.
-        argument: of the command, for the next one; None for the built-in shapes.
+        report: the report.
+        argument: data set argument of the command; None for the built-in data set.
         sheet: where the sheet of overlays was written; None if there is none.
     """
     parts: list[RenderableType] = [_splits(report), _classes(report)]
@@ -35,7 +35,7 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
-        parts.append(Text(f"overlays: {sheet}  (look at them: do the colours lie on the things?)", no_wrap=True))
+        parts.append(Text(f"overlays: {sheet}  (check that the colours cover the right objects)", no_wrap=True))
     if not report.problems:
         parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
     return Group(*parts)

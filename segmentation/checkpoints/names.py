@@ -1,4 +1,4 @@
-"""Which file a DeepLab's name stands for, and which of the two halves a file belongs to."""
+"""Which file a DeepLab's name stands for, and whether a file is a DeepLab or a WaveNet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def find_pretrained(name: str, data: DataFolder) -> Path:
     """Returns the file that a name stands for: a path, or a deeplab_*.pth of the data folder, with or without prefix.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such file; the message lists the known names.
     """
     path = first_file(Path(name), *_pretrained_places(name, data))
     if path is not None:
@@ -30,7 +30,7 @@ def find_segmenter(name: str, data: DataFolder) -> Path:
     """Returns the file that a name stands for: a file, a run's folder or name, or a deeplab_*.pth of data/pretrained.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such file; the message lists the known names.
     """
     path = first_file(*places_of(name, data.segmentation_runs, BEST), *_pretrained_places(name, data))
     if path is not None:

@@ -1,4 +1,4 @@
-"""Masks in colour, laid over their images, and sheets of them."""
+"""Masks in colour, over their images, and sheets of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DOTS_PER_INCH = 110
 
 
 class Picture(NamedTuple):
-    """What one place of a sheet shows.
+    """One picture of a sheet.
 
     Attributes:
         title: above it.
@@ -67,8 +67,6 @@ def overlay(
 
 def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[np.uint8], title: str) -> Figure:
     """Returns a figure of images beside their overlays, with the colours of the classes that occur.
-
-    The figure belongs to the caller alone: no global state of matplotlib is read or changed.
 
     Raises:
         ValueError: there is no picture.

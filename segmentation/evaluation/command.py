@@ -1,4 +1,4 @@
-"""`wavegen seg-eval`: scores a checkpoint on a data set, and says by which protocol."""
+"""`wavegen seg-eval`: scores a checkpoint on a data set."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run_evaluation(
     images: int | None = None,
     format_options: Options | None = None,
 ) -> Evaluation:
-    """Scores a checkpoint on a split, and prints the figures with the protocol that they were taken by.
+    """Scores a checkpoint on a split, and prints the scores and the protocol.
 
     Args:
         options: checkpoint and protocol.
@@ -36,8 +36,8 @@ def run_evaluation(
         console: to print on.
         as_json: whether JSON is printed instead of tables.
         split: "train" or "val".
-        images: how many to look at, spread evenly; None for all.
-        format_options: choices of single formats, such as the classes of COCO; what is not chosen is as in training.
+        images: how many to score, evenly spread; None for all.
+        format_options: choices of single formats, such as the classes of COCO; the others are those of the training.
 
     Raises:
         UserError: there is no such checkpoint or data set, or their classes differ.

@@ -1,4 +1,4 @@
-"""One segmentation run from its options: settings, images, folders, in that order."""
+"""A segmentation run from its options: settings, images and folders, in that order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SegmentationRun:
     Attributes:
         task: model and data; its config is complete.
         plan: budget and folders.
-        resume: content of the checkpoint to go on from, or None.
+        resume: content of the checkpoint to resume, or None.
         notes: what the user should know before it starts, a line each.
     """
 
@@ -72,13 +72,13 @@ def prepare_run(
     device: str,
     on_mask: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> SegmentationRun:
-    """Resolves options into a run, and looks a sample of the images over before anything is trained.
+    """Resolves options into a run, and checks a sample of the images before the training.
 
     Args:
-        options: what the user asked for.
+        options: the options of the user.
         folder: the data folder.
         device: "cpu", "cuda" or "mps"; decides what "auto" means.
-        on_mask: told how many masks are read for class weights, of how many.
+        on_mask: called with the number of masks read for the class weights, and of all.
 
     Raises:
         UserError: a setting, the data set or the run to resume does not exist or fit, or the masks teach nothing.
@@ -100,7 +100,7 @@ def prepare_run(
     report = quick_check([training, validation])
     notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
-    # a path that means the same in any current folder, for resuming from elsewhere
+    # an absolute path, so that the run can be resumed from any current folder
     config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})
     name = (
         config.name
@@ -113,7 +113,8 @@ def prepare_run(
         refuse_existing(name, folder.segmentation_runs)
     elif list(training.classes) != resume["classes"]:
         raise UserError(
-            f"{training.name} has other classes than when the run '{name}' began; begin a new run without --resume"
+            f"{training.name} no longer has the classes that the run '{name}' began with; begin a new run without "
+            "--resume"
         )
     model = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
     if resume is None:
@@ -130,7 +131,7 @@ def prepare_run(
     if resume is not None:
         _refuse_spent(config, resume["training"])
     if config.training.processes is None:
-        # a run from before there was a choice had one
+        # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     weights = _class_weights(config, training, resume, on_mask)
     task = SegmentationTask(config, model, training, validation, device, weights)
@@ -138,10 +139,10 @@ def prepare_run(
 
 
 def _file_lines(argument: str | None, splits: Sequence[SegmentationDataset]) -> list[str]:
-    """Returns a line for each reason that files are left out or mended for, with their number and the first of them."""
+    """Returns a line for each reason why files are skipped or repaired, with their number and the first of them."""
     lines = []
     for split in splits:
-        for notes, what in ((split.skipped, "left out"), (split.notes, "mended or odd")):
+        for notes, what in ((split.skipped, "skipped"), (split.notes, "repaired or odd")):
             for problem, count in Counter(note.problem for note in notes).most_common():
                 first = next(note.path.name for note in notes if note.problem == problem)
                 files = f"{count} file is" if count == 1 else f"{count} files are"
@@ -174,7 +175,7 @@ def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
 
 
 def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
-    """Raises a UserError if a resumed run has nothing left to do."""
+    """Raises a UserError if a resumed run has spent its budget."""
     steps, minutes = config.training.max_steps, config.training.minutes
     for limit, is_spent, option in (
         (f"{steps} steps", steps is not None and done["step"] >= steps, "--max-steps"),
@@ -200,7 +201,7 @@ def _resumed_settings(options: SegmentationOptions, resume: dict[str, Any]) -> S
     before = validated(SegmentationConfig, resume["config"])
     after = override(before, options.changes())
     if after.model != before.model:
-        raise UserError("--resume goes on with the model as it is; leave out --set model..., or begin a new run")
+        raise UserError("--resume keeps the model as it is; leave out --set model..., or begin a new run")
     return after
 
 

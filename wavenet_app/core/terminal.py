@@ -51,7 +51,7 @@ def number_of(count: int, noun: str) -> str:
 
 
 def run_bar(console: Console) -> Progress:
-    """Returns the bar of a run, unseen where the console is no terminal; its tasks have fields `text` and `left`."""
+    """Returns the bar of a run, hidden if the console is no terminal; its tasks have fields `text` and `left`."""
     return Progress(
         BarColumn(bar_width=24),
         TaskProgressColumn(),
