@@ -239,5 +239,5 @@ def test_a_signal_ends_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert f"stopped by {number.name}; go on with: wavegen train --resume tones" in out
+    assert f"stopped by {number.name}; resume with: wavegen train --resume tones" in out
     assert "Traceback" not in err
