@@ -113,7 +113,7 @@ def test_files_left_out_are_named_with_a_reason(wavegen, tone_folder):
     (tone_folder / "notes.txt").write_text("hello", encoding="utf-8")
     outcome = wavegen("train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
     assert outcome.code == 0, outcome.err
-    assert "1 file left out" in outcome.out
+    assert "1 file skipped" in outcome.out
     assert "broken.flac" in outcome.out
     assert ".txt" in outcome.out
 

@@ -25,7 +25,7 @@ from wavenet_app.core.receptive_field.report import FieldReport, FieldRequest
 from wavenet_app.core.receptive_field.touched import reach, structural_twin, touched_map
 from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.corpus.plucked import plucked_clips
-from wavenet_app.corpus.sources import resolve_sources
+from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.network.model import WaveNet
 
 DEFAULT_COUNT = 16
@@ -163,7 +163,7 @@ def _clips(
     else:
         paths = [Path(path) for path in config.corpus.paths if Path(path).exists()]
     if paths:
-        files = [file for _, file in resolve_sources(paths)]
+        files = [file for _, file in scan_sources(paths).files]
         if not files:
             raise UserError(f"{', '.join(map(str, paths))} holds no audio to average over; name some with --inputs")
         waveforms = [read_audio(files[number * len(files) // count], rate) for number in range(count)]

@@ -16,7 +16,7 @@ from wavenet_app.core.loop.process_group import default_processes
 from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
-from wavenet_app.corpus.windows import greatest_cut
+from wavenet_app.corpus.windows import max_cut_length
 
 DEFAULT_MINUTES = 30.0
 LOGGERS = ("tensorboard", "wandb", "none")
@@ -217,7 +217,7 @@ def _told_of_corpus(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunC
     changes: dict[str, Any] = {"speakers": corpus.speakers}
     if config.model.mel is not None:
         mel = config.model.mel.resolved(corpus.sample_rate)
-        greatest_cut(config.training.window, mel.hop)
+        max_cut_length(config.training.window, mel.hop)
         changes["mel"] = mel.model_dump()
     return override(config, {"model": changes})
 

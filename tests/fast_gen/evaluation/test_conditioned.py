@@ -64,7 +64,7 @@ def test_named_audio_is_told_by_the_rule_or_by_the_user(evaluate, tmp_path, writ
     assert set(bits) == {"ann/x.wav", "jo/x.wav"}
     reasons = {file["name"]: file["reason"] for file in by_rule["skipped"]}
     assert reasons["bo/x.wav"] == "the model knows no speaker called 'bo'"
-    assert "lies in no folder" in reasons["stray.wav"]
+    assert "not in a folder" in reasons["stray.wav"]
 
     told = {
         voice: json.loads(evaluate("voices", tmp_path / "new", "--speaker", voice, *QUICK, "--json").out)
