@@ -1,4 +1,4 @@
-"""`wavegen info`: what a checkpoint says about itself."""
+"""`wavegen info`: describes a checkpoint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Returns what a checkpoint says about itself, as plain values.
+    """Returns the description of a checkpoint as plain values.
 
     Raises:
         UserError: the checkpoint cannot be read.
@@ -72,7 +72,7 @@ def describe(path: Path) -> dict[str, Any]:
 
 
 def _history_lines(history: list[dict[str, float]], count: int = 8) -> list[str]:
-    """Returns at most `count` lines, evenly spread over the history, the last one included."""
+    """Returns at most `count` lines, evenly spread over the history and including the last one."""
     stride = max(1, -(-len(history) // count))
     return [
         f"step {row['step']:>6}  train {row['train']:.3f}  validation {row['validation']:.3f}"

@@ -1,4 +1,4 @@
-"""What a training run looks like in the terminal."""
+"""Shows a training run in the terminal."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from wavenet_app.corpus.baseline import Baseline, verdict
 from wavenet_app.training.run import Run
 from wavenet_app.training.task import TrainingResult
 
-_RISEN_BITS = 0.25  # above the best validation: more than it wavers by from one to the next
+_RISEN_BITS = 0.25  # above the best validation: more than its usual fluctuation
 
 
 class DecodeView:
-    """A bar for opening a corpus, seen while its `progress` is entered.
+    """A progress bar for opening a corpus, visible while its `progress` is entered.
 
     Args:
-        console: where to.
+        console: console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -39,17 +39,17 @@ class DecodeView:
         self.task = self.progress.add_task("decoding")
 
     def on_decode(self, done: int, total: int, _name: str) -> None:
-        """Moves the bar on."""
+        """Advances the bar."""
         self.progress.update(self.task, completed=done, total=total)
 
 
 class TrainingView:
-    """The line of a run, seen while its `progress` is entered, and a line for each validation above it.
+    """The progress line of a run, visible while its `progress` is entered, and one line for each validation above it.
 
     Args:
-        console: where to.
-        plan: the run's budget.
-        baseline: figures to stand beside the model's.
+        console: console to print to.
+        plan: budget of the run.
+        baseline: bits to show beside the model's.
     """
 
     def __init__(self, console: Console, plan: FitPlan, baseline: Baseline) -> None:
@@ -57,10 +57,10 @@ class TrainingView:
         self.progress = run_bar(console)
         self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
         self.validation = math.nan
-        self.rise_told = False
+        self.rise_reported = False
 
     def on_step(self, status: FitStatus) -> None:
-        """Moves the bar on; the loss is shown in bits per sample, the speed in seconds of audio a second."""
+        """Advances the bar; shows the loss in bits per sample and the speed in seconds of audio per second."""
         if status.step % 10:
             return
         left = status.seconds * (1 - status.progress) / status.progress if status.progress else math.nan
@@ -72,7 +72,7 @@ class TrainingView:
         )
 
     def on_validation(self, status: FitStatus) -> None:
-        """Prints the figures of a validation."""
+        """Prints the result of a validation."""
         row = status.history[-1]
         self.validation = row["validation"]
         self.console.print(
@@ -81,11 +81,11 @@ class TrainingView:
             + ("" if status.improved else "  [dim]not the best[/dim]"),
             highlight=False,
         )
-        if self.validation > status.best + _RISEN_BITS and not self.rise_told:
-            self.rise_told = True
+        if self.validation > status.best + _RISEN_BITS and not self.rise_reported:
+            self.rise_reported = True
             self.console.print(
                 f"[yellow]note:[/yellow] validation has risen far above its best, {status.best:.3f}, which is kept: "
-                "the steps are too large for this run, or the clips are learnt by heart; start again with half the "
+                "the learning rate is too high for this run, or the model overfits; start again with half the "
                 "learning rate (--set training.learning_rate=...), or with more audio",
                 highlight=False,
             )
@@ -97,7 +97,7 @@ class TrainingView:
 
 
 def show_start(console: Console, run: Run, *, device: str, dtype: str, parameters: int) -> None:
-    """Prints the run's name, model, receptive field and budget, and what the user should know before it starts."""
+    """Prints the name, model, receptive field and budget of a run, and its notes."""
     config = run.config
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
@@ -120,7 +120,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
 
 
 def show_result(console: Console, result: TrainingResult, name: str, judgement: str | None) -> None:
-    """Prints the final table, the verdict, what its clips are like where that is known, and what to do next."""
+    """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands."""
     console.print(
         f"bits per sample on held-out clips, of {result.model.coding.name}, lower is better:", highlight=False
     )
@@ -140,15 +140,15 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
         console.print(judgement, highlight=False)
     status = result.status
     if status.interrupted:
-        console.print(f"stopped by {status.interrupted}; go on with: wavegen train --resume {name}", highlight=False)
+        console.print(f"stopped by {status.interrupted}; resume with: wavegen train --resume {name}", highlight=False)
     lines = [f"checkpoint: {result.checkpoint}"]
     lines.append(f"hear it: wavegen {_first_use(result.model, name)}")
-    lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
+    lines.append(f"evaluate it: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _first_use(model: ModelConfig, name: str) -> str:
-    """Returns the command that lets a model be heard, as it can be copied but for the recording's name."""
+    """Returns the command that generates audio, ready to copy except for the name of the recording."""
     if model.mel is None:
         return f"sample {name}"
     return f"vocode {name} RECORDING" + (f" --speaker {shlex.quote(model.speakers[0])}" if model.speakers else "")

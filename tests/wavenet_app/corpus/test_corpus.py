@@ -255,10 +255,7 @@ def test_the_rate_is_the_most_common_one_but_at_most_16000(tmp_path, write_tone,
         write_tone(tmp_path / "low" / f"{index}.wav", sample_rate=rate, frequency=300 + index)
     low = open_here(tmp_path / "low")
     assert low.sample_rate == 8_000
-    assert (
-        "sample rates of the files: 8,000 Hz (2), 11,025 Hz (1); all are resampled to 8,000 Hz"
-        in low.remarks
-    )
+    assert "sample rates of the files: 8,000 Hz (2), 11,025 Hz (1); all are resampled to 8,000 Hz" in low.remarks
     write_tone(tmp_path / "high" / "a.wav", sample_rate=44_100)
     assert open_here(tmp_path / "high").sample_rate == 16_000
     assert open_here(tmp_path / "high", sample_rate=22_050).sample_rate == 22_050
