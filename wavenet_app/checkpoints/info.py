@@ -1,4 +1,4 @@
-"""`wavegen info`: what a checkpoint says about itself."""
+"""`wavegen info`: describes a checkpoint."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Returns what a checkpoint says about itself, as plain values.
+    """Returns the description of a checkpoint as plain values.
 
     Raises:
         UserError: the checkpoint cannot be read.

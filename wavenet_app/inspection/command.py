@@ -1,4 +1,4 @@
-"""`wavegen inspect`: the data doctor, with the training time that this machine would take."""
+"""`wavegen inspect`: the report of the data doctor, with the training time on this machine."""
 
 from __future__ import annotations
 

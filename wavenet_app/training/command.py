@@ -1,4 +1,4 @@
-"""`wavegen train` from options to result, told to a terminal."""
+"""`wavegen train` from options to result, with its terminal output."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, trai
 from wavenet_app.training.view import TrainingView, show_result, show_start
 
 Judge = Callable[[Path, Corpus], str]
-"""Says in a line what a checkpoint is like, given the corpus that it was trained on."""
+"""Describes a checkpoint in one line, given the corpus that it was trained on."""
 
 
 def run_training(
     options: RunOptions, folder: DataFolder, *, console: Console, preview: Preview | None, judge: Judge | None
 ) -> TrainingResult:
-    """Trains as the options say, and prints what a user wants to know before, during and after.
+    """Trains as the options say, and prints settings, progress and results.
 
     Args:
-        options: what to train, on what, for how long.
-        folder: root of all that is written.
-        console: where to.
-        preview: makes audio for TensorBoard; None for none.
-        judge: says what the finished model is like; None for no such line.
+        options: what to train, on which audio and for how long.
+        folder: data folder that all output goes to.
+        console: console to print to.
+        preview: generates audio for TensorBoard; None for none.
+        judge: describes the finished model; None for no description.
 
     Raises:
-        UserError: the options, the audio or the disk do not allow it.
+        UserError: the options are invalid, the audio is unusable, or the disk is full.
     """
     device = training_device()
     with progress_bar(console, "decoding") as on_decode:
@@ -62,8 +62,8 @@ def run_training(
             resume=run.resume,
         )
     judgement = None
-    if judge is not None and result.status.interrupted is None:  # whoever stops a run does not want to wait
-        with console.status("listening to what it generates"):
+    if judge is not None and result.status.interrupted is None:  # a user who stops a run does not want to wait
+        with console.status("evaluating generated audio"):
             judgement = judge(result.checkpoint, run.corpus)
     show_result(console, result, run.config.name, judgement)
     show_curves(console, run.plan)
@@ -71,10 +71,10 @@ def run_training(
 
 
 def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:
-    """Compiles the kernels here, so that the user knows, and the other processes find them compiled."""
+    """Compiles the kernels up front, so the user is informed and the other ranks find them compiled."""
     waiting = kernels_to_compile(device, dtype)
     if waiting is not None:
         console.print(waiting, highlight=False)
     missing = missing_kernels(device, dtype)
     if device == "cpu" and missing is not None:
-        console.print(f"[yellow]note:[/yellow] training goes on without compiled kernels, slower: {missing}")
+        console.print(f"[yellow]note:[/yellow] training continues without compiled kernels, which is slower: {missing}")

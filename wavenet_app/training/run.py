@@ -1,4 +1,4 @@
-"""One training run from its options to its task: settings, corpus, baseline and folders, in that order."""
+"""Prepares a training run from its options: settings, corpus, budget and folders."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
 from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
+from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
-from wavenet_app.corpus.windows import greatest_cut
+from wavenet_app.corpus.windows import max_cut_length
 
 DEFAULT_MINUTES = 30.0
 CONDITIONS = ("mel",)
@@ -66,11 +67,11 @@ class Run:
     """A run that is ready to train.
 
     Attributes:
-        config: all settings, sample rate and gain being the corpus's own.
+        config: all settings, with the sample rate and gain of the corpus.
         corpus: the audio.
         plan: budget and folders.
-        resume: content of the checkpoint to go on from, or None.
-        notes: what the user should know before it starts, a line each.
+        resume: content of the checkpoint to resume from, or None.
+        notes: one-line notes for the user before training starts.
     """
 
     config: RunConfig
@@ -83,16 +84,16 @@ class Run:
 def prepare_run(
     options: RunOptions, folder: DataFolder, *, device: str, on_decode: Callable[[int, int, str], None] | None = None
 ) -> Run:
-    """Resolves options into a run.
+    """Prepares a run from its options.
 
     Args:
-        options: what the user asked for.
+        options: the user's options.
         folder: the data folder.
         device: "cpu", "cuda" or "mps"; decides what "auto" means.
-        on_decode: told of each decoded file: how many are done, of how many, and its name.
+        on_decode: called after each decoded file with (done, total, file name).
 
     Raises:
-        UserError: a setting, a path or the run to resume does not exist or fit.
+        UserError: a setting is invalid, or a path or the run to resume does not exist.
     """
     options.check_logger()
     if options.condition not in (None, *CONDITIONS):
@@ -106,7 +107,7 @@ def prepare_run(
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
     if config.training.processes is None:
-        # a run from before there was a choice had one
+        # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     sources = [folder.data_set(path) for path in config.corpus.paths]
     corpus = open_corpus(
@@ -119,9 +120,9 @@ def prepare_run(
         progress=on_decode,
     )
     name = config.name if resume or options.name else free_name(_base_name(config, options), folder.checkpoints)
-    config = _wherever_it_is_read(config, sources)
+    config = _with_absolute_paths(config, sources)
     config = override(config, {"name": name, "audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
-    config = _told_of_corpus(config, corpus, resumed=resume is not None)
+    config = _with_conditioning(config, corpus, resumed=resume is not None)
     if not resume:
         refuse_existing(name, folder.checkpoints)
     plan = FitPlan(
@@ -143,7 +144,7 @@ def _settings(options: RunOptions, device: str) -> RunConfig:
     chosen = options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small")
     config = preset(chosen)
     if device == "cuda":
-        # meant to keep a GPU busy, which one window would not; not yet measured on one
+        # one window does not keep a GPU busy; the number is not measured yet
         config = override(config, {"training": {"batch_size": 16}})
     return options.applied_to(config)
 
@@ -161,18 +162,17 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
     )
     before = validated(RunConfig, resume["config"])
     after = override(before, options.changes())
-    moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # recordings may lie elsewhere by now
+    moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # the recordings may have moved since
     for section in ("model", "audio", "corpus"):
         if getattr(after, section) != getattr(moved, section):
             raise UserError(
-                f"--resume goes on with model, audio and corpus as they are; leave out --set {section}..., or begin a "
-                "new run"
+                f"--resume cannot change model, audio or corpus settings; drop --set {section}..., or start a new run"
             )
     return after
 
 
-def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
-    """Returns settings whose paths mean the same in any current folder, for resuming and evaluating from elsewhere."""
+def _with_absolute_paths(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
+    """Returns the config with absolute paths, so a run can be resumed and evaluated from any folder."""
     changes: dict[str, Any] = {"paths": [str(source.absolute()) for source in sources]}
     rule = config.corpus.speakers
     if rule is not None and rule.startswith(TABLE_RULE):
@@ -180,20 +180,20 @@ def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfi
     return override(config, {"corpus": changes})
 
 
-def _told_of_corpus(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
-    """Returns the config with what the corpus decides about conditions: the speakers' names, the mel settings."""
+def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
+    """Returns the config with the speakers of the corpus and the mel settings for its sample rate."""
     if resumed:
-        strangers = sorted(set(corpus.speakers) - set(config.model.speakers))
-        if strangers:
+        unknown = sorted(set(corpus.speakers) - set(config.model.speakers))
+        if unknown:
             raise UserError(
-                f"the corpus has speakers that the run does not know ({', '.join(strangers)}); take their files away "
-                "to go on, or train anew"
+                f"the corpus has speakers that the run does not know ({', '.join(unknown)}); remove their files to "
+                "resume, or start a new run"
             )
         return config
     changes: dict[str, Any] = {"speakers": corpus.speakers}
     if config.model.mel is not None:
         mel = config.model.mel.resolved(corpus.sample_rate)
-        greatest_cut(config.training.window, mel.hop)
+        max_cut_length(config.training.window, mel.hop)
         changes["mel"] = mel.model_dump()
     return override(config, {"model": changes})
 
@@ -210,12 +210,12 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
     if milliseconds < 50:
         notes.append(
             f"the receptive field of {field_samples} samples is only {milliseconds:.0f} ms at {corpus.sample_rate} Hz: "
-            "a voice's pitch may not hold; take a larger preset or a lower --sample-rate"
+            "the pitch of a voice may drift; use a larger preset or a lower --sample-rate"
         )
     if config.training.window < field_samples:
         notes.append(
             f"training.window ({config.training.window}) is shorter than the receptive field ({field_samples}): "
-            "most of each step goes into context; a longer window trains faster"
+            "each step spends most of its work on context; a longer window trains faster"
         )
     if resume:
         before, now = resume["split"], split_record(corpus)
@@ -224,6 +224,7 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
         )
         if changed:
             notes.append(
-                f"the corpus has changed by {changed} files since the run began; it goes on with what is there now"
+                f"the corpus has changed by {number_of(changed, 'file')} since the run started; training uses the "
+                "current files"
             )
     return notes

@@ -1,4 +1,4 @@
-"""What a training run looks like in the terminal."""
+"""Shows a training run in the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wavenet_app.corpus.baseline import Baseline, verdict
 from wavenet_app.training.run import Run
 from wavenet_app.training.task import TrainingResult
 
-_RISEN_BITS = 0.25  # above the best validation: more than it wavers by from one to the next
+_RISEN_BITS = 0.25  # above the best validation: more than its usual fluctuation
 
 
 class TrainingView(RunView):
@@ -55,7 +55,7 @@ class TrainingView(RunView):
             self.rise_noted = True
             self.console.print(
                 f"[yellow]note:[/yellow] validation has risen far above its best, {status.best:.3f}, which is kept: "
-                "the steps are too large for this run, or the clips are learnt by heart; start again with half the "
+                "the learning rate is too high for this run, or the model overfits; start again with half the "
                 "learning rate (--set training.learning_rate=...), or with more audio",
                 highlight=False,
             )
@@ -67,7 +67,7 @@ class TrainingView(RunView):
 
 
 def show_start(console: Console, run: Run, *, device: str, dtype: str, parameters: int) -> None:
-    """Prints the run's name, model, receptive field and budget, and what the user should know before it starts."""
+    """Prints the name, model, receptive field and budget of a run, and its notes."""
     config = run.config
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
@@ -81,7 +81,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
 
 
 def show_result(console: Console, result: TrainingResult, name: str, judgement: str | None) -> None:
-    """Prints the final table, the verdict, what its clips are like where that is known, and what to do next."""
+    """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands."""
     console.print(
         f"bits per sample on held-out clips, of {result.model.coding.name}, lower is better:", highlight=False
     )
@@ -102,12 +102,12 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
     show_interruption(console, result.status, f"train --resume {name}")
     lines = [f"checkpoint: {result.checkpoint}"]
     lines.append(f"hear it: wavegen {_first_use(result.model, name)}")
-    lines.append(f"more on how good it is: wavegen eval {name} --report {name}.html")
+    lines.append(f"evaluate it: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
 def _first_use(model: ModelConfig, name: str) -> str:
-    """Returns the command that lets a model be heard, as it can be copied but for the recording's name."""
+    """Returns the command that generates audio, ready to copy except for the name of the recording."""
     if model.mel is None:
         return f"sample {name}"
     return f"vocode {name} RECORDING" + (f" --speaker {shlex.quote(model.speakers[0])}" if model.speakers else "")

@@ -1,4 +1,4 @@
-"""The lines of a training run."""
+"""The terminal output of a training run."""
 
 import io
 
@@ -12,7 +12,7 @@ BASELINE = Baseline(unigram=7.0, order1=5.0, lpc=4.0, samples=1)
 
 
 def shown(validations: list[float]) -> str:
-    """Returns what is printed for validations one after the other."""
+    """Returns what is printed for consecutive validations."""
     text = io.StringIO()
     view = TrainingView(Console(file=text, width=300), BASELINE)
     status = FitStatus()
@@ -24,13 +24,15 @@ def shown(validations: list[float]) -> str:
     return text.getvalue()
 
 
-def test_a_run_that_diverges_is_noted_once():
-    said = shown([5.0, 4.4, 4.5, 4.7, 5.9, 6.4])
-    assert said.count("note:") == 1
-    assert said.index("4.700") < said.index("risen far above its best, 4.400, which is kept") < said.index("5.900")
+def test_a_diverging_run_gets_one_note():
+    output = shown([5.0, 4.4, 4.5, 4.7, 5.9, 6.4])
+    assert output.count("note:") == 1
+    assert (
+        output.index("4.700") < output.index("risen far above its best, 4.400, which is kept") < output.index("5.900")
+    )
 
 
-def test_a_validation_that_wavers_is_not_noted():
-    said = shown([5.0, 4.4, 4.5, 4.3, 4.4])
-    assert "note:" not in said
-    assert said.count("not the best") == 2
+def test_a_fluctuating_validation_gets_no_note():
+    output = shown([5.0, 4.4, 4.5, 4.3, 4.4])
+    assert "note:" not in output
+    assert output.count("not the best") == 2
