@@ -61,7 +61,7 @@ def read_samples(path: Path, start: int, stop: int, checksums: bytes) -> NDArray
         raise _lost(path, "cannot be read") from None
     for block in range(start // BLOCK_SAMPLES, -(-stop // BLOCK_SAMPLES) if checksums else 0):
         expected = checksums[_CHECKSUM_BYTES * block : _CHECKSUM_BYTES * (block + 1)]
-        found = zlib.crc32(stored[block * BLOCK_SAMPLES : (block + 1) * BLOCK_SAMPLES])
+        found = zlib.crc32(stored[block * BLOCK_SAMPLES : (block + 1) * BLOCK_SAMPLES].data)
         if found.to_bytes(_CHECKSUM_BYTES) != expected:
             raise _lost(path, "is damaged")
     return stored[start:stop]

@@ -1,4 +1,4 @@
-"""What the loop writes, last.pth, best.pth and metrics.csv, and what it resumes from."""
+"""What the loop writes, checkpoints and metrics.csv, and the status that it begins or resumes with."""
 
 from __future__ import annotations
 
@@ -6,58 +6,17 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from wavenet_app.core.checkpoint import read_checkpoint
-from wavenet_app.core.errors import UserError
+import torch
+from torch import nn
+
 from wavenet_app.core.files import write_whole
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.task import Task
 
 METRICS = ("step", "seconds", "train", "validation", "learning_rate")
 """Columns of metrics.csv, and keys of a row of the history."""
-
-
-class Unfinished(NamedTuple):
-    """A run that `fit` can resume.
-
-    Attributes:
-        content: of its checkpoint.
-        notes: what the user should know, a line each.
-    """
-
-    content: dict[str, Any]
-    notes: list[str]
-
-
-def previous_of(path: Path) -> Path:
-    """Returns where the last.pth before the newest one is kept, for a newest one that is damaged."""
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
-
-
-def read_unfinished(path: Path, kind: str, otherwise: str) -> Unfinished:
-    """Returns a run that `fit` can resume; where its checkpoint is damaged, as the checkpoint before has it.
-
-    Args:
-        path: the file.
-        kind: the task's kind of checkpoint.
-        otherwise: what the user can do instead, if it cannot be resumed.
-
-    Raises:
-        UserError: the file cannot be read, is of another kind, or was exported.
-    """
-    notes = []
-    try:
-        content = read_checkpoint(path, kind)
-    except UserError as error:
-        try:
-            content = read_checkpoint(previous_of(path), kind)
-        except UserError:
-            raise error from None
-        notes.append(f"{error}; the run continues from the checkpoint before, {previous_of(path)}")
-    if "training" not in content:
-        raise UserError(f"{path} was exported without its training state; {otherwise}")
-    return Unfinished(content, notes)
 
 
 def initial_status(task: Task, resume: dict[str, Any] | None) -> FitStatus:
@@ -72,6 +31,22 @@ def initial_status(task: Task, resume: dict[str, Any] | None) -> FitStatus:
         best=training["best"],
         history=list(resume["history"]),
     )
+
+
+def checkpoint_content(
+    task: Task, averaged: nn.Module, optimizer: torch.optim.Optimizer, status: FitStatus
+) -> dict[str, Any]:
+    """Returns what a checkpoint of the loop holds: averaged weights for use, and all that an exact resume needs."""
+    training = {
+        "weights": task.model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": status.step,
+        "seconds": status.seconds,
+        "loss": status.loss,
+        "best": status.best,
+    }
+    content = {"weights": averaged.state_dict(), "history": status.history, "training": training}
+    return {**task.content(), **content}
 
 
 def write_metrics(path: Path, history: list[HistoryRow]) -> None:

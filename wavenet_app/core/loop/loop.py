@@ -21,13 +21,14 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import keep_as
 from wavenet_app.core.finite import not_finite
 from wavenet_app.core.loop.averaging import AveragedModel
-from wavenet_app.core.loop.checkpoints import initial_status, previous_of, write_metrics
+from wavenet_app.core.loop.checkpoints import checkpoint_content, initial_status, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import loggers_of, tensorboard_writer
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 from wavenet_app.core.loop.scoring import summed_tally
 from wavenet_app.core.loop.task import Task
+from wavenet_app.core.runs import previous_of
 
 DIVERGED = 1e9
 """A mean loss that no run comes back from; not knowing anything costs 16 bits, a single bad batch far more."""
@@ -220,7 +221,7 @@ class _Loop(lightning.LightningModule):
             own.copy_(values.view_as(own))
 
     def _over_all_ranks(self, summed: Tensor | None) -> Tensor | None:
-        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which always has one."""
+        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which has the first."""
         if self.group.size == 1:
             return summed
         numel = int(self.group.broadcast([0 if summed is None else summed.numel()])[0])
@@ -268,15 +269,7 @@ class _Loop(lightning.LightningModule):
 
     def _write(self, name: str) -> None:
         status = self.status
-        training = {
-            "weights": self.model.state_dict(),
-            "optimizer": self.trainer.optimizers[0].state_dict(),
-            "step": status.step,
-            "seconds": status.seconds,
-            "loss": status.loss,
-            "best": status.best,
-        }
-        content = {"weights": self.averaged.state_dict(), "history": status.history, "training": training}
+        content = checkpoint_content(self.task, self.averaged, self.trainer.optimizers[0], status)
         ruined = not_finite(content)  # a step can ruin the weights before the loss shows it
         if ruined is not None:
             raise self._diverged(f"{ruined} is no longer finite")
@@ -284,7 +277,7 @@ class _Loop(lightning.LightningModule):
         if name == "last" and self.wrote_last:
             # not the file that an earlier process left, which may be damaged while the one before it is whole
             keep_as(path, previous_of(path))
-        write_checkpoint(path, self.task.kind, {**self.task.content(), **content})
+        write_checkpoint(path, self.task.kind, content)
         write_metrics(self.plan.run_dir / "metrics.csv", status.history)
         if name == "last":
             self.written, self.wrote_last = time.monotonic(), True

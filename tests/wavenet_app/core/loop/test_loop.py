@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +12,9 @@ from line_task import Line, plan, stop_at, weights
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.checkpoints import read_unfinished
 from wavenet_app.core.loop.loop import fit
 from wavenet_app.core.loop.plan import FitStatus, Watcher
+from wavenet_app.core.runs import Resumed, read_resumed
 
 
 def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):
@@ -54,7 +55,7 @@ def test_a_signal_ends_cleanly_and_resuming_gives_the_same_bits(tmp_path, number
         assert torch.equal(one, other)
 
 
-def test_history_goes_on_over_a_resume(tmp_path):
+def test_history_continues_over_a_resume(tmp_path):
     first = fit(Line(), plan(tmp_path, max_steps=40), watcher=Watcher())
     resume = read_checkpoint(tmp_path / "last.pth", "line")
     second = fit(Line(), plan(tmp_path, max_steps=80), watcher=Watcher(), resume=resume)
@@ -155,16 +156,20 @@ def test_neither_the_seed_nor_the_thread_count_is_touched(tmp_path):
     assert torch.get_num_threads() == threads
 
 
+def resumed(path: Path) -> Resumed:
+    return read_resumed(str(path), path.parent, "line", called="run", otherwise="")
+
+
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path):
     fit(Line(), plan(tmp_path / "through", max_steps=20), watcher=Watcher())
     fit(Line(), plan(tmp_path, max_steps=20, validate_seconds=1e-9), watcher=stop_at(9, signal.SIGTERM))
     last = tmp_path / "last.pth"
     whole = bytearray(last.read_bytes())
-    assert read_unfinished(last, "line", "").notes == []
+    assert resumed(last).notes == []
     previous = read_checkpoint(tmp_path / "last.previous.pth", "line")["training"]["step"]
     whole[whole.index(b"slope")] ^= 1
     last.write_bytes(whole)
-    content, notes = read_unfinished(last, "line", "")
+    content, notes = resumed(last)
     assert content["training"]["step"] == previous >= 8
     assert len(notes) == 1
     assert "last.pth cannot be read" in notes[0]
@@ -177,7 +182,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path):
     last.write_bytes(b"")
     (tmp_path / "last.previous.pth").unlink()
     with pytest.raises(UserError, match=r"last\.pth cannot be read"):
-        read_unfinished(last, "line", "")
+        resumed(last)
 
 
 def test_the_first_checkpoint_of_a_resumed_run_does_not_replace_the_one_before(tmp_path):
