@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from segmentation.checking.check import quick_check
+from segmentation.checkpoints.content import SegmentationContent
 from segmentation.checkpoints.pretrained import KIND, start_weights
 from segmentation.config import SegmentationConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
@@ -91,6 +92,7 @@ def prepare_run(
             options.resume,
             folder.segmentation_runs,
             KIND,
+            SegmentationContent,
             called="segmentation run",
             otherwise="begin a new run by --set training.start_from={path}",
         )
@@ -112,7 +114,7 @@ def prepare_run(
     if resume is None:
         config = _of_classes(config, options, training)
         refuse_existing(name, folder.segmentation_runs)
-    elif list(training.classes) != resume["classes"]:
+    elif list(training.classes) != resume.get("classes"):
         raise UserError(
             f"{training.name} no longer has the classes that the run '{name}' began with; begin a new run without "
             "--resume"
@@ -226,7 +228,7 @@ def _class_weights(
 ) -> list[float] | None:
     if config.training.class_weights != "balanced":
         return None
-    before = resume["class_weights"] if resume else None
+    before = resume.get("class_weights") if resume else None
     return before or balanced_weights(training, on_mask)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wavenet_app.core.checkpoint import read_checkpoint
+from wavenet_app.core.content import Content
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
 
@@ -144,13 +145,16 @@ def previous_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: str) -> Resumed:
+def read_resumed(
+    name: str, runs: Path, kind: str, schema: type[Content] = Content, *, called: str, otherwise: str
+) -> Resumed:
     """Returns the last checkpoint of a run, or the one before where the last is damaged.
 
     Args:
         name: a last.pth, a run's folder, or a run's name.
         runs: folder of the runs.
         kind: kind of the checkpoint.
+        schema: what a checkpoint of that kind must hold.
         called: what a run is called in errors, such as "run".
         otherwise: what the user can do instead, if the file has no training state; "{path}" stands for the file.
 
@@ -163,13 +167,13 @@ def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: st
         raise UserError(f"there is no {called} '{name}' to resume; there are: {known or 'none'}")
     notes = []
     try:
-        content = read_checkpoint(path, kind)
+        content = read_checkpoint(path, kind, schema)
     except UserError as error:
         try:
-            content = read_checkpoint(previous_of(path), kind)
+            content = read_checkpoint(previous_of(path), kind, schema)
         except UserError:
             raise error from None
         notes.append(f"{error}; the run continues from the checkpoint before, {previous_of(path)}")
-    if "training" not in content:
+    if content.get("training") is None:
         raise UserError(f"{path} was exported without its training state; {otherwise.format(path=path)}")
     return Resumed(content, notes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
@@ -102,7 +103,12 @@ def prepare_run(
     resume_notes: list[str] = []
     if options.resume:
         resume, resume_notes = read_resumed(
-            options.resume, folder.checkpoints, KIND, called="run", otherwise="begin a new run without --resume"
+            options.resume,
+            folder.checkpoints,
+            KIND,
+            WaveNetContent,
+            called="run",
+            otherwise="begin a new run without --resume",
         )
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
@@ -219,7 +225,8 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
             "each step spends most of its work on context; a longer window trains faster"
         )
     if resume:
-        before, now = resume["split"], split_record(corpus)
+        now = split_record(corpus)
+        before = resume.get("split") or now
         changed = len(set(before["training"]) ^ set(now["training"])) + len(
             set(before["validation"]) ^ set(now["validation"])
         )

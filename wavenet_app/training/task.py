@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.config import ModelConfig, RunConfig
@@ -240,7 +241,7 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
     model.product_dtype = task.model.product_dtype
     for name in ("last", "best"):
         if (plan.run_dir / f"{name}.pth").exists():
-            contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND)
+            contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND, WaveNetContent)
             model.load_state_dict(contents[name]["weights"])
             scores[name] = score_of(task, model, task.validation_batches(limit_seconds=None))
     winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))

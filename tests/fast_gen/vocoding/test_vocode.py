@@ -255,7 +255,7 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
         ("text.npy", None, "text.npy cannot be read as mel frames: it is no array of numbers, or not a whole one"),
         ("objects.npy", np.array([{}]), "objects.npy cannot be read as mel frames: it is no array of numbers"),
         ("dict.pt", {"mel": torch.from_numpy(frames)}, "holds a dict where a tensor"),
-        ("code.pt", print, "was refused: it is no saved tensor"),
+        ("code.pt", print, "was refused: it is no checkpoint or saved tensor"),
     ):
         path = tmp_path / name
         if content is None:
