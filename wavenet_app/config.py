@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from wavenet_app.coding import MU_LAW_HEAD, Coding, coding_of
+from wavenet_app.coding import Coding
 from wavenet_app.core.dilation import dilation_cycle, receptive_field
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import Settings
+from wavenet_app.heads import DEFAULT_HEAD, HEADS, CategoricalHead, Head, LogisticsHead, head_of
+
+if TYPE_CHECKING:
+    HeadName = str
+else:
+    HeadName = Literal[tuple(HEADS)]
 
 MELODY_CHANNELS = 3
 """Cosine and sine of how far a voice is in its period, and whether there is one."""
@@ -88,14 +94,17 @@ class ModelConfig(Settings):
     dilations: tuple[int, ...] = Field(
         default=dilation_cycle(10, repeats=2), description="spacing of the taps, a layer each"
     )
-    head: Literal["mu-law", "logistics", "gaussian"] = Field(
-        default="mu-law",
+    head: HeadName = Field(
+        default=DEFAULT_HEAD.name,
         description="what is predicted: a mu-law code, or a 16-bit sample by a mixture of logistics or one Gaussian",
     )
     quantization_channels: int = Field(
-        default=256, description="number of mu-law codes, a power of two; for that head alone"
+        default=CategoricalHead.quantization_channels,
+        description="number of mu-law codes, a power of two; for that head alone",
     )
-    mixtures: int = Field(default=10, ge=1, le=100, description="number of logistics; for that head alone")
+    mixtures: int = Field(
+        default=LogisticsHead.mixtures, ge=1, le=100, description="number of logistics; for that head alone"
+    )
     speakers: tuple[str, ...] = Field(default=(), description="names the net can be told; empty: it is told of none")
     global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, where there are any")
     mel: MelConfig | None = Field(default=None, description="log-mel frames the net is told; unset: none")
@@ -117,20 +126,26 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _settings_of_this_head(self) -> ModelConfig:
-        for name, head in (("quantization_channels", "mu-law"), ("mixtures", "logistics")):
-            if self.head != head and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} = {getattr(self, name)} is for the head {head}, not for {self.head}")
+        for head in HEADS.values():
+            for name in set(head.settings()) - set(HEADS[self.head].settings()):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} = {getattr(self, name)} is for the head {head.name}, not for {self.head}")
         return self
+
+    @property
+    def output_head(self) -> Head:
+        """The meaning of the last layer's outputs."""
+        return head_of(self)
 
     @property
     def coding(self) -> Coding:
         """The integers that are predicted."""
-        return coding_of(self.head, self.quantization_channels)
+        return self.output_head.coding
 
     @property
     def output_channels(self) -> int:
-        """Numbers by which the net says how likely each next sample is; see `wavenet_app.network.heads`."""
-        return {MU_LAW_HEAD: self.quantization_channels, "logistics": 3 * self.mixtures, "gaussian": 2}[self.head]
+        """How many numbers describe the next sample; see `wavenet_app.heads`."""
+        return self.output_head.output_channels
 
     @property
     def local_width(self) -> int:

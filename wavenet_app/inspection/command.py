@@ -12,8 +12,8 @@ from wavenet_app.core.loop.loop import training_device
 from wavenet_app.inspection.examine import examine
 from wavenet_app.inspection.timing import seconds_per_epoch
 from wavenet_app.inspection.view import render
+from wavenet_app.network.model import product_dtype
 from wavenet_app.network.stack.skip_sum import kernels_to_compile
-from wavenet_app.training.task import product_dtype
 from wavenet_app.training.view import DecodeView
 
 

@@ -17,7 +17,7 @@ from fast_gen.engines.cpu.packing import State, first_state, pack, pack_told, pr
 from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.heads import DEFAULT_HEAD, Head
 
 STEPPED_CODES = 8192
 """So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
@@ -80,7 +80,9 @@ class NumbaCpu:
         parts = min(self.threads, batch_size)
         borders = [part * batch_size // parts for part in range(parts + 1)]
         self._shares = [slice(*pair) for pair in pairwise(borders)]
-        self._states: list[State] = [first_state(self._packed, share.stop - share.start) for share in self._shares]
+        self._states: list[State] = [
+            first_state(self._packed, self.weights.head, share.stop - share.start) for share in self._shares
+        ]
 
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
@@ -179,17 +181,17 @@ class NumbaCpu:
         return pack_told(condition, self.weights, clips), hold, phase
 
 
-def is_compiled(precision: str, threads: int, head: str = MU_LAW_HEAD) -> bool:
+def is_compiled(precision: str, threads: int, head: Head = DEFAULT_HEAD) -> bool:
     """Returns whether an engine needs no compiler to generate, whatever the model behind such a head."""
     return all(call.func.is_kept(*call.args) for call in _calls(precision, threads, head))
 
 
-def compile_ahead(precision: str, threads: int, head: str = MU_LAW_HEAD) -> None:
+def compile_ahead(precision: str, threads: int, head: Head = DEFAULT_HEAD) -> None:
     """Compiles and keeps what an engine of any model with such a head needs to generate."""
     for call in _calls(precision, threads, head):
         call.func.get_ready(*call.args)
 
 
-def _calls(precision: str, threads: int, head: str) -> list[Any]:
+def _calls(precision: str, threads: int, head: Head) -> list[Any]:
     """Returns calls of all that is compiled; only a last layer of another type makes it another program."""
     return NumbaCpu(GeneratorWeights.smallest(head), precision=precision, threads=threads).compiled_calls()

@@ -18,7 +18,6 @@ from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import first_rings, front, pack, prime, told_parts
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 
 class GraphQueue:
@@ -70,7 +69,6 @@ class GraphQueue:
         self._matrices = self._model.dilated.flatten(1, 2)
         taps = torch.arange(weights.kernel_size - 1, -1, -1, device=device)
         self._lags = self._model.dilations[:, None] * taps
-        self._means = mean_places(weights.head, weights.output_channels)
         self.reset(1)
 
     @gpu_failures_in_words
@@ -184,8 +182,7 @@ class GraphQueue:
         outputs = torch.addmm(model.output1_bias, skips.relu(), model.output1).relu()
         outputs = torch.addmm(model.output2_bias, outputs, model.output2)
         self._outputs.copy_(outputs[:, : self.weights.output_channels])
-        if model.head != MU_LAW_HEAD:
-            self._outputs[:, self._means] += recent[:, -1:] * STEP
+        model.head.add_newest(self._outputs, recent[:, -1])
         if settings is not None:
             self._newest.copy_(pick_by_head(model.head, self._outputs, self._numbers, settings))
         recent.copy_(torch.cat([recent[:, 1:], self._newest[:, None]], dim=1))

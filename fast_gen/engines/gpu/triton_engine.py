@@ -20,7 +20,6 @@ from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import mean_places
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -217,10 +216,10 @@ class TritonGpu:
         steps, rows = codes.shape
         model, plan = self._model, self._plan
         skip, channels = model.output2.shape
-        means = mean_places(model.head, self.weights.output_channels)
+        *tensors, head = model
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
         append_codes[(rows // plan.rows,)](
-            *model,
+            *tensors,
             self._rings.slots,
             self._rings.recent,
             self._vectors,
@@ -234,14 +233,16 @@ class TritonGpu:
             steps,
             rows,
             len(model.dilations),
+            RULE=int(head.rule),
+            ONE_HOT=head.one_hot_front,
             CODES=self.weights.quantization_channels,
             KERNEL_SIZE=self.weights.kernel_size,
             R=model.residuals.shape[2],
             D=model.residuals.shape[1],
             S=skip,
             Q=channels,
-            FIRST_MEAN=means.start,
-            AFTER_MEANS=means.stop,
+            FIRST_MEAN=head.means.start,
+            AFTER_MEANS=head.means.stop,
             ROWS=plan.rows,
             BLOCK=output_block(skip, channels),
             STAGES=plan.stages,

@@ -17,7 +17,7 @@ from fast_gen.engines.gpu.packing import PackedCondition
 from fast_gen.engines.gpu.triton_engine import TritonGpu
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
 """Up to so many clips have a cluster each: about as many clusters as an H100 runs at a time."""
@@ -71,8 +71,8 @@ class ClusterGpu(TritonGpu):
 
     def _missing_cluster(self) -> str | None:
         """Returns what keeps a cluster from running the model, or None."""
-        if self.weights.head != MU_LAW_HEAD:
-            return f"it takes mu-law codes alone, not the head {self.weights.head}"
+        if self.weights.head.rule != Rule.CODE:
+            return f"it takes mu-law codes alone, not the head {self.weights.head.name}"
         return missing_nvrtc()
 
     def _compile(self, macros: dict[str, int]) -> ClusterKernel:
