@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
@@ -103,7 +104,7 @@ class _SampleFront:
         torch.sum(recent.unsqueeze(-1) * self._rows, dim=1, out=hidden).add_(self._bias)
 
 
-class TorchQueue:
+class TorchQueue(BaseEngine):
     """Queues in ring buffers, float32 arithmetic; see `fast_gen.engines.contract.Engine`.
 
     On the CPU each row of the batch has products of its own: the rounding of one product over all rows depends on their
@@ -125,31 +126,13 @@ class TorchQueue:
     precisions = ("float32",)
     summary = "the reference, torch layer by layer"
 
-    @staticmethod
-    def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
-        device: str,
-        precision: str,  # noqa: ARG004 - there is one
-        threads: int,
-    ) -> str | None:
-        """Returns what keeps it from running so on a device, or None."""
-        if threads != 1:
-            return f"it takes one thread, not {threads}"
+    @classmethod
+    def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - it runs any model
         return missing_gpu() if device == "cuda" else None
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
-        """Returns None: it is ready at once."""
-        return None
-
     @gpu_failures_in_words
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
+    def _load(self) -> None:
+        weights, device = self.weights, self.device
         self._front = (_CodeFront if weights.head.one_hot_front else _SampleFront)(weights, device)
         self._dilated = self._tensor(weights.dilated).flatten(1, 2)
         self._dilated_biases = self._tensor(weights.dilated_biases).unsqueeze(1)
@@ -161,7 +144,6 @@ class TorchQueue:
             (weights.output2, weights.output2_bias),
         )
         self._outputs = [(self._tensor(matrix), self._tensor(bias)) for matrix, bias in outputs]
-        self.reset(1)
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.tensor(array, device=self.device)

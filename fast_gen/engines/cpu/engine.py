@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_along, prime_clips
@@ -23,7 +24,7 @@ STEPPED_CODES = 8192
 """So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
 
 
-class NumbaCpu:
+class NumbaCpu(BaseEngine):
     """Compiled queues; see `fast_gen.engines.contract.Engine`.
 
     A clip is the same to the bit alone and in a batch, primed or stepped through, and with any number of threads. The
@@ -42,14 +43,15 @@ class NumbaCpu:
     precisions = PRECISIONS
     summary = "the whole loop compiled"
 
-    @staticmethod
+    @classmethod
     def missing(
+        cls,
         weights: GeneratorWeights,
-        device: str,  # noqa: ARG004 - there is one
+        device: str,  # noqa: ARG003 - there is one
         precision: str,
         threads: int,
     ) -> str | None:
-        """Returns what keeps it from running so, or None."""
+        """Returns what keeps the engine from running a model so, or None."""
         if threads > 1 and sys.platform == "win32":
             return f"it takes one thread on Windows, not {threads}"
         try:
@@ -59,20 +61,13 @@ class NumbaCpu:
             return f"numba cannot be imported: {error}"
         return None
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:
-        """Returns a line for the user if the compiler will have to be waited for, or None."""
+    @classmethod
+    def preparation(cls, weights: GeneratorWeights, precision: str, threads: int) -> str | None:
+        """Returns a line for the user if the first call waits for the compiler, or None."""
         return None if is_compiled(precision, threads, weights.head) else compiling_line(precision)
 
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
-        self._packed = pack(weights, precision)
-        self.reset(1)
+    def _load(self) -> None:
+        self._packed = pack(self.weights, self.precision)
 
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
