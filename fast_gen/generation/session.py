@@ -146,7 +146,7 @@ def get_ready(
             f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
             f"take: wavegen vocode {config.name} RECORDING"
         )
-    check_head(settings, config.model.head)
+    check_head(settings, config.model.output_head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)
 

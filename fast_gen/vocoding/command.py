@@ -153,7 +153,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
         raise UserError(
             f"{trained.config.name} was not trained to turn mel frames into sound; train with --condition mel"
         )
-    check_head(settings, model.head)
+    check_head(settings, model.output_head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
 

@@ -17,7 +17,7 @@ from fast_gen.vocoding import vocode as vocode_room
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
-from wavenet_app.mu_law import encode, silence_code
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 
 PLAIN = SamplingSettings()
@@ -64,12 +64,12 @@ def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engin
 
     from fast_gen.engines.sampling import uniforms
 
-    codes = encode(np.concatenate(made(engine, net, [frames])), 64)[None]
+    codes = MuLawCoding(64).encode(np.concatenate(made(engine, net, [frames])))[None]
     before = -(-engine.weights.receptive_field // 12)
     around = told_silence(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
     told = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
-    history = np.concatenate([np.full((1, 12 * before), silence_code(64)), codes], axis=1)
+    history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
     with torch.no_grad():
         logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), told, phase=1)
     numbers = uniforms(4, rows=1, length=codes.shape[1])
@@ -79,7 +79,7 @@ def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engin
 @pytest.mark.parametrize("done", [1, 2, 10, 22, 23])
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(engine, net, frames, done):
     whole = np.concatenate(made(engine, net, [frames]))
-    known = encode(whole[: done * 12], 64)[-engine.weights.receptive_field - 20 :]
+    known = MuLawCoding(64).encode(whole[: done * 12])[-engine.weights.receptive_field - 20 :]
     rest = made(engine, net, np.split(frames, [7]), done_frames=done, last_codes=known)
     np.testing.assert_array_equal(np.concatenate([whole[: done * 12], *rest]), whole)
 
