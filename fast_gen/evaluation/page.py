@@ -16,8 +16,8 @@ from fast_gen.evaluation.page_figures import history_figure, sound_figure
 from fast_gen.evaluation.report import EvalReport
 from fast_gen.evaluation.view import notes, number, sections, vocoded_rows
 from fast_gen.evaluation.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
-from wavenet_app.audio.files import wav_bytes
 from wavenet_app.audio.pictures import Scale, common_scale, spectrogram_figure
+from wavenet_app.audio.writing import wav_bytes
 from wavenet_app.core.figures import png_bytes
 from wavenet_app.core.files import write_whole
 from wavenet_app.evaluation.pair_table import as_coded

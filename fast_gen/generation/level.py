@@ -1,8 +1,10 @@
-"""A recording's level beside that of the training: taken as it is where the model knows it, matched where not."""
+"""Levels: recordings are brought to the level of the training, and what is written back to that of the recordings."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,45 @@ def matched_gain(peaks: Iterable[float], config: RunConfig) -> tuple[float, str 
         return gain, None
     gain *= TARGET_PEAK / loud
     return gain, f"its level is not that of the training; it is taken x{gain:.3g}"
+
+
+@dataclass(frozen=True)
+class OutputLevel:
+    """The level at which generated audio is written.
+
+    Attributes:
+        factor: on a waveform at the level of the training.
+        remark: what the line about the file says of it; None where there is nothing to say.
+    """
+
+    factor: float
+    remark: str | None
+
+    def of(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns a waveform at the level of the training, (samples,), at this level."""
+        return waveform * np.float32(self.factor)
+
+
+def output_level(gain: float, peak: float | None = None) -> OutputLevel:
+    """Returns the level of the recordings that a model was trained on, or the nearest at which nothing clips.
+
+    Args:
+        gain: `config.audio.gain` of the checkpoint, the factor that training put on the recordings.
+        peak: the greatest magnitude of the waveform at the level of the training; None if it is not known yet, so it
+            may be 1.
+
+    >>> output_level(4.0).factor
+    0.25
+    >>> output_level(0.5, peak=0.8)
+    OutputLevel(factor=1.25, remark='4.1 dB below the level of the recordings, to avoid clipping')
+    """
+    wanted = 1 / gain
+    highest = 1 / (1.0 if peak is None else max(peak, 1e-9))
+    factor = min(wanted, highest)
+    missing = 20 * math.log10(wanted / factor)
+    if missing >= 0.05:  # the least that one digit shows
+        return OutputLevel(factor, f"{missing:.1f} dB below the level of the recordings, to avoid clipping")
+    return OutputLevel(factor, None if gain == 1 else "at the level of the recordings")
 
 
 def second_peaks(blocks: Iterable[NDArray[np.float32]], sample_rate: int) -> Iterator[float]:

@@ -20,6 +20,7 @@ from fast_gen.engines.real_time import engine_in_real_time
 from fast_gen.engines.sampling import SamplingSettings, check_head
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
+from fast_gen.generation.destination import Destination
 from wavenet_app.audio.files import printable
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.config import RunConfig
@@ -38,7 +39,7 @@ class SampleRequest:
     Attributes:
         checkpoint: what `find_checkpoint` takes; None for the newest run.
         seconds: length of each clip.
-        out: folder for the files.
+        out: folder for the files, or the file of the only clip.
         clips: how many, generated as one batch; None for one, or one for each recording to continue up to
             `primes.MOST_BY_DEFAULT`.
         seed: of the random numbers.
@@ -55,6 +56,8 @@ class SampleRequest:
         rank: whether clips that ran away are made anew, and the most likely one comes first.
         keep: how many of the ranked clips are kept; None for all.
         speaker: a name, or names with weights; None for all in turn.
+        format_name: of the files; None for the suffix of `out`, or WAV in a folder.
+        overwrite: whether files that exist are replaced.
     """
 
     checkpoint: str | None
@@ -74,6 +77,13 @@ class SampleRequest:
     rank: bool = False
     keep: int | None = None
     speaker: str | None = None
+    format_name: str | None = None
+    overwrite: bool = False
+
+    @property
+    def destination(self) -> Destination:
+        """Where the clips are written; raises UserError where the request contradicts itself."""
+        return Destination.of(self.out, self.format_name, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -116,8 +126,8 @@ class ReadyToSample:
             coding=model.coding,
         )
 
-    def heard_before(self, row: int) -> NDArray[np.float32]:
-        """Returns the recording (samples,) that a clip continues, as the codes hold it; nothing where there is none."""
+    def prime_waveform(self, row: int) -> NDArray[np.float32]:
+        """Returns the recording (samples,) that a clip continues, quantised as the model reads it; empty for none."""
         if not self.primes:
             return np.zeros(0, np.float32)
         coding = self.config.model.coding

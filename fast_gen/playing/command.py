@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from fast_gen.generation.destination import Destination, picture_of
+from fast_gen.generation.level import OutputLevel, output_level
 from fast_gen.generation.session import ReadyToSample, SampleRequest, get_ready
 from fast_gen.generation.stream import stream
 from fast_gen.playing.device import NO_DEVICE, NoSoundError, open_output, output_devices
 from fast_gen.playing.player import Player
 from fast_gen.playing.view import LiveView
 from wavenet_app.audio.files import pcm16, read_audio
+from wavenet_app.audio.formats import WAV
 from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.audio.wav_stream import SamplePipe, WavFile, wav_header
+from wavenet_app.audio.writing import wav_blocks, write_audio_blocks
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 
@@ -80,8 +84,9 @@ class Pace:
 def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, console: Console) -> Path | None:
     """Generates one clip and plays it or pipes it meanwhile, in memory that does not grow with its length.
 
-    Ctrl-C ends it cleanly; what was made until then is kept. Only the picture of a clip that has an end is drawn from
-    the whole of it.
+    It is at the level of the recordings that the model was trained on, or at that of the training if this is lower,
+    because the peak is not known in advance. Ctrl-C ends it cleanly; what was made until then is kept. Only the picture
+    of a clip that has an end is drawn from the whole of it.
 
     Args:
         request: what to generate.
@@ -90,16 +95,18 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         console: for all that is said; with a pipe it must not be standard output.
 
     Returns:
-        The WAV file, <run>-seed<seed>-0.wav with a picture of its spectrogram or <run>-seed<seed>-forever.wav; None if
-        there is none, as with a pipe.
+        The audio file, <run>-seed<seed>-<number> with a picture of its spectrogram, or without one
+        <run>-seed<seed>-forever-<number>; None if there is none, as with a pipe.
 
     Raises:
         UserError: the request contradicts itself, or what `run_sampling` raises; or a clip without end cannot be heard.
     """
-    _check(request, live)
+    destination = request.destination
+    _check(request, live, destination)
     ready = get_ready(replace(request, clips=1), folder, console, in_real_time=live.play)
     sample_rate = ready.config.audio.sample_rate
-    intro = _intro(request, ready)
+    level = output_level(ready.config.audio.gain)
+    intro = _intro(request, ready, level)
     num_samples = None if live.forever else max(1, round(request.seconds * sample_rate))
     total = None if num_samples is None else len(intro) + num_samples
     player = _player(live, sample_rate, total, console) if live.play else None
@@ -111,15 +118,20 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         prime_codes=ready.prime_codes(0, 1),
         condition=ready.condition,
     )
+    chunks = (level.of(chunk) for chunk in chunks)
     if live.pipe is None:
-        path = request.out / f"{ready.config.name}-seed{request.seed}-{'forever' if live.forever else 0}.wav"
-        with WavFile(path, sample_rate) as file:
+        path = next(destination.paths(f"{ready.config.name}-seed{request.seed}{'-forever' if live.forever else ''}"))
+        with WavFile(_growing(path), sample_rate) as file:
             _generate_into(file, player, intro, chunks, sample_rate, console)
         if file.num_samples == 0:
             return None
-        console.print(f"{path}  ({file.num_samples / sample_rate:.2f} s)", highlight=False, soft_wrap=True)
+        if file.path != path:
+            write_audio_blocks(path, wav_blocks(file.path), sample_rate)
+            file.path.unlink()
+        facts = f"{file.num_samples / sample_rate:.2f} s{f'; written {level.remark}' if level.remark else ''}"
+        console.print(f"{path}  ({facts})", highlight=False, soft_wrap=True)
         if not live.forever:
-            write_spectrogram(path.with_suffix(".png"), read_audio(path, sample_rate), sample_rate, path.stem)
+            write_spectrogram(picture_of(path), read_audio(path, sample_rate), sample_rate, path.stem)
         return path
     header = b"" if live.raw else wav_header(sample_rate, total)
     try:
@@ -161,7 +173,12 @@ def run_devices(console: Console) -> None:
     console.print(table)
 
 
-def _check(request: SampleRequest, live: LiveRequest) -> None:
+def _growing(path: Path) -> Path:
+    """Returns the WAV that grows while a clip is generated: the file itself, or one that becomes it at the end."""
+    return path if path.suffix.lower() == WAV.suffix else path.with_name(f"{path.name}{WAV.suffix}")
+
+
+def _check(request: SampleRequest, live: LiveRequest, destination: Destination) -> None:
     if live.play and live.pipe is not None:
         raise UserError("--play and --stdout exclude each other; leave one out")
     if live.raw and live.pipe is None:
@@ -176,13 +193,19 @@ def _check(request: SampleRequest, live: LiveRequest) -> None:
         raise UserError("--device says where to play; add --play")
     if not live.play and live.pipe is None:
         raise UserError("--forever makes no end and so no file that is done; add --play or --stdout")
+    if destination.audio_format != WAV and (live.pipe is not None or live.forever):
+        option = "--stdout streams" if live.pipe is not None else "--forever has no end and so writes"
+        raise UserError(f"{option} {WAV.name}, not {destination.audio_format.name}; use --format {WAV.name}")
+    if live.pipe is None and destination.file is not None:
+        beside = _growing(destination.file), picture_of(destination.file)
+        destination.check_free(*(beside[:1] if live.forever else beside))
     if live.pipe is not None and live.pipe.isatty():
         raise UserError("--stdout writes a WAV, which a terminal cannot show; pipe it: wavegen sample --stdout | aplay")
 
 
-def _intro(request: SampleRequest, ready: ReadyToSample) -> NDArray[np.int16]:
-    """Returns what is heard before the first generated sample."""
-    return pcm16(ready.heard_before(0)) if request.keep_prime else np.zeros(0, dtype=np.int16)
+def _intro(request: SampleRequest, ready: ReadyToSample, level: OutputLevel) -> NDArray[np.int16]:
+    """Returns what is played before the first generated sample."""
+    return pcm16(level.of(ready.prime_waveform(0))) if request.keep_prime else np.zeros(0, dtype=np.int16)
 
 
 def _player(live: LiveRequest, sample_rate: int, num_samples: int | None, console: Console) -> Player | None:

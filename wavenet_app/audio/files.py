@@ -1,18 +1,15 @@
-"""Sound files to mono waveforms and back: any rate, bit depth and channel count, in constant memory."""
+"""Sound files to mono waveforms: any rate, bit depth and channel count, in constant memory."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import stat
 import warnings
-import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import soundfile
@@ -20,7 +17,6 @@ import soxr
 from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
 
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
     {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"}
@@ -151,51 +147,6 @@ def from_pcm16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     [-1.0, 0.0, 0.5]
     """
     return samples.astype(np.float32) / np.float32(32768)
-
-
-def write_wav(path: Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
-    """Writes a mono 16-bit WAV; the file appears whole or not at all.
-
-    Args:
-        path: where to; missing folders are made.
-        waveform: shape (samples,), clipped to [-1, 1].
-        sample_rate: in Hz.
-
-    Raises:
-        UserError: the file cannot be written, for example because the disk is full.
-        ValueError: the waveform has another shape or is not finite.
-    """
-    samples = np.asarray(waveform)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"a waveform must be finite and of shape (samples,), not {samples.shape}")
-    pcm = pcm16(samples).astype("<i2")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            _write_pcm(file, pcm, sample_rate)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def wav_bytes(waveform: NDArray[np.floating], sample_rate: int) -> bytes:
-    """Returns the file that `write_wav` would write, to be put into something else.
-
-    Args:
-        waveform: shape (samples,), clipped to [-1, 1].
-        sample_rate: in Hz.
-
-    >>> wav_bytes(np.zeros(3), 8_000)[:4]
-    b'RIFF'
-    """
-    buffer = io.BytesIO()
-    _write_pcm(buffer, pcm16(waveform).astype("<i2"), sample_rate)
-    return buffer.getvalue()
-
-
-def _write_pcm(file: IO[bytes], pcm: NDArray[np.int16], sample_rate: int) -> None:
-    with wave.open(file, "wb") as writer:
-        writer.setparams((1, 2, sample_rate, len(pcm), "NONE", "not compressed"))
-        writer.writeframes(pcm.tobytes())
 
 
 def printable(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -13,10 +13,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.audio.writing import write_audio_blocks
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
 
 HEADER_BYTES = 44
+_BLOCK_SAMPLES = 65_536
 UNKNOWN_SIZE = 0xFFFFFFFF  # what readers take for "until the end"; also all that a field of the header can say
 
 
@@ -129,7 +130,7 @@ class SamplePipe:
 
 
 class PartialWav:
-    """A WAV file that may take several runs to make: until it is whole, it stands under another name.
+    """A sound file that may take several runs to make: until it is whole, it is a WAV under another name.
 
     Attributes:
         path: the file that it becomes.
@@ -189,44 +190,30 @@ class PartialWav:
         self._file.seek(HEADER_BYTES + 2 * first)
         return np.frombuffer(self._file.read(2 * (min(last, self.num_samples) - first)), dtype="<i2").astype(np.int16)
 
+    def blocks(self) -> Iterator[NDArray[np.int16]]:
+        """Yields all samples in blocks (samples,)."""
+        for first in range(0, self.num_samples, _BLOCK_SAMPLES):
+            yield self.between(first, first + _BLOCK_SAMPLES)
+
     def finish_as(self, blocks: Iterable[NDArray[np.int16]]) -> None:
-        """Gives other samples, made of those it holds, the name of the file, and deletes its own when that is done.
+        """Writes the file in the format of its suffix out of samples made of those held, then deletes the partial file.
 
         Args:
             blocks: as many samples as it holds, or more, of which the rest is cut off.
 
         Raises:
-            UserError: they cannot be written; what was appended is still there to be gone on with.
+            UserError: the file cannot be written; the next run can resume from the partial file.
         """
-        left = self.num_samples
-        try:
-            with replacing(self.path) as file:
-                file.write(wav_header(self._sample_rate, left))
-                for block in blocks:
-                    file.write(block[:left].astype("<i2").tobytes())
-                    left -= len(block[:left])
-                file.flush()
-                os.fsync(file.fileno())
-            self._file.close()
-            self._partial.unlink()
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
 
-    def finish(self) -> None:
-        """Gives the file its name.
+        def wanted() -> Iterator[NDArray[np.int16]]:
+            left = self.num_samples
+            for block in blocks:
+                yield block[:left]
+                left -= len(block[:left])
 
-        Raises:
-            UserError: it cannot be written.
-        """
-        try:
-            self._file.seek(0)
-            self._file.write(wav_header(self._sample_rate, self.num_samples))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._partial.replace(self.path)
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+        write_audio_blocks(self.path, wanted(), self._sample_rate)
+        self._file.close()
+        self._partial.unlink()
 
     def __enter__(self) -> PartialWav:
         return self

@@ -120,6 +120,7 @@ def test_what_is_played_is_what_is_written_and_what_is_made_without_playing(samp
         assert np.array_equal(heard[lead_in : lead_in + 12_000], samples)
     assert np.array_equal(heard[heard != 0], samples[samples != 0])
     assert sample("--seconds", 1.5, "--seed", 4)[0] == 0
+    assert path.with_name("x-seed4-1.wav").read_bytes() == written
     assert path.read_bytes() == written
 
 
@@ -165,6 +166,27 @@ def test_a_kept_prime_is_heard_first(sample, device, trained, tmp_path):
     assert np.array_equal(heard[heard != 0], samples[samples != 0])
 
 
+@pytest.mark.parametrize("options", [["--format", "flac"], ["--out", "song.flac"]])
+def test_another_format_is_written_at_the_end_of_playing(sample, device, tmp_path, options):
+    opened = device()
+    assert sample("--play", "--seconds", 0.3)[0] == 0
+    code, out, err = sample("--play", "--seconds", 0.3, *options)
+    assert code == 0, err
+    path = Path("song.flac") if "--out" in options else tmp_path / "out" / "x-seed0-1.flac"
+    assert f"{path}  (0.30 s" in out
+    samples = soundfile.read(path, dtype="int16")[0]
+    assert np.array_equal(samples, soundfile.read(tmp_path / "out" / "x-seed0-0.wav", dtype="int16")[0])
+    assert path.with_suffix(".png").exists()
+    assert not list(tmp_path.rglob("*.flac.wav"))
+    assert len(opened) == 2
+    before = path.read_bytes()
+    code, _, err = sample("--play", "--seconds", 0.3, *options)
+    assert path.read_bytes() == before
+    assert (code, "song.flac exists; --overwrite replaces it" in err) == (
+        (2, True) if "--out" in options else (0, False)
+    )
+
+
 def test_ctrl_c_ends_what_never_ends_and_keeps_it(sample, device, monkeypatch, tmp_path):
     # the reference engine on a busy machine would buffer for minutes
     monkeypatch.setattr(playing, "ENDLESS_SECONDS", 0.5)
@@ -173,7 +195,7 @@ def test_ctrl_c_ends_what_never_ends_and_keeps_it(sample, device, monkeypatch, t
     assert code == 0, err
     assert "stopped" in out
     assert "Traceback" not in err
-    assert len(soundfile.read(tmp_path / "out" / "x-seed0-forever.wav")[0]) >= 256
+    assert len(soundfile.read(tmp_path / "out" / "x-seed0-forever-0.wav")[0]) >= 256
 
 
 def test_without_sound_the_wav_is_written_and_forever_is_refused(sample, monkeypatch, tmp_path):
@@ -198,6 +220,9 @@ def test_without_sound_the_wav_is_written_and_forever_is_refused(sample, monkeyp
         (["--device", "1"], "add --play"),
         (["--raw"], "add --stdout"),
         (["--raw", "--play"], "add --stdout"),
+        (["--stdout", "--format", "flac"], "--stdout streams wav, not flac; use --format wav"),
+        (["--play", "--forever", "--format", "ogg"], "--forever has no end and so writes wav, not ogg"),
+        (["--play", "--format", "mp4"], "there is no format 'mp4'; choose one of: wav, flac, ogg"),
     ],
 )
 def test_contradictions_are_refused_in_a_line(sample, arguments, message):

@@ -1,5 +1,6 @@
 """Vocoding: blocks equal the whole, what was stopped is gone on with, and the command line end to end."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from fast_gen.vocoding import vocode as vocode_room
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
+from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.mu_law import encode, silence_code
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 
@@ -98,7 +100,8 @@ def test_a_partial_wav_is_gone_on_with_under_the_same_key_alone(tmp_path):
         assert file.num_samples == 24
         np.testing.assert_array_equal(file.last(5), samples[19:24])
         file.write(samples[24:])
-        file.finish()
+        np.testing.assert_array_equal(np.concatenate(list(file.blocks())), samples)
+        file.finish_as(file.blocks())
     np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], samples)
     assert [path.name for path in target.parent.iterdir()] == ["clip.wav"]
     with PartialWav(target, 8_000, "one", 8) as file:
@@ -200,7 +203,7 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
 
     tree = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
     assert tree.code == 0, tree.err
-    assert "2 made, 0 left, 1 left out" in tree.out
+    assert "2 made, 0 kept, 1 skipped" in tree.out
     np.testing.assert_array_equal(soundfile.read(tmp_path / "tree" / "one.wav")[0], waveform)
     assert (tmp_path / "tree" / "deep" / "two.wav").exists()
     (tmp_path / "tree" / "one.wav").unlink()
@@ -210,15 +213,52 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
     assert len(drawn) == len(waveform)
     assert np.abs(drawn - waveform).max() > 0.01
     again = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
-    assert "1 made, 1 left, 1 left out" in again.out
+    assert "1 made, 1 kept, 1 skipped" in again.out
     same = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "in")
     assert "would take the place of" in same.err
+
+
+def test_vocoding_writes_every_format_under_the_name_that_is_asked_for(wavegen, tone_folder, tmp_path):
+    assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
+    source = tone_folder / "tone0.wav"
+    vocode = partial(wavegen, "vocode", "tones", source, "--refine", 2)
+    assert vocode("--out", tmp_path / "out").code == 0
+    whole = soundfile.read(tmp_path / "out" / "tone0.wav")[0]
+    assert vocode("--out", tmp_path / "out", "--format", "flac").code == 0
+    assert vocode("--out", tmp_path / "song.flac").code == 0
+    for path in (tmp_path / "out" / "tone0.flac", tmp_path / "song.flac"):
+        np.testing.assert_array_equal(soundfile.read(path)[0], whole)
+    assert vocode("--out", tmp_path / "song.ogg").code == 0
+    assert len(soundfile.read(tmp_path / "song.ogg")[0]) == len(whole)
+
+    exists = vocode("--out", tmp_path / "song.flac")
+    assert (exists.code, exists.err.count("\n")) == (2, 1)
+    assert "song.flac exists; --overwrite replaces it" in exists.err
+    assert vocode("--out", tmp_path / "song.flac", "--seed", 1, "--overwrite").code == 0
+    assert not np.array_equal(soundfile.read(tmp_path / "song.flac")[0], whole)
+    folder = wavegen("vocode", "tones", tone_folder, "--out", tmp_path / "song.wav")
+    assert (folder.code, folder.err.count("\n")) == (2, 1)
+    assert "song.wav is one file, and " in folder.err
+    own = vocode("--out", source, "--overwrite")
+    assert "would take the place of" in own.err
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_vocoded_files_are_at_the_level_of_the_recordings(wavegen, tmp_path, write_tone, turns):
+    for index in range(4):
+        write_tone(tmp_path / "quiet" / f"{index}.wav", amplitude=0.05, frequency=220 + 50 * index)
+    assert wavegen("train", "quiet", "--max-steps", 4, *MEL_TINY).code == 0
+    assert load_trained(tmp_path / "data" / "checkpoints" / "quiet" / "best.pth").config.audio.gain > 15
+    done = wavegen("vocode", "quiet", tmp_path / "quiet" / "0.wav", "--refine", turns)
+    assert "written at the level of the recordings" in done.out
+    found = soundfile.read(tmp_path / "data" / "generated" / "0.wav")[0]
+    assert 0.005 < np.abs(found).max() < 0.06
 
 
 def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_folder, tmp_path):
     from wavenet_app.audio.files import read_audio
     from wavenet_app.audio.mel import MelFrames
-    from wavenet_app.checkpoints.trained import load_trained
 
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     config = load_trained(tmp_path / "data" / "checkpoints" / "tones" / "best.pth").config
@@ -294,8 +334,8 @@ def test_results_below_the_folder_are_no_recordings_of_it(wavegen, tone_folder, 
     command = ("vocode", "tones", source, "--out", source / "made")
     first, again = wavegen(*command), wavegen(*command)
     assert "one [live].wav  (0.05 s" in first.out
-    assert "1 made, 0 left, 0 left out" in first.out
-    assert "0 made, 1 left, 0 left out" in again.out
+    assert "1 made, 0 kept, 0 skipped" in first.out
+    assert "0 made, 1 kept, 0 skipped" in again.out
     assert [path.name for path in source.rglob("*.wav")].count("one [live].wav") == 2
     below = wavegen("vocode", "tones", source, "--out", tmp_path)
     assert "2 made" in below.out, "a folder above the recordings hides none of them"

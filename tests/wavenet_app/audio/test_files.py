@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wavenet_app.audio import files as audio
-from wavenet_app.audio.files import UnreadableAudioError, probe, read_audio, read_blocks, write_wav
+from wavenet_app.audio.files import UnreadableAudioError, probe, read_audio, read_blocks
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import cache as audio_cache
 from wavenet_app.corpus.cache import AudioCache, CachedAudio
@@ -160,37 +159,6 @@ def test_a_file_without_read_permission_says_so(write_tone):
                 read_audio(path, RATE)
         finally:
             os.seteuid(user)
-
-
-@given(pcm=arrays(np.int16, st.integers(1, 500)))
-@settings(max_examples=30, deadline=None)
-def test_16_bit_samples_survive_writing_and_reading(tmp_path_factory, pcm):
-    path = tmp_path_factory.mktemp("wav") / "new" / "a.wav"
-    write_wav(path, pcm / np.float32(32768), RATE)
-    np.testing.assert_array_equal(read_audio(path, RATE) * 32768, pcm)
-    assert probe(path) == audio.AudioInfo(RATE, 1, len(pcm), "PCM_16", "WAV")
-
-
-def test_writing_clips(tmp_path):
-    write_wav(tmp_path / "a.wav", np.array([-3.0, 0.0, 3.0]), RATE)
-    np.testing.assert_array_equal(read_audio(tmp_path / "a.wav", RATE) * 32768, [-32768, 0, 32767])
-
-
-@pytest.mark.parametrize("waveform", [np.zeros((2, 3)), np.array([0.0, np.nan])])
-def test_writing_refuses_what_is_no_waveform(tmp_path, waveform):
-    with pytest.raises(ValueError, match="waveform"):
-        write_wav(tmp_path / "a.wav", waveform, RATE)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path, full_disk):
-    path = tmp_path / "a.wav"
-    write_wav(path, np.full(10, 0.5), RATE)
-    before = path.read_bytes()
-    with full_disk(4096), pytest.raises(UserError, match=rf"cannot write .*{path.name}"):
-        write_wav(path, np.zeros(100_000), RATE)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @given(pcm=arrays(np.int16, st.integers(1, 3000)))

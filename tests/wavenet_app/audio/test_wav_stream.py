@@ -9,8 +9,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.audio.files import pcm16, read_audio, write_wav
+from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.audio.wav_stream import HEADER_BYTES, SamplePipe, WavFile, wav_header
+from wavenet_app.audio.writing import write_audio
 from wavenet_app.core.errors import UserError
 
 
@@ -27,7 +28,7 @@ def test_the_file_is_whole_after_every_chunk(tmp_path_factory, sizes, seed):
                 assert (reader.getnframes(), reader.getframerate()) == (start, 8_000)
                 assert np.array_equal(np.frombuffer(reader.readframes(start), dtype="<i2"), pcm16(waveform[:start]))
     assert file.num_samples == start
-    write_wav(folder / "whole.wav", waveform, 8_000)
+    write_audio(folder / "whole.wav", waveform, 8_000)
     assert file.path.read_bytes() == (folder / "whole.wav").read_bytes()
 
 
@@ -41,7 +42,7 @@ def test_no_chunk_leaves_no_file_and_an_older_file_untouched(tmp_path):
 
 def test_a_longer_older_file_is_replaced(tmp_path):
     path = tmp_path / "old.wav"
-    write_wav(path, np.zeros(5_000), 8_000)
+    write_audio(path, np.zeros(5_000), 8_000)
     with WavFile(path, 8_000) as file:
         file.write(np.ones(10, dtype=np.int16))
     assert path.stat().st_size == HEADER_BYTES + 20
