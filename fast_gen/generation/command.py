@@ -1,4 +1,4 @@
-"""`wavegen sample` from request to files, told to a terminal."""
+"""`wavegen sample` from request to files."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
         The audio files, in order.
 
     Raises:
-        UserError: the checkpoint, the prime, a setting or the disk does not allow it.
+        UserError: the checkpoint, the prime, a setting or the folder is invalid.
     """
     if request.keep is not None and not request.rank:
-        raise UserError("--keep says how many of the most likely clips to keep, so it needs --rank")
+        raise UserError("--keep keeps the most likely clips; add --rank")
     destination = request.destination
     if destination.file is not None:
         destination.check_free(picture_of(destination.file))
@@ -43,9 +43,9 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     ready = get_ready(request, folder, console)
     destination.check_count(_kept(request, ready.clips))
     if request.rank and ready.shares is not None and request.speaker is None:
-        raise UserError("--rank compares clips of one voice; say whose with --speaker")
+        raise UserError("--rank compares clips of one speaker; choose one with --speaker")
     if request.rank and len(ready.primes) > 1:
-        raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}")
+        raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}; pass one --prime")
     make_folder(destination.folder)
     if request.rank:
         waveforms = _ranked_clips(ready, request, console)
@@ -57,10 +57,10 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
 def _clips(
     ready: ReadyToSample, request: SampleRequest, console: Console, *, first_row: int, count: int
 ) -> NDArray[np.float32]:
-    """Generates clips (count, samples) under a bar, and says how fast."""
+    """Generates clips (count, samples) under a progress bar, and prints the speed."""
     sample_rate = ready.config.audio.sample_rate
     num_samples = max(1, round(request.seconds * sample_rate))
-    # compiles what is not yet compiled, so that the speed shown is the engine's own
+    # compiles the engine if needed, so that the speed shown does not include it
     generate(
         ready.engine,
         num_samples=1,
@@ -103,7 +103,7 @@ def _clips(
 
 
 def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console) -> NDArray[np.float32]:
-    """Generates clips (kept, samples), the most likely first, those that failed anew; and says what was done."""
+    """Generates clips (kept, samples), the most likely first, replaces failed ones, and prints their likelihoods."""
     from fast_gen.generation.ranking import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
 
     model = load_trained(ready.checkpoint).model
@@ -118,9 +118,10 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     kept = ranking.clips[: request.keep]
     listed = ", ".join(f"{clip.bits:.3f}" + (f" ({clip.failure})" if clip.failure else "") for clip in kept)
     console.print(
-        f"made anew because of noise or silence: {ranking.redone}; still so after {ROUNDS} tries: {ranking.failed}\n"
+        f"generated again because of noise or silence: {ranking.redone}; "
+        f"still noise or silence after {ROUNDS} tries: {ranking.failed}\n"
         f"bits per sample, the most likely clip first: {listed}"
-        + (f"; left out: {len(ranking.clips) - len(kept)}" if len(kept) < len(ranking.clips) else ""),
+        + (f"; skipped: {len(ranking.clips) - len(kept)}" if len(kept) < len(ranking.clips) else ""),
         highlight=False,
     )
     return np.stack([clip.waveform for clip in kept])

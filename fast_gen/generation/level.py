@@ -12,34 +12,34 @@ from numpy.typing import NDArray
 from wavenet_app.config import RunConfig
 from wavenet_app.corpus.corpus import TARGET_PEAK, robust_peak
 
-# A recording whose loudest seconds peak outside of these, at the gain of the run, is at a level that the model has not
-# heard. The voices of one corpus may differ by far more than the clips of one voice.
+# Outside these, a recording's loudest seconds at the gain of the run have a peak that the model was not trained on.
+# The voices of one corpus may differ by far more than the clips of one voice.
 LEAST_PEAK, LEAST_PEAK_OF_VOICES, GREATEST_PEAK = 0.1, 0.01, 1.0
 
 
 def matched_gain(peaks: Iterable[float], config: RunConfig) -> tuple[float, str | None]:
-    """Returns the factor on a recording, and what the user should know of it.
+    """Returns the factor on a recording, and a note for the user or None.
 
-    It is the gain of the run, where that brings the recording to a level that the model knows.
+    The factor is the gain of the run if that brings the recording to a level of the training.
 
     Args:
-        peaks: of each second of the recording, before any gain; silence counts as known.
-        config: of the run that the model comes from.
+        peaks: of each second of the recording, before any gain; silence is at any level.
+        config: of the model's run.
 
     >>> config = RunConfig()
     >>> matched_gain([0.2, 0.3], config)
     (1.0, None)
     >>> matched_gain([0.009], config)[1]
-    'its level is not that of the training; it is taken x100'
+    'its level is not that of the training, so it is scaled by 100'
     """
     gain = config.audio.gain
     least = LEAST_PEAK_OF_VOICES if config.model.speakers else LEAST_PEAK
-    heard = [peak for peak in peaks if peak]
-    loud = gain * robust_peak(heard) if heard else TARGET_PEAK
+    audible = [peak for peak in peaks if peak]
+    loud = gain * robust_peak(audible) if audible else TARGET_PEAK
     if least <= loud <= GREATEST_PEAK:
         return gain, None
     gain *= TARGET_PEAK / loud
-    return gain, f"its level is not that of the training; it is taken x{gain:.3g}"
+    return gain, f"its level is not that of the training, so it is scaled by {gain:.3g}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def output_level(gain: float, peak: float | None = None) -> OutputLevel:
 
 
 def second_peaks(blocks: Iterable[NDArray[np.float32]], sample_rate: int) -> Iterator[float]:
-    """Yields the peak of each second of a waveform in blocks (samples,), that of the last one of what there is.
+    """Yields the peak of each second of a waveform in blocks (samples,); the last second may be shorter.
 
     >>> list(second_peaks([np.float32([0.5, 0.1]), np.float32([0.2])], 2))
     [0.5, 0.20000000298023224]
