@@ -1,4 +1,4 @@
-"""`wavegen vocode` from request to files, told to a terminal."""
+"""`wavegen vocode` from request to files."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import listed_speakers, speaker_shares
 
 CONVERSION = (
-    "a recording of somebody else keeps their melody, pace and much of their colour, which its frames hold: as a way "
-    "to change voices, --speaker is a toy"
+    "the mel frames of another speaker keep their pitch, pace and much of their timbre, so --speaker changes a voice "
+    "only in part"
 )
 
 
 @dataclass(frozen=True)
 class VocodeRequest:
-    """What a user asked to have made into sound.
+    """The options of `wavegen vocode`.
 
     Attributes:
         checkpoint: what `find_checkpoint` takes.
         source: a recording, a folder of them, or saved mel frames.
         out: folder for the files, or the file that a single source becomes.
-        speaker: a name, or names with weights; only and always for a model with speakers.
+        speaker: a name, or names with weights; required with speakers, else None.
         seed: of the random numbers.
-        temperature: 0 for the likeliest code every time.
+        temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
-        turns: by which the sound is moved towards its frames, as `refine.refined` does.
+        turns: iterations of `refine.refined`.
         engine: name of an engine, or "auto".
         precision: of the weights.
         threads: of the CPU, for the engine.
@@ -86,17 +86,17 @@ class VocodeRequest:
 
 @dataclass(frozen=True)
 class Vocoder:
-    """All that vocoding needs.
+    """Everything that vocoding needs.
 
     Attributes:
         trained: the model.
-        engine: what generates.
-        mel: makes its frames.
-        shares: (speakers,), of each speaker in the voice, or None.
+        engine: generates the samples.
+        mel: computes its frames.
+        shares: (speakers,), the share of each speaker in the voice, or None.
         settings: temperature, top-k and top-p.
         seed: of the random numbers.
-        key: changes with all of these.
-        turns: by which the sound is moved towards its frames.
+        key: changes with the model and all options that change the samples.
+        turns: iterations of the refinement.
     """
 
     trained: Trained
@@ -110,7 +110,7 @@ class Vocoder:
 
 
 def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console) -> list[Path]:
-    """Makes an audio file of each recording or saved mel, at the level of the recordings, and says where.
+    """Makes an audio file of each recording or saved mel, at the level of the recordings, and prints where.
 
     A recording becomes <out>/<its name>; the tree of a folder is mirrored in <out>, where files that already exist are
     kept. The next run of the same command resumes a file that was stopped, with the same result; only some of 1,024
@@ -120,8 +120,8 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
         The files made now, in order.
 
     Raises:
-        UserError: the checkpoint, the source, a setting or the disk does not allow it; with a folder, if no file of it
-            can be used.
+        UserError: the checkpoint, the source, a setting or the folder is invalid; with a folder, no file of it can be
+            used.
     """
     if not request.source.exists():
         raise UserError(f"there is no file or folder {printable(str(request.source))}")
@@ -132,7 +132,7 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
     jobs = _jobs(request, console) if request.source.is_dir() else [_job(request)]
     vocoder = get_vocoder(request, folder, console)
     if any(source.suffix.lower() in MEL_SUFFIXES for source, _ in jobs):
-        console.print(f"saved frames are taken as {vocoder.mel.described}", highlight=False, soft_wrap=True)
+        console.print(f"saved frames are read as {vocoder.mel.described}", highlight=False, soft_wrap=True)
     if not request.source.is_dir():
         return [_vocode_file(*jobs[0], vocoder, console)]
     kept = {target for _, target in jobs if target.exists() and not request.overwrite}
@@ -158,19 +158,17 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
 
 
 def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) -> Vocoder:
-    """Loads the checkpoint and an engine, and says which.
+    """Loads the checkpoint and an engine, and prints which.
 
     Raises:
-        UserError: one of them, the speaker or a setting is not fit.
+        UserError: one of them, the speaker or a setting is invalid.
     """
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
     model = trained.config.model
     if model.mel is None:
-        raise UserError(
-            f"{trained.config.name} was not trained to turn mel frames into sound; train with --condition mel"
-        )
+        raise UserError(f"{trained.config.name} is not a vocoder; train one with --condition mel")
     check_head(settings, model.head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
@@ -197,7 +195,7 @@ def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | No
     if speaker is not None:
         return speaker_shares(speaker, model.speakers)
     if model.speakers:
-        raise UserError(f"--speaker says whose voice it is to be; there are: {listed_speakers(model.speakers)}")
+        raise UserError(f"choose a voice with --speaker; there are: {listed_speakers(model.speakers)}")
     return None
 
 
@@ -207,15 +205,15 @@ def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
     files = [file for _, file in sources.files]
     files += [file for file in request.source.rglob("*") if file.suffix.lower() in MEL_SUFFIXES and file.is_file()]
     made = request.out.resolve()
-    if request.source.resolve() in made.parents:  # what earlier runs have made is no recording of the user's
+    if request.source.resolve() in made.parents:  # results of earlier runs are not input
         files = [file for file in files if made not in file.resolve().parents]
     others = {suffix: count for suffix, count in sources.others.items() if suffix not in MEL_SUFFIXES}
     if others:
-        console.print(f"{sum(others.values())} other files are not taken: {', '.join(sorted(others))}", highlight=False)
+        console.print(f"{sum(others.values())} other files skipped: {', '.join(sorted(others))}", highlight=False)
     for unlisted, reason in sources.unlisted:
         console.print(f"[yellow]skipped:[/yellow] {escape(printable(str(unlisted)))}: {reason}", highlight=False)
     if not files:
-        raise UserError(f"there is neither audio nor saved mel frames in {request.source}")
+        raise UserError(f"{request.source} has neither audio nor saved mel frames")
     names = [file.relative_to(request.source) for file in sorted(files)]
     counts = Counter(name.with_suffix("") for name in names)
     return [
@@ -236,13 +234,13 @@ def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
     target = destination.file or in_folder
     source = request.source / name if request.source.is_dir() else request.source
     if target.exists() and target.samefile(source):
-        raise UserError(f"the result would take the place of {source}; choose another --out")
+        raise UserError(f"the result would replace {source}; choose another --out")
     return target
 
 
 def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -> Path:
     """Makes one audio file; resumes where an earlier run was stopped."""
-    with console.status("listening to its level"):
+    with console.status("measuring its level"):
         source = open_source(path, vocoder.mel, vocoder.trained.config)
     for remark in source.remarks:
         console.print(
@@ -257,7 +255,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
     with PartialWav(target, rate, key, hop) as file, _bar(console) as progress:
         done = file.num_samples
         if done:
-            console.print(f"going on at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
+            console.print(f"resuming at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
         task = progress.add_task(printable(path.name), total=source.expected_samples, completed=done, factor="")
         known = file.last(-(-config.model.receptive_field // hop) * hop)
         blocks = vocode(
@@ -273,7 +271,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         began = time.monotonic()
         try:
             for block in blocks:
-                # the last frame of a recording reaches beyond its end
+                # the last frame extends beyond the end of a recording
                 wanted = math.inf if source.num_samples is None else source.num_samples - file.num_samples
                 file.write(pcm16(block[: int(min(wanted, len(block)))]))
                 speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
@@ -283,7 +281,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
             file.finish_as(_written(waveforms, level, lambda samples: progress.update(task, advance=samples)))
         except KeyboardInterrupt:
             progress.stop()
-            console.print(f"stopped at {file.num_samples / rate:.1f} s; the same command goes on from there")
+            console.print(f"stopped at {file.num_samples / rate:.1f} s; run the same command to resume")
             raise SystemExit(130) from None
     speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
     console.print(
