@@ -65,7 +65,7 @@ def test_channels_are_averaged(tmp_path):
     np.testing.assert_allclose(read_audio(tmp_path / "a.wav", RATE), np.full(10, 1 / 6), rtol=1e-6)
 
 
-def test_blocks_join_to_what_resampling_at_once_gives(tmp_path):
+def test_joined_blocks_equal_resampling_at_once(tmp_path):
     noise = np.random.default_rng(0).normal(0, 0.1, 44_100).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", noise, 44_100, subtype="FLOAT")
     blocks = list(read_blocks(tmp_path / "a.wav", 16_000))
@@ -83,7 +83,7 @@ def test_an_mp3_named_wav_reads_like_the_mp3(tmp_path, write_tone):
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.flac", "a.mp3"])
-def test_a_truncated_file_is_read_as_far_as_it_goes_and_remarked_on(tmp_path, write_tone, name):
+def test_a_truncated_file_is_read_up_to_its_end_with_a_remark(tmp_path, write_tone, name):
     whole = write_tone(tmp_path / name, seconds=4.0, sample_rate=16_000)
     part = tmp_path / f"part{whole.suffix}"
     content = whole.read_bytes()
@@ -98,7 +98,7 @@ def test_a_truncated_file_is_read_as_far_as_it_goes_and_remarked_on(tmp_path, wr
         read_audio(part, 16_000)
 
 
-def test_whole_files_draw_no_remark(tmp_path, write_tone):
+def test_complete_files_give_no_remark(tmp_path, write_tone):
     for index, name in enumerate(["a.wav", "b.aiff", "c.flac", "d.mp3", "e.ogg", "f.w64", "g.au"]):
         remarks: list[str] = []
         read_audio(write_tone(tmp_path / name, channels=1 + index % 2, sample_rate=16_000), RATE, remarks.append)
@@ -138,7 +138,7 @@ def broken_files(folder: Path) -> dict[str, tuple[Path, str]]:
     return {name: (folder / name, reason) for name, reason in reasons.items()}
 
 
-def test_a_file_that_gives_nothing_says_why_in_one_line(tmp_path):
+def test_an_unreadable_file_is_one_line_with_the_reason(tmp_path):
     for path, reason in broken_files(tmp_path).values():
         with pytest.raises(UnreadableAudioError, match=reason) as caught:
             read_audio(path, RATE)
@@ -146,13 +146,13 @@ def test_a_file_that_gives_nothing_says_why_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_a_file_without_read_permission_says_so(write_tone):
+def test_a_file_without_read_permission_is_reported(write_tone):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         path = write_tone(Path(folder) / "a.wav")
         path.chmod(0)
         user = os.geteuid()
-        if user == 0:  # root may read everything, so become somebody else for a moment
+        if user == 0:  # root may read everything, so switch to another user
             os.seteuid(65534)
         try:
             with pytest.raises(UnreadableAudioError, match="permission denied"):

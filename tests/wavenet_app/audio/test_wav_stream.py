@@ -1,4 +1,4 @@
-"""A WAV that grows: readable after every chunk, the same bytes in the end as one that is written whole."""
+"""A WAV that grows: readable after every chunk, and in the end the same bytes as one that is written whole."""
 
 import io
 import wave
@@ -48,7 +48,7 @@ def test_a_longer_older_file_is_replaced(tmp_path):
     assert path.stat().st_size == HEADER_BYTES + 20
 
 
-def test_an_interrupted_write_is_kept_as_far_as_it_came(tmp_path):
+def test_the_written_part_of_an_interrupted_write_is_kept(tmp_path):
     with WavFile(tmp_path / "cut.wav", 8_000) as file:
         file.write(np.arange(100, dtype=np.int16))
         with file.path.open("ab") as tail:  # Ctrl-C between samples and header
@@ -57,7 +57,7 @@ def test_an_interrupted_write_is_kept_as_far_as_it_came(tmp_path):
     assert soundfile.read(file.path, dtype="int16")[0].tolist() == list(range(105))
 
 
-def test_a_full_disk_is_said_and_the_file_stays_readable(tmp_path, full_disk):
+def test_a_full_disk_is_reported_and_the_file_stays_readable(tmp_path, full_disk):
     path = tmp_path / "full.wav"
 
     def fill_the_disk():
@@ -70,7 +70,7 @@ def test_a_full_disk_is_said_and_the_file_stays_readable(tmp_path, full_disk):
     assert 1_500 <= len(read_audio(path, 8_000)) <= 2_026
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "taken").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="cannot write"):
         WavFile(tmp_path / "taken" / "a.wav", 8_000).write(np.ones(1, dtype=np.int16))
