@@ -1,4 +1,4 @@
-"""Custom data sets: what ordinary tools write is recognised, and mended or refused with the remedy in one line."""
+"""Custom data sets: masks of common tools are recognised and repaired, or refused with the remedy in one line."""
 
 from pathlib import Path
 

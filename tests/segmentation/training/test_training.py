@@ -1,4 +1,4 @@
-"""`wavegen seg-train`: it learns, keeps what its use needs, resumes to the bit, and refuses in one line."""
+"""`wavegen seg-train` learns, keeps what using the model needs, resumes to the bit, and has one-line errors."""
 
 import csv
 import os
