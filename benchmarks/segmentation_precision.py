@@ -20,7 +20,7 @@ from segmentation.datasets.formats.shapes import ShapesDataset
 from segmentation.network.deeplab import build_model
 from segmentation.training.recipe import fit_to_start
 from segmentation.training.task import SegmentationTask
-from wavenet_app.core.loop.loop import training_device
+from wavenet_app.core.device import training_device
 from wavenet_app.core.settings import override
 
 PRESETS = ("small", "dilated", "resnet50")

@@ -81,7 +81,7 @@ def seg_train(
         max_steps=max_steps,
         minutes=minutes,
         seed=seed,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
         resume=resume,
         logger=logger,
     )
@@ -117,7 +117,7 @@ def seg_eval(
         as_json=as_json,
         split=split,
         images=images,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
     )
 
 
@@ -162,7 +162,7 @@ def seg_check(
         console=make_console(),
         as_json=as_json,
         files=files,
-        coco_classes=coco_classes or "voc",
+        format_options={"coco_classes": coco_classes},
     )
     if not fit_to_train:
         raise typer.Exit(1)

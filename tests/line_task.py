@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from wavenet_app.core.checkpoint import read_checkpoint
-from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
+from wavenet_app.core.loop.task import Task
 
 
 class Endless(torch.utils.data.IterableDataset):

@@ -13,9 +13,12 @@ from engine_contract import random_net
 from image_sets import stripes, write_custom
 from random_checkpoint import write_random_checkpoint
 
+import segmentation.receptive_field
 from segmentation.checkpoints.pretrained import KIND
+from segmentation.config import PRESETS as IMAGE_PRESETS
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.network.deeplab import build_model
+from wavenet_app.config import PRESETS as AUDIO_PRESETS
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.receptive_field.pictures import field_figure, write_field_picture
@@ -205,3 +208,7 @@ def test_real_recordings_and_images_can_be_inputs(receptive_field, shared_audio,
     )
     assert code == 0, err
     assert "2 images of camvid" in out
+
+
+def test_a_preset_of_both_packages_means_the_wavenet():
+    assert set(segmentation.receptive_field._IMAGE_PRESETS) == set(IMAGE_PRESETS) - set(AUDIO_PRESETS)

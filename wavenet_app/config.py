@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from wavenet_app.coding import MU_LAW_HEAD, Coding, coding_of
 from wavenet_app.core.dilation import dilation_cycle, receptive_field
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.settings import Settings
+from wavenet_app.core.loop.schedules import SCHEDULES
+from wavenet_app.core.settings import Settings, one_of
 
 MELODY_CHANNELS = 3
 """Cosine and sine of the phase of a voice within its period, and whether the frame is voiced."""
@@ -195,6 +196,9 @@ class TrainingConfig(Settings):
     )
     learning_rate: float = Field(default=5e-3, gt=0, description="maximum learning rate")
     warmup_steps: int = Field(default=200, ge=0, description="steps of linear warm-up")
+    schedule: Annotated[str, one_of(SCHEDULES)] = Field(
+        default="cosine", description=f"how the rate falls after the warm-up: {', '.join(SCHEDULES)}"
+    )
     final_learning_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of the maximum rate left at the end"
     )

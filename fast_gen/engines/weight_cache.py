@@ -67,3 +67,20 @@ class WeightCache:
         with checkpoint.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
         return self._folder / f"{hashlib.sha256(layout + content).hexdigest()[:32]}.npz"
+
+
+def read_weights(checkpoint: Path, folder: Path) -> tuple[RunConfig, GeneratorWeights]:
+    """Returns the settings and weights of a checkpoint, from the cache in `folder` if it was read before.
+
+    Raises:
+        UserError: the checkpoint is absent or damaged.
+    """
+    from wavenet_app.checkpoints.trained import load_trained
+
+    cache = WeightCache(folder)
+    found = cache.find(checkpoint)
+    if found is None:
+        trained = load_trained(checkpoint)
+        found = trained.config, GeneratorWeights.of(trained.model)
+        cache.keep(checkpoint, *found)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,33 +104,49 @@ class SavedFrames:
         Raises:
             UserError: the file cannot be read, holds no frames, NaN, or frames of other settings.
         """
-        array = _load(path)
-        bands = mel.mel.n_mels
-        if array.ndim == 3 and len(array) == 1:
-            array = array[0]
-        if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
-            raise UserError(
-                f"{printable(str(path))} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
-                f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
-            )
-        remarks = []
-        if array.shape == (bands, bands):
-            remarks.append("is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)")
-        array = array if array.shape[1] == bands else array.T
-        if not len(array):
-            raise UserError(f"{printable(str(path))} holds no frames")
-        lowest = min(
-            _checked_lowest(path, array[first : first + _FRAMES_AT_ONCE], first, mel)
-            for first in range(0, len(array), _FRAMES_AT_ONCE)
-        )
-        if lowest >= 0:
-            remarks.append("holds nothing below 0, which looks like magnitudes; their logarithms are wanted")
+        remarks: list[str] = []
+        array = checked_frames(_load(path), mel, printable(str(path)), remarks.append)
         return cls(path, array, len(array) * mel.hop, remarks)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the frames (frames, n_mels) piece by piece."""
         for first in range(0, len(self.array), _FRAMES_AT_ONCE):
             yield np.array(self.array[first : first + _FRAMES_AT_ONCE], np.float32)
+
+
+def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None]) -> NDArray[np.floating]:
+    """Returns frames as `MelFrames` makes them, (frames, n_mels), from those, (n_mels, frames), or a batch of one.
+
+    Args:
+        array: the frames.
+        mel: the settings of the model.
+        name: what to call the array in errors.
+        warn: receives what the user should know, as the end of a sentence about the array.
+
+    Raises:
+        UserError: it holds no frames, NaN, or frames of other settings: other bands, or values below the floor or
+            above all sound.
+    """
+    bands = mel.mel.n_mels
+    if array.ndim == 3 and len(array) == 1:
+        array = array[0]
+    if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
+        raise UserError(
+            f"{name} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
+            f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
+        )
+    if array.shape == (bands, bands):
+        warn("is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)")
+    array = array if array.shape[1] == bands else array.T
+    if not len(array):
+        raise UserError(f"{name} holds no frames")
+    lowest = min(
+        _checked_lowest(name, array[first : first + _FRAMES_AT_ONCE], first, mel)
+        for first in range(0, len(array), _FRAMES_AT_ONCE)
+    )
+    if lowest >= 0:
+        warn("holds nothing below 0, which looks like magnitudes; their logarithms are wanted")
+    return array
 
 
 Source = Recording | SavedFrames
@@ -182,9 +198,8 @@ def _load(path: Path) -> NDArray[Any]:
     return plain.float().numpy() if plain.is_floating_point() else plain.numpy()
 
 
-def _checked_lowest(path: Path, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
+def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
     """Returns the least value of frames that can be of the model's settings, raises UserError where they cannot."""
-    name = printable(str(path))
     finite = np.isfinite(frames).all(axis=1)
     if not finite.all():
         raise UserError(f"{name} holds NaN or infinite values, the first in frame {first + int(np.argmin(finite))}")

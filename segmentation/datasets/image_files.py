@@ -1,4 +1,4 @@
-"""Image and mask files as arrays: every mode, depth and orientation met in practice, and a line for the rest."""
+"""Image and mask files as arrays, of every mode, depth and orientation that is common in practice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL import Image
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -77,9 +77,7 @@ def file_facts(path: Path) -> FileFacts:
 
 
 def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
-    """Returns an image of any mode as RGB of 8 bits, shape (height, width, 3).
-
-    Sixteen-bit files keep their high byte, transparency is dropped, and grey becomes three equal channels.
+    """Returns an image file of any mode as `rgb_of` does, shape (height, width, 3).
 
     Args:
         path: of the file.
@@ -88,20 +86,36 @@ def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
     Raises:
         UserError: the file cannot be read, or holds numbers that are no brightness.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     with _opened(path) as image:
-        turned = ImageOps.exif_transpose(image) if upright else image
-        if turned.mode in _DEEP_MODES:
-            deep = np.asarray(turned).astype(np.int64)
-            if deep.size and (deep.min() < 0 or deep.max() > 65_535):
-                raise UserError(f"{path} holds values beyond 16 bits; save it as an 8-bit image")
-            turned = Image.fromarray((deep >> 8).astype(np.uint8))
-        if turned.mode == "F":
-            raise UserError(f"{path} holds floating-point numbers; save it as an 8-bit image")
-        if "transparency" in turned.info:
-            turned = turned.convert("RGBA")
-        return np.asarray(turned.convert("RGB"))
+        return rgb_of(ImageOps.exif_transpose(image) if upright else image, str(path))
+
+
+def rgb_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    """Returns an image of any mode as RGB of 8 bits, shape (height, width, 3).
+
+    Sixteen-bit images keep their high byte, transparency is dropped, and grey becomes three equal channels.
+
+    Args:
+        image: of any mode.
+        name: what to call it in errors.
+
+    Raises:
+        UserError: it holds numbers that are no brightness.
+    """
+    from PIL import Image
+
+    if image.mode in _DEEP_MODES:
+        deep = np.asarray(image).astype(np.int64)
+        if deep.size and (deep.min() < 0 or deep.max() > 65_535):
+            raise UserError(f"{name} holds values beyond 16 bits; save it as an 8-bit image")
+        image = Image.fromarray((deep >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise UserError(f"{name} holds floating-point numbers; save it as an 8-bit image")
+    if "transparency" in image.info:
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))
 
 
 def read_mask(path: Path) -> MaskPixels:
@@ -128,7 +142,7 @@ def read_mask(path: Path) -> MaskPixels:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Returns the files of a folder and its sub-folders, sorted, hidden ones left out."""
+    """Returns the files of a folder and its sub-folders, sorted, without hidden ones."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -137,7 +151,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image]:
+def _opened(path: Path) -> Iterator[Image.Image]:
     from PIL import Image
 
     try:

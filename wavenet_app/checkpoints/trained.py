@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavenet_app.config import RunConfig
-from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.runs import BEST, first_file, places_of, run_names
 from wavenet_app.core.settings import validated
 
 if TYPE_CHECKING:
@@ -68,42 +69,36 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     """
     runs = data_dir / "checkpoints"
     if name is None:
-        candidates = sorted(runs.glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
+        candidates = sorted(runs.glob(f"*/{BEST}"), key=lambda path: path.stat().st_mtime)
         if not candidates:
             raise UserError(f"there is no trained model in {runs} yet; train one with: wavegen train FOLDER")
         return candidates[-1]
     stem = name.removesuffix(".pth").removeprefix("wavenet_")
-    for path in (
-        Path(name),
-        Path(name) / "best.pth",
-        runs / name / "best.pth",
-        data_dir / "pretrained" / f"wavenet_{stem}.pth",
-    ):
-        if path.is_file():
-            return path
-    known = [path.parent.name for path in runs.glob("*/best.pth")]
+    path = first_file(*places_of(name, runs, BEST), data_dir / "pretrained" / f"wavenet_{stem}.pth")
+    if path is not None:
+        return path
+    known = run_names(runs, BEST)
     known += [path.stem.removeprefix("wavenet_") for path in (data_dir / "pretrained").glob("wavenet_*.pth")]
     listed = f"there are: {', '.join(sorted(known))}" if known else f"none has been trained in {runs} yet"
     raise UserError(f"no checkpoint is called '{name}'; {listed}")
 
 
 def export(path: Path, target: Path) -> None:
-    """Writes a checkpoint without its training state: the parts that generation and `describe` need.
+    """Writes a checkpoint without its training state.
 
-    Only the names of the training folders are kept, because the file may be shared.
+    Of the folders with the training audio only the names are kept, because the file may be shared.
 
     Args:
-        path: checkpoint to export.
-        target: file to write, usually data/pretrained/wavenet_<name>.pth.
+        path: the checkpoint.
+        target: where to, usually data/pretrained/wavenet_<name>.pth.
 
     Raises:
-        UserError: the checkpoint cannot be read, or the target cannot be written.
+        UserError: the checkpoint cannot be read or the target cannot be written.
     """
     content = read_checkpoint(path, KIND)
-    dropped = ("training", "split", "format", "version")
     corpus = content["config"]["corpus"]
     corpus["paths"] = [Path(path).name for path in corpus["paths"]]
-    write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in dropped})
+    write_exported(target, KIND, content)
 
 
 def export_run(checkpoint: str | None, name: str | None, folder: DataFolder) -> Path:
@@ -118,9 +113,6 @@ def export_run(checkpoint: str | None, name: str | None, folder: DataFolder) -> 
         UserError: there is no such checkpoint, the name contains a slash, or the file cannot be written.
     """
     path = find_checkpoint(folder.root, checkpoint)
-    chosen = name or load_trained(path).config.name
-    if Path(chosen).name != chosen:
-        raise UserError(f"--name '{chosen}' must be a plain name without folders")
-    target = folder.pretrained / f"wavenet_{chosen}.pth"
+    target = folder.pretrained / f"wavenet_{export_name(name or load_trained(path).config.name)}.pth"
     export(path, target)
     return target

@@ -9,14 +9,17 @@ import torch
 from rich.console import Console
 
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.loop.loop import quiet_lightning, training_device
+from wavenet_app.core.device import training_device
+from wavenet_app.core.loop.loop import quiet_lightning
+from wavenet_app.core.loop.view import show_curves
+from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training.run import RunOptions, prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train
-from wavenet_app.training.view import DecodeView, TrainingView, show_result, show_start
+from wavenet_app.training.view import TrainingView, show_result, show_start
 
 Judge = Callable[[Path, Corpus], str]
 """Describes a checkpoint in one line, given the corpus that it was trained on."""
@@ -38,9 +41,8 @@ def run_training(
         UserError: the options are invalid, the audio is unusable, or the disk is full.
     """
     device = training_device()
-    decoding = DecodeView(console)
-    with decoding.progress:
-        run = prepare_run(options, folder, device=device, on_decode=decoding.on_decode)
+    with progress_bar(console, "decoding") as on_decode:
+        run = prepare_run(options, folder, device=device, on_decode=on_decode)
     show_corpus(console, run.corpus)
     with console.status("measuring the classical predictors on this corpus"):
         baseline = corpus_baseline(run.corpus, coding=run.config.model.coding)
@@ -49,7 +51,7 @@ def run_training(
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
     _prepare_kernels(console, device, task.model.product_dtype)
-    view = TrainingView(console, run.plan, baseline)
+    view = TrainingView(console, baseline)
     with view.progress, quiet_lightning():
         result = train(
             task,
@@ -64,10 +66,7 @@ def run_training(
         with console.status("evaluating generated audio"):
             judgement = judge(result.checkpoint, run.corpus)
     show_result(console, result, run.config.name, judgement)
-    if run.plan.tensorboard_dir is not None:
-        console.print(
-            f"curves: tensorboard --logdir {Path(run.plan.tensorboard_dir).parent}", highlight=False, soft_wrap=True
-        )
+    show_curves(console, run.plan)
     return result
 
 

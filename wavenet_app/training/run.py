@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,56 +11,55 @@ from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import FitPlan, read_unfinished
+from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
-from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
+from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
+from wavenet_app.core.settings import override, validated
 from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
 
 DEFAULT_MINUTES = 30.0
-LOGGERS = ("tensorboard", "wandb", "none")
 CONDITIONS = ("mel",)
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """Options of a run as the user gave them; None and empty mean "not given".
+class RunOptions(TrainingOptions):
+    """What a user asks of a run; None and empty mean that an option is not given.
 
     Attributes:
         paths: data set arguments; empty for the built-in corpus.
-        preset: name of a preset, or "auto".
-        config_file: TOML file that overrides the preset.
-        assignments: section.field=value texts that override both.
-        name: name of the run.
-        sample_rate: in Hz.
-        max_steps: limit of optimizer steps.
-        minutes: limit of wall-clock minutes.
+        sample_rate: Hz.
         split_by: regular expression for the split.
-        seed: seed of the initial weights and of the order of the windows.
-        speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
-        condition: local conditioning: "mel".
-        head: output distribution: "mu-law", "logistics" or "gaussian".
-        resume: name or last.pth of the run to resume.
-        logger: where curves and audio are logged: tensorboard, wandb or none.
+        speakers: who speaks in a file: folder, csv:FILE or regex:PATTERN.
+        condition: what the model is conditioned on beside speakers: "mel".
+        head: what is predicted: "mu-law", "logistics" or "gaussian".
     """
 
     paths: tuple[str, ...] = ()
-    preset: str = "auto"
-    config_file: Path | None = None
-    assignments: tuple[str, ...] = ()
-    name: str | None = None
     sample_rate: int | None = None
-    max_steps: int | None = None
-    minutes: float | None = None
     split_by: str | None = None
-    seed: int | None = None
     speakers: str | None = None
     condition: str | None = None
     head: str | None = None
-    resume: str | None = None
-    logger: str = "tensorboard"
+
+    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
+        """Returns (section, field, value) of the options that only a WaveNet has."""
+        return (
+            ("corpus", "paths", self.paths or None),
+            ("corpus", "split_by", self.split_by),
+            ("corpus", "speakers", self.speakers),
+            ("model", "head", self.head),
+            ("audio", "sample_rate", self.sample_rate),
+        )
+
+    def changes(self) -> dict[str, Any]:
+        """Returns section -> field -> value of all options that are settings."""
+        changes = super().changes()
+        if self.condition == "mel":
+            changes.setdefault("model", {}).setdefault("mel", {})
+        return changes
 
 
 @dataclass(frozen=True)
@@ -96,14 +95,14 @@ def prepare_run(
     Raises:
         UserError: a setting is invalid, or a path or the run to resume does not exist.
     """
-    if options.logger not in LOGGERS:
-        raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
+    options.check_logger()
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
     resume = None
     if options.resume:
-        last = _last_checkpoint(options.resume, folder)
-        resume = read_unfinished(last, KIND, "start a new run without --resume")
+        resume = read_resumed(
+            options.resume, folder.checkpoints, KIND, called="run", otherwise="begin a new run without --resume"
+        )
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
@@ -116,18 +115,16 @@ def prepare_run(
         audio=config.audio,
         split=config.corpus,
         cache_dir=folder.cache,
-        sample_rate=config.audio.sample_rate if resume or _sets_sample_rate(options) else None,
+        sample_rate=config.audio.sample_rate if resume or options.given("audio", "sample_rate") is not None else None,
         gain=config.audio.gain if resume else None,
         progress=on_decode,
     )
-    name = config.name if resume or options.name else _free_name(config, options, folder)
+    name = config.name if resume or options.name else free_name(_base_name(config, options), folder.checkpoints)
     config = _with_absolute_paths(config, sources)
     config = override(config, {"name": name, "audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _with_conditioning(config, corpus, resumed=resume is not None)
-    if not resume and (folder.checkpoints / name / "last.pth").exists():
-        raise UserError(
-            f"a run called '{name}' already exists; choose another --name, or resume it with --resume {name}"
-        )
+    if not resume:
+        refuse_existing(name, folder.checkpoints)
     plan = FitPlan(
         run_dir=folder.checkpoints / name,
         tensorboard_dir=folder.tensorboard / name if options.logger == "tensorboard" else None,
@@ -149,24 +146,22 @@ def _settings(options: RunOptions, device: str) -> RunConfig:
     if device == "cuda":
         # one window does not keep a GPU busy; the number is not measured yet
         config = override(config, {"training": {"batch_size": 16}})
-    if options.config_file:
-        config = override(config, read_config_file(options.config_file))
-    return override(config, _overrides(options))
+    return options.applied_to(config)
 
 
 def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
-    for given, flag in (
-        (options.paths, "paths"),
-        (options.name, "--name"),
-        (options.config_file, "--config"),
-        (options.speakers, "--speakers"),
-        (options.condition, "--condition"),
-        (options.head, "--head"),
-    ):
-        if given:
-            raise UserError(f"--resume takes all settings from the checkpoint; drop {flag}")
+    refuse_beside_resume(
+        (
+            (options.paths, "paths"),
+            (options.name, "--name"),
+            (options.config_file, "--config"),
+            (options.speakers, "--speakers"),
+            (options.condition, "--condition"),
+            (options.head, "--head"),
+        )
+    )
     before = validated(RunConfig, resume["config"])
-    after = override(before, _overrides(options))
+    after = override(before, options.changes())
     moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # the recordings may have moved since
     for section in ("model", "audio", "corpus"):
         if getattr(after, section) != getattr(moved, section):
@@ -183,27 +178,6 @@ def _with_absolute_paths(config: RunConfig, sources: Sequence[Path]) -> RunConfi
     if rule is not None and rule.startswith(TABLE_RULE):
         changes["speakers"] = TABLE_RULE + str(Path(rule.removeprefix(TABLE_RULE)).absolute())
     return override(config, {"corpus": changes})
-
-
-def _overrides(options: RunOptions) -> dict[str, Any]:
-    changes = parse_assignments(list(options.assignments))
-    for section, name, value in (
-        ("corpus", "paths", options.paths or None),
-        ("corpus", "split_by", options.split_by),
-        ("corpus", "speakers", options.speakers),
-        ("model", "head", options.head),
-        ("audio", "sample_rate", options.sample_rate),
-        ("training", "max_steps", options.max_steps),
-        ("training", "minutes", options.minutes),
-        ("training", "seed", options.seed),
-    ):
-        if value is not None:
-            changes.setdefault(section, {})[name] = value
-    if options.condition == "mel":
-        changes.setdefault("model", {}).setdefault("mel", {})
-    if options.name is not None:
-        changes["name"] = options.name
-    return changes
 
 
 def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
@@ -224,25 +198,9 @@ def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> R
     return override(config, {"model": changes})
 
 
-def _sets_sample_rate(options: RunOptions) -> bool:
-    from_file = read_config_file(options.config_file) if options.config_file else {}
-    given = {**from_file.get("audio", {}), **_overrides(options).get("audio", {})}
-    return "sample_rate" in given
-
-
-def _free_name(config: RunConfig, options: RunOptions, folder: DataFolder) -> str:
-    source = Path(config.corpus.paths[0]).resolve().name if config.corpus.paths else "plucked"
-    base = f"{source}-{options.preset}" if options.preset != "auto" else source
-    taken = {path.name for path in folder.checkpoints.glob("*")}
-    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
-
-
-def _last_checkpoint(name: str, folder: DataFolder) -> Path:
-    for path in (Path(name), Path(name) / "last.pth", folder.checkpoints / name / "last.pth"):
-        if path.is_file():
-            return path
-    runs = sorted(path.parent.name for path in folder.checkpoints.glob("*/last.pth"))
-    raise UserError(f"there is no run '{name}' to resume; there are: {', '.join(runs) or 'none'}")
+def _base_name(config: RunConfig, options: RunOptions) -> str:
+    base = Path(config.corpus.paths[0]).resolve().name if config.corpus.paths else "plucked"
+    return base if options.preset == "auto" else f"{base}-{options.preset}"
 
 
 def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> list[str]:

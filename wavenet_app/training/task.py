@@ -17,10 +17,14 @@ from torch import Tensor, nn
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.coding import MU_LAW_HEAD
-from wavenet_app.config import ModelConfig, RunConfig, TrainingConfig
+from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.files import write_json
-from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher, fit, multiplies_bfloat16, score_of
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
+from wavenet_app.core.loop.schedules import learning_rate_share
+from wavenet_app.core.loop.scoring import score_of
+from wavenet_app.core.loop.task import Task
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import Tells
@@ -68,19 +72,6 @@ class TrainingResult:
     validation: float
     baseline: Baseline
     model: ModelConfig
-
-
-def learning_rate_share(training: TrainingConfig, step: int, progress: float) -> float:
-    """Returns linear warm-up times a cosine from 1 to `final_learning_rate` (Loshchilov and Hutter 2017, section 3).
-
-    Args:
-        training: the settings.
-        step: optimizer steps done.
-        progress: share of the budget spent, 0 to 1.
-    """
-    warmup = min(1.0, (step + 1) / (training.warmup_steps + 1))
-    final = training.final_learning_rate
-    return warmup * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 class WaveNetTask(Task):
@@ -143,8 +134,11 @@ class WaveNetTask(Task):
         )
 
     def learning_rate_share(self, step: int, progress: float) -> float:
-        """Returns warm-up times cosine; see the function of the same name."""
-        return learning_rate_share(self.config.training, step, progress)
+        """Returns linear warm-up times the schedule, which falls to `final_learning_rate`."""
+        settings = self.config.training
+        return learning_rate_share(
+            settings.schedule, step, progress, warmup_steps=settings.warmup_steps, final=settings.final_learning_rate
+        )
 
     def loss(self, batch: Any) -> Tensor:
         """Returns the mean bits per sample of a batch of windows."""
@@ -223,6 +217,8 @@ def train(
     Raises:
         UserError: the loss becomes NaN, or a checkpoint cannot be written.
     """
+    from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
+
     write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
     write_json(plan.run_dir / "split.json", split_record(task.corpus))
     preview_writer = _PreviewWriter(task, preview)

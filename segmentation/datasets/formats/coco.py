@@ -1,22 +1,24 @@
-"""COCO 2017: outlines of things, drawn into masks of the 21 VOC classes or of all 80."""
+"""COCO 2017: outlines of objects, drawn into masks of the 21 VOC classes or of all 80."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
+from segmentation.datasets.format import Format, FormatOption
 from segmentation.datasets.formats import voc
 from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
 from wavenet_app.core.errors import UserError
 
+NAME = "COCO"
 CocoClasses = Literal["voc", "all"]
-# Below so many labelled pixels a training image teaches background alone; torchvision's weights were trained so too.
+# A training image with fewer labelled pixels teaches only background; torchvision's weights were trained without them.
 LEAST_LABELLED_PIXELS = 1_000
 
 # VOC's names where COCO's differ.
@@ -34,10 +36,10 @@ class CocoDataset(SegmentationDataset):
     """COCO 2017 instances (Lin et al. 2014) as class masks, read and drawn by pycocotools.
 
     Polygons and run lengths (compressed or not) are drawn with their category's class. Pixels that two different
-    classes claim are ignored (255), and so is a crowd where no single instance is outlined: it is a few strokes of a
-    broad brush, and COCO's own scorer leaves it out too. Pixels of no instance, or of a category that is not kept, are
+    classes claim are ignored (255), and so is a crowd where no single instance is outlined: its outline is coarse, and
+    COCO's own scorer ignores it too. Pixels of no instance, or of a category that is not kept, are
     background (0), so an image without annotation is all background. Training images with fewer than 1,000 labelled
-    pixels are left out and counted in `skipped`; validation keeps all.
+    pixels are in `skipped`; validation keeps all.
 
     Args:
         root: folder with annotations/instances_<split>2017.json and <split>2017/.
@@ -77,7 +79,7 @@ class CocoDataset(SegmentationDataset):
         refuse_empty(self._ids, skipped, str(folder))
         super().__init__(
             name=name,
-            format="COCO",
+            format=NAME,
             split=split,
             classes=names,
             palette=voc_palette(len(names)),
@@ -117,17 +119,6 @@ class CocoDataset(SegmentationDataset):
                 ) from None
         mask[crowded & (mask == 0)] = IGNORE
         return mask
-
-
-def coco_classes_of(text: str) -> CocoClasses:
-    """Returns a choice of classes.
-
-    Raises:
-        UserError: there is no such choice.
-    """
-    if text == "voc" or text == "all":
-        return text  # type: ignore[return-value]
-    raise UserError(f"--coco-classes takes voc (21 classes) or all (81), not '{text}'")
 
 
 def _read(path: Path) -> Any:
@@ -179,3 +170,18 @@ def _outline(annotation: dict[str, Any]) -> Any:
         # pycocotools takes four numbers for a box, not for a polygon of two points
         return [polygon for polygon in outline if len(polygon) >= 6] or None
     return outline or None
+
+
+CLASSES_OPTION = FormatOption("coco_classes", {"voc": "21 classes", "all": "81"})
+
+FORMAT = Format(
+    name=NAME,
+    argument="coco",
+    open=lambda root, split, name, options: CocoDataset(
+        root, split, cast(CocoClasses, CLASSES_OPTION.chosen(options)), name
+    ),
+    default_folder="coco",
+    layout="annotations/instances_*2017.json",
+    holds=lambda folder: any((folder / "annotations").glob("instances_*2017.json")),
+    options=(CLASSES_OPTION,),
+)

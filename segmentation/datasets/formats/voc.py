@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
+from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.image_files import read_mask
 from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, voc_palette
 from wavenet_app.core.errors import UserError
 
+NAME = "PASCAL VOC"
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -55,7 +57,7 @@ class VocDataset(SegmentationDataset):
         refuse_empty(whole, skipped, f"the list '{chosen}' of {root}")
         super().__init__(
             name=name,
-            format="PASCAL VOC",
+            format=NAME,
             split=chosen,
             classes=CLASSES,
             palette=voc_palette(len(CLASSES)),
@@ -139,3 +141,16 @@ def _sbd_mask(path: Path) -> NDArray[np.uint8]:
         return np.asarray(content["GTcls"]["Segmentation"], dtype=np.uint8)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise UserError(f"cannot read the SBD mask {path} ({error}); unpack SBD again") from None
+
+
+FORMAT = Format(
+    name=NAME,
+    argument="voc",
+    open=lambda root, split, name, _options: VocDataset(root, split, name),
+    default_folder="pascal_voc",
+    layout="JPEGImages/ + SegmentationClass/ + ImageSets/Segmentation/",
+    holds=has_folders(*MARKERS),
+    markers=MARKERS,
+    takes_newest=True,  # VOC2007 beside VOC2012
+    num_classes=len(CLASSES),
+)

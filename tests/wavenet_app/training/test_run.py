@@ -64,10 +64,10 @@ def test_a_short_receptive_field_and_a_short_window_get_a_note(tmp_path, tone_fo
 
 
 def test_a_data_set_is_a_path_or_a_name_in_the_data_folder(tmp_path, tone_folder):
-    (tmp_path / "data" / "pascal_voc").mkdir(parents=True)
+    (tmp_path / "data" / "music").mkdir(parents=True)
     folder = DataFolder(tmp_path / "data")
     assert folder.data_set(str(tone_folder)) == tone_folder
-    assert folder.data_set("voc") == tmp_path / "data" / "pascal_voc"
+    assert folder.data_set("music/") == tmp_path / "data" / "music"
     with pytest.raises(UserError, match="no file or folder 'speech/'"):
         folder.data_set("speech/")
 

@@ -1,32 +1,20 @@
 """The terminal output of a training run."""
 
 import io
-from pathlib import Path
 
 from rich.console import Console
 
-from wavenet_app.core.loop.loop import FitPlan, FitStatus
+from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training.view import TrainingView
 
-PLAN = FitPlan(
-    run_dir=Path("run"),
-    tensorboard_dir=None,
-    wandb_dir=None,
-    max_steps=100,
-    minutes=None,
-    gradient_clip=1.0,
-    ema_decay=0.9,
-    validate_seconds=1.0,
-    checkpoint_seconds=1.0,
-)
 BASELINE = Baseline(unigram=7.0, order1=5.0, lpc=4.0, samples=1)
 
 
 def shown(validations: list[float]) -> str:
     """Returns what is printed for consecutive validations."""
     text = io.StringIO()
-    view = TrainingView(Console(file=text, width=300), PLAN, BASELINE)
+    view = TrainingView(Console(file=text, width=300), BASELINE)
     status = FitStatus()
     for validation in validations:
         status.history.append({"validation": validation, "train": validation})

@@ -1,4 +1,4 @@
-"""The loop: it learns, keeps what it must, stops when asked and resumes to the bit."""
+"""The loop learns, writes its checkpoints, stops at a signal and resumes to the bit."""
 
 import csv
 import itertools
@@ -11,7 +11,8 @@ from line_task import Line, plan, stop_at, weights
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import FitStatus, Watcher, fit, training_device
+from wavenet_app.core.loop.loop import fit
+from wavenet_app.core.loop.plan import FitStatus, Watcher
 
 
 def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):
@@ -47,7 +48,7 @@ def test_a_signal_ends_cleanly_and_resuming_gives_the_same_bits(tmp_path, number
         assert torch.equal(one, other)
 
 
-def test_history_goes_on_over_a_resume(tmp_path):
+def test_history_continues_over_a_resume(tmp_path):
     first = fit(Line(), plan(tmp_path, max_steps=40), watcher=Watcher())
     resume = read_checkpoint(tmp_path / "last.pth", "line")
     second = fit(Line(), plan(tmp_path, max_steps=80), watcher=Watcher(), resume=resume)
@@ -111,15 +112,3 @@ def test_neither_the_seed_nor_the_thread_count_is_touched(tmp_path):
     fit(task, plan(tmp_path, max_steps=5), watcher=Watcher())
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
-
-
-def test_a_gpu_that_nothing_can_be_computed_on_is_said_and_not_passed_over(monkeypatch):
-    def broken(*_arguments, **_options):
-        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later")
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch, "zeros", broken)
-    with pytest.raises(
-        UserError, match=r"the GPU cannot be used \(CUDA error: out of memory\); .*CUDA_VISIBLE_DEVICES=-1"
-    ):
-        training_device()
