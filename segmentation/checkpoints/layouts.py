@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,10 +21,12 @@ _BACKBONES: dict[str, str | None] = {
     "backbone.layer3.6.conv3.weight": None,
     "backbone.layer3.5.conv3.weight": "resnet50",
     "backbone.16.0.weight": "mobilenet_v3_large",
+    "backbone.17.conv.1.0.weight": "mobilenet_v2",
     "backbone.coarse.blocks.0.dilated.weight": "dilated",
 }
+# DeepLabV3Plus-Pytorch cuts MobileNetV2 in two, whose layers keep their numbers.
+_HALVES = re.compile(r"^backbone\.(low|high)_level_features\.")
 _UNREADABLE = {
-    "backbone.low_level_features.": "MobileNetV2",
     "backbone.stage4.": "HRNet",
     "backbone.conv3.": "Xception",
 }
@@ -60,9 +63,9 @@ def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weigh
     Raises:
         UserError: it is no DeepLab that is known here.
     """
-    backbone = _backbone(weights)
     layout = "DeepLabV3Plus-Pytorch"
-    renamed = dict(weights)
+    weights = renamed = {_HALVES.sub("backbone.", name): tensor for name, tensor in weights.items()}
+    backbone = _backbone(weights)
     if "classifier.classifier.0.convs.0.0.weight" in weights:
         inner = "classifier.classifier."
         renamed = {
