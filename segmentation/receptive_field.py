@@ -30,7 +30,7 @@ from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.core.settings import validated
 
 DEFAULT_COUNT = 4
-DEFAULT_SIZE = 513
+DEFAULT_SIZE = 512
 
 # Both halves have a "small": here that is the WaveNet, for DeepLab's sees just as far as "mobilenet".
 _IMAGE_PRESETS = tuple(name for name in PRESETS if name not in AUDIO_PRESETS)
@@ -146,7 +146,8 @@ def _whole_reach(twin: DeepLab, config: SegmentationModelConfig) -> tuple[tuple[
         # A strip must hold at least the nearest taps of the widest layer, or nothing tells that they are there.
         length = max(_FIRST_STRIP, _power_of_two(4 * config.output_stride * max(config.pyramid_rates)))
         while True:
-            space = (length + 1, 1) if axis == 0 else (1, length + 1)
+            # A whole multiple of the stride, so that features lie evenly along it.
+            space = (length, 1) if axis == 0 else (1, length)
             place = (_middle(space[0]), _middle(space[1]))
             touched = touched_map(lambda inputs: _middle_scores(twin, inputs), 3, space)
             before, after = reach(touched, place)[axis]

@@ -195,8 +195,11 @@ def test_another_backbone_or_norm_is_refused(changes, message):
         ({}, "holds no state dict"),
         ({"epoch": 3}, "holds no state dict"),
         ([1, 2], "holds no state dict"),
-        ({"fc.weight": torch.zeros(1)}, "its backbone is none of resnet101, resnet50, mobilenet_v3_large, dilated"),
-        ({"backbone.low_level_features.0.0.weight": torch.zeros(1)}, "its backbone is MobileNetV2"),
+        (
+            {"fc.weight": torch.zeros(1)},
+            "its backbone is none of resnet101, resnet50, mobilenet_v3_large, mobilenet_v2, dilated",
+        ),
+        ({"backbone.stage4.0.0.branches.weight": torch.zeros(1)}, "its backbone is HRNet"),
         ({"backbone.layer3.5.conv3.weight": torch.zeros(1)}, "its head is no DeepLab's"),
         (
             {"backbone.layer3.5.conv3.weight": torch.zeros(1), "classifier.0.convs.0.0.weight": torch.zeros(1)},
@@ -267,7 +270,11 @@ def test_without_imagenet_weights_auto_says_why_and_imagenet_is_an_error(no_netw
 
 @pytest.mark.parametrize(
     ("backbone", "file_name"),
-    [("resnet50", "resnet50-0676ba61.pth"), ("mobilenet_v3_large", "mobilenet_v3_large-8738ca79.pth")],
+    [
+        ("resnet50", "resnet50-0676ba61.pth"),
+        ("mobilenet_v2", "mobilenet_v2-b0353104.pth"),
+        ("mobilenet_v3_large", "mobilenet_v3_large-8738ca79.pth"),
+    ],
 )
 @pytest.mark.parametrize("folder", ["pretrained", "torch/hub/checkpoints"])
 @pytest.mark.parametrize("norm", ["batch", "frozen"])
@@ -281,7 +288,7 @@ def test_imagenet_weights_at_hand_are_taken(no_network, backbone, file_name, fol
     )
     body = theirs.state_dict()
     for name, tensor in model.backbone.state_dict().items():
-        source = f"features.{name}" if backbone == "mobilenet_v3_large" else name
+        source = f"features.{name}" if backbone.startswith("mobilenet") else name
         assert torch.equal(tensor, body[source]), name
 
 
@@ -289,7 +296,7 @@ def test_what_has_no_imagenet_weights_is_said(tmp_path):
     data = DataFolder(tmp_path)
     with pytest.raises(UserError, match="'dilated' has no ImageNet weights"):
         start_weights(build_model(small_config()), "imagenet", data)
-    grouped = build_model(SegmentationModelConfig(norm="group", aspp_channels=8))
+    grouped = build_model(small_config(backbone="mobilenet_v3_large", norm="group"))
     with pytest.raises(UserError, match="batch norm"):
         start_weights(grouped, "imagenet", data)
     assert start_weights(grouped, "none", data) == (True, ["the model starts from random weights"])
