@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from segmentation.checking.check import quick_check
-from segmentation.checkpoints.pretrained import KIND, start_weights
-from segmentation.config import SegmentationConfig, preset
+from segmentation.checkpoints.imagenet import is_at_hand
+from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.pretrained import KIND, read_pretrained, start_weights
+from segmentation.config import PRESETS, SegmentationConfig, SegmentationTrainingConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.datasets.format import Options
@@ -106,7 +108,7 @@ def prepare_run(
     if options.resume:
         last = _last_checkpoint(options.resume, folder)
         resume = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
-    config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
+    config = _settings(options, folder, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
@@ -180,12 +182,38 @@ def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: Data
     )
 
 
-def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
-    chosen = options.preset if options.preset != "auto" else ("mobilenet" if device == "cuda" else "small")
-    config = preset(chosen)
-    if options.config_file:
-        config = override(config, read_config_file(options.config_file))
-    return override(config, _changes(options))
+def _settings(options: SegmentationOptions, folder: DataFolder, device: str) -> SegmentationConfig:
+    from_file, changes = _from_file(options), _changes(options)
+    chosen = options.preset
+    if chosen == "auto":
+        asked = override(SegmentationTrainingConfig(), {**from_file.get("training", {}), **changes.get("training", {})})
+        chosen = auto_preset(asked.start_from, folder, device)
+    return override(override(preset(chosen), from_file), changes)
+
+
+def auto_preset(start_from: str, folder: DataFolder, device: str) -> str:
+    """Returns the preset of a run that names none: "dilated", unless trained weights ask for another backbone.
+
+    Args:
+        start_from: as in the settings; "auto" looks for ImageNet's weights on this machine alone.
+        folder: the data folder.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: `start_from` is the name of a file that is absent or cannot be read.
+    """
+    mobilenet = "mobilenet_v3_large"
+    if start_from == "none":
+        return "dilated"
+    if start_from == "auto":
+        backbone = mobilenet if is_at_hand(mobilenet, folder.pretrained) else "dilated"
+    elif start_from == "imagenet":
+        backbone = mobilenet
+    else:
+        backbone = read_pretrained(find_pretrained(start_from, folder)).shape["backbone"]
+    if backbone == mobilenet:
+        return "mobilenet" if device == "cuda" else "small"
+    return backbone if backbone in PRESETS else "dilated"
 
 
 def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
