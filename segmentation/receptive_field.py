@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
 
-from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab
+from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab, pretrained_files
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
 from segmentation.config import PRESETS, SegmentationConfig, SegmentationModelConfig, preset
 from segmentation.datasets.batches import evenly_spread
@@ -176,10 +176,7 @@ def _file(name: str, data: DataFolder) -> Path | None:
     path = find_of_either_half(name, data)
     if path is not None or name in _IMAGE_PRESETS:
         return path
-    try:
-        return find_pretrained(name, data)
-    except UserError:
-        return None
+    return find_pretrained(name, data) if pretrained_files(name, data) else None
 
 
 def _images(
