@@ -103,7 +103,7 @@ def test_without_the_training_audio_the_predictors_say_what_they_were_fitted_on(
         facts = json.loads(evaluating("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
     finally:
         (trained / "elsewhere").rename(trained / "tones")
-    assert facts["fitted_on"].startswith("the measured clips themselves, which favours them")
+    assert facts["fitted_on"].startswith("the evaluated clips, which favours the predictors")
 
 
 class Sources(HTMLParser):

@@ -147,8 +147,8 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
     trained = wavegen("train", speaker_folder, "--speakers", "folder", *AUDIBLY, *TINY)
     assert trained.code == 0, trained.err
     assert "3 speakers to train on: ann" in trained.out
-    assert "1 file left out" in trained.out
-    assert "lies in no folder" in trained.out
+    assert "1 file skipped" in trained.out
+    assert "not in a folder" in trained.out
     assert "'ann', 'jo', 'theo'" in wavegen("info").out
 
     forget_training(tmp_path / "data" / "checkpoints" / "voices" / "best.pth")
