@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,8 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
 def read_plain(path: Path) -> Any:
     """Returns what any program wrote with `torch.save`, tensors on the CPU. Nothing in the file is ever executed.
 
-    Numbers of numpy, in which training scripts often keep their best score, are plain values too.
+    numpy's numbers, in which training scripts keep their best score, and argparse's Namespace, in which they keep their
+    options, are plain values too.
 
     Raises:
         UserError: the file is absent, cut short, or holds anything but tensors and plain values.
@@ -67,13 +70,18 @@ def read_plain(path: Path) -> Any:
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}")
     try:
-        with torch.serialization.safe_globals(_numbers_of_numpy()):
+        with torch.serialization.safe_globals([Namespace, *_numbers_of_numpy()]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{path} was refused: it is not a checkpoint, or holds more than tensors and plain values "
-            "(such a file could run code)"
-        ) from None
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused is None:
+            reason = "it is not a checkpoint, or holds more than tensors and plain values (such a file could run code)"
+        else:
+            reason = (
+                f"it holds {refused[1]}, and loading other than tensors and plain values could run code; "
+                "save the model's state_dict() alone, with the software that wrote the file"
+            )
+        raise UserError(f"{path} was refused: {reason}") from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} cannot be read, it is damaged or cut short ({reason})") from None
