@@ -282,7 +282,7 @@ def train(
         resume: content of a last.pth to resume.
 
     Raises:
-        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
