@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.batches import evenly_spread
+from segmentation.datasets.broken import most_broken
 from segmentation.datasets.dataset import FileNote, SegmentationDataset
 from segmentation.datasets.labels import IGNORE
 from wavenet_app.core.errors import UserError
@@ -37,7 +38,7 @@ class SplitReport:
         smallest: (width, height) of the image of fewest pixels; None if none could be read.
         largest: (width, height) of the image of most pixels.
         skipped: files that the data set leaves out.
-        broken: files that training would fail on.
+        broken: files that cannot be used; training skips a few and fails on many.
         suspicious: files that can be used but look odd.
         remarks: lines about the whole split.
     """
@@ -136,10 +137,11 @@ def quick_check(datasets: Sequence[SegmentationDataset], limit: int = QUICK_FILE
         The report, whose warnings are worth showing; its first split is training.
 
     Raises:
-        UserError: a file of a sample is broken, or the masks teach nothing; the line says which and why.
+        UserError: too many files of a sample are broken, or the masks teach nothing; the line says which and why.
     """
     report = check_datasets(datasets, limit=limit)
-    if report.problems and not any(split.broken for split in report.splits) and not report.splits[0].is_complete:
+    too_many = any(len(split.broken) > most_broken(split.checked) for split in report.splits)
+    if report.problems and not too_many and not report.splits[0].is_complete:
         report = check_datasets(datasets[:1])
     if report.problems:
         raise UserError(report.problems[0])
@@ -203,7 +205,10 @@ def _verdict(classes: tuple[str, ...], splits: Sequence[SplitReport]) -> tuple[l
     for split in splits:
         if split.broken:
             more = f" (and {len(split.broken) - 1} more)" if len(split.broken) > 1 else ""
-            problems.append(split.broken[0].detail + more)
+            if len(split.broken) > most_broken(split.checked):
+                problems.append(split.broken[0].detail + more)
+            else:
+                warnings.append(f"{split.split}: training skips what cannot be used: {split.broken[0].detail}{more}")
     training = splits[0]
     present = [name for name, count in zip(classes, training.pixels, strict=True) if count]
     sampled = "" if training.is_complete else f" of {training.checked} sampled"

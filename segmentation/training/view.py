@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from segmentation.datasets.catalogue import BUILT_IN
+from segmentation.datasets.dataset import FileNote
 from segmentation.evaluation.metrics import SegmentationScores
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
@@ -52,6 +53,10 @@ class TrainingView:
             f"mIoU [bold]{row['validation']:.1%}[/bold]" + ("" if status.improved else "  [dim]not the best[/dim]"),
             highlight=False,
         )
+
+    def on_broken(self, note: FileNote) -> None:
+        """Prints which image is skipped and why."""
+        self.console.print(f"[yellow]skipped:[/yellow] {escape(note.detail)}", highlight=False, soft_wrap=True)
 
 
 def show_start(console: Console, run: SegmentationRun, device: str) -> None:
@@ -100,6 +105,15 @@ def show_result(console: Console, run: SegmentationRun, result: SegmentationResu
         else "no mIoU: no pixel of the held-out images counts",
         highlight=False,
     )
+    broken = len(run.task.broken)
+    if broken:
+        console.print(
+            f"{broken} {'image' if broken == 1 else 'images'} could not be used; all of them are listed by: "
+            f"wavegen seg-check {dataset or ''}".rstrip(),
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     if result.status.interrupted:
         console.print(
             f"stopped by {result.status.interrupted}; go on with: wavegen seg-train --resume {name}", highlight=False
