@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from wavenet_app.cli import inspect, train_command
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
 
 AUDIO, IMAGES, MODELS = "Audio", "Images", "Models"
@@ -183,10 +185,19 @@ def main() -> None:
     # Spinning threads halve the speed when anything else runs on the machine; this limit costs nothing on an idle
     # one. OpenMP reads it when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show must not end a command
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        sys.exit(app(prog_name="wavegen", standalone_mode=False))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except UsageError as error:
+        if not sys.argv[1:]:
+            error.show()  # the help, since there is no command
+        else:
+            sys.stderr.write(f"error: {usage_line(error)}\n")
         sys.exit(2)
     except KeyboardInterrupt:  # before typer handles it, with the same exit code
         sys.exit(130)

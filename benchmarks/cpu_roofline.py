@@ -32,6 +32,7 @@ from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 from wavenet_app.config import preset
+from wavenet_app.heads import DEFAULT_HEAD
 from wavenet_app.network.model import WaveNet
 
 CHAINS = 12
@@ -131,7 +132,7 @@ def peak(precision: str) -> float:
 
 def bytes_of_sample(packed: PackedWeights) -> float:
     """Returns the bytes of weights that one sample reads; past taps are read once for all that is looked ahead to."""
-    spans = first_state(packed, 1).spans
+    spans = first_state(packed, DEFAULT_HEAD, 1).spans
     past = packed.past.nbytes / len(spans) * float((1 / spans).sum())
     return packed.stream.nbytes + past + packed.head.nbytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.evaluation.pair_metrics import FLOOR_POWER
+from wavenet_app.evaluation.pair_metrics import MIN_POWER
 from wavenet_app.evaluation.sound_frames import frame_lengths, power_spectra
 
 Sound = NDArray[np.float32]
@@ -15,7 +15,7 @@ Levels = NDArray[np.float64]
 def decibels(waveform: Sound, rate: int) -> Levels:
     """Levels (frames, frequencies), as the distance compares them."""
     length, hop = frame_lengths(rate)
-    return 10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), FLOOR_POWER))
+    return 10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), MIN_POWER))
 
 
 def distance(one: Levels, other: Levels) -> float:

@@ -113,7 +113,7 @@ def test_files_left_out_are_named_with_a_reason(wavegen, tone_folder):
     (tone_folder / "notes.txt").write_text("hello", encoding="utf-8")
     outcome = wavegen("train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
     assert outcome.code == 0, outcome.err
-    assert "1 file left out" in outcome.out
+    assert "1 file skipped" in outcome.out
     assert "broken.flac" in outcome.out
     assert ".txt" in outcome.out
 
@@ -155,17 +155,17 @@ def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, 
 def test_a_taken_name_and_repeated_flags_are_refused(wavegen, tone_folder):
     assert wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY).code == 0
     taken = wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY)
-    assert (taken.code, "exists already" in taken.err) == (2, True)
+    assert (taken.code, "already exists" in taken.err) == (2, True)
     for setting in ("model.skip_channels=16", "audio.sample_rate=16000", "corpus.validation_fraction=0.3"):
         changed = wavegen("train", "--resume", "x", "--max-steps", 9, "--set", setting)
         assert changed.code == 2
-        assert f"leave out --set {setting.partition('.')[0]}..." in changed.err
+        assert f"drop --set {setting.partition('.')[0]}..." in changed.err
     assert wavegen("export", "x").code == 0
     exported = wavegen("train", "--resume", "data/pretrained/wavenet_x.pth", "--max-steps", 9)
     assert exported.code == 2
     assert "was exported without its training state" in exported.err
     repeated = wavegen("train", tone_folder, "--resume", "x")
-    assert (repeated.code, "leave out paths" in repeated.err) == (2, True)
+    assert (repeated.code, "drop paths" in repeated.err) == (2, True)
 
 
 def test_inspect_reports_as_table_and_json(wavegen, tone_folder):
@@ -239,5 +239,5 @@ def test_a_signal_ends_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert f"stopped by {number.name}; go on with: wavegen train --resume tones" in out
+    assert f"stopped by {number.name}; resume with: wavegen train --resume tones" in out
     assert "Traceback" not in err

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 NOTHING = -(2**31)
 """Marks the time before the first code; outside the range of samples."""
@@ -53,7 +52,7 @@ class Textbook:
         """Returns the outputs (batch, output_channels) for the next sample."""
         hidden = self.front_bias
         for table, codes in zip(self.front, self.codes, strict=True):
-            if self.weights.head == MU_LAW_HEAD:
+            if self.weights.head.one_hot_front:
                 added = F.embedding(codes.clamp(min=0), table)
             else:
                 added = codes[:, None] * table
@@ -71,8 +70,7 @@ class Textbook:
             hidden = hidden + F.linear(activated, self.residuals[layer], self.residual_biases[layer])
         hidden = F.relu(F.linear(F.relu(total), self.output1, self.output1_bias))
         outputs = F.linear(hidden, self.output2, self.output2_bias)
-        if self.weights.head != MU_LAW_HEAD:
-            outputs[:, mean_places(self.weights.head, outputs.shape[1])] += self.codes[-1][:, None] * STEP
+        self.weights.head.add_newest(outputs, self.codes[-1])
         return outputs
 
     @torch.inference_mode()

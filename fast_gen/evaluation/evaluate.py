@@ -14,7 +14,7 @@ from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import GeneratedSound, generated_sound
 from fast_gen.evaluation.report import EvalReport
-from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.evaluation.subject import EvalRequest, EvalSubject
 from fast_gen.evaluation.vocoded import SAMPLED, VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
@@ -24,11 +24,11 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.evaluation.held_out_audio import held_out_audio
 from wavenet_app.evaluation.held_out_bits import held_out_bits
-from wavenet_app.training.view import DecodeView
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +72,8 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     named_voice = _named_voice(request, config.model)
     weights = GeneratorWeights.of(trained.model)
     choose_engine(request.engine, weights)  # fails here, not after a minute of measuring
-    decoding = DecodeView(console)
-    with decoding.progress:
-        audio = held_out_audio(
-            trained, request.paths, folder, decoding.on_decode, voice_is_named=named_voice is not None
-        )
+    with progress_bar(console, "decoding") as on_decode:
+        audio = held_out_audio(trained, request.paths, folder, on_decode, voice_is_named=named_voice is not None)
     corpus, rate = audio.corpus, audio.corpus.sample_rate
     mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
     tells = Tells(config.model.speakers, mel, named_voice)

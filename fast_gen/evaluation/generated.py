@@ -10,9 +10,10 @@ from rich.console import Console
 
 from fast_gen.engines.condition import voice
 from fast_gen.evaluation.report import GeneratedFacts, Likeness, failures_of
-from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.evaluation.subject import EvalRequest, EvalSubject
 from fast_gen.generation.ranking import ScoredClip, scored
 from fast_gen.generation.stream import generate
+from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.evaluation.frechet import embed, frechet_distance

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import Engine
@@ -74,13 +71,3 @@ class EvalSubject:
                 console.print(choice.preparation, highlight=False)
 
         return start_engine(name, self.weights, on_choice=on_choice)[1]
-
-
-@contextmanager
-def progress_bar(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a progress bar; yields the function to call with (done, total)."""
-    with Progress(
-        TextColumn(text), BarColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(text)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -156,7 +156,7 @@ def get_ready(
             f"{config.name} is a vocoder, which turns recordings or mel frames into audio; "
             f"run: wavegen vocode {config.name} RECORDING"
         )
-    check_head(settings, config.model.head)
+    check_head(settings, config.model.output_head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)
 

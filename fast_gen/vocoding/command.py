@@ -169,7 +169,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     model = trained.config.model
     if model.mel is None:
         raise UserError(f"{trained.config.name} is not a vocoder; train one with --condition mel")
-    check_head(settings, model.head)
+    check_head(settings, model.output_head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
 

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,29 +17,12 @@ from segmentation.datasets.dataset import FileNote
 _EXAMPLES = 3
 
 
-class CheckProgress:
-    """A bar over the images that are read.
-
-    Args:
-        console: to draw on; nothing is drawn where it is no terminal.
-    """
-
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self.progress.add_task("reading", total=None)
-
-    def on_image(self, done: int, total: int) -> None:
-        """Moves the bar."""
-        self.progress.update(self._task, completed=done, total=total)
-
-
 def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:
-    """Returns tables of splits, class shares and files, and the verdict.
+    """Returns tables of splits, class shares and files, with warnings and problems.
 
     Args:
-        report: what was found.
-        argument: of the command, for the next one; None for the built-in shapes.
+        report: the report.
+        argument: data set argument of the command; None for the built-in data set.
         sheet: where the sheet of overlays was written; None if there is none.
     """
     parts: list[RenderableType] = [_splits(report), _classes(report)]
@@ -53,7 +35,7 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
-        parts.append(Text(f"overlays: {sheet}  (look at them: do the colours lie on the things?)", no_wrap=True))
+        parts.append(Text(f"overlays: {sheet}  (check that the colours cover the right objects)", no_wrap=True))
     if not report.problems:
         parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
     return Group(*parts)

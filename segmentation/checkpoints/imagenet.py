@@ -25,17 +25,17 @@ _PROBE_SECONDS = 10.0
 
 
 def load_imagenet(model: DeepLab, folder: Path) -> str:
-    """Gives the backbone of a model its ImageNet weights.
+    """Loads ImageNet weights into the backbone of a model.
 
     Args:
         model: the model; its heads stay as they are.
-        folder: looked in first, by torchvision's file name; then torch's cache, then the network.
+        folder: searched first, by torchvision's file name; then torch's cache, then the network.
 
     Returns:
-        A line that says which weights they are.
+        A line on which weights they are.
 
     Raises:
-        UserError: there are none for this backbone or norm, or they are neither here nor to be downloaded.
+        UserError: there are none for this backbone or norm, or they cannot be found or downloaded.
     """
     name = model.config.backbone
     if name not in _WEIGHTS:
@@ -76,7 +76,7 @@ def _fetched(name: str, folder: Path) -> dict[str, Tensor]:
 def _download(url: str, target: Path, own: Path) -> None:
     digest = target.stem.rsplit("-", 1)[1]  # torchvision's file names end in the first digits of their SHA-256
     try:
-        # torch's own download would wait for ever on a network that swallows packets
+        # torch's own download hangs on a network that drops packets
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PROBE_SECONDS).close()
         target.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(target), digest)

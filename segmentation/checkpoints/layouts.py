@@ -1,4 +1,4 @@
-"""What a DeepLab's tensors say about it: whose names they have, which backbone, how many classes. Reads no file."""
+"""Recognises a DeepLab by its tensors: the layout of their names, the backbone, the number of classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 # A training script's dict holds the weights under one of these names, beside the optimizer's state.
 _WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model", "weights")
 
-# The first of these that a state dict holds tells the backbone; those that are None are known by name alone.
+# The first of these that a state dict holds identifies the backbone; None marks a backbone that is not built here.
 _BACKBONES: dict[str, str | None] = {
     "backbone.layer3.22.conv3.weight": "resnet101",
     "backbone.layer3.6.conv3.weight": None,
@@ -47,7 +47,7 @@ def state_dict(content: Any) -> Weights:
 
 
 def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weights]:
-    """Returns whose layout a state dict has, what it says about the model, and its tensors under our own names.
+    """Returns the layout of a state dict, the shape of its model, and its tensors under our own names.
 
     Args:
         weights: state dict of torchvision's DeepLabV3, of DeepLabV3Plus-Pytorch's V3 or V3+, or of our own models,
@@ -55,10 +55,10 @@ def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weigh
 
     Returns:
         "torchvision" or "DeepLabV3Plus-Pytorch"; fields of `SegmentationModelConfig`, among which "output_stride" is
-        missing where no tensor tells it; the renamed tensors.
+        missing where no tensor determines it; the renamed tensors.
 
     Raises:
-        UserError: it is no DeepLab that is known here.
+        UserError: it is no known DeepLab.
     """
     backbone = _backbone(weights)
     layout = "DeepLabV3Plus-Pytorch"

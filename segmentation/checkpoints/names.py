@@ -1,4 +1,4 @@
-"""Which file a DeepLab's name stands for, and which of the two halves a file belongs to."""
+"""Which file a DeepLab's name stands for, and whether a file is a DeepLab or a WaveNet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from wavenet_app.core.checkpoint import read_plain
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.runs import BEST, first_file, places_of, run_names
 
 PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
 
@@ -15,9 +16,9 @@ def find_pretrained(name: str, data: DataFolder) -> Path:
     """Returns the file that a name stands for: a path, or a deeplab_*.pth of the data folder, with or without prefix.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such file; the message lists the known names.
     """
-    path = _first_file(Path(name), *_pretrained_places(name, data))
+    path = first_file(Path(name), *_pretrained_places(name, data))
     if path is not None:
         return path
     known = _pretrained_names(data)
@@ -29,21 +30,19 @@ def find_segmenter(name: str, data: DataFolder) -> Path:
     """Returns the file that a name stands for: a file, a run's folder or name, or a deeplab_*.pth of data/pretrained.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such file; the message lists the known names.
     """
-    run = data.segmentation_runs / name / "best.pth"
-    path = _first_file(Path(name), Path(name) / "best.pth", run, *_pretrained_places(name, data))
+    path = first_file(*places_of(name, data.segmentation_runs, BEST), *_pretrained_places(name, data))
     if path is not None:
         return path
-    known = sorted(path.parent.name for path in data.segmentation_runs.glob("*/best.pth")) + _pretrained_names(data)
+    known = run_names(data.segmentation_runs, BEST) + _pretrained_names(data)
     listed = f"there are: {', '.join(known)}" if known else "none is there yet; make one with: wavegen seg-train"
     raise UserError(f"no segmentation checkpoint is called '{name}'; {listed}")
 
 
 def find_of_either_half(name: str, data: DataFolder) -> Path | None:
     """Returns the file that a name stands for, of a WaveNet's run or a DeepLab's: a path, a run's folder or name."""
-    runs = (data.checkpoints, data.segmentation_runs)
-    return _first_file(Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs))
+    return first_file(*places_of(name, data.checkpoints, BEST), *places_of(name, data.segmentation_runs, BEST))
 
 
 def holds_deeplab(path: Path) -> bool:
@@ -72,10 +71,6 @@ def is_deeplab(name: str, data: DataFolder) -> bool:
     except UserError:
         return False
     return True
-
-
-def _first_file(*places: Path) -> Path | None:
-    return next((place for place in places if place.is_file()), None)
 
 
 def _pretrained_places(name: str, data: DataFolder) -> list[Path]:

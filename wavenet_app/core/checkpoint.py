@@ -1,4 +1,4 @@
-"""Safe reading and writing of checkpoints: tensors and plain values, whole or not at all. Knows no model."""
+"""Safe reading and writing of checkpoints of any model: tensors and plain values, whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
 
+_NOT_EXPORTED = ("training", "split", "format", "version")
+
 
 def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """Writes `content` so that `path` is at every moment absent, the old file, or the whole new one.
 
     Args:
         path: where the file goes; its folder is made.
-        kind: what wrote it, such as "wavenet"; `read_checkpoint` asks for the same.
+        kind: of model, such as "wavenet"; `read_checkpoint` takes the same.
         content: tensors, numbers, texts, None, and lists and dicts of these.
 
     Raises:
@@ -27,7 +29,7 @@ def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """
     import torch
 
-    whole = io.BytesIO()  # torch's own file writer would hide the reason of a failure
+    whole = io.BytesIO()  # torch's own file writer hides the reason of a failure
     torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, "software": software(), **content}, whole)
     write_whole(path, whole.getvalue())
 
@@ -53,9 +55,9 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
 
 
 def read_plain(path: Path) -> Any:
-    """Returns what `torch.save` wrote, whoever called it, tensors on the CPU. Nothing in the file is ever executed.
+    """Returns what any program wrote with `torch.save`, tensors on the CPU. Nothing in the file is ever executed.
 
-    Numbers of numpy, as which training scripts keep their best score, are plain values too.
+    Numbers of numpy, in which training scripts often keep their best score, are plain values too.
 
     Raises:
         UserError: the file is absent, cut short, or holds anything but tensors and plain values.
@@ -78,7 +80,7 @@ def read_plain(path: Path) -> Any:
 
 
 def _numbers_of_numpy() -> list[Any]:
-    """Returns what rebuilds a number of numpy, and nothing else, under the names that numpy 1 and numpy 2 write."""
+    """Returns only what rebuilds a number of numpy, under the names that numpy 1 and numpy 2 write."""
     import numpy as np
 
     rebuild = np.float64(0).__reduce__()[0]
@@ -88,3 +90,28 @@ def _numbers_of_numpy() -> list[Any]:
         np.dtype,
         *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)),
     ]
+
+
+def write_exported(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Writes a checkpoint without its training state, for use and for sharing.
+
+    Args:
+        path: where the file goes.
+        kind: as `write_checkpoint` takes it.
+        content: what `read_checkpoint` returned.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_checkpoint(path, kind, {key: value for key, value in content.items() if key not in _NOT_EXPORTED})
+
+
+def export_name(name: str) -> str:
+    """Returns the name of an exported file, which must not hold a folder.
+
+    Raises:
+        UserError: it holds a slash.
+    """
+    if Path(name).name != name:
+        raise UserError(f"--name '{name}' must be a plain name without folders")
+    return name

@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder if it is not there; before long work, so that it is not done for nothing.
+    """Makes a folder if it is missing; to call before long work, so that its results can be written.
 
     Raises:
         UserError: it cannot be made, or no file can be written in it.
@@ -43,7 +43,7 @@ def make_folder(folder: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all, and makes its folder.
 
-    It is on the disk before it gets its name, so not even a loss of power leaves half of it.
+    It is flushed to the disk before it gets its name, so even a power failure leaves no partial file.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; an old file of that name is still there.

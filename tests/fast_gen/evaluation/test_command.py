@@ -103,7 +103,7 @@ def test_without_training_audio_the_predictors_are_fitted_on_the_measured_clips(
         facts = json.loads(evaluating("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
     finally:
         (trained / "elsewhere").rename(trained / "tones")
-    assert facts["fitted_on"].startswith("the measured clips themselves, which favours them")
+    assert facts["fitted_on"].startswith("the evaluated clips, which favours the predictors")
 
 
 class Sources(HTMLParser):
@@ -151,8 +151,8 @@ def test_file_names_are_escaped_in_the_page(evaluating, tmp_path, write_tone) ->
 
 def test_ranked_clips_are_numbered_by_likelihood(evaluating, tmp_path) -> None:
     from wavenet_app.checkpoints.trained import load_trained
+    from wavenet_app.coding import MuLawCoding
     from wavenet_app.evaluation.likelihood import code_bits
-    from wavenet_app.mu_law import encode
 
     found = evaluating("sample", "tones", "-n", 4, "--seconds", 0.2, "--rank", "--out", tmp_path)
     assert found.code == 0, found.err
@@ -160,7 +160,7 @@ def test_ranked_clips_are_numbered_by_likelihood(evaluating, tmp_path) -> None:
     printed = [float(text) for text in re.findall(r"\d+\.\d{3}", found.out.split("clip first: ")[1].splitlines()[0])]
     model = load_trained(Path("data/checkpoints/tones/best.pth")).model
     measured = [
-        code_bits(model, encode(soundfile.read(path)[0].astype(np.float32))).mean()
+        code_bits(model, MuLawCoding().encode(soundfile.read(path)[0].astype(np.float32))).mean()
         for path in sorted(tmp_path.glob("*.wav"))
     ]
     assert len(measured) == 4

@@ -64,7 +64,7 @@ def test_speakers_of_given_audio_come_from_the_rule_or_the_option(evaluate, tmp_
     assert set(bits) == {"ann/x.wav", "jo/x.wav"}
     reasons = {file["name"]: file["reason"] for file in by_rule["skipped"]}
     assert reasons["bo/x.wav"] == "the model knows no speaker called 'bo'"
-    assert "lies in no folder" in reasons["stray.wav"]
+    assert "not in a folder" in reasons["stray.wav"]
 
     by_option = {
         voice: json.loads(evaluate("voices", tmp_path / "new", "--speaker", voice, *QUICK, "--json").out)
@@ -83,8 +83,8 @@ def test_speakers_of_given_audio_come_from_the_rule_or_the_option(evaluate, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("voices", "strangers"), "none of the 2 files is of a speaker that the model knows (ann, jo, theo)"),
-        (("voices", "strangers/bo"), "--speaker NAME says who speaks in all of it"),
+        (("voices", "strangers"), "no speaker of the 2 files is known to the model (ann, jo, theo)"),
+        (("voices", "strangers/bo"), "give --speaker NAME if all files have the same speaker"),
         (("voices", "strangers", "--speaker", "an"), "no speaker is called 'an'; did you mean ann?"),
         (("voices", "--speaker", "ann"), "add a path or leave --speaker out"),
     ],

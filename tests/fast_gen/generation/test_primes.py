@@ -14,7 +14,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.checkpoints.trained import load_trained
-from wavenet_app.mu_law import decode, encode
+from wavenet_app.coding import MuLawCoding
 
 CONFIG = SHAPES["two cycles"]
 FIELD = CONFIG.receptive_field
@@ -53,7 +53,7 @@ def test_rows_continue_their_recordings_in_turn(wavegen, checkpoint, clips, tmp_
     assert "continues b.wav" in done.out
     reference = load_engine("torch", GeneratorWeights.of(load_trained(checkpoint).model))
     for row, found in enumerate(written(out)):
-        codes = encode(read_audio(clips[row % 3], RATE), CONFIG.quantization_channels)
+        codes = MuLawCoding(CONFIG.quantization_channels).encode(read_audio(clips[row % 3], RATE))
         wanted = generate(
             reference,
             num_samples=400,
@@ -90,7 +90,9 @@ def test_a_kept_prime_starts_each_file(wavegen, checkpoint, clips, tmp_path):
     assert wavegen("sample", checkpoint, *primes, "--prime-seconds", 0.07, "--out", tmp_path / "end").code == 0
     for index, (whole, end) in enumerate(zip(written(tmp_path / "whole"), written(tmp_path / "end"), strict=True)):
         original = read_audio(clips[(0, 2)[index]], RATE)
-        coded = pcm16(decode(encode(original, CONFIG.quantization_channels), CONFIG.quantization_channels))
+        coded = pcm16(
+            MuLawCoding(CONFIG.quantization_channels).decode(MuLawCoding(CONFIG.quantization_channels).encode(original))
+        )
         np.testing.assert_array_equal(whole[:-400], coded)
         np.testing.assert_array_equal(end[:-400], coded[-560:])
         np.testing.assert_array_equal(whole[-400:], end[-400:])

@@ -4,8 +4,8 @@ import numpy as np
 from engine_contract import SHAPES, random_codes, random_net
 
 from fast_gen.generation.ranking import ROUNDS, ScoredClip, ranked, scored
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.mu_law import decode
 
 
 class Maker:
@@ -53,7 +53,7 @@ def test_a_clip_is_scored_by_its_codes_after_its_prime() -> None:
     config = SHAPES["two cycles"]
     net = random_net(config)
     codes = random_codes(config, 1, 300)[0]
-    waveform = decode(codes[200:], config.quantization_channels)
+    waveform = MuLawCoding(config.quantization_channels).decode(codes[200:])
     found = scored(net, waveform, 7, 8_000, prime_codes=codes[:200])
     assert found.row == 7
     assert np.isclose(found.bits, code_bits(net, codes, 200).mean(), atol=1e-5)

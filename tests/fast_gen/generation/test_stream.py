@@ -10,8 +10,8 @@ from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate, stream
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.core.errors import UserError
-from wavenet_app.mu_law import decode, encode
 
 CONFIG = SHAPES["two cycles"]
 PLAIN = SamplingSettings()
@@ -46,8 +46,8 @@ def test_the_waveform_is_that_of_the_codes(engine: TorchQueue) -> None:
     engine.reset(2)
     engine.prime(np.full((2, CONFIG.receptive_field), channels // 2))
     codes = engine.generate(uniforms(0, rows=2, length=80), PLAIN)
-    np.testing.assert_array_equal(waveform, decode(codes, channels))
-    np.testing.assert_array_equal(encode(waveform, channels), codes)
+    np.testing.assert_array_equal(waveform, MuLawCoding(channels).decode(codes))
+    np.testing.assert_array_equal(MuLawCoding(channels).encode(waveform), codes)
 
 
 def test_a_clip_starts_after_silence_of_any_length(engine: TorchQueue) -> None:
@@ -73,7 +73,7 @@ def test_a_prime_is_continued_by_one_or_by_all_clips(engine: TorchQueue) -> None
     engine.reset(1)
     engine.score(np.concatenate([np.full((1, 300), CONFIG.quantization_channels // 2), prime], axis=1))
     codes = engine.generate(uniforms(0, rows=1, length=50), PLAIN)
-    np.testing.assert_array_equal(decode(codes[0], CONFIG.quantization_channels), shared[0])
+    np.testing.assert_array_equal(MuLawCoding(CONFIG.quantization_channels).decode(codes[0]), shared[0])
 
 
 def test_progress_adds_up(engine: TorchQueue) -> None:

@@ -19,7 +19,7 @@ from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import load_trained
-from wavenet_app.mu_law import encode, silence_code
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 
 PLAIN = SamplingSettings()
@@ -66,12 +66,12 @@ def test_samples_are_those_of_the_full_network_after_silence(engine, net, frames
 
     from fast_gen.engines.sampling import uniforms
 
-    codes = encode(np.concatenate(made(engine, net, [frames])), 64)[None]
+    codes = MuLawCoding(64).encode(np.concatenate(made(engine, net, [frames])))[None]
     before = -(-engine.weights.receptive_field // 12)
     around = told_silence(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
     conditioning = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
-    history = np.concatenate([np.full((1, 12 * before), silence_code(64)), codes], axis=1)
+    history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
     with torch.no_grad():
         logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), conditioning, phase=1)
     numbers = uniforms(4, rows=1, length=codes.shape[1])
@@ -81,7 +81,7 @@ def test_samples_are_those_of_the_full_network_after_silence(engine, net, frames
 @pytest.mark.parametrize("done", [1, 2, 10, 22, 23])
 def test_resuming_gives_the_same_samples_as_one_run(engine, net, frames, done):
     whole = np.concatenate(made(engine, net, [frames]))
-    known = encode(whole[: done * 12], 64)[-engine.weights.receptive_field - 20 :]
+    known = MuLawCoding(64).encode(whole[: done * 12])[-engine.weights.receptive_field - 20 :]
     rest = made(engine, net, np.split(frames, [7]), done_frames=done, last_codes=known)
     np.testing.assert_array_equal(np.concatenate([whole[: done * 12], *rest]), whole)
 
@@ -150,8 +150,8 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
     trained = wavegen("train", speaker_folder, "--speakers", "folder", *AUDIBLY, *TINY)
     assert trained.code == 0, trained.err
     assert "3 speakers to train on: ann" in trained.out
-    assert "1 file left out" in trained.out
-    assert "lies in no folder" in trained.out
+    assert "1 file skipped" in trained.out
+    assert "not in a folder" in trained.out
     assert "'ann', 'jo', 'theo'" in wavegen("info").out
 
     forget_training(tmp_path / "data" / "checkpoints" / "voices" / "best.pth")

@@ -138,15 +138,15 @@ def test_equal_classes_take_everything():
         assert torch.equal(model.state_dict()[name], tensor), name
 
 
-def test_another_head_is_new_as_a_whole_and_said():
+def test_another_head_is_new_as_a_whole_with_a_note():
     source = with_random_statistics(build_model(small_config(architecture="deeplab_v3", auxiliary_head=True)))
     model = build_model(small_config(architecture="deeplab_v3plus", context=True, output_stride=8))
     lines = take_over(model, of(source))
     assert lines[1:] == [
-        "the head is new: the file has none that fits; to take it over: --set model.architecture=deeplab_v3",
-        "the auxiliary head of the file is left out: the model has none",
+        "the head is new: the file has none that fits; to load it: --set model.architecture=deeplab_v3",
+        "the auxiliary head of the file is ignored: the model has none",
         "the context module is new: the file has none that fits",
-        "trained at output stride 16, it goes on at 8",
+        "trained at output stride 16, it continues at 8",
     ]
     for name, tensor in source.backbone.state_dict().items():
         assert torch.equal(model.backbone.state_dict()[name], tensor), name
@@ -156,14 +156,14 @@ def test_other_rates_and_an_unknown_stride_are_said():
     source = build_model(small_config(output_stride=16, atrous_rates=(12, 24, 36)))
     lines = take_over(build_model(small_config()), of(source))
     assert lines[1:] == [
-        "trained with the rates [12, 24, 36], it goes on with [6, 12, 18]; to keep them: "
+        "trained with the rates [12, 24, 36], it continues with [6, 12, 18]; to keep them: "
         "--set model.atrous_rates=[12,24,36]"
     ]
     found = of(source)
     del found.shape["output_stride"]
     lines = take_over(build_model(small_config()), found)
     assert lines[1:] == [
-        "no tensor says at which output stride it was trained; it goes on at 16 "
+        "no tensor determines the output stride of its training; it continues at 16 "
         "(for the other: --set model.output_stride=8)"
     ]
 

@@ -1,4 +1,4 @@
-"""`wavegen seg-train`: it learns, keeps what its use needs, resumes to the bit, and refuses in one line."""
+"""`wavegen seg-train` learns, keeps what using the model needs, resumes to the bit, and has one-line errors."""
 
 import csv
 import os
@@ -303,7 +303,7 @@ def test_bfloat16_trains(wavegen, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_is_one_line(wavegen, arguments, message):
+def test_a_bad_option_is_one_line(wavegen, arguments, message):
     code, _, err = wavegen("seg-train", "--max-steps", 1, *arguments)
     assert code == 2
     assert message in err
@@ -313,11 +313,11 @@ def test_what_cannot_be_is_one_line(wavegen, arguments, message):
 def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one", "--logger=none")[0] == 0
     code, _, err = wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one")
-    assert (code, "go on with --resume one" in err) == (2, True)
+    assert (code, "continue it with --resume one" in err) == (2, True)
     code, _, err = wavegen("seg-train", "shapes", "--resume=one")
     assert (code, "leave out the data set" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
-    assert (code, "goes on with the model as it is" in err) == (2, True)
+    assert (code, "keeps the model as it is" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one")
     assert (code, "'one' has spent its budget of 1 steps" in err, "with --max-steps" in err) == (2, True, True)
     assert wavegen("seg-train", "--resume=one", "--max-steps=2", "--logger=none")[0] == 0
@@ -326,7 +326,7 @@ def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert (code, "exported without its training state" in err) == (2, True)
 
 
-def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
+def test_broken_masks_are_reported_before_the_training(wavegen, tmp_path):
     write_custom(tmp_path / "set", {"train/a.png": stripes([0, 9]), "val/b.png": stripes([0, 1])}, "a\nb")
     code, _, err = wavegen("seg-train", "set", *TINY_DEEPLAB)
     assert code == 2
@@ -347,7 +347,7 @@ def test_a_run_resumes_from_any_current_folder_and_its_exported_file_names_none(
     assert str(tmp_path).encode() not in exported
 
 
-def test_what_is_left_out_and_mended_is_named_before_training(wavegen, tmp_path):
+def test_skipped_and_repaired_files_are_named_before_training(wavegen, tmp_path):
     root = write_custom(tmp_path / "set", {"train/a.png": stripes([0, 1]), "val/b.png": stripes([0, 1])}, "a\nb")
     for name in ("lonely", "lost"):
         save(root / "images" / "train" / f"{name}.png", picture())
@@ -355,8 +355,8 @@ def test_what_is_left_out_and_mended_is_named_before_training(wavegen, tmp_path)
     code, out, err = wavegen("seg-train", "set", "--max-steps=1", *TINY_DEEPLAB, "--logger=none")
     assert code == 0, err
     for part in (
-        "train: 2 files are left out, such as lonely.png: image without a mask",
-        "val: 1 file is mended or odd, b.png: the mask has another size than its image and is scaled to it",
+        "train: 2 files are skipped, such as lonely.png: image without a mask",
+        "val: 1 file is repaired or odd, b.png: the mask has another size than its image and is scaled to it",
         "wavegen seg-check set",
     ):
         assert part in " ".join(out.split())

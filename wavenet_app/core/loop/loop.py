@@ -19,7 +19,7 @@ from torch import Tensor
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.averaging import AveragedModel
-from wavenet_app.core.loop.checkpoints import initial_status, write_metrics
+from wavenet_app.core.loop.checkpoints import checkpoint_content, initial_status, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import loggers_of, tensorboard_writer
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
@@ -213,7 +213,7 @@ class _Loop(lightning.LightningModule):
             own.copy_(values.view_as(own))
 
     def _over_all_ranks(self, summed: Tensor | None) -> Tensor | None:
-        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which always has one."""
+        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which has the first."""
         if self.group.size == 1:
             return summed
         numel = int(self.group.broadcast([0 if summed is None else summed.numel()])[0])
@@ -254,16 +254,8 @@ class _Loop(lightning.LightningModule):
 
     def _write(self, name: str) -> None:
         status = self.status
-        training = {
-            "weights": self.model.state_dict(),
-            "optimizer": self.trainer.optimizers[0].state_dict(),
-            "step": status.step,
-            "seconds": status.seconds,
-            "loss": status.loss,
-            "best": status.best,
-        }
-        content = {"weights": self.averaged.state_dict(), "history": status.history, "training": training}
-        write_checkpoint(self.plan.run_dir / f"{name}.pth", self.task.kind, {**self.task.content(), **content})
+        content = checkpoint_content(self.task, self.averaged, self.trainer.optimizers[0], status)
+        write_checkpoint(self.plan.run_dir / f"{name}.pth", self.task.kind, content)
         write_metrics(self.plan.run_dir / "metrics.csv", status.history)
         if name == "last":
             self.written = time.monotonic()

@@ -33,7 +33,7 @@ def show(report: FieldReport, picture: Path, *, console: Console, as_json: bool)
 
 
 def render(report: FieldReport, picture: Path) -> RenderableType:
-    """Returns the table of a report, with what must be known to read it."""
+    """Returns the table of a report, with notes on how to read it."""
     table = Table(title=f"receptive field of {escape(report.name)}", title_justify="left")
     table.add_column("")
     for net in report.energies:
@@ -46,7 +46,9 @@ def render(report: FieldReport, picture: Path) -> RenderableType:
     lines = [f"energy of the gradient, mean over {report.inputs}"]
     if report.sees_everything:
         kinds = ", ".join(report.sees_everything)
-        lines.append(f"besides, every output sees the whole input through {kinds}; the theoretical field leaves it out")
+        lines.append(
+            f"besides, every output sees the whole input through {kinds}; the theoretical field does not count it"
+        )
     if report.is_cut:
         size = " x ".join(map(str, report.touched.shape))
         lines.append(f"the field is greater than the {size} {report.unit} looked at; a greater --size shows more")

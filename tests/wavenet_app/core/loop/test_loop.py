@@ -48,7 +48,7 @@ def test_a_signal_ends_cleanly_and_resuming_gives_the_same_bits(tmp_path, number
         assert torch.equal(one, other)
 
 
-def test_history_goes_on_over_a_resume(tmp_path):
+def test_history_continues_over_a_resume(tmp_path):
     first = fit(Line(), plan(tmp_path, max_steps=40), watcher=Watcher())
     resume = read_checkpoint(tmp_path / "last.pth", "line")
     second = fit(Line(), plan(tmp_path, max_steps=80), watcher=Watcher(), resume=resume)
