@@ -1,4 +1,4 @@
-"""What our DeepLab is held to: torchvision's own models, and a DeepLabV3Plus-Pytorch made of torch's layers."""
+"""References for DeepLab: the models of torchvision, and DeepLabV3Plus-Pytorch built from torch layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TORCHVISIONS = {
 
 @torch.no_grad()
 def with_random_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Gives every batch norm statistics and scales as training would leave them."""
+    """Gives all batch norms statistics and scales like after training."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -38,13 +38,13 @@ def torchvisions(backbone: str, *, num_classes: int = 21) -> nn.Module:
 
 @torch.no_grad()
 def both_heads(model: DeepLab, images: Tensor) -> dict[str, Tensor]:
-    """Returns the scores of a model in evaluation mode, those of its auxiliary head too."""
-    model.eval().training = True  # of the model alone: its norms and dropouts stay as in evaluation
+    """Returns the scores of a model in evaluation mode, including those of its auxiliary head."""
+    model.eval().training = True  # only for the model itself: its norms and dropouts stay in evaluation mode
     return model(images)
 
 
 class ReferenceSeparable(nn.Module):
-    """A 3x3 as a depthwise and a pointwise one, under the names of DeepLabV3Plus-Pytorch."""
+    """A separable 3x3 convolution with the parameter names of DeepLabV3Plus-Pytorch."""
 
     def __init__(self, inputs: int, outputs: int, rate: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ReferenceSeparable(nn.Module):
 
 
 class ReferenceASPP(nn.Module):
-    """The pyramid of DeepLabV3Plus-Pytorch in torch's own layers."""
+    """The pyramid of DeepLabV3Plus-Pytorch in torch layers."""
 
     def __init__(self, inputs: int, rates: tuple[int, ...], *, separable: bool) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class ReferenceASPP(nn.Module):
 
 
 class ReferenceHead(nn.Module):
-    """The V3 or V3+ head under the names of DeepLabV3Plus-Pytorch."""
+    """The V3 or V3+ head with the parameter names of DeepLabV3Plus-Pytorch."""
 
     def __init__(self, num_classes: int, rates: tuple[int, ...], *, plus: bool, separable: bool) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class ReferenceHead(nn.Module):
 
 
 class ReferenceDeepLab(nn.Module):
-    """A model whose state dict looks as one of DeepLabV3Plus-Pytorch."""
+    """A model with the state dict of DeepLabV3Plus-Pytorch."""
 
     def __init__(self, num_classes: int, stride: int, *, plus: bool, separable: bool) -> None:
         super().__init__()
