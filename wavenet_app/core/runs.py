@@ -90,7 +90,7 @@ def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
     """Raises a UserError for the first option, of (value, what it is called), that is given beside --resume."""
     for value, flag in options:
         if value:
-            raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
+            raise UserError(f"--resume takes all settings from the checkpoint; drop {flag}")
 
 
 def free_name(base: str, runs: Path) -> str:
@@ -108,7 +108,7 @@ def refuse_existing(name: str, runs: Path) -> None:
     """Raises a UserError if a run of that name has a checkpoint, which a new run would overwrite."""
     if (runs / name / LAST).exists():
         raise UserError(
-            f"a run called '{name}' exists already; choose another --name, or continue it with --resume {name}"
+            f"a run called '{name}' already exists; choose another --name, or resume it with --resume {name}"
         )
 
 
