@@ -31,6 +31,7 @@ from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 from wavenet_app.config import preset
+from wavenet_app.heads import DEFAULT_HEAD
 from wavenet_app.network.model import WaveNet
 
 CHAINS = 12
@@ -130,7 +131,7 @@ def peak(precision: str) -> float:
 
 def bytes_of_sample(packed: PackedWeights) -> float:
     """Returns the bytes of weights read per sample; past taps are read once for all samples computed ahead."""
-    spans = first_state(packed, 1).spans
+    spans = first_state(packed, DEFAULT_HEAD, 1).spans
     past = packed.past.nbytes / len(spans) * float((1 / spans).sum())
     return packed.stream.nbytes + past + packed.head.nbytes
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.core.device import training_device
-from wavenet_app.network.heads import mean_bits
+from wavenet_app.heads import mean_bits
 from wavenet_app.network.model import WaveNet
 from wavenet_app.network.stack.skip_sum import missing_kernels
 

@@ -87,6 +87,15 @@ def shared_images() -> Path:
     return folder
 
 
+@pytest.fixture
+def shared_cases() -> Path:
+    """The folder of small image sets beside the checkout that users of such tools report in public."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases" / "images"
+    if not folder.is_dir():
+        pytest.skip("the shared cases (../shared/cases/images) are not beside this checkout")
+    return folder
+
+
 def pytest_configure() -> None:
     """Enables SIGINT, which some tests send: shells disable it for background processes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

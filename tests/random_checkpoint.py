@@ -9,9 +9,11 @@ from wavenet_app.config import AudioConfig, ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 
 
-def write_random_checkpoint(path: Path, model: ModelConfig, *, sample_rate: int = 16_000, seed: int = 0) -> Path:
+def write_random_checkpoint(
+    path: Path, model: ModelConfig, *, sample_rate: int = 16_000, gain: float = 1.0, seed: int = 0
+) -> Path:
     """Writes a checkpoint of a run that is named after the file, and returns its path."""
-    config = RunConfig(name=path.stem, model=model, audio=AudioConfig(sample_rate=sample_rate))
+    config = RunConfig(name=path.stem, model=model, audio=AudioConfig(sample_rate=sample_rate, gain=gain))
     weights = random_net(model, seed).state_dict()
     write_checkpoint(path, KIND, {"config": plain_config(config), "weights": weights})
     return path

@@ -98,9 +98,10 @@ def prepare_run(
     options.check_logger()
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
-        resume = read_resumed(
+        resume, resume_notes = read_resumed(
             options.resume, folder.checkpoints, KIND, called="run", otherwise="start a new run without --resume"
         )
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
@@ -137,7 +138,7 @@ def prepare_run(
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
     )
-    return Run(config, corpus, plan, resume, _notes(config, corpus, resume))
+    return Run(config, corpus, plan, resume, [*resume_notes, *_notes(config, corpus, resume)])
 
 
 def _settings(options: RunOptions, device: str) -> RunConfig:
