@@ -141,10 +141,10 @@ def receptive_field(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=65, max=4097, metavar="PIXELS", help="DeepLab: side of the images (default: 513)."),
+        typer.Option(min=65, max=4097, metavar="PIXELS", help="DeepLab: side of the images (default: 512)."),
     ] = None,
     output_stride: Annotated[
-        int | None, typer.Option(metavar="8|16", help="DeepLab: output stride (default: as trained).")
+        int | None, typer.Option(metavar="1|2|4|8|16", help="DeepLab: output stride (default: as trained).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the untrained weights and of the inputs.")] = 0,
     as_json: AsJson = False,

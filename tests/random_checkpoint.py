@@ -1,4 +1,4 @@
-"""Checkpoints that nobody trained: random weights that make lively noise."""
+"""Checkpoints with random weights, which generate varied noise."""
 
 from pathlib import Path
 
@@ -20,6 +20,6 @@ def write_random_checkpoint(
 
 
 def forget_training(path: Path) -> None:
-    """Gives a trained checkpoint random weights, to which all that they are told matters, and keeps all else."""
+    """Gives a trained checkpoint random weights that depend on all conditioning, and keeps everything else."""
     weights = random_net(load_trained(path).config.model).state_dict()
     write_checkpoint(path, KIND, {**read_checkpoint(path, KIND), "weights": weights})

@@ -41,6 +41,8 @@ class WeightCache:
             place = self._place(checkpoint)
             with np.load(place, allow_pickle=False) as file:  # every array has a checksum
                 arrays = {name: file[name] for name in file.files}
+            if not all(np.isfinite(array).all() for array in arrays.values() if array.dtype == np.float32):
+                return None  # the checkpoint itself says what is wrong with it
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
             conditioned, head = bool(arrays.pop("conditioned")), config.model.output_head

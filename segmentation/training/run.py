@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from segmentation.checking.check import quick_check
-from segmentation.checkpoints.pretrained import KIND, start_weights
-from segmentation.config import SegmentationConfig, preset
+from segmentation.checkpoints.imagenet import is_at_hand
+from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.pretrained import KIND, read_pretrained, start_weights
+from segmentation.config import PRESETS, SegmentationConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.datasets.format import Options
@@ -84,21 +86,22 @@ def prepare_run(
         UserError: a setting, the data set or the run to resume does not exist or fit, or the masks teach nothing.
     """
     options.check_logger()
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
-        resume = read_resumed(
+        resume, resume_notes = read_resumed(
             options.resume,
             folder.segmentation_runs,
             KIND,
             called="segmentation run",
             otherwise="begin a new run by --set training.start_from={path}",
         )
-    config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
+    config = _settings(options, folder, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
     report = quick_check([training, validation])
-    notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
+    notes = [*resume_notes, *training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
     # an absolute path, so that the run can be resumed from any current folder
     config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})
@@ -169,9 +172,36 @@ def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: Data
     )
 
 
-def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
-    chosen = options.preset if options.preset != "auto" else ("mobilenet" if device == "cuda" else "small")
+def _settings(options: SegmentationOptions, folder: DataFolder, device: str) -> SegmentationConfig:
+    chosen = options.preset
+    if chosen == "auto":
+        chosen = auto_preset(str(options.given("training", "start_from") or "auto"), folder, device)
     return options.applied_to(preset(chosen))
+
+
+def auto_preset(start_from: str, folder: DataFolder, device: str) -> str:
+    """Returns the preset of a run that names none: "dilated", unless trained weights ask for another backbone.
+
+    Args:
+        start_from: as in the settings; "auto" looks for ImageNet's weights on this machine alone.
+        folder: the data folder.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: `start_from` is the name of a file that is absent or cannot be read.
+    """
+    mobilenet = "mobilenet_v3_large"
+    if start_from == "none":
+        return "dilated"
+    if start_from == "auto":
+        backbone = mobilenet if is_at_hand(mobilenet, folder.pretrained) else "dilated"
+    elif start_from == "imagenet":
+        backbone = mobilenet
+    else:
+        backbone = read_pretrained(find_pretrained(start_from, folder)).shape["backbone"]
+    if backbone == mobilenet:
+        return "mobilenet" if device == "cuda" else "small"
+    return backbone if backbone in PRESETS else "dilated"
 
 
 def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:

@@ -198,7 +198,7 @@ def train(
         resume: content of the last.pth to resume from.
 
     Raises:
-        UserError: the loss becomes NaN, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 

@@ -168,7 +168,7 @@ def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):
         (["net.pth", "shapes", "--scales", "big"], "--scales takes numbers"),
         (["net.pth", "shapes", "--window", "5"], "--window takes 16 pixels or more, not 5"),
         (["net.pth", "shapes", "--split", "test"], "--split takes train or val, not 'test'"),
-        (["net.pth", "shapes", "--output-stride", "4"], "--output-stride takes 8 or 16, not 4"),
+        (["net.pth", "shapes", "--output-stride", "3"], "--output-stride takes 1, 2, 4, 8 or 16, not 3"),
         (["net.pth", "other"], "class 1 of net.pth is 'disc', but 'wall' in other"),
         (["net.pth", "fewer"], "net.pth has 4 classes, but fewer (custom) has 2"),
     ],
