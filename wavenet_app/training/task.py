@@ -263,7 +263,7 @@ class _PreviewWriter:
             shares = np.eye(len(self.task.tells.places), dtype=np.float32)[self.task.tells.places[self.clip.speaker]]
         mel = self.task.tells.mel
         if mel is not None:
-            frames = np.concatenate(list(mel.told([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
+            frames = np.concatenate(list(mel.conditioning([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
         return Heard(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
