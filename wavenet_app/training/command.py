@@ -18,7 +18,8 @@ from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
-from wavenet_app.training.run import RunOptions, prepare_run
+from wavenet_app.training.options import RunOptions
+from wavenet_app.training.run import prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train
 from wavenet_app.training.view import TrainingView, show_result, show_start
 

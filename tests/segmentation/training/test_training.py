@@ -24,8 +24,9 @@ from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE
 from segmentation.network.deeplab import build_model
 from segmentation.network.norm import BatchNorm, StatisticsWarmUp
+from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
-from segmentation.training.run import SegmentationOptions, auto_preset, prepare_run
+from segmentation.training.run import auto_preset, prepare_run
 from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
