@@ -59,6 +59,7 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     assert list((tmp_path / "data" / "tensorboard" / "segmentation" / "shapes").glob("events.*"))
     segmenter = load_segmenter(find_segmenter("shapes", DataFolder(tmp_path / "data")))
     assert segmenter.table.names == CLASSES
+    assert segmenter.pad_to == 16
     assert segmenter.config.model.num_classes == 4
 
 
