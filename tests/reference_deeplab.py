@@ -1,4 +1,4 @@
-"""What our DeepLab must equal: torchvision's own models, and DeepLabV3Plus-Pytorch's function in torch's layers."""
+"""References for DeepLab: the models of torchvision, and DeepLabV3Plus-Pytorch built from torch layers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ STRIDES = {"mobilenet_v3_large": 16, "resnet50": 8, "resnet101": 8}
 
 @torch.no_grad()
 def with_random_statistics(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Gives every batch norm statistics and scales as training would leave them."""
+    """Gives all batch norms statistics and scales like after training."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -70,13 +70,13 @@ def in_torchvisions_shape(backbone: str, *, stride: int | None = None) -> Segmen
 
 @torch.no_grad()
 def both_heads(model: DeepLab, images: Tensor) -> dict[str, Tensor]:
-    """Returns the scores of a model in evaluation mode, those of its auxiliary head too."""
-    model.eval().training = True  # of the model alone: its norms and dropouts stay as in evaluation
+    """Returns the scores of a model in evaluation mode, including those of its auxiliary head."""
+    model.eval().training = True  # only for the model itself: its norms and dropouts stay in evaluation mode
     return model(images)
 
 
 class ReferenceSeparable(nn.Module):
-    """A 3x3 as a depthwise and a pointwise one, under the names of DeepLabV3Plus-Pytorch."""
+    """A separable 3x3 convolution with the parameter names of DeepLabV3Plus-Pytorch."""
 
     def __init__(self, inputs: int, outputs: int, rate: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class ReferenceSeparable(nn.Module):
 
 
 class ReferenceASPP(nn.Module):
-    """The pyramid of DeepLabV3Plus-Pytorch in torch's own layers."""
+    """The pyramid of DeepLabV3Plus-Pytorch in torch layers."""
 
     def __init__(self, inputs: int, rates: tuple[int, ...], *, separable: bool) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class ReferenceASPP(nn.Module):
 
 
 class ReferenceHead(nn.Module):
-    """The V3 or V3+ head under the names of DeepLabV3Plus-Pytorch."""
+    """The V3 or V3+ head with the parameter names of DeepLabV3Plus-Pytorch."""
 
     def __init__(
         self, widths: tuple[int, int], num_classes: int, rates: tuple[int, ...], *, plus: bool, separable: bool

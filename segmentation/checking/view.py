@@ -15,6 +15,7 @@ from segmentation.checking.check import CheckReport, SplitReport
 from segmentation.datasets.dataset import FileNote
 
 _EXAMPLES = 3
+_UNREADABLE = ("cannot be read", "cannot be used")
 
 
 def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:
@@ -27,7 +28,8 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     """
     parts: list[RenderableType] = [_splits(report), _classes(report)]
     for title, attribute in (("skipped", "skipped"), ("broken", "broken"), ("suspicious", "suspicious")):
-        table = _files(title, [(split.split, getattr(split, attribute)) for split in report.splits])
+        found = [(split.split, getattr(split, attribute)) for split in report.splits]
+        table = _files(title, found)
         if table is not None:
             parts.append(table)
     for split in report.splits:
@@ -85,7 +87,10 @@ def _classes(report: CheckReport) -> Table:
 
 
 def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Table | None:
-    """Returns how many files of each split have which problem, with examples; None if there are none."""
+    """Returns how many files of each split have which problem; None if there are none.
+
+    Files that cannot be read are all listed, since each has to be replaced, and of other problems a few examples.
+    """
     grouped: dict[tuple[str, str], list[FileNote]] = defaultdict(list)
     for split, found in notes:
         for note in found:
@@ -96,10 +101,11 @@ def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Tab
     table.add_column("split")
     table.add_column("files", justify="right")
     table.add_column("why")
-    table.add_column(f"which (at most {_EXAMPLES}; --json lists all)")
+    table.add_column(f"which (unreadable ones, and at most {_EXAMPLES} of others; --json lists all)")
     for (split, problem), files in grouped.items():
+        most = len(files) if problem.endswith(_UNREADABLE) else _EXAMPLES
         examples = "\n".join(
-            escape(f"{note.path}" + (f": {note.detail}" if note.detail else "")) for note in files[:_EXAMPLES]
+            escape(f"{note.path}" + (f": {note.detail}" if note.detail else "")) for note in files[:most]
         )
         table.add_row(split, f"{len(files):,}", escape(problem), examples)
     return table

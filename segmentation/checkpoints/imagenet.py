@@ -17,7 +17,7 @@ from torchvision.models import (
 )
 
 from segmentation.network.deeplab import DeepLab
-from wavenet_app.core.checkpoint import read_plain
+from wavenet_app.core.checkpoint import read_plain, refuse_not_finite
 from wavenet_app.core.errors import UserError
 
 # The first version, which torchvision's own DeepLabs were trained from.
@@ -51,6 +51,7 @@ def load_imagenet(model: DeepLab, folder: Path) -> str:
             "ImageNet's weights were trained with batch norm; take model.norm=batch, frozen or synchronised"
         )
     weights = _fetched(name, folder)
+    refuse_not_finite(folder / _file_name(name), weights)
     if name.startswith("mobilenet"):
         prefix = "features."
         body = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}

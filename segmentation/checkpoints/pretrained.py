@@ -14,7 +14,7 @@ from segmentation.checkpoints.names import find_pretrained
 from segmentation.checkpoints.safetensors_file import SUFFIX, read_safetensors
 from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.network.deeplab import DeepLab, build_model, class_layers
-from wavenet_app.core.checkpoint import read_checkpoint, read_plain
+from wavenet_app.core.checkpoint import read_checkpoint, read_plain, refuse_not_finite
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
@@ -77,6 +77,7 @@ def read_pretrained(path: Path) -> Pretrained:
         layout, shape, weights = recognise(state_dict(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    refuse_not_finite(path, weights)
     return Pretrained(path, layout, shape, weights)
 
 

@@ -25,6 +25,13 @@ def run_training(options: SegmentationOptions, folder: DataFolder, *, console: C
     show_start(console, run, device)
     view = TrainingView(console)
     with view.progress, quiet_lightning():
-        result = train(run.task, run.plan, on_step=view.on_step, on_validation=view.on_validation, resume=run.resume)
+        result = train(
+            run.task,
+            run.plan,
+            on_step=view.on_step,
+            on_validation=view.on_validation,
+            on_broken=view.on_broken,
+            resume=run.resume,
+        )
     show_result(console, run, result)
     return result

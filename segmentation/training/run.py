@@ -86,9 +86,10 @@ def prepare_run(
         UserError: a setting, the data set or the run to resume does not exist or fit, or the masks teach nothing.
     """
     options.check_logger()
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
-        resume = read_resumed(
+        resume, resume_notes = read_resumed(
             options.resume,
             folder.segmentation_runs,
             KIND,
@@ -100,7 +101,7 @@ def prepare_run(
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
     report = quick_check([training, validation])
-    notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
+    notes = [*resume_notes, *training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
     # an absolute path, so that the run can be resumed from any current folder
     config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})

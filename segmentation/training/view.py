@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from segmentation.datasets.catalogue import BUILT_IN
+from segmentation.datasets.dataset import FileNote
 from segmentation.evaluation.view import class_table
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_curves, show_interruption
-from wavenet_app.core.terminal import print_notes
+from wavenet_app.core.terminal import number_of, print_notes
 
 
 class TrainingView(RunView):
@@ -28,6 +29,10 @@ class TrainingView(RunView):
     def scores(self, row: HistoryRow) -> str:
         """Returns the loss and the mean IoU."""
         return f"loss {row['train']:.3f}  mIoU [bold]{row['validation']:.1%}[/bold]"
+
+    def on_broken(self, note: FileNote) -> None:
+        """Prints which image is skipped and why."""
+        self.console.print(f"[yellow]skipped:[/yellow] {escape(note.detail)}", highlight=False, soft_wrap=True)
 
 
 def show_start(console: Console, run: SegmentationRun, device: str) -> None:
@@ -67,6 +72,15 @@ def show_result(console: Console, run: SegmentationRun, result: SegmentationResu
         else "no mIoU: no pixel of the held-out images counts",
         highlight=False,
     )
+    broken = len(run.task.broken)
+    if broken:
+        console.print(
+            f"{number_of(broken, 'image')} could not be used; wavegen seg-check {dataset or ''}".rstrip()
+            + " lists them",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     show_interruption(console, result.status, f"seg-train --resume {name}")
     console.print(
         f"checkpoint: {result.checkpoint}\nscore it: wavegen seg-eval {name} {dataset or BUILT_IN.argument}\n"

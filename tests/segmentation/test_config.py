@@ -1,4 +1,4 @@
-"""Settings of DeepLab: rates tied to the stride, and a clear word for what does not fit."""
+"""Settings of DeepLab: rates follow the stride, and values that do not fit are named."""
 
 import pytest
 

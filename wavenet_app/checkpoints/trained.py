@@ -90,7 +90,7 @@ def export(path: Path, target: Path) -> None:
 
     Args:
         path: the checkpoint.
-        target: where to, usually data/pretrained/wavenet_<name>.pth.
+        target: file to write, usually data/pretrained/wavenet_<name>.pth.
 
     Raises:
         UserError: the checkpoint cannot be read or the target cannot be written.

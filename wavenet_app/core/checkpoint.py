@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import pickle
-import re
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.finite import not_finite
+from wavenet_app.core.tensor_file import read_tensors
 from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
@@ -44,8 +43,8 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         kind: what the checkpoint must be, such as "wavenet".
 
     Raises:
-        UserError: the file is absent, cut short, of another kind or a newer version, or holds anything but tensors
-            and plain values.
+        UserError: the file is absent, cut short, of another kind or a newer version, holds anything but tensors
+            and plain values, or NaN or infinity in a tensor.
     """
     content = read_plain(path)
     found = content.get("format") if isinstance(content, dict) else None
@@ -53,51 +52,26 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {found!r})")
     if content["version"] > FORMAT_VERSION:
         raise UserError(f"{path} was written by a newer wavegen (format {content['version']}); upgrade to read it")
+    refuse_not_finite(path, content)
     return content
+
+
+def refuse_not_finite(path: Path, content: Any) -> None:
+    """Raises a UserError if a tensor that was read from `path` holds NaN or infinity."""
+    ruined = not_finite(content)
+    if ruined is not None:
+        raise UserError(f"{path} holds NaN or infinity in {ruined}; take another checkpoint, or train again")
 
 
 def read_plain(path: Path) -> Any:
     """Returns what any program wrote with `torch.save`, tensors on the CPU. Nothing in the file is ever executed.
 
-    numpy's numbers, in which training scripts keep their best score, and argparse's Namespace, in which they keep their
-    options, are plain values too.
-
     Raises:
-        UserError: the file is absent, cut short, or holds anything but tensors and plain values.
+        UserError: the file is absent, damaged, cut short, or holds anything but tensors and plain values.
     """
-    import torch
-
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}")
-    try:
-        with torch.serialization.safe_globals([Namespace, *_numbers_of_numpy()]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if refused is None:
-            reason = "it is not a checkpoint, or holds more than tensors and plain values (such a file could run code)"
-        else:
-            reason = (
-                f"it holds {refused[1]}, and loading other than tensors and plain values could run code; "
-                "save the model's state_dict() alone, with the software that wrote the file"
-            )
-        raise UserError(f"{path} was refused: {reason}") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read, it is damaged or cut short ({reason})") from None
-
-
-def _numbers_of_numpy() -> list[Any]:
-    """Returns only what rebuilds a number of numpy, under the names that numpy 1 and numpy 2 write."""
-    import numpy as np
-
-    rebuild = np.float64(0).__reduce__()[0]
-    return [
-        (rebuild, "numpy.core.multiarray.scalar"),
-        (rebuild, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)),
-    ]
+    return read_tensors(path)
 
 
 def write_exported(path: Path, kind: str, content: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
@@ -90,7 +90,7 @@ def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
     """Raises a UserError for the first option, of (value, what it is called), that is given beside --resume."""
     for value, flag in options:
         if value:
-            raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
+            raise UserError(f"--resume takes all settings from the checkpoint; drop {flag}")
 
 
 def free_name(base: str, runs: Path) -> str:
@@ -108,7 +108,7 @@ def refuse_existing(name: str, runs: Path) -> None:
     """Raises a UserError if a run of that name has a checkpoint, which a new run would overwrite."""
     if (runs / name / LAST).exists():
         raise UserError(
-            f"a run called '{name}' exists already; choose another --name, or continue it with --resume {name}"
+            f"a run called '{name}' already exists; choose another --name, or resume it with --resume {name}"
         )
 
 
@@ -127,8 +127,25 @@ def run_names(runs: Path, file: str) -> list[str]:
     return sorted(path.parent.name for path in runs.glob(f"*/{file}"))
 
 
-def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: str) -> dict[str, Any]:
-    """Returns the last checkpoint of a run, for `fit` to resume.
+class Resumed(NamedTuple):
+    """A run for `fit` to resume.
+
+    Attributes:
+        content: of its checkpoint.
+        notes: what the user should know, a line each.
+    """
+
+    content: dict[str, Any]
+    notes: list[str]
+
+
+def previous_of(path: Path) -> Path:
+    """Returns where the last.pth before the newest one is kept, in case the newest one is damaged."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: str) -> Resumed:
+    """Returns the last checkpoint of a run, or the one before where the last is damaged.
 
     Args:
         name: a last.pth, a run's folder, or a run's name.
@@ -144,7 +161,15 @@ def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: st
     if path is None:
         known = ", ".join(run_names(runs, LAST))
         raise UserError(f"there is no {called} '{name}' to resume; there are: {known or 'none'}")
-    content = read_checkpoint(path, kind)
+    notes = []
+    try:
+        content = read_checkpoint(path, kind)
+    except UserError as error:
+        try:
+            content = read_checkpoint(previous_of(path), kind)
+        except UserError:
+            raise error from None
+        notes.append(f"{error}; the run continues from the checkpoint before, {previous_of(path)}")
     if "training" not in content:
         raise UserError(f"{path} was exported without its training state; {otherwise.format(path=path)}")
-    return content
+    return Resumed(content, notes)

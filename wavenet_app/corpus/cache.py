@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from wavenet_app.audio.files import UnreadableAudioError, probe, read_blocks, readable_status
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import replacing
+from wavenet_app.corpus.stored_samples import BlockChecksums, read_samples
 
 FORMAT_VERSION = 1
 _TAIL_BYTES = 4096  # an interrupted write loses the end of a file, so opening an entry checks this much of it
@@ -55,6 +56,7 @@ class CachedAudio:
         native_rate: sample rate of the source, in Hz.
         channels: number of channels of the source.
         remark: what is wrong with a damaged source, or None.
+        checksums: of each block of the samples, as `stored_samples` checks them; empty for an older entry.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class CachedAudio:
     native_rate: int
     channels: int
     remark: str | None
+    checksums: bytes = b""
 
     @property
     def scale(self) -> float:
@@ -95,9 +98,12 @@ class CachedAudio:
         return self.second_peaks[start // length : -(-stop // length)]
 
     def samples(self) -> NDArray[np.int16]:
-        """Returns the stored samples as a read-only memory map, shape (num_samples,)."""
-        mapped: NDArray[np.int16] = np.load(self.path, mmap_mode="r")
-        return mapped
+        """Returns the stored samples as a read-only memory map, shape (num_samples,).
+
+        Raises:
+            UserError: the entry has gone or is damaged.
+        """
+        return read_samples(self.path, 0, self.num_samples, self.checksums)
 
 
 class AudioCache:
@@ -179,6 +185,7 @@ class AudioCache:
                 frame = _frame_length(self.sample_rate)
                 frame_peaks: list[NDArray[np.float32]] = []
                 tail = b""
+                checksums = BlockChecksums()
                 with replacing(path) as file:
                     header = {"descr": "<i2", "fortran_order": False, "shape": (num_samples,)}
                     np.lib.format.write_array_header_1_0(file, header)
@@ -187,6 +194,7 @@ class AudioCache:
                         frame_peaks.append(np.maximum.reduceat(np.abs(waveform), np.arange(0, len(waveform), frame)))
                         stored = np.round(waveform.astype(np.float64) * 2.0**exponent).astype("<i2").tobytes()
                         file.write(stored)
+                        checksums.add(stored)
                         tail = (tail + stored)[-_TAIL_BYTES:]
                     length = file.tell()
             peaks = np.concatenate(frame_peaks) if frame_peaks else np.zeros(0, dtype=np.float32)
@@ -205,10 +213,17 @@ class AudioCache:
                 native_rate=native_rate,
                 channels=channels,
                 remark="; ".join(remarks) or None,
+                checksums=checksums.bytes(),
             )
             self._write_json(
                 path.with_suffix(".json"),
-                {**asdict(entry), "path": path.name, "bytes": length, "tail": zlib.crc32(tail)},
+                {
+                    **asdict(entry),
+                    "path": path.name,
+                    "checksums": entry.checksums.hex(),
+                    "bytes": length,
+                    "tail": zlib.crc32(tail),
+                },
             )
         except OSError as error:
             raise _cannot_write(self.folder, error) from None
@@ -223,6 +238,7 @@ class AudioCache:
             for name in ("rises", "falls"):
                 values[name] = tuple((index, level) for index, level in values[name])
             values["second_peaks"] = tuple(values["second_peaks"])
+            values["checksums"] = bytes.fromhex(values.get("checksums", ""))
             entry = replace(CachedAudio(**values), path=path)
             with path.open("rb") as file:
                 whole = file.seek(0, os.SEEK_END) == length

@@ -23,6 +23,7 @@ from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
 from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
 from wavenet_app.corpus.split import split_files
+from wavenet_app.corpus.stored_samples import read_samples
 
 __all__ = [
     "Clip",
@@ -52,6 +53,7 @@ class Clip:
         peak: maximum magnitude of the waveform of the whole file, before the gain.
         native_rate: sample rate of the source, in Hz.
         speaker: name of the speaker; None for a corpus without speakers.
+        checksums: of the blocks of `cached`, as `stored_samples` checks them.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Clip:
     peak: float
     native_rate: int
     speaker: str | None = None
+    checksums: bytes = b""
 
     @property
     def num_samples(self) -> int:
@@ -107,10 +110,13 @@ class Corpus:
             clip: a clip of this corpus.
             start: first sample, counted from the start of the clip.
             stop: one past the last sample; None for the end of the clip. Both are clamped to the clip.
+
+        Raises:
+            UserError: the decoded audio has gone or is damaged.
         """
         start = min(max(start, 0), clip.num_samples)
         stop = clip.num_samples if stop is None else min(max(stop, start), clip.num_samples)
-        stored = np.load(clip.cached, mmap_mode="r")[clip.start + start : clip.start + stop]
+        stored = read_samples(clip.cached, clip.start + start, clip.start + stop, clip.checksums)
         return np.clip(stored * np.float32(clip.scale * self.gain), np.float32(-1), np.float32(1))
 
     @property
@@ -329,7 +335,18 @@ def _open_plucked(cache: AudioCache) -> list[_File]:
 def _clip(file: _File, trim_decibels: float) -> Clip:
     start, stop = file.audio.trimmed(trim_decibels)
     audio = file.audio
-    return Clip(file.name, file.path, audio.path, start, stop, audio.scale, audio.peak, audio.native_rate, file.speaker)
+    return Clip(
+        file.name,
+        file.path,
+        audio.path,
+        start,
+        stop,
+        audio.scale,
+        audio.peak,
+        audio.native_rate,
+        file.speaker,
+        audio.checksums,
+    )
 
 
 def _speakers(

@@ -13,8 +13,8 @@ from wavenet_app.core.terminal import progress_bar
 from wavenet_app.inspection.examine import examine
 from wavenet_app.inspection.timing import seconds_per_epoch
 from wavenet_app.inspection.view import render
+from wavenet_app.network.model import product_dtype
 from wavenet_app.network.stack.skip_sum import kernels_to_compile
-from wavenet_app.training.task import product_dtype
 
 
 def run_inspection(paths: Sequence[str], folder: DataFolder, *, console: Console, as_json: bool) -> None:

@@ -26,15 +26,15 @@ CONDITIONS = ("mel",)
 
 @dataclass(frozen=True)
 class RunOptions(TrainingOptions):
-    """What a user asks of a run; None and empty mean that an option is not given.
+    """Options of a WaveNet run; None and empty mean "not given".
 
     Attributes:
         paths: data set arguments; empty for the built-in corpus.
-        sample_rate: Hz.
+        sample_rate: in Hz.
         split_by: regular expression for the split.
-        speakers: who speaks in a file: folder, csv:FILE or regex:PATTERN.
-        condition: what the model is conditioned on beside speakers: "mel".
-        head: what is predicted: "mu-law", "logistics" or "gaussian".
+        speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
+        condition: local conditioning: "mel".
+        head: output distribution: "mu-law", "logistics" or "gaussian".
     """
 
     paths: tuple[str, ...] = ()
@@ -98,10 +98,11 @@ def prepare_run(
     options.check_logger()
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
-        resume = read_resumed(
-            options.resume, folder.checkpoints, KIND, called="run", otherwise="begin a new run without --resume"
+        resume, resume_notes = read_resumed(
+            options.resume, folder.checkpoints, KIND, called="run", otherwise="start a new run without --resume"
         )
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
@@ -137,7 +138,7 @@ def prepare_run(
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
     )
-    return Run(config, corpus, plan, resume, _notes(config, corpus, resume))
+    return Run(config, corpus, plan, resume, [*resume_notes, *_notes(config, corpus, resume)])
 
 
 def _settings(options: RunOptions, device: str) -> RunConfig:

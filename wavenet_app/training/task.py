@@ -16,10 +16,8 @@ from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import KIND, plain_config
-from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
@@ -30,9 +28,9 @@ from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus, split_record
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
+from wavenet_app.heads import mean_bits
 from wavenet_app.network.conditioning import Told
-from wavenet_app.network.heads import mean_bits
-from wavenet_app.network.model import WaveNet
+from wavenet_app.network.model import WaveNet, product_dtype
 
 
 class Heard(NamedTuple):
@@ -90,7 +88,7 @@ class WaveNetTask(Task):
     def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
-        self.model.product_dtype = product_dtype(config.training.precision, device, config.model.head)
+        self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
         mel = config.model.mel
         self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
@@ -180,21 +178,6 @@ def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:
     return torch.utils.data.DataLoader(windows, batch_size=None, generator=torch.Generator())
 
 
-def product_dtype(precision: str, device: str, head: str = MU_LAW_HEAD) -> torch.dtype:
-    """Returns the dtype of the matrix products: for "auto", bfloat16 where the hardware multiplies it natively.
-
-    Args:
-        precision: "auto", "float32" or "bfloat16".
-        device: "cpu", "cuda" or "mps".
-        head: output distribution; 16-bit samples need more precision than the 8 bits of a bfloat16.
-    """
-    if precision == "auto" and head != MU_LAW_HEAD:
-        return torch.float32
-    if precision != "auto":
-        return getattr(torch, precision)
-    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
-
-
 def train(
     task: WaveNetTask,
     plan: FitPlan,
@@ -215,7 +198,7 @@ def train(
         resume: content of the last.pth to resume from.
 
     Raises:
-        UserError: the loss becomes NaN, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 

@@ -20,11 +20,11 @@ _RISEN_BITS = 0.25  # above the best validation: more than its usual fluctuation
 
 
 class TrainingView(RunView):
-    """The bar of a run, and a line for each validation with the baseline beside it.
+    """The progress bar of a run, and a line for each validation with the baseline.
 
     Args:
-        console: where to.
-        baseline: figures to show beside the model's.
+        console: console to print to.
+        baseline: bits to show beside those of the model.
     """
 
     def __init__(self, console: Console, baseline: Baseline) -> None:
@@ -33,7 +33,7 @@ class TrainingView(RunView):
         self.rise_noted = False
 
     def figures(self, status: FitStatus) -> str:
-        """Returns the loss in bits per sample, the validation, and the speed in seconds of audio a second."""
+        """Returns the loss in bits per sample, the validation, and the speed in seconds of audio per second."""
         return f"{status.loss:.3f} bits  {self._held_out()}  {status.rate:.1f} s audio/s"
 
     def scores(self, row: HistoryRow) -> str:
@@ -44,12 +44,12 @@ class TrainingView(RunView):
         )
 
     def on_step(self, status: FitStatus) -> None:
-        """Moves the bar, every tenth step: the steps of small models are too short to draw each."""
+        """Advances the bar every tenth step, because steps of small models are too short to draw each."""
         if status.step % 10 == 0:
             super().on_step(status)
 
     def on_validation(self, status: FitStatus) -> None:
-        """Prints the figures of a validation, and once a note if they have become much worse."""
+        """Prints the result of a validation, and once a note if it is much worse than the best."""
         super().on_validation(status)
         if self.validation > status.best + _RISEN_BITS and not self.rise_noted:
             self.rise_noted = True

@@ -1,4 +1,4 @@
-"""`wavegen seg-train`: it learns, keeps what its use needs, resumes to the bit, and refuses in one line."""
+"""`wavegen seg-train` learns, keeps what using the model needs, resumes to the bit, and has one-line errors."""
 
 import csv
 import os
@@ -343,9 +343,9 @@ def test_a_bad_option_is_one_line(wavegen, arguments, message):
 def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one", "--logger=none")[0] == 0
     code, _, err = wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one")
-    assert (code, "continue it with --resume one" in err) == (2, True)
+    assert (code, "resume it with --resume one" in err) == (2, True)
     code, _, err = wavegen("seg-train", "shapes", "--resume=one")
-    assert (code, "leave out the data set" in err) == (2, True)
+    assert (code, "drop the data set" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
     assert (code, "keeps the model as it is" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one")

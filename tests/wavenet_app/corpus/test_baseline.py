@@ -23,7 +23,6 @@ from wavenet_app.corpus.baseline import (
     measure_baseline,
 )
 from wavenet_app.corpus.corpus import open_corpus
-from wavenet_app.mu_law import decision_edges, decode_table, encode
 
 RATE = 16_000
 
@@ -34,14 +33,14 @@ def noise(seconds: float, seed: int, level: float = 0.1) -> NDArray[np.float64]:
 
 def resonance(seconds: float, seed: int) -> NDArray[np.int16]:
     """Codes of noise through a sharp resonance: easy for LPC, hard for a histogram."""
-    return encode(lfilter([0.05], [1, -1.9, 0.95], noise(seconds, seed)))
+    return MuLawCoding().encode(lfilter([0.05], [1, -1.9, 0.95], noise(seconds, seed)))
 
 
 def plain_lpc_bits(codes: NDArray[np.int16], factor: float) -> tuple[float, int]:
     """A plain implementation, sample by sample and frame by frame, at 16 kHz."""
-    waveform = decode_table()[codes].astype(np.float64)
+    waveform = MuLawCoding().values()[codes].astype(np.float64)
     window = np.sin(0.75 * np.pi * (np.arange(480) + 0.5) / 480) ** 2
-    edges = [-math.inf, *decision_edges(), math.inf]
+    edges = [-math.inf, *MuLawCoding().edges(), math.inf]
     mean, bits = 0.0, 0.0
     for start in range(480, len(codes), 80):
         frame = waveform[start - 480 : start] * window
@@ -87,7 +86,7 @@ def test_each_predictor_beats_the_previous_one_on_a_resonance() -> None:
 
 def test_white_noise_needs_its_entropy() -> None:
     """A Gaussian of deviation 0.1 in 256 codes; the logistic and the 24 useless taps cost a fraction of a bit."""
-    found = measure_baseline([encode(noise(4, 0))], [encode(noise(2, 1))], sample_rate=RATE)
+    found = measure_baseline([MuLawCoding().encode(noise(4, 0))], [MuLawCoding().encode(noise(2, 1))], sample_rate=RATE)
     assert found.unigram < found.lpc < found.unigram + 0.2
 
 
@@ -204,7 +203,7 @@ def test_sixteen_bit_predictions_sum_to_one(seed: int) -> None:
 
 
 def test_fewer_codes_need_fewer_bits() -> None:
-    clips = [encode(noise(1, seed), 16) for seed in range(2)]
+    clips = [MuLawCoding(16).encode(noise(1, seed)) for seed in range(2)]
     found = measure_baseline(clips[:1], clips[1:], sample_rate=RATE, coding=MuLawCoding(16))
     assert found.lpc < 4.2
 
@@ -218,7 +217,8 @@ def test_a_corpus_is_measured_on_its_split_in_pieces(tmp_path: Path, monkeypatch
         [tmp_path], audio=AudioConfig(), split=CorpusConfig(), cache_dir=tmp_path / ".cache", sample_rate=None
     )
     training, validation = (
-        [encode(corpus.waveform(clip)) for clip in clips] for clips in (corpus.training, corpus.validation)
+        [MuLawCoding().encode(corpus.waveform(clip)) for clip in clips]
+        for clips in (corpus.training, corpus.validation)
     )
     whole = corpus_baseline(corpus)
     assert whole == measure_baseline(training, validation, sample_rate=RATE)
@@ -234,7 +234,9 @@ def test_real_speech_needs_its_documented_bits(shared_audio: Path) -> None:
     """At its original level, the whole voice needs 7.21, 5.00 and 3.54 bits."""
     import soundfile
 
-    clips = [encode(soundfile.read(path)[0]) for path in sorted((shared_audio / "speech").glob("*.flac"))[::3]]
+    clips = [
+        MuLawCoding().encode(soundfile.read(path)[0]) for path in sorted((shared_audio / "speech").glob("*.flac"))[::3]
+    ]
     found = measure_baseline(
         [clip for index, clip in enumerate(clips) if index % 10],
         clips[::10],

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,11 @@ from hypothesis import strategies as st
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import cache as audio_cache
+from wavenet_app.corpus import stored_samples
 from wavenet_app.corpus.corpus import Corpus, open_corpus, robust_peak, split_record
 from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.split import hash_fraction, split_files
+from wavenet_app.corpus.stored_samples import BlockChecksums
 
 RATE = 8_000
 
@@ -392,3 +396,63 @@ def test_a_speaker_without_training_audio_is_named(tmp_path, write_tone, open_he
 def test_the_built_in_corpus_has_no_speakers(open_here):
     with pytest.raises(UserError, match="has no speakers"):
         open_here(speakers="folder")
+
+
+def _entries(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_a_flipped_bit_in_the_cache_is_noticed_and_the_file_decoded_again(tmp_path, open_here, write_tone, monkeypatch):
+    monkeypatch.setattr(stored_samples, "BLOCK_SAMPLES", 1_000)
+    folder = write_tone(tmp_path / "tones" / "a.wav", seconds=3.0).parent
+    write_tone(folder / "b.wav", frequency=200.0)
+    corpus = open_here(folder, trim=0.0)
+    clip = next(clip for clip in corpus.training + corpus.validation if clip.name == "a.wav")
+    waveform = corpus.waveform(clip)
+    whole = clip.cached.read_bytes()
+    header = len(whole) - 2 * 24_000
+    for place in random.Random(0).sample(range(8 * header, 8 * len(whole)), 50):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        clip.cached.write_bytes(flipped)
+        sample = (place // 8 - header) // 2
+        with pytest.raises(UserError, match="is damaged; start the same command again"):
+            corpus.waveform(clip, sample, sample + 1)
+        for start, stop in ((0, sample // 1_000 * 1_000), ((sample // 1_000 + 1) * 1_000, 24_000)):
+            np.testing.assert_array_equal(corpus.waveform(clip, start, stop), waveform[start:stop])
+    again = open_here(folder, trim=0.0)
+    np.testing.assert_array_equal(again.waveform(clip), waveform)
+
+
+def test_a_removed_cache_is_said_in_a_line(tmp_path, open_here, write_tone):
+    corpus = open_here(write_tone(tmp_path / "a.wav"))
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(UserError, match="has been removed; start the same command again"):
+        corpus.waveform(corpus.training[0])
+
+
+def test_an_entry_from_before_there_were_checksums_is_used(tmp_path, open_here, write_tone, monkeypatch):
+    audio = write_tone(tmp_path / "a.wav")
+    waveform = open_here(audio).waveform(open_here(audio).training[0])
+    for entry in _entries(tmp_path):
+        values = json.loads(entry.with_suffix(".json").read_text())
+        del values["checksums"]
+        entry.with_suffix(".json").write_text(json.dumps(values))
+    monkeypatch.setattr(audio_cache, "read_blocks", None)  # nothing is decoded again
+    corpus = open_here(audio)
+    np.testing.assert_array_equal(corpus.waveform(corpus.training[0]), waveform)
+
+
+@given(st.lists(st.integers(0, 900), max_size=12))
+@settings(deadline=None, max_examples=30)
+def test_checksums_do_not_depend_on_the_pieces(lengths):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored_samples, "BLOCK_SAMPLES", 100)
+        data = np.random.default_rng(0).integers(-9, 9, sum(lengths)).astype("<i2").tobytes()
+        whole, parts = BlockChecksums(), BlockChecksums()
+        whole.add(data)
+        ends = np.cumsum([0, *lengths]) * 2
+        for start, stop in itertools.pairwise(ends):
+            parts.add(data[start:stop])
+        assert whole.bytes() == parts.bytes()
+        assert len(whole.bytes()) == 4 * -(-len(data) // 200)

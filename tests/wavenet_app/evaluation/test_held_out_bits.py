@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
 from wavenet_app.corpus.conditions import Tells, clip_frames
 from wavenet_app.corpus.corpus import Corpus, open_clips
 from wavenet_app.evaluation.held_out_bits import choose_parts, held_out_bits
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.mu_law import encode
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 from wavenet_app.network.model import WaveNet
 
@@ -65,7 +65,7 @@ def test_short_files_use_the_whole_budget() -> None:
 
 
 def test_without_a_limit_the_baseline_measures_the_same_samples(corpus: Corpus, net: WaveNet) -> None:
-    training = [encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
+    training = [MuLawCoding().encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
     found = held_out_bits(net, fit_predictors(training, sample_rate=RATE), corpus, seconds=None)
     clips = coded_pieces(corpus, corpus.validation, EIGHT_BITS)
     assert found.overall.lpc == pytest.approx(measure_baseline(training, clips, sample_rate=RATE).lpc)

@@ -1,0 +1,20 @@
+"""Text files as editors and shells of all systems write them."""
+
+from __future__ import annotations
+
+import codecs
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def decoded_text(content: bytes) -> str:
+    r"""Returns a text file's content: UTF-8, with a byte order mark or without, or UTF-16 with one.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+
+    >>> decoded_text(b"\xef\xbb\xbfa"), decoded_text(b"\xff\xfea\x00")
+    ('a', 'a')
+    """
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    return content.decode(encoding)
