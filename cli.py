@@ -16,6 +16,7 @@ from wavenet_app.cli import inspect, train_command
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
 
@@ -191,7 +192,7 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="wavegen", standalone_mode=False))
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {without_control_characters(str(error))}\n")
         sys.exit(2)
     except UsageError as error:
         if not sys.argv[1:]:

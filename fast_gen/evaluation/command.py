@@ -14,6 +14,7 @@ from fast_gen.evaluation.view import render
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
+from wavenet_app.core.options import make_console
 
 
 def run_eval(
@@ -35,7 +36,7 @@ def run_eval(
         if page.is_dir():
             raise UserError(f"--report takes a file, and {page} is a folder")
         make_folder(page.parent)
-    aside = Console(stderr=True)  # progress must not get into the JSON
+    aside = make_console(stderr=True)  # progress must not get into the JSON
     report, sound = evaluate(request, folder, aside)
     if as_json:
         console.print_json(report.to_json())

@@ -27,14 +27,13 @@ def render(report: EvalReport) -> Group:
     """Returns the report for `rich.console.Console.print`: the table, bits per file, skipped files, the verdict."""
     from rich.console import Group, RenderableType
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=Text(f"{report.name} ({report.checkpoint})"), title_justify="left")
+    table = Table(title=f"{report.name} ({report.checkpoint})", title_justify="left")
     for column in ("measure", "this model", "to compare with"):
         table.add_column(column, overflow="fold")
     for section in sections(report):
         for row in section:
-            table.add_row(*(Text(cell) for cell in row))
+            table.add_row(*(cell for cell in row))
         table.add_section()
     parts: list[RenderableType] = [table, _file_table(report)]
     if report.vocoded is not None:
@@ -44,12 +43,12 @@ def render(report: EvalReport) -> Group:
         for column in ("file", "reason"):
             skipped.add_column(column, overflow="fold")
         for file in report.skipped[:GREATEST_ROWS]:
-            skipped.add_row(Text(file.name), Text(file.reason))
+            skipped.add_row(file.name, file.reason)
         if report.skipped[GREATEST_ROWS:]:
             skipped.add_row(f"and {len(report.skipped) - GREATEST_ROWS:,} more", "all of them with --json")
         parts.append(skipped)
     # Text, not markup: a file's name may hold brackets.
-    parts += [Text(f"- {line}") for line in (*report.verdict, *notes(report))]
+    parts += [f"- {line}" for line in (*report.verdict, *notes(report))]
     return Group(*parts)
 
 
@@ -191,7 +190,6 @@ def _beside_real(value: float | None) -> str:
 
 def _file_table(report: EvalReport) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(title="bits per sample of each file, lower is better", title_justify="left")
     table.add_column("file", overflow="fold")
@@ -202,7 +200,7 @@ def _file_table(report: EvalReport) -> Table:
         if row is report.bits.overall:
             table.add_section()
         figures = (row.model, row.lpc, row.order1, row.unigram)
-        table.add_row(Text(row.name), f"{row.seconds:.2f}", *map(number, figures))
+        table.add_row(row.name, f"{row.seconds:.2f}", *map(number, figures))
     if len(rows) < len(report.bits.files):
         table.caption = f"{len(report.bits.files) - len(rows):,} more files with --json"
     return table

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engines.choice import EngineChoice, start_engine
@@ -31,6 +30,7 @@ from wavenet_app.audio.mel import MelFrames
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import Trained, find_checkpoint, load_trained
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.sources import scan_sources
@@ -150,7 +150,7 @@ def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console
             made.append(_vocode_file(source, target, vocoder, console))
         except UserError as error:
             failures.append(str(error))
-            console.print(f"[yellow]skipped:[/yellow] {escape(str(error))}", highlight=False, soft_wrap=True)
+            print_labelled(console, "skipped", str(error))
     if failures and not made and not kept:
         raise UserError(f"none of the {len(failures)} files in {request.source} can be used; the first: {failures[0]}")
     console.print(f"{len(made)} made, {len(kept)} kept, {len(failures)} skipped", highlight=False)
@@ -187,7 +187,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
     if shares is not None:
-        console.print(f"[yellow]note:[/yellow] {CONVERSION}", highlight=False, soft_wrap=True)
+        print_labelled(console, "note", CONVERSION)
     return Vocoder(trained, engine, mel, shares, settings, request.seed, key, request.turns)
 
 
@@ -211,7 +211,7 @@ def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
     if others:
         console.print(f"{sum(others.values())} other files skipped: {', '.join(sorted(others))}", highlight=False)
     for unlisted, reason in sources.unlisted:
-        console.print(f"[yellow]skipped:[/yellow] {escape(printable(str(unlisted)))}: {reason}", highlight=False)
+        print_labelled(console, "skipped", f"{printable(str(unlisted))}: {reason}")
     if not files:
         raise UserError(f"{request.source} has neither audio nor saved mel frames")
     names = [file.relative_to(request.source) for file in sorted(files)]
@@ -243,9 +243,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
     with console.status("measuring its level"):
         source = open_source(path, vocoder.mel, vocoder.trained.config)
     for remark in source.remarks:
-        console.print(
-            f"[yellow]note:[/yellow] {escape(printable(path.name))} {remark}", highlight=False, soft_wrap=True
-        )
+        print_labelled(console, "note", f"{printable(path.name)} {remark}")
     config = vocoder.trained.config
     rate, hop = config.audio.sample_rate, vocoder.mel.hop
     level = output_level(config.audio.gain)
@@ -261,7 +259,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         blocks = vocode(
             vocoder.engine,
             vocoder.trained.model,
-            vocoder.mel.told(source.frames()),
+            vocoder.mel.conditioning(source.frames()),
             shares=vocoder.shares,
             seed=vocoder.seed,
             settings=vocoder.settings,

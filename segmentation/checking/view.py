@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -33,7 +32,7 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
         if table is not None:
             parts.append(table)
     for split in report.splits:
-        parts += [Text(f"{split.split}: {remark}") for remark in split.remarks]
+        parts += [f"{split.split}: {remark}" for remark in split.remarks]
     parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
@@ -44,7 +43,7 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
 
 
 def _splits(report: CheckReport) -> Table:
-    table = Table(title=f"{escape(report.name)} ({report.format}), {len(report.classes)} classes", title_justify="left")
+    table = Table(title=f"{report.name} ({report.format}), {len(report.classes)} classes", title_justify="left")
     for heading in (
         "split",
         "images",
@@ -82,7 +81,7 @@ def _classes(report: CheckReport) -> Table:
         table.add_column(split.split, justify="right")
     for class_id, name in enumerate(report.classes):
         if any(split.pixels[class_id] for split in report.splits):
-            table.add_row(str(class_id), escape(name), *(_share(split, class_id) for split in report.splits))
+            table.add_row(str(class_id), name, *(_share(split, class_id) for split in report.splits))
     return table
 
 
@@ -104,10 +103,8 @@ def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Tab
     table.add_column(f"which (unreadable ones, and at most {_EXAMPLES} of others; --json lists all)")
     for (split, problem), files in grouped.items():
         most = len(files) if problem.endswith(_UNREADABLE) else _EXAMPLES
-        examples = "\n".join(
-            escape(f"{note.path}" + (f": {note.detail}" if note.detail else "")) for note in files[:most]
-        )
-        table.add_row(split, f"{len(files):,}", escape(problem), examples)
+        examples = "\n".join(f"{note.path}" + (f": {note.detail}" if note.detail else "") for note in files[:most])
+        table.add_row(split, f"{len(files):,}", problem, examples)
     return table
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.loop.loop import quiet_lightning
@@ -77,4 +78,4 @@ def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:
         console.print(waiting, highlight=False)
     missing = missing_kernels(device, dtype)
     if device == "cpu" and missing is not None:
-        console.print(f"[yellow]note:[/yellow] training continues without compiled kernels, which is slower: {missing}")
+        print_labelled(console, "note", f"training continues without compiled kernels, which is slower: {missing}")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_interruption
 from wavenet_app.core.terminal import print_notes
@@ -38,10 +39,7 @@ class TrainingView(RunView):
 
     def scores(self, row: HistoryRow) -> str:
         """Returns the bits per sample of training and validation, and those of the baseline."""
-        return (
-            f"train {row['train']:.3f}  validation [bold]{row['validation']:.3f}[/bold]  "
-            f"(LPC-24 {self.baseline.lpc:.3f})"
-        )
+        return f"train {row['train']:.3f}  validation {row['validation']:.3f}  (LPC-24 {self.baseline.lpc:.3f})"
 
     def on_step(self, status: FitStatus) -> None:
         """Advances the bar every tenth step, because steps of small models are too short to draw each."""
@@ -53,11 +51,12 @@ class TrainingView(RunView):
         super().on_validation(status)
         if self.validation > status.best + _RISEN_BITS and not self.rise_noted:
             self.rise_noted = True
-            self.console.print(
-                f"[yellow]note:[/yellow] validation has risen far above its best, {status.best:.3f}, which is kept: "
+            print_labelled(
+                self.console,
+                "note",
+                f"validation has risen far above its best, {status.best:.3f}, which is kept: "
                 "the learning rate is too high for this run, or the model overfits; start again with half the "
                 "learning rate (--set training.learning_rate=...), or with more audio",
-                highlight=False,
             )
 
     def _held_out(self) -> str:
@@ -72,7 +71,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
     console.print(
-        f"run [bold]{config.name}[/bold]: {parameters:,} parameters, receptive field {field_samples} samples "
+        f"run {config.name}: {parameters:,} parameters, receptive field {field_samples} samples "
         f"({milliseconds:.0f} ms), head {config.model.head} of {config.model.coding.name}, on {device} in {dtype}, for "
         f"{budget(run.plan)} (Ctrl-C stops early and keeps everything)",
         highlight=False,
