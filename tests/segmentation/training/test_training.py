@@ -47,7 +47,8 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     for part in ("200 images of shapes", "mIoU", "background", "wavegen seg-eval shapes shapes"):
         assert part in out
     run = tmp_path / "data" / "checkpoints" / "segmentation" / "shapes"
-    assert sorted(path.name for path in run.iterdir()) == ["best.pth", "config.json", "last.pth", "metrics.csv"]
+    written = ["best.pth", "config.json", "last.previous.pth", "last.pth", "metrics.csv"]
+    assert sorted(path.name for path in run.iterdir()) == written
     content = read_checkpoint(run / "best.pth", "segmentation")
     assert content["classes"] == list(CLASSES)
     assert content["palette"] == ShapesDataset("train").palette.tolist()
@@ -60,6 +61,7 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     assert list((tmp_path / "data" / "tensorboard" / "segmentation" / "shapes").glob("events.*"))
     segmenter = load_segmenter(find_segmenter("shapes", DataFolder(tmp_path / "data")))
     assert segmenter.table.names == CLASSES
+    assert segmenter.pad_to == 16
     assert segmenter.config.model.num_classes == 4
 
 
