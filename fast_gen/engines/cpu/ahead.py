@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from fast_gen.engines.cpu.engine import is_compiled
-from fast_gen.engines.cpu.functions import SHELF, compiling_line
+from fast_gen.engines.cpu.functions import CACHE, compiling_line
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def compiling_ahead(precision: str, threads: int, say: Callable[[str], None]) ->
     """
     child = None
     with suppress(ImportError, OSError):
-        if SHELF.folder is not None and not is_compiled(precision, threads):
+        if CACHE.folder is not None and not is_compiled(precision, threads):
             compile_it = (
                 f"from fast_gen.engines.cpu.engine import compile_ahead; compile_ahead({precision!r}, {threads})"
             )
