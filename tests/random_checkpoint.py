@@ -18,6 +18,6 @@ def write_random_checkpoint(path: Path, model: ModelConfig, *, sample_rate: int 
 
 
 def forget_training(path: Path) -> None:
-    """Gives a trained checkpoint random weights, to which all that they are told matters, and keeps all else."""
+    """Gives a trained checkpoint random weights, to which all conditioning matters, and keeps all else."""
     weights = random_net(load_trained(path).config.model).state_dict()
     write_checkpoint(path, KIND, {**read_checkpoint(path, KIND), "weights": weights})

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
-from wavenet_app.audio.mel import told_silence
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.audio.mel import silent_conditioning
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 GENERATED_SAMPLES = 1_000
@@ -45,8 +45,8 @@ class Verification:
 def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int = 0) -> Verification:
     """Scores codes and generates some with an engine, and does the same with the full network.
 
-    Each clip begins after a receptive field of silence, as in training. A model that is conditioned is told the mean
-    voice and silent frames throughout.
+    Each clip begins after a receptive field of silence, as in training. A conditioned model gets the mean voice and
+    silent frames throughout.
 
     Args:
         engine: of the model; its state is lost.
@@ -60,8 +60,8 @@ def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int
     codes = np.asarray(codes)
     silence = np.full(model.config.receptive_field, model.config.coding.silence)
     numbers, settings = uniforms(seed, rows=1, length=GENERATED_SAMPLES), SamplingSettings()
-    told = _told(model, len(silence) + max(codes.shape[1], GENERATED_SAMPLES))
-    condition = projected(model, told)
+    conditioning = _conditioning(model, len(silence) + max(codes.shape[1], GENERATED_SAMPLES))
+    condition = projected(model, conditioning)
 
     def part(start: int, samples: int) -> ChunkCondition | None:
         return None if condition is None else condition.part(start, samples)
@@ -72,14 +72,14 @@ def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int
         engine.reset(1)
         engine.prime(silence[None], part(0, len(silence)))
         found = torch.from_numpy(engine.score(clip[None], part(len(silence), len(clip)))[0])
-        reference = _full_network(model, silence, clip, told)
+        reference = _full_network(model, silence, clip, conditioning)
         difference = max(difference, float((found - reference).abs().max()))
         bits += _total_bits(model, found, clip)
         reference_bits += _total_bits(model, reference, clip)
     engine.reset(1)
     engine.prime(silence[None], part(0, len(silence)))
     generated = engine.generate(numbers, settings, part(len(silence), GENERATED_SAMPLES))[0]
-    outputs = _full_network(model, silence, generated, told)
+    outputs = _full_network(model, silence, generated, conditioning)
     picked = pick_by_head(model.head, outputs, torch.from_numpy(numbers[0]), settings).numpy()
     # rounding decides between two 16-bit samples once in a few hundred times
     allowed = 0 if model.head.ranks_codes else 1
@@ -87,24 +87,27 @@ def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int
     return Verification(difference, bits / codes.size, reference_bits / codes.size, samples_equal)
 
 
-def _told(model: WaveNet, samples: int) -> Told:
-    """Returns what a model is told of so many samples here."""
+def _conditioning(model: WaveNet, samples: int) -> Conditioning:
+    """Returns the conditioning of a number of samples."""
     config, device = model.config, next(model.parameters()).device
     speakers = frames = None
     if config.speakers:
         speakers = torch.full((1, len(config.speakers)), 1 / len(config.speakers), device=device)
     if config.mel is not None:
         count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
-        frames = torch.from_numpy(told_silence(config.mel, count))[None].to(device)
-    return Told(speakers, frames)
+        frames = torch.from_numpy(silent_conditioning(config.mel, count))[None].to(device)
+    return Conditioning(speakers, frames)
 
 
-def _full_network(model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer], told: Told) -> torch.Tensor:
+def _full_network(
+    model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer], conditioning: Conditioning
+) -> torch.Tensor:
     """Returns the outputs (time, channels) about each code of one clip, given a silence code and those before."""
     history = np.concatenate([before[:1], before, codes[:-1]]).astype(np.int64)
     device = next(model.parameters()).device
     with torch.no_grad():
-        return model.forward_by_blocks(torch.from_numpy(history)[None].to(device), told)[0, len(before) :].float().cpu()
+        outputs = model.forward_by_blocks(torch.from_numpy(history)[None].to(device), conditioning)
+        return outputs[0, len(before) :].float().cpu()
 
 
 def _total_bits(model: WaveNet, outputs: torch.Tensor, codes: NDArray[np.integer]) -> float:

@@ -13,7 +13,7 @@ from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.network.model import WaveNet
 
@@ -57,14 +57,14 @@ class EvalSubject:
         model: the net, where it is quickest.
         weights: the same as plain arrays.
         corpus: its validation clips are the ones to measure.
-        tells: what the model is told of them.
+        conditioning: makes the conditioning of them.
         settings: temperature, top-k and top-p of what it generates.
     """
 
     model: WaveNet
     weights: GeneratorWeights
     corpus: Corpus
-    tells: Tells
+    conditioning: ClipConditioning
     settings: SamplingSettings
 
     def engine(self, name: str, console: Console) -> Engine:

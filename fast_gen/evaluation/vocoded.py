@@ -14,7 +14,7 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.coding import Coding
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.evaluation.griffin_lim import griffin_lim
 from wavenet_app.evaluation.pair_metrics import Measure, log_spectral_distance
@@ -97,7 +97,7 @@ def vocoded_clip(
     model: WaveNet,
     corpus: Corpus,
     clip: Clip,
-    tells: Tells,
+    conditioning: ClipConditioning,
     *,
     num_samples: int,
     seed: int,
@@ -111,21 +111,28 @@ def vocoded_clip(
         model: projects the frames.
         corpus: has the clip.
         clip: any of the corpus.
-        tells: makes the frames; says who speaks.
+        conditioning: makes the frames; says who speaks.
         num_samples: of the clip, at most.
         seed: of the random numbers.
         settings: temperature, top-k and top-p.
         turns: by which the model's sound is moved towards the frames.
     """
-    assert tells.mel is not None
+    assert conditioning.mel is not None
     original = corpus.waveform(clip, 0, num_samples)
-    frames = tells.mel.of(original)
-    blocks = vocode(engine, model, tells.mel.told([frames]), shares=tells.shares(clip), seed=seed, settings=settings)
+    frames = conditioning.mel.of(original)
+    blocks = vocode(
+        engine,
+        model,
+        conditioning.mel.conditioning([frames]),
+        shares=conditioning.shares(clip),
+        seed=seed,
+        settings=settings,
+    )
     sampled = np.concatenate(list(blocks))
-    rivals = {GRIFFIN_LIM: griffin_lim(frames, tells.mel)}
+    rivals = {GRIFFIN_LIM: griffin_lim(frames, conditioning.mel)}
     if turns:
-        rivals |= {SAMPLED: sampled, NOISE: refined_noise(frames, tells.mel, turns, seed)}
-    made = refined(sampled, frames, tells.mel, turns)
+        rivals |= {SAMPLED: sampled, NOISE: refined_noise(frames, conditioning.mel, turns, seed)}
+    made = refined(sampled, frames, conditioning.mel, turns)
     length = len(original)
     return VocodedClip(clip.name, original, made[:length], {name: sound[:length] for name, sound in rivals.items()})
 

@@ -31,7 +31,7 @@ class MelFrames:
     (3, 20)
 
     Attributes:
-        melody: finds the pitch of frames; None where models of these settings are not told it.
+        melody: finds the pitch of frames; None where models of these settings have none.
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
@@ -120,16 +120,16 @@ class MelFrames:
         """Returns frames (frames, n_mels) of silence, which stand before a clip's first frame and after its last."""
         return np.full((frames, self.mel.n_mels), self.silence, np.float32)
 
-    def told(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
-        """Yields frames as a model is told them, (frames, columns): with the melody that follows their own pitch.
+    def conditioning(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
+        """Yields frames as a model takes them, (frames, columns): with the melody that follows their own pitch.
 
         Args:
             pieces: (frames, n_mels), all frames of a clip.
         """
         return iter(pieces) if self.melody is None else self.melody.followed(pieces, self.silent(1))
 
-    def told_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
-        """Returns frames as a model is told them, (frames, columns): with the melody of the sound itself.
+    def conditioning_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
+        """Returns frames as a model takes them, (frames, columns): with the melody of the sound itself.
 
         The first and the last two frames have none; they are to be context.
 
@@ -140,8 +140,8 @@ class MelFrames:
         return frames if self.melody is None else self.melody.heard(frames, waveform)
 
 
-def told_silence(mel: MelConfig, frames: int) -> Frames:
-    """Returns frames (frames, columns) of silence as a model is told them: without a melody."""
+def silent_conditioning(mel: MelConfig, frames: int) -> Frames:
+    """Returns frames (frames, columns) of silence as a model takes them: without a melody."""
     silence = np.zeros((frames, mel.columns), np.float32)
     silence[:, : mel.n_mels] = math.log(mel.floor)
     return silence

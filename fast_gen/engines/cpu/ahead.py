@@ -16,13 +16,13 @@ from fast_gen.engines.cpu.functions import CACHE, compiling_line
 def compiling_ahead(precision: str, threads: int, say: Callable[[str], None]) -> Iterator[None]:
     """A block beside which the engine is compiled, if it has to be and the result can be kept; ends when both have.
 
-    Should that process fail, nothing is lost: whoever needs the engine compiles it. So it is where in less than float32
+    If that process fails, this one compiles the engine when it needs it. The same happens where in less than float32
     a model turns out to have another head than mu-law, which only its checkpoint says.
 
     Args:
         precision: of the engine's weights.
         threads: as the engine will take.
-        say: is told in a line what is waited for.
+        say: receives a line that says what is waited for.
     """
     child = None
     with suppress(ImportError, OSError):

@@ -1,4 +1,4 @@
-"""The compiled functions of the CPU engine, and what to tell the user of the wait for the compiler."""
+"""The compiled functions of the CPU engine, and the line for the user about the wait for the compiler."""
 
 from pathlib import Path
 

@@ -15,13 +15,13 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.vocoding import vocode as vocode_room
 from fast_gen.vocoding.vocode import vocode
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 
 PLAIN = SamplingSettings()
-# enough that what the model is told matters to the last layer, which begins at zero
+# enough that the conditioning matters to the last layer, which begins at zero
 AUDIBLY = ["--max-steps", 20, "--set=training.warmup_steps=0", "--set=training.learning_rate=0.05"]
 MEL_TINY = [*TINY, "--set=training.window=512", "--condition", "mel"]
 
@@ -66,12 +66,12 @@ def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engin
 
     codes = MuLawCoding(64).encode(np.concatenate(made(engine, net, [frames])))[None]
     before = -(-engine.weights.receptive_field // 12)
-    around = told_silence(MEL, before + CONTEXT_FRAMES)
+    around = silent_conditioning(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
-    told = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
+    conditioning = Conditioning(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
     history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
     with torch.no_grad():
-        logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), told, phase=1)
+        logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), conditioning, phase=1)
     numbers = uniforms(4, rows=1, length=codes.shape[1])
     assert_picked_by(logits[:, 12 * before - 1 :], codes, numbers, PLAIN, 1e-4)
 

@@ -12,7 +12,7 @@ from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
-from wavenet_app.corpus.conditions import Tells, clip_frames
+from wavenet_app.corpus.conditions import ClipConditioning, clip_frames
 from wavenet_app.corpus.corpus import Corpus, open_clips
 from wavenet_app.evaluation.held_out_bits import choose_stretches, held_out_bits
 from wavenet_app.evaluation.likelihood import code_bits
@@ -98,36 +98,42 @@ def test_a_stretch_from_the_middle_sees_its_true_past(corpus: Corpus, net: WaveN
 
 
 def test_progress_counts_the_files(corpus: Corpus, net: WaveNet) -> None:
-    told: list[tuple[int, int]] = []
+    counted: list[tuple[int, int]] = []
     fitted = fit_predictors([], sample_rate=RATE)
-    found = held_out_bits(net, fitted, corpus, seconds=None, progress=lambda *counts: told.append(counts))
-    assert told == [(1, 2), (2, 2)]
+    found = held_out_bits(net, fitted, corpus, seconds=None, progress=lambda *counts: counted.append(counts))
+    assert counted == [(1, 2), (2, 2)]
     assert found.overall.unigram == pytest.approx(8)
 
 
-def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) -> None:
+def test_the_conditioning_of_a_stretch_is_that_of_the_whole(corpus: Corpus) -> None:
     config = ModelConfig(
         dilations=(1, 2, 4),
         skip_channels=8,
         speakers=("ann", "jo"),
         mel=MelConfig(n_mels=8, hop_length=72, upsampling=8).resolved(RATE),
     )
-    told_net = random_net(config)
+    conditioned_net = random_net(config)
     assert config.mel is not None
     voice = np.array([0.2, 0.8], np.float32)
-    tells = Tells(config.speakers, MelFrames(config.mel, RATE), voice)
+    conditioning = ClipConditioning(config.speakers, MelFrames(config.mel, RATE), voice)
     fitted = fit_predictors([], sample_rate=RATE)
-    found = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=tells)
+    found = held_out_bits(conditioned_net, fitted, corpus, seconds=0.3, conditioning=conditioning)
     (file,) = found.files
     codes = coded_pieces(corpus, corpus.validation, EIGHT_BITS)[0]
-    assert tells.mel is not None
-    count = -(-corpus.validation[0].num_samples // tells.mel.hop)
-    frames = clip_frames(tells.mel, corpus, corpus.validation[0], -CONTEXT_FRAMES, count + CONTEXT_FRAMES)
+    assert conditioning.mel is not None
+    count = -(-corpus.validation[0].num_samples // conditioning.mel.hop)
+    frames = clip_frames(conditioning.mel, corpus, corpus.validation[0], -CONTEXT_FRAMES, count + CONTEXT_FRAMES)
     frame = lpc_frame(RATE)
     first = frame + (len(codes) - frame - file.samples) // 2
-    bits = code_bits(told_net, codes, first, voice, frames)[: file.samples]
+    bits = code_bits(conditioned_net, codes, first, voice, frames)[: file.samples]
     assert file.model == pytest.approx(bits.mean(), abs=1e-4)
-    other = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=Tells(config.speakers, tells.mel, 1 - voice))
+    other = held_out_bits(
+        conditioned_net,
+        fitted,
+        corpus,
+        seconds=0.3,
+        conditioning=ClipConditioning(config.speakers, conditioning.mel, 1 - voice),
+    )
     assert other.overall.model != pytest.approx(file.model, abs=1e-3), "who speaks matters"
 
 

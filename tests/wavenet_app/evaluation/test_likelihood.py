@@ -8,11 +8,11 @@ from engine_contract import CONDITIONED, SHAPES, random_codes, random_net
 from fast_gen.engines.condition import projected
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.config import ModelConfig
 from wavenet_app.evaluation import likelihood
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 CONFIG = SHAPES["two cycles"]
@@ -62,19 +62,19 @@ def test_a_net_that_knows_nothing_needs_the_logarithm_of_its_codes() -> None:
 
 
 @pytest.mark.parametrize("chunk", [8_192, 50])
-def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch, chunk: int) -> None:
+def test_bits_of_a_conditioned_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch, chunk: int) -> None:
     config = CONFIG.model_copy(update=CONDITIONED["speakers and mel"])
-    told_net = random_net(config)
+    conditioned_net = random_net(config)
     hop, shares = config.mel.hop, np.array([0.3, 0.7], np.float32)
     codes = random_codes(config, 1, 17 * hop + 5)
     frames = np.random.default_rng(1).standard_normal((18, config.mel.columns)).astype(np.float32)
-    silent = told_silence(config.mel, 40)
+    silent = silent_conditioning(config.mel, 40)
     around = np.concatenate([silent[:CONTEXT_FRAMES], frames, silent[:CONTEXT_FRAMES]])
 
-    def condition(told: np.ndarray):
-        return projected(told_net, Told(torch.from_numpy(shares)[None], torch.from_numpy(told)[None]))
+    def condition(frames_: np.ndarray):
+        return projected(conditioned_net, Conditioning(torch.from_numpy(shares)[None], torch.from_numpy(frames_)[None]))
 
-    engine = TorchQueue(GeneratorWeights.of(told_net))
+    engine = TorchQueue(GeneratorWeights.of(conditioned_net))
     before = -(-config.receptive_field // hop)
     silence = np.full((1, before * hop), config.quantization_channels // 2)
     engine.prime(silence, condition(np.concatenate([silent[: before + CONTEXT_FRAMES], frames[:CONTEXT_FRAMES]])))
@@ -82,4 +82,6 @@ def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch
     wanted = -torch.log2(torch.softmax(logits, -1)).gather(1, torch.from_numpy(codes[0])[:, None])[:, 0].numpy()
     monkeypatch.setattr(likelihood, "CHUNK_SAMPLES", chunk)
     for first in (0, 1, 77):
-        np.testing.assert_allclose(code_bits(told_net, codes[0], first, shares, around), wanted[first:], atol=2e-4)
+        np.testing.assert_allclose(
+            code_bits(conditioned_net, codes[0], first, shares, around), wanted[first:], atol=2e-4
+        )

@@ -92,7 +92,7 @@ class CompiledSkipSum(torch.autograd.Function):
             ]
             if layer < depth - 1:
                 by_parameter += [residual_weights[layer], run.residual_biases[layer]]
-        # the last layer's residual, if it has one, is read by nobody
+        # the last layer's residual, if it has one, is not used
         by_parameter += [None] * (len(parameters) - len(by_parameter))
         return stream, condition, None, None, None, None, *by_parameter
 

@@ -127,7 +127,7 @@ def gate_gradient(call):
         squashed: narrow (steps, 2 x width), as `squash_and_activate` leaves it.
         first: its first row to work on.
         length: number of rows.
-        activated: narrow (at least length, width); written anew.
+        activated: narrow (at least length, width); overwritten.
         inner: narrow (at least length, 2 x width); the gradient before the sigmoids, written.
         bias_gradients: float32 (bias steps, 2 x width); to each, the sum over its rows of `inner` is added.
         hold: as in `squash_and_activate`, and so is `phase`.

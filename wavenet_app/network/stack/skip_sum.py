@@ -1,4 +1,4 @@
-"""The sum of all skips of a stack of blocks, by compiled kernels where they can be had, else by PyTorch."""
+"""The sum of all skips of a stack of blocks, by compiled kernels where they run, else by PyTorch."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from engine_contract import (
     ConditionContract,
     EngineContract,
     random_codes,
+    random_conditioning,
     random_net,
-    random_told,
 )
 from numpy.typing import NDArray
 
@@ -127,7 +127,7 @@ class TestNumbaCpuOfLogisticsInInt8(TestNumbaCpuInInt8):
     head = LOGISTICS
 
 
-class TestNumbaCpuTold(ConditionContract):
+class TestNumbaCpuConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights)
 
@@ -135,7 +135,7 @@ class TestNumbaCpuTold(ConditionContract):
     def test_prime_equals_stepping_to_the_bit(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(numba_cpu, "STEPPED_CODES", 0)
         net, engine = self.ready(kind, "three taps", 2)
-        condition = projected(net, random_told(net.config, 2, 67))
+        condition = projected(net, random_conditioning(net.config, 2, 67))
         assert condition is not None
         known, following = random_codes(net.config, 2, 37), random_codes(net.config, 2, 30, seed=1)
         engine.score(known, condition.part(0, 37))
@@ -146,11 +146,11 @@ class TestNumbaCpuTold(ConditionContract):
         np.testing.assert_array_equal(engine.score(following, condition.part(37, 30)), stepped)
 
 
-class TestNumbaCpuOfOneGaussianTold(TestNumbaCpuTold):
+class TestNumbaCpuOfOneGaussianConditioned(TestNumbaCpuConditioned):
     head = GAUSSIAN
 
 
-class TestNumbaCpuToldOnTwoThreads(TestNumbaCpuTold):
+class TestNumbaCpuConditionedOnTwoThreads(TestNumbaCpuConditioned):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights, threads=2)
 
