@@ -35,7 +35,7 @@ Window = Annotated[
 ]
 OutputStride = Annotated[
     int | None,
-    typer.Option(metavar="8|16", help="Output stride, for files that do not store it (default: as trained)."),
+    typer.Option(metavar="1|2|4|8|16", help="Output stride, for files that do not store it (default: as trained)."),
 ]
 CocoClasses = Annotated[
     str | None,
@@ -49,7 +49,7 @@ def seg_train(
         str,
         typer.Option(
             metavar="small|mobilenet|dilated|resnet50|resnet101|auto",
-            help="Size of the model; auto: small on a CPU, mobilenet on a GPU.",
+            help="Size of the model; auto: dilated, or with ImageNet weights at hand small (CPU) or mobilenet (GPU).",
         ),
     ] = "auto",
     minutes: Annotated[
@@ -81,7 +81,7 @@ def seg_train(
         max_steps=max_steps,
         minutes=minutes,
         seed=seed,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
         resume=resume,
         logger=logger,
     )
@@ -117,7 +117,7 @@ def seg_eval(
         as_json=as_json,
         split=split,
         images=images,
-        coco_classes=coco_classes,
+        format_options={"coco_classes": coco_classes},
     )
 
 
@@ -162,7 +162,7 @@ def seg_check(
         console=make_console(),
         as_json=as_json,
         files=files,
-        coco_classes=coco_classes or "voc",
+        format_options={"coco_classes": coco_classes},
     )
     if not fit_to_train:
         raise typer.Exit(1)

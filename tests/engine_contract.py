@@ -1,4 +1,4 @@
-"""What every engine must do. A test file subclasses `EngineContract` and says how its engine is made."""
+"""The contract of all engines. A test file subclasses `EngineContract` and creates its engine."""
 
 import itertools
 from typing import Any, ClassVar
@@ -70,7 +70,7 @@ GAUSSIAN = {"head": "gaussian", "quantization_channels": 256}
 
 
 def random_net(config: ModelConfig, seed: int = 0) -> torch.nn.Module:
-    """A net in which every weight and bias counts, lively enough that even greedy decoding never settles."""
+    """A net in which each weight and bias matters, so varied that even greedy decoding does not become constant."""
     from wavenet_app.network.model import WaveNet
 
     generator = torch.Generator().manual_seed(seed)
@@ -86,7 +86,7 @@ def random_net(config: ModelConfig, seed: int = 0) -> torch.nn.Module:
         net.output2.weight.normal_(std=config.skip_channels**-0.5, generator=generator)
         if not net.head.ranks_codes:  # numbers of a distribution that lies between -1 and 1
             net.output2.weight *= 0.1
-            net.output2.weight[net.head.means] *= 0.1  # so that a clip does not drift to the edge at once
+            net.output2.weight[net.head.means] *= 0.1  # so that a clip does not drift to the limit at once
             net.output2.bias.copy_(net.head.initial_bias())
     return net
 
@@ -128,7 +128,7 @@ def assert_picked_by(
         return pick_by_head(head, flat, numbers, settings)
 
     if not head.ranks_codes:
-        # means are right to a part in a million, so rounding now and then decides between two neighbours
+        # means are accurate to a millionth, so rounding occasionally decides between two neighbours
         distance = (pick(used) - made).abs()
         assert float((distance > 0).double().mean()) < 0.05
         differing = distance > 1
@@ -142,7 +142,7 @@ def assert_picked_by(
         loss = flat.amax(-1) - flat.gather(-1, made[:, None])[:, 0]
         assert float(loss.max()) <= tolerance
         return
-    # a number far out in a tail, or where two components meet, moves a 16-bit sample by more the nearer it comes
+    # close to a tail, or to the border of two components, a small change of the number moves a 16-bit sample far
     offsets = [tolerance] if head.ranks_codes else [tolerance * 10.0**-power for power in range(7)]
     near = torch.stack([pick((used + sign * offset).clamp(0, 1 - 1e-12)) for offset in offsets for sign in (1, -1)])
     for found in torch.nonzero(differing)[:, 0].tolist():
@@ -192,7 +192,7 @@ class EngineContract:
         assert np.sqrt(np.square(difference).mean()) < self.mean_tolerance
 
     def logits_behind(self, net: torch.nn.Module, engine: Engine, codes: Codes) -> torch.Tensor:
-        """Returns the logits that codes since a reset were picked from, after a look that they are right."""
+        """Returns the logits that the codes since a reset were picked from, after checking them."""
         logits = full_network(net, codes)
         if self.same_picks:
             return logits
@@ -483,7 +483,7 @@ class ConditionContract:
         repeated = ChunkCondition(condition.values.repeat(3, axis=0), condition.hold)
         np.testing.assert_array_equal(engine.score(codes, repeated), found)
 
-    def test_what_does_not_fit_is_refused(self) -> None:
+    def test_mismatched_conditions_are_refused(self) -> None:
         net, engine = self.ready("mel", "two cycles", 2)
         condition = projected(net, random_conditioning(net.config, 2, 40))
         assert condition is not None

@@ -1,4 +1,4 @@
-"""The smallest task: a straight line, learnt from batches that are a function of their number alone."""
+"""A minimal training task: a straight line, learnt from batches that depend only on their number."""
 
 import itertools
 import os
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from wavenet_app.core.checkpoint import read_checkpoint
-from wavenet_app.core.loop.loop import FitPlan, FitStatus, Task, Watcher
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
+from wavenet_app.core.loop.task import Task
 
 
 class Endless(torch.utils.data.IterableDataset):
@@ -25,7 +26,7 @@ class Endless(torch.utils.data.IterableDataset):
 
 
 class Line(Task):
-    """Learns y = 3 x + 1 from batches that are a function of their number alone."""
+    """Learns y = 3 x + 1 from batches that depend only on their number."""
 
     kind = "line"
     loss_measure = score_measure = "squares"

@@ -1,4 +1,4 @@
-"""Compiles the GPU's kernel for an H100 without having one, and reads what the assembler says of it."""
+"""Compiles the GPU kernel for an H100 without a GPU, and parses the report of the assembler."""
 
 import re
 import subprocess
@@ -26,7 +26,7 @@ NUMBERS = ("start_time", "steps", "batch", "layers")
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a kernel takes of the device: registers of a thread, bytes they spill, shared memory of a program."""
+    """Resources of a kernel: registers and spilled bytes per thread, and shared memory per program."""
 
     registers: int
     spilled_bytes: int
@@ -36,7 +36,7 @@ class Compiled:
 def compile_for_h100(
     weights: GeneratorWeights, plan: Plan, kind: str = "bf16", greedy: bool = False, select: bool = False
 ) -> Compiled:
-    """Compiles `append_codes` as an engine would launch it, with operands fp32 or bf16."""
+    """Compiles `append_codes` as an engine launches it, with operands fp32 or bf16."""
     skip, channels = padded(weights.skip_channels), padded(weights.output_channels)
     head = weights.head
     in_precision = IN_PRECISION + (() if head.float32_output else OF_OUTPUTS)

@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import typer
+from PIL import Image
+from tiny_run import TINY
+from tiny_segmentation import TINY_DEEPLAB
 
 from cli import app
 
@@ -35,3 +39,24 @@ def test_the_readme_names_existing_commands_and_all_of_them():
     named = set(re.findall(r"wavegen ([a-z][a-z-]*)\b", text))
     assert set(COMMANDS) - {"demo"} <= named
     assert text.count("\n") < 150
+
+
+def test_the_python_of_the_readme_runs(wavegen, tone_folder, tmp_path):
+    """With a small net, three steps and a tenth of a second in the place of the lengths that stand there."""
+    quick = ["--max-steps", 1, "--logger", "none"]
+    assert wavegen("train", tone_folder, "--name", "speech-small", *quick, *TINY).code == 0
+    assert wavegen("seg-train", "--name", "camvid", *quick, *TINY_DEEPLAB).code == 0
+    tone_folder.rename(tmp_path / "recordings")
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(tmp_path / "street.jpg")
+    settings = tuple(option.removeprefix("--set=") for option in TINY)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) == 3
+    found: dict[str, object] = {}
+    for block in blocks:
+        quicker = block.replace("minutes=5", f"max_steps=3, settings={settings}").replace("seconds=60", "seconds=0.1")
+        exec(quicker, found)  # noqa: S102 - the text of this repository
+    assert found["audio"].shape == (16_000,)
+    assert found["run"].checkpoint.is_file()
+    assert found["mask"].shape == (30, 40)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from wavenet_app.coding import Coding
-    from wavenet_app.config import ModelConfig
 
 _WIDEST_START, _NARROWEST_START = -1.5, -7.5
 """Logarithms of the greatest and the least scale at the start of training: of loud speech, and of a soft hiss."""
@@ -277,12 +276,6 @@ HEADS: dict[str, type[Head]] = {head.name: head for head in (CategoricalHead, Lo
 """Value of `ModelConfig.head` -> class, the default first."""
 
 DEFAULT_HEAD = CategoricalHead()
-
-
-def head_of(config: ModelConfig) -> Head:
-    """Returns the head of a model."""
-    kind = HEADS[config.head]
-    return kind(**{name: getattr(config, name) for name in kind.settings()})
 
 
 def mean_bits(bits: Tensor, mask: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ class WeightCache:
             place = self._place(checkpoint)
             with np.load(place, allow_pickle=False) as file:  # every array has a checksum
                 arrays = {name: file[name] for name in file.files}
+            if not all(np.isfinite(array).all() for array in arrays.values() if array.dtype == np.float32):
+                return None  # the checkpoint itself says what is wrong with it
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
             conditioned, head = bool(arrays.pop("conditioned")), config.model.output_head
@@ -68,3 +70,20 @@ class WeightCache:
         with checkpoint.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").digest()
         return self._folder / f"{hashlib.sha256(layout + content).hexdigest()[:32]}.npz"
+
+
+def read_weights(checkpoint: Path, folder: Path) -> tuple[RunConfig, GeneratorWeights]:
+    """Returns the settings and weights of a checkpoint, from the cache in `folder` if it was read before.
+
+    Raises:
+        UserError: the checkpoint is absent or damaged.
+    """
+    from wavenet_app.checkpoints.trained import load_trained
+
+    cache = WeightCache(folder)
+    found = cache.find(checkpoint)
+    if found is None:
+        trained = load_trained(checkpoint)
+        found = trained.config, GeneratorWeights.of(trained.model)
+        cache.keep(checkpoint, *found)
+    return found

@@ -1,9 +1,9 @@
-"""What `wavegen vocode` takes: recordings and saved mel frames, read as frames piece by piece."""
+"""The input of `wavegen vocode`: recordings and saved mel frames, read as frames piece by piece."""
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,20 @@ from wavenet_app.core.errors import UserError
 MEL_SUFFIXES = (".npy", ".pt")
 
 _FRAMES_AT_ONCE = 4096
-_HIGHEST = 15.0  # natural logarithms of magnitudes lie well below; decibels and many plain magnitudes do not
-_TOLERANCE = 0.01  # what half precision makes of the floor
+_HIGHEST = 15.0  # natural logarithms of magnitudes are well below; decibels and many plain magnitudes are not
+_TOLERANCE = 0.01  # rounding of the floor in half precision
 
 
 @dataclass
 class Recording:
-    """A sound file as frames of the waveform at the level of the training.
+    """A sound file as mel frames at the level of the training.
 
     Attributes:
         path: the file.
-        num_samples: length at the model's rate; None until all frames were read.
-        expected_samples: what the header says of it.
+        num_samples: length at the model's rate; None until all frames have been read.
+        expected_samples: the length from the header.
         gain: factor on the waveform.
-        remarks: what the user should know.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -46,10 +46,10 @@ class Recording:
 
     @classmethod
     def at(cls, path: Path, mel: MelFrames, config: RunConfig) -> Recording:
-        """Opens a recording, and reads it once to learn its level.
+        """Opens a recording and reads it once to measure its level.
 
         Raises:
-            UnreadableAudioError: nothing can be read.
+            UnreadableAudioError: it cannot be read.
         """
         rate = config.audio.sample_rate
         remarks: list[str] = []
@@ -79,9 +79,9 @@ class SavedFrames:
 
     Attributes:
         path: the file.
-        array: (frames, n_mels), on disk as far as the format allows.
-        num_samples: length of the sound that they stand for.
-        remarks: what the user should know.
+        array: (frames, n_mels), memory-mapped if the format allows.
+        num_samples: length of their waveform.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -104,33 +104,49 @@ class SavedFrames:
         Raises:
             UserError: the file cannot be read, holds no frames, NaN, or frames of other settings.
         """
-        array = _load(path)
-        bands = mel.mel.n_mels
-        if array.ndim == 3 and len(array) == 1:
-            array = array[0]
-        if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
-            raise UserError(
-                f"{printable(str(path))} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
-                f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
-            )
-        remarks = []
-        if array.shape == (bands, bands):
-            remarks.append("is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)")
-        array = array if array.shape[1] == bands else array.T
-        if not len(array):
-            raise UserError(f"{printable(str(path))} holds no frames")
-        lowest = min(
-            _checked_lowest(path, array[first : first + _FRAMES_AT_ONCE], first, mel)
-            for first in range(0, len(array), _FRAMES_AT_ONCE)
-        )
-        if lowest >= 0:
-            remarks.append("holds nothing below 0, which looks like magnitudes; their logarithms are wanted")
+        remarks: list[str] = []
+        array = checked_frames(_load(path), mel, printable(str(path)), remarks.append)
         return cls(path, array, len(array) * mel.hop, remarks)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the frames (frames, n_mels) piece by piece."""
         for first in range(0, len(self.array), _FRAMES_AT_ONCE):
             yield np.array(self.array[first : first + _FRAMES_AT_ONCE], np.float32)
+
+
+def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None]) -> NDArray[np.floating]:
+    """Returns frames as `MelFrames` makes them, (frames, n_mels), from those, (n_mels, frames), or a batch of one.
+
+    Args:
+        array: the frames.
+        mel: the settings of the model.
+        name: what to call the array in errors.
+        warn: receives what the user should know, as the end of a sentence about the array.
+
+    Raises:
+        UserError: it holds no frames, NaN, or frames of other settings: other bands, or values below the floor or
+            above all sound.
+    """
+    bands = mel.mel.n_mels
+    if array.ndim == 3 and len(array) == 1:
+        array = array[0]
+    if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
+        raise UserError(
+            f"{name} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
+            f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
+        )
+    if array.shape == (bands, bands):
+        warn("is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)")
+    array = array if array.shape[1] == bands else array.T
+    if not len(array):
+        raise UserError(f"{name} holds no frames")
+    lowest = min(
+        _checked_lowest(name, array[first : first + _FRAMES_AT_ONCE], first, mel)
+        for first in range(0, len(array), _FRAMES_AT_ONCE)
+    )
+    if lowest >= 0:
+        warn("holds nothing below 0, which looks like magnitudes; the model takes their logarithms")
+    return array
 
 
 Source = Recording | SavedFrames
@@ -140,7 +156,7 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
     """Opens a recording or saved frames, by the suffix.
 
     Raises:
-        UserError: it is neither, or unfit.
+        UserError: it is neither, or invalid.
     """
     if path.suffix.lower() in MEL_SUFFIXES:
         return SavedFrames.at(path, mel)
@@ -151,9 +167,9 @@ def _load_numpy(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
-    except ValueError:  # whose text advises to load Python's objects all the same
+    except ValueError:  # its own text advises to load Python objects
         raise UserError(
-            f"{printable(str(path))} cannot be read as mel frames: it is no array of numbers, or not a whole one"
+            f"{printable(str(path))} cannot be read as mel frames: it is not an array of numbers, or cut short"
         ) from None
 
 
@@ -167,24 +183,21 @@ def _load(path: Path) -> NDArray[Any]:
         import torch
 
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # whose text advises to load it all the same
-        raise UserError(
-            f"{name} was refused: it is no saved tensor, or holds more than that (such a file could run code)"
-        ) from None
+    except pickle.UnpicklingError:  # its own text advises to load it anyway
+        raise UserError(f"{name} was refused: it is not just a saved tensor (other files could run code)") from None
     except (OSError, ValueError, EOFError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{name} cannot be read as mel frames: {reason}") from None
     if not isinstance(loaded, torch.Tensor):
-        raise UserError(f"{name} holds a {type(loaded).__name__} where a tensor of mel frames is wanted")
+        raise UserError(f"{name} holds a {type(loaded).__name__} instead of a tensor of mel frames")
     if loaded.layout != torch.strided:
-        raise UserError(f"{name} holds a sparse tensor where a plain one of mel frames is wanted")
+        raise UserError(f"{name} holds a sparse tensor instead of a plain one of mel frames")
     plain = loaded.detach()
     return plain.float().numpy() if plain.is_floating_point() else plain.numpy()
 
 
-def _checked_lowest(path: Path, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
+def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
     """Returns the least value of frames that can be of the model's settings, raises UserError where they cannot."""
-    name = printable(str(path))
     finite = np.isfinite(frames).all(axis=1)
     if not finite.all():
         raise UserError(f"{name} holds NaN or infinite values, the first in frame {first + int(np.argmin(finite))}")

@@ -1,4 +1,4 @@
-"""`wavegen seg-check`: reads a data set's splits, prints what is in them and draws a sheet of overlays."""
+"""`wavegen seg-check`: reads the splits of a data set, prints a report and draws a sheet of overlays."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy as np
 from rich.console import Console
 
 from segmentation.checking.check import check_datasets
-from segmentation.checking.view import CheckProgress, render
+from segmentation.checking.view import render
 from segmentation.datasets.batches import evenly_spread
 from segmentation.datasets.catalogue import open_dataset
 from segmentation.datasets.dataset import SPLITS, SegmentationDataset
-from segmentation.datasets.formats.coco import CocoClasses, coco_classes_of
+from segmentation.datasets.format import Options
 from segmentation.datasets.overlays import Picture, write_sheet
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import make_console
+from wavenet_app.core.terminal import progress_bar
 
 PICTURES = 8
 
@@ -29,7 +31,7 @@ def run_check(
     console: Console,
     as_json: bool,
     files: int | None = None,
-    coco_classes: str = "voc",
+    format_options: Options | None = None,
 ) -> bool:
     """Checks a data set, prints the report, and writes segmentation_results/check_<name>.png.
 
@@ -38,8 +40,8 @@ def run_check(
         folder: the data root.
         console: to print on.
         as_json: whether JSON is printed instead of tables.
-        files: images of each split to read; None for all.
-        coco_classes: "voc" or "all", which classes of COCO.
+        files: images of each split to read, evenly spread; None for all.
+        format_options: choices of single formats, such as the classes of COCO.
 
     Returns:
         Whether the data set is fit to train on.
@@ -47,10 +49,9 @@ def run_check(
     Raises:
         UserError: there is no such data set, no split of it can be opened, or the sheet cannot be written.
     """
-    datasets, missing = _splits_of(argument, folder, coco_classes_of(coco_classes))
-    view = CheckProgress(Console(stderr=True))
-    with view.progress:
-        report = check_datasets(datasets, limit=files, progress=view.on_image)
+    datasets, missing = _splits_of(argument, folder, format_options)
+    with progress_bar(make_console(stderr=True), "reading") as on_image:
+        report = check_datasets(datasets, limit=files, progress=on_image)
     report = replace(report, problems=(*report.problems, *missing))
     sheet = folder.segmentation_results / f"check_{report.name}.png"
     pictures = _pictures(datasets)
@@ -64,14 +65,14 @@ def run_check(
 
 
 def _splits_of(
-    argument: str | None, folder: DataFolder, coco_classes: CocoClasses
+    argument: str | None, folder: DataFolder, options: Options | None
 ) -> tuple[list[SegmentationDataset], list[str]]:
     """Returns the splits that can be opened, and why the others cannot."""
     datasets: list[SegmentationDataset] = []
     missing: list[str] = []
     for split in SPLITS:
         try:
-            datasets.append(open_dataset(argument, folder, split, coco_classes=coco_classes))
+            datasets.append(open_dataset(argument, folder, split, options))
         except UserError as error:
             missing.append(str(error))
     if not datasets:

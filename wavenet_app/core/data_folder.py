@@ -1,4 +1,4 @@
-"""The data folder: which room holds what, and what a data set's name stands for."""
+"""The data folder: which sub-folder holds what, and what a data set's name stands for."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 from wavenet_app.core.errors import UserError
 
 ENVIRONMENT_VARIABLE = "WAVEGEN_DATA"
-ALIASES = {"voc": "pascal_voc"}
 
 
 @dataclass(frozen=True)
 class DataFolder:
-    """The rooms under one root.
+    """The sub-folders of one root.
 
     Attributes:
         root: the folder itself.
@@ -83,5 +82,4 @@ class DataFolder:
 
     def data_set_path(self, name: str) -> Path:
         """Returns where a data set of that name lies under the root, whether it exists or not."""
-        bare = name.strip("/")
-        return self.root / ALIASES.get(bare, bare)
+        return self.root / name.strip("/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,18 @@ from numpy.typing import NDArray
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
+
+
+class PreviewConditioning(NamedTuple):
+    """The conditioning of a preview.
+
+    Attributes:
+        shares: (speakers,), of each speaker in the voice; None for a model without speakers.
+        frames: (frames, columns), of the real clip that it should sound like; None for a model without mel frames.
+    """
+
+    shares: NDArray[np.float32] | None
+    frames: NDArray[np.float32] | None
 
 
 class ClipConditioning:
@@ -78,7 +91,7 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
         first: counted from the clip's own first frame; may be negative.
         last: one past the last; may lie beyond the clip.
     """
-    # the melody listens beyond the frames that a model sees around its own
+    # the melody depends on more frames than the model sees around its own
     aside = 0 if mel.melody is None else max(0, mel.melody.beyond - CONTEXT_FRAMES)
     first, last = first - aside, last + aside
     hop, margin = mel.hop, mel.margin
@@ -89,6 +102,6 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
     widened = np.pad(sound, (missing, end - begin - missing - len(sound)))
     frames = np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
     within = widened[margin : margin + (beyond - inside) * hop]
-    padded = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
-    columns = mel.conditioning_of(frames, padded)
+    sound = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
+    columns = mel.conditioning_of(frames, sound)
     return columns[aside : len(columns) - aside]

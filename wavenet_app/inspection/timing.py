@@ -1,4 +1,4 @@
-"""How long training takes on this machine, by trying a few steps."""
+"""Measures how long training takes on this machine with a few steps."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _TIMED_STEPS = 2
 
 
 def seconds_per_epoch(num_samples: int, device: str) -> dict[str, float]:
-    """Returns for each preset how long one pass over `num_samples` training samples takes, in seconds.
+    """Returns the seconds that each preset takes for one pass over `num_samples` training samples.
 
-    The quicker of two steps after a warm-up step counts, which takes some ten seconds in all on a CPU.
+    The faster of two steps after a warm-up step counts. In all this takes about ten seconds on a CPU.
 
     Args:
         num_samples: training samples at the corpus's rate.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from wavenet_app.coding import STEP
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.heads import DEFAULT_HEAD, Head
 from wavenet_app.network.conditioning import Condition, Conditioning, GlobalCondition, LocalCondition
@@ -258,8 +259,6 @@ def product_dtype(precision: str, device: str, head: Head = DEFAULT_HEAD) -> tor
         device: "cpu", "cuda" or "mps".
         head: what the outputs mean.
     """
-    from wavenet_app.core.loop.loop import multiplies_bfloat16  # imports Lightning, which generation does not need
-
     if precision != "auto":
         return getattr(torch, precision)
     return torch.bfloat16 if not head.float32_products and multiplies_bfloat16(device) else torch.float32

@@ -1,4 +1,4 @@
-"""Cityscapes: 34 raw ids, of which 19 are trained on; predictions are handed in with raw ids again."""
+"""Cityscapes: 34 raw ids, of which 19 are classes; predictions are written with raw ids again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from segmentation.datasets.dataset import SegmentationDataset, Split, existing_pairs, refuse_empty
+from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.labels import IGNORE, LabelMap
 from wavenet_app.core.errors import UserError
 
+NAME = "Cityscapes"
+NUM_CLASSES = 19
 MARKERS = ("leftImg8bit", "gtFine")
 _IMAGE_ENDING = "_leftImg8bit.png"
 
@@ -65,7 +68,7 @@ class CityscapesDataset(SegmentationDataset):
         )
         super().__init__(
             name=name,
-            format="Cityscapes",
+            format=NAME,
             split=split,
             classes=[label.name for label in trained],
             palette=np.array([label.color for label in trained], dtype=np.uint8),
@@ -74,3 +77,15 @@ class CityscapesDataset(SegmentationDataset):
             masks=[mask for _, mask in whole],
             skipped=skipped,
         )
+
+
+FORMAT = Format(
+    name=NAME,
+    argument="cityscapes",
+    open=lambda root, split, name, _options: CityscapesDataset(root, split, name),
+    default_folder="cityscapes",
+    layout="leftImg8bit/ + gtFine/",
+    holds=has_folders(*MARKERS),
+    markers=MARKERS,
+    num_classes=NUM_CLASSES,
+)

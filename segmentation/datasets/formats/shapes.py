@@ -1,4 +1,4 @@
-"""The built-in data set: discs, squares and triangles on uneven ground, drawn from a seed; no file is needed."""
+"""The built-in data set: discs, squares and triangles on uneven ground, drawn from a seed without files."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
+from segmentation.datasets.format import Format
 from segmentation.datasets.labels import LabelMap, voc_palette
 
 NAME = "shapes"
+FORMAT_NAME = "built-in shapes"
 CLASSES = ("background", "disc", "square", "triangle")
 SIZE = 96  # pixels, both ways
 COUNTS: dict[Split, int] = {"train": 200, "val": 40}
@@ -28,7 +30,7 @@ _SPLIT_NUMBER: dict[Split, int] = {"train": 0, "val": 1}
 class ShapesDataset(SegmentationDataset):
     """Images of a few shapes, coloured by class with some spread, over a slope of brightness and noise.
 
-    An image depends on the seed, the split and its own number alone, so a larger count keeps the earlier ones.
+    An image depends only on the seed, the split and its number, so a larger count keeps the earlier images.
 
     Args:
         split: "train" or "val".
@@ -42,7 +44,7 @@ class ShapesDataset(SegmentationDataset):
         paths = [Path(NAME) / split / f"{index:04d}" for index in range(number)]
         super().__init__(
             name=NAME,
-            format="built-in shapes",
+            format=FORMAT_NAME,
             split=split,
             classes=CLASSES,
             palette=voc_palette(len(CLASSES)),
@@ -91,3 +93,11 @@ def _shape(
     normals = angle + 2 * np.pi * np.arange(corners) / corners
     reach = np.max([np.cos(turn) * right + np.sin(turn) * down for turn in normals], axis=0)
     return reach <= radius * np.cos(np.pi / corners)
+
+
+FORMAT = Format(
+    name=FORMAT_NAME,
+    argument=NAME,
+    open=lambda _root, split, _name, _options: ShapesDataset(split),
+    default_folder=None,
+)

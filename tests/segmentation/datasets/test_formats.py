@@ -19,8 +19,10 @@ from image_sets import (
 )
 from pycocotools import mask as run_lengths
 
-from segmentation.ade20k_classes import CLASSES as ADE_CLASSES
-from segmentation.datasets.catalogue import open_dataset, recognise
+from segmentation.datasets import catalogue
+from segmentation.datasets.catalogue import FORMATS, open_dataset, recognise
+from segmentation.datasets.format import Format, FormatOption, has_folders
+from segmentation.datasets.formats.ade20k import CLASSES as ADE_CLASSES
 from segmentation.datasets.formats.coco import CocoDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE, voc_palette
@@ -112,11 +114,47 @@ def test_voc_names_what_its_lists_lack(folder, tmp_path):
     assert len(dataset) == 1
     assert [note.path.name for note in dataset.skipped] == ["a.jpg"]
     (base / "JPEGImages" / "b.jpg").unlink()
-    with pytest.raises(UserError, match=r"no labelled image; of 2 files left out the first is .*a.jpg"):
+    with pytest.raises(UserError, match=r"no labelled image; 2 files are skipped, the first is .*a.jpg"):
         open_dataset("voc", folder, "train")
     (base / "ImageSets" / "Segmentation" / "train.txt").unlink()
     with pytest.raises(UserError, match=r"train.txt is missing"):
         open_dataset("voc", folder, "train")
+
+
+@pytest.mark.parametrize(
+    ("content", "stems"),
+    [
+        (b"\xef\xbb\xbfa\nb", ["a", "b"]),
+        ("a\r\nb\r\n".encode("utf-16"), ["a", "b"]),
+        (b"a.rf.1\r\n\r\nb c\r\n", ["a.rf.1", "b c"]),
+        (b"a.jpg\nb.png\n", ["a", "b"]),
+        (b"/JPEGImages/a.rf.1.jpg /SegmentationClass/a.rf.1.png\nb 1\n", ["a.rf.1", "b"]),
+    ],
+)
+def test_voc_lists_are_read_as_editors_and_shells_write_them(folder, tmp_path, content, stems):
+    base = write_voc(tmp_path / "pascal_voc", PALETTE)
+    for stem, ending in (("a.rf.1", "JPG"), ("b c", "png")):
+        save(base / "JPEGImages" / f"{stem}.{ending}", picture())
+        save(base / "SegmentationClass" / f"{stem}.png", stripes([0, 15]), PALETTE)
+    (base / "ImageSets" / "Segmentation" / "train.txt").write_bytes(content)
+    dataset = open_dataset("voc", folder, "train")
+    assert [dataset.image_path(place).stem for place in range(len(dataset))] == stems
+    assert dataset.skipped == ()
+
+
+def test_a_voc_list_that_is_no_text_is_one_line(folder, tmp_path):
+    base = write_voc(tmp_path / "pascal_voc", PALETTE)
+    (base / "ImageSets" / "Segmentation" / "train.txt").write_bytes(b"\x80\xff\x00")
+    with pytest.raises(UserError, match=r"train.txt is no text; save it as UTF-8"):
+        open_dataset("voc", folder, "train")
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["voc_bom", "voc_utf16", "voc_dots", "voc_jpgcase"])
+def test_voc_lists_that_users_report_are_read(shared_cases, folder, name):
+    dataset = open_dataset(str(shared_cases / name), folder, "train")
+    assert len(dataset) == (3 if name == "voc_dots" else 2)
+    assert dataset.skipped == ()
 
 
 def test_cityscapes_trains_on_nineteen_of_its_ids_and_exports_raw_ones(folder, tmp_path):
@@ -271,7 +309,7 @@ def test_a_folder_of_several_data_sets_asks_for_one(tmp_path):
 def test_coco_classes_are_only_for_coco(folder, tmp_path):
     write_cityscapes(tmp_path / "cityscapes")
     with pytest.raises(UserError, match="--coco-classes all is for COCO"):
-        open_dataset("cityscapes", folder, "train", coco_classes="all")
+        open_dataset("cityscapes", folder, "train", {"coco_classes": "all"})
 
 
 @pytest.mark.shared_data
@@ -295,3 +333,41 @@ def test_the_real_samples_are_read(shared_images, name, num_classes, counts):
         found = np.unique(sample.mask.numpy())
         assert ((found < num_classes) | (found == IGNORE)).all()
         assert len(found) > 1
+
+
+WRITERS = {
+    "voc": lambda path: write_voc(path, PALETTE),
+    "cityscapes": write_cityscapes,
+    "coco": lambda path: write_coco(path, [[{"category_id": 1, "segmentation": box(0, 0, 20, 20)}]]),
+    "ade20k": write_ade_challenge,
+}
+
+
+@pytest.mark.parametrize("argument", WRITERS)
+def test_a_format_is_found_in_its_default_folder(folder, tmp_path, argument):
+    format = next(one for one in FORMATS if one.argument == argument)
+    WRITERS[argument](tmp_path / format.default_folder)
+    dataset = open_dataset(argument, folder, "val")
+    assert dataset.format == recognise(tmp_path / format.default_folder)[0].name == format.name
+    assert format.num_classes in (None, dataset.num_classes)
+
+
+def test_a_new_format_is_one_line_of_the_catalogue(folder, tmp_path, monkeypatch):
+    kind = FormatOption("dot_kind", {"small": "few", "large": "many"})
+    seen = []
+
+    def opened(_root, split, name, options):
+        seen.append((name, kind.chosen(options)))
+        return ShapesDataset(split)
+
+    dots = Format("Dots", "dots", opened, "dotted", holds=has_folders("dots"), options=(kind,))
+    monkeypatch.setattr(catalogue, "FORMATS", (*FORMATS, dots))
+    (tmp_path / "dotted" / "dots").mkdir(parents=True)
+    open_dataset("dots", folder, "val")
+    open_dataset("dotted", folder, "val", {"dot_kind": "large"})
+    assert seen == [("dotted", "small"), ("dotted", "large")]
+    with pytest.raises(UserError, match=r"--dot-kind takes small \(few\) or large \(many\), not 'huge'"):
+        open_dataset(None, folder, "val", {"dot_kind": "huge"})
+    write_cityscapes(tmp_path / "cityscapes")
+    with pytest.raises(UserError, match=r"--dot-kind large is for Dots, but .* is Cityscapes"):
+        open_dataset("cityscapes", folder, "val", {"dot_kind": "large"})

@@ -5,8 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segmentation.ade20k_classes import CLASSES, FULL_RELEASE_IDS
-from segmentation.datasets.formats.ade20k import challenge_labels, full_labels, full_release_ids
+from segmentation.datasets.formats.ade20k import (
+    CLASSES,
+    FULL_RELEASE_IDS,
+    challenge_labels,
+    full_labels,
+    full_release_ids,
+)
 from segmentation.datasets.formats.cityscapes import cityscapes_labels
 from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, unpacked, voc_palette
 

@@ -1,4 +1,4 @@
-"""Runaway to noise and collapse to silence: synthetic clips on both sides of the definitions, and real ones."""
+"""Runaway to noise and collapse to silence, on synthetic and real clips."""
 
 import numpy as np
 import pytest
@@ -64,7 +64,7 @@ def test_sound_is_neither(waveform: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100])
-def test_the_shortest_clips_have_an_answer(samples: int) -> None:
+def test_the_shortest_clips_have_a_result(samples: int) -> None:
     assert failure(np.zeros(samples), RATE) == "silence"
 
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to come to a clean end."""
+"""SIGINT and SIGTERM as a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def note_interrupts(on_interrupt: Callable[[str], None]) -> None:
-    """Has the first SIGINT or SIGTERM told by its name; a second one acts as it always did.
+    """Calls `on_interrupt` with the name of the first SIGINT or SIGTERM; a second one acts as usual.
 
-    Outside the main thread, where Python takes no signals, nothing is changed.
+    Does nothing outside the main thread, which is the only one that gets signals in Python.
     """
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -28,7 +28,7 @@ def note_interrupts(on_interrupt: Callable[[str], None]) -> None:
 
 @contextmanager
 def handlers_restored() -> Iterator[None]:
-    """Puts back the caller's signal handlers on leaving, whatever has been set within."""
+    """Restores the caller's signal handlers on leaving."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

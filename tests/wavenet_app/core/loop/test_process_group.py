@@ -1,7 +1,8 @@
-"""Processes that step together: they agree, they learn what one process would, and none is left behind."""
+"""Ranks that step together agree, learn what one process learns, and all end."""
 
 import functools
 import itertools
+import math
 import os
 import signal
 import time
@@ -14,8 +15,10 @@ from torch import nn
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.loop import FitStatus, Watcher, fit, score_of
+from wavenet_app.core.loop.loop import fit
+from wavenet_app.core.loop.plan import FitStatus, Watcher
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
+from wavenet_app.core.loop.scoring import score_of
 
 
 def _exchange(folder: Path, group: ProcessGroup) -> None:
@@ -24,11 +27,11 @@ def _exchange(folder: Path, group: ProcessGroup) -> None:
         parameter.grad = torch.full_like(parameter, float(10 * group.rank + number))
     group.average_gradients(model)
     means = [parameter.grad.unique().tolist() for parameter in model.parameters()]
-    said = group.leaders([100.0 + group.rank, 0.5]), group.sums([1.0, group.rank])
+    said = group.broadcast([100.0 + group.rank, 0.5]), group.sum([1.0, group.rank])
     (folder / str(group.rank)).write_text(repr((means, *said)))
 
 
-def test_all_processes_get_the_mean_the_sum_and_the_leaders_word(tmp_path):
+def test_all_ranks_get_the_mean_the_sum_and_the_values_of_rank_0(tmp_path):
     threads = torch.get_num_threads()
     with process_group(3, functools.partial(_exchange, tmp_path)) as group:
         _exchange(tmp_path, group)
@@ -46,13 +49,13 @@ def _vanish(group: ProcessGroup) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("follow", "reason"), [(_fail, "no such clip on 1"), (_vanish, "exit code -9")])
-def test_a_follower_that_fails_is_an_error_that_says_how(follow, reason):
-    with pytest.raises(UserError, match=reason), process_group(2, follow) as group:
-        group.sums([1.0])
+@pytest.mark.parametrize(("run", "reason"), [(_fail, "no such clip on 1"), (_vanish, "exit code -9")])
+def test_a_rank_that_fails_is_an_error_with_its_reason(run, reason):
+    with pytest.raises(UserError, match=reason), process_group(2, run) as group:
+        group.sum([1.0])
 
 
-def test_an_error_of_the_leader_ends_the_followers(tmp_path):
+def test_an_error_of_rank_0_ends_the_other_ranks(tmp_path):
     before = time.monotonic()
     with pytest.raises(KeyError), process_group(2, functools.partial(_exchange, tmp_path)):
         raise KeyError
@@ -60,7 +63,7 @@ def test_an_error_of_the_leader_ends_the_followers(tmp_path):
 
 
 class Halves(Line):
-    """The batch of `Line`, shared out among the processes of a group."""
+    """The batch of `Line`, divided among the ranks of a group."""
 
     def training_batches(self, start_step, rank, world_size):
         whole = super().training_batches(start_step, 0, 1)
@@ -73,7 +76,7 @@ class Halves(Line):
         return inputs[rank::world_size], outputs[rank::world_size]
 
 
-def test_two_processes_learn_what_one_learns_from_the_batch_of_both(tmp_path):
+def test_two_ranks_learn_what_one_learns_from_the_batch_of_both(tmp_path):
     alone = fit(Halves(), plan(tmp_path / "alone", validate_seconds=60), watcher=Watcher())
     both = fit(Halves(), plan(tmp_path / "both", validate_seconds=60, processes=2), watcher=Watcher())
     assert both.step == alone.step
@@ -86,15 +89,34 @@ def test_two_processes_learn_what_one_learns_from_the_batch_of_both(tmp_path):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
+class RuinedOnRankOne(Halves):
+    """Only rank 1 has a loss that is no number."""
+
+    @classmethod
+    def _part(cls, rank, world_size, number):
+        inputs, outputs = super()._part(rank, world_size, number)
+        return inputs * (math.nan if rank == 1 and number >= 20 else 1.0), outputs
+
+
+def test_divergence_on_another_rank_is_said_in_the_same_words(tmp_path):
+    with pytest.raises(UserError, match=r"^the training diverged: .* at step [23]\d, at a learning rate of"):
+        fit(
+            RuinedOnRankOne(),
+            plan(tmp_path, validate_seconds=60, checkpoint_seconds=60, processes=2),
+            watcher=Watcher(),
+        )
+    assert not list(tmp_path.glob("*.pth"))
+
+
 class Normed(Line):
-    """A line behind batch norm, whose statistics differ from process to process."""
+    """A line behind batch norm, whose statistics differ from rank to rank."""
 
     def __init__(self):
         super().__init__()
         self.model = nn.Sequential(nn.BatchNorm1d(1), self.model)
 
 
-def test_the_score_is_that_of_the_leaders_checkpoint(tmp_path):
+def test_the_score_is_that_of_the_checkpoint_of_rank_0(tmp_path):
     both = fit(Normed(), plan(tmp_path, max_steps=5, validate_seconds=60, processes=2), watcher=Watcher())
     task = Normed()
     content = read_checkpoint(tmp_path / "last.pth", "line")
@@ -105,20 +127,20 @@ def test_the_score_is_that_of_the_leaders_checkpoint(tmp_path):
 
 
 class OneBatch(Line):
-    """Has a single batch to validate on, so the second process gets none."""
+    """Has a single batch to validate on, so rank 1 gets none."""
 
     def validation_batches(self):
         return list(super().validation_batches())[:1]
 
 
-def test_a_process_without_a_validation_batch_adds_nothing(tmp_path):
+def test_a_rank_without_a_validation_batch_adds_nothing(tmp_path):
     alone = fit(OneBatch(), plan(tmp_path / "alone", max_steps=1), watcher=Watcher())
     both = fit(OneBatch(), plan(tmp_path / "both", max_steps=1, processes=2), watcher=Watcher())
     assert both.history[-1]["validation"] == pytest.approx(alone.history[-1]["validation"], rel=0.2)
 
 
 @pytest.mark.slow
-def test_two_processes_stop_at_a_signal_and_resume_to_the_same_bits(tmp_path):
+def test_two_ranks_stop_at_a_signal_and_resume_to_the_same_bits(tmp_path):
     fit(Line(), plan(tmp_path / "through", processes=2), watcher=Watcher())
     halted = fit(Line(), plan(tmp_path / "halted", processes=2), watcher=stop_at(23, signal.SIGINT))
     assert (halted.step, halted.interrupted) == (23, "SIGINT")
@@ -133,7 +155,7 @@ def test_two_processes_stop_at_a_signal_and_resume_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_leaders_clock_ends_all_processes(tmp_path):
+def test_the_clock_of_rank_0_ends_all_ranks(tmp_path):
     seen: list[FitStatus] = []
     status = fit(
         Line(), plan(tmp_path, max_steps=None, minutes=0.5 / 60, processes=2), watcher=Watcher(on_step=seen.append)

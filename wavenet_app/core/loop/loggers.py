@@ -1,0 +1,39 @@
+"""Where curves are logged: TensorBoard and Weights & Biases, by Lightning's loggers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.plan import FitPlan
+
+
+def loggers_of(plan: FitPlan) -> list[Logger]:
+    """Returns the loggers that a plan asks for.
+
+    Raises:
+        UserError: the package wandb is missing.
+    """
+    loggers: list[Logger] = []
+    if plan.tensorboard_dir is not None:
+        folder = plan.tensorboard_dir
+        loggers.append(TensorBoardLogger(folder.parent, name="", version=folder.name))
+    if plan.wandb_dir is not None:
+        try:
+            from lightning.pytorch.loggers import WandbLogger
+
+            plan.wandb_dir.mkdir(parents=True, exist_ok=True)
+            loggers.append(WandbLogger(name=plan.run_dir.name, project="wavegen", save_dir=plan.wandb_dir))
+        except ModuleNotFoundError:
+            raise UserError(
+                "--logger wandb needs the package wandb; install it with: pip install 'wavegen[wandb]'"
+            ) from None
+    return loggers
+
+
+def tensorboard_writer(loggers: Sequence[Logger]) -> Any:
+    """Returns TensorBoard's writer, for pictures and sounds; None if there is no such logger."""
+    return next((logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)), None)
