@@ -11,7 +11,7 @@ from fast_gen.engines.condition import ChunkCondition, on_device, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from wavenet_app.audio.mel import Frames, silent_conditioning
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 BLOCK_FRAMES = 16  # 0.2 s: short enough for progress and for interruptions
@@ -73,7 +73,7 @@ def vocode(
 
 def _condition(model: WaveNet, frames: Frames, shares: NDArray[np.float32] | None) -> ChunkCondition | None:
     speakers = None if shares is None else on_device(shares[None], model)
-    return projected(model, Told(speakers, on_device(frames[None], model)))
+    return projected(model, Conditioning(speakers, on_device(frames[None], model)))
 
 
 def _pieces(frames: Iterable[Frames], silence: Frames, before: int, done: int, block: int) -> Iterator[Frames]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,27 +25,14 @@ from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.task import Task
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
 from wavenet_app.corpus.corpus import Corpus, split_record
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.heads import mean_bits
-from wavenet_app.network.conditioning import Told
+from wavenet_app.network.conditioning import Conditioning
 from wavenet_app.network.model import WaveNet, product_dtype
 
-
-class Heard(NamedTuple):
-    """What a preview is told.
-
-    Attributes:
-        shares: (speakers,), of each speaker in the voice; None for a model without speakers.
-        frames: (frames, columns), what is told of the real clip that it is to sound like; None for a model without.
-    """
-
-    shares: NDArray[np.float32] | None
-    frames: NDArray[np.float32] | None
-
-
-Preview = Callable[[WaveNet, RunConfig, int, Heard], NDArray[np.float32]]
+Preview = Callable[[WaveNet, RunConfig, int, PreviewConditioning], NDArray[np.float32]]
 """Generates a number of samples from a model in training, float32 (samples,)."""
 
 VALIDATION_SECONDS = 24.0  # audio of each validation during training; the final one uses all of it
@@ -90,7 +77,9 @@ class WaveNetTask(Task):
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
         mel = config.model.mel
-        self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
+        self.conditioning = ClipConditioning(
+            config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate)
+        )
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns the training windows of a rank from a step on; see `TrainingWindows`."""
@@ -104,7 +93,7 @@ class WaveNetTask(Task):
             start_step=start_step,
             rank=rank,
             world_size=world_size,
-            tells=self.tells,
+            conditioning=self.conditioning,
         )
         return _loader(windows)
 
@@ -117,7 +106,7 @@ class WaveNetTask(Task):
             batch_size=self.config.training.batch_size,
             coding=self.config.model.coding,
             limit_seconds=limit_seconds,
-            tells=self.tells,
+            conditioning=self.conditioning,
         )
         return _loader(windows)
 
@@ -156,7 +145,9 @@ class WaveNetTask(Task):
     def _bits(self, model: WaveNet, batch: Any) -> Tensor:
         codes, mask = batch["codes"], batch["mask"]
         context = codes.shape[1] - mask.shape[1]
-        condition = model.condition(Told(batch.get("speaker"), batch.get("mel")), self.tells.phase(context))
+        condition = model.condition(
+            Conditioning(batch.get("speaker"), batch.get("mel")), self.conditioning.phase(context)
+        )
         outputs = model(codes[:, :-1], context - 1, condition)
         return mean_bits(model.head.bits(outputs, codes[:, context:]), mask)
 
@@ -251,20 +242,20 @@ class _PreviewWriter:
             return
         before = time.monotonic()
         self._sound(
-            writer, "generated", self.preview(model, self.task.config, length, self._heard(length)), status.step
+            writer, "generated", self.preview(model, self.task.config, length, self._conditioning(length)), status.step
         )
         # the next preview has to wait until its cost fits into the share
         self.spent += time.monotonic() - before
 
-    def _heard(self, length: int) -> Heard:
+    def _conditioning(self, length: int) -> PreviewConditioning:
         """Returns the speaker and the frames of the real clip's beginning."""
         shares = frames = None
+        places, mel = self.task.conditioning.places, self.task.conditioning.mel
         if self.clip.speaker is not None:
-            shares = np.eye(len(self.task.tells.places), dtype=np.float32)[self.task.tells.places[self.clip.speaker]]
-        mel = self.task.tells.mel
+            shares = np.eye(len(places), dtype=np.float32)[places[self.clip.speaker]]
         if mel is not None:
             frames = np.concatenate(list(mel.conditioning([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
-        return Heard(shares, frames)
+        return PreviewConditioning(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
         from wavenet_app.audio.pictures import spectrogram_figure

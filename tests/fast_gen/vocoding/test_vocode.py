@@ -20,7 +20,7 @@ from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 
 PLAIN = SamplingSettings()
 # enough that conditioning matters to the last layer, which starts at zero
@@ -70,7 +70,7 @@ def test_samples_are_those_of_the_full_network_after_silence(engine, net, frames
     before = -(-engine.weights.receptive_field // 12)
     around = silent_conditioning(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
-    conditioning = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
+    conditioning = Conditioning(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
     history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
     with torch.no_grad():
         logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), conditioning, phase=1)

@@ -12,7 +12,7 @@ from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.config import ModelConfig
 from wavenet_app.evaluation import likelihood
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 CONFIG = SHAPES["two cycles"]
@@ -71,8 +71,10 @@ def test_bits_of_a_conditioned_clip_equal_those_of_the_engine(monkeypatch, chunk
     silent = silent_conditioning(config.mel, 40)
     around = np.concatenate([silent[:CONTEXT_FRAMES], frames, silent[:CONTEXT_FRAMES]])
 
-    def condition(told: np.ndarray):
-        return projected(conditioned_net, Told(torch.from_numpy(shares)[None], torch.from_numpy(told)[None]))
+    def condition(around_frames: np.ndarray):
+        return projected(
+            conditioned_net, Conditioning(torch.from_numpy(shares)[None], torch.from_numpy(around_frames)[None])
+        )
 
     engine = TorchQueue(GeneratorWeights.of(conditioned_net))
     before = -(-config.receptive_field // hop)
