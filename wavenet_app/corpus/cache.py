@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio.files import UnreadableAudioError, probe, read_blocks, readable_status
+from wavenet_app.audio.decoding import UnreadableAudioError, probe, readable_status
+from wavenet_app.audio.mono import read_blocks
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import replacing
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # goes up when decoding changes samples or remarks
 _TAIL_BYTES = 4096  # a torn write loses a file's end, so this much of it is checked when an entry is opened
 _SPOOL_BYTES = 32 * 2**20
 _PORTION = 1024

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio.files import AUDIO_SUFFIXES, UnreadableAudioError, printable, probe
+from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UnreadableAudioError, probe
+from wavenet_app.audio.files import printable
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import plucked

@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from wavenet_app.audio.files import UnreadableAudioError
+from wavenet_app.audio.decoding import UnreadableAudioError
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.baseline import corpus_baseline
@@ -86,7 +85,7 @@ def examine(
 def _measure_all(paths: Sequence[Path], progress: Progress | None) -> tuple[list[FileFacts], list[Problem]]:
     """Returns the facts of readable files and the others' problems, each in the order of `paths`."""
     found: dict[int, FileFacts | Problem] = {}
-    # libsndfile, numpy and the hashes leave the interpreter's lock, so threads suffice.
+    # decoding, numpy and the hashes leave the interpreter's lock, so threads suffice.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         futures = {pool.submit(_measured, path): index for index, path in enumerate(paths)}
         try:
@@ -107,8 +106,8 @@ def _measured(path: Path) -> FileFacts | Problem:
         return measure_file(path)
     except UnreadableAudioError as error:
         return Problem(str(path), error.reason)
-    except (OSError, soundfile.SoundFileError) as error:  # for example removed while we were at it
-        return Problem(str(path), str(getattr(error, "strerror", None) or error).lower())
+    except OSError as error:  # for example removed meanwhile
+        return Problem(str(path), (error.strerror or str(error)).lower())
 
 
 def _summary(files: Sequence[FileFacts]) -> Report:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from wavenet_app.audio.files import UnreadableAudioError, probe
+from wavenet_app.audio.decoding import BLOCK_FRAMES, SoundReader
+from wavenet_app.audio.mono import MonoMix
 
 # A 16-bit sample of 32767 counts as full scale, in whatever format it is stored.
 FULL_SCALE = 32_767 / 32_768
@@ -24,10 +24,6 @@ SPECTRUM_BANDS = 128
 # Resamplers leave images below -100 dB, microphones leave noise above -80 dB, both relative to the strongest band.
 NOTHING_DECIBELS = 80.0
 DITHER_MARGIN_DECIBELS = 9.0
-# Small, because a damaged file loses what its last block held.
-BLOCK_FRAMES = 8_192
-# The length in an MP3's header is off by the encoder's padding.
-TOLERATED_SECONDS = 0.1
 INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
@@ -89,37 +85,23 @@ def measure_file(path: Path) -> FileFacts:
     Raises:
         UnreadableAudioError: nothing can be read, or there are NaN or infinite samples.
     """
-    info = probe(path)
-    hop = max(info.sample_rate // 100, 1)
-    length = hop * max(BLOCK_FRAMES // hop, 1)
-    sound = hashlib.blake2b(f"{info.sample_rate} {info.channels} ".encode(), digest_size=16)
     upper, lower, spectrum = _Ceiling(), _Ceiling(), _Spectrum()
     frame_peaks: list[NDArray[np.float32]] = []
-    frames, total, squares, damage = 0, 0.0, 0.0, ""
-    with soundfile.SoundFile(path) as file:
-        while True:
-            try:
-                block = file.read(length, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                damage = str(error.error_string).strip().rstrip(".")
-                break
-            if not len(block):
-                break
-            if not np.isfinite(block).all():
-                seconds = (frames + int(np.argmin(np.isfinite(block).all(axis=1)))) / info.sample_rate
-                raise UnreadableAudioError(path, f"holds NaN or infinite samples, the first at {seconds:.3f} s")
-            frames += len(block)
+    total = squares = 0.0
+    with SoundReader(path) as reader:
+        info = reader.info
+        mix = MonoMix()
+        sound = hashlib.blake2b(f"{info.sample_rate} {info.channels} ".encode(), digest_size=16)
+        hop = max(info.sample_rate // 100, 1)
+        for block in reader.blocks(hop * max(BLOCK_FRAMES // hop, 1)):
             sound.update(block.tobytes())
             total += float(block.sum(dtype=np.float64))
             squares += float(np.square(block, dtype=np.float64).sum())
             upper.add(block)
             lower.add(-block)
-            spectrum.add(block.mean(axis=1))
+            spectrum.add(mix(block))
             frame_peaks.append(np.maximum.reduceat(np.abs(block).max(axis=1), np.arange(0, len(block), hop)))
-    if not frames:
-        raise UnreadableAudioError(path, damage or "holds no samples")
-    if not damage and info.frames - frames > TOLERATED_SECONDS * info.sample_rate:
-        damage = f"ends after {frames / info.sample_rate:.2f} s of {info.frames / info.sample_rate:.2f} s"
+    frames, damage = reader.frames, reader.damage
     peak = max(upper.value, lower.value)
     silent, leading, trailing = _silence(np.concatenate(frame_peaks), peak)
     runs, clipped = (sum(pair) for pair in zip(upper.clipping(), lower.clipping(), strict=True))

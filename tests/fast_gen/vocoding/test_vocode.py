@@ -216,8 +216,8 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
 
 
 def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_folder, tmp_path):
-    from wavenet_app.audio.files import read_audio
     from wavenet_app.audio.mel import MelFrames
+    from wavenet_app.audio.mono import read_audio
     from wavenet_app.checkpoints.trained import load_trained
 
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
