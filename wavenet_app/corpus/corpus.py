@@ -294,8 +294,7 @@ def _open_files(
         if isinstance(outcome, UnreadableAudioError):
             skipped.append(SkippedFile(name, outcome.reason))
         elif not outcome.peak:
-            mixed = "; its channels may cancel out" if outcome.channels > 1 else ""
-            skipped.append(SkippedFile(name, f"holds nothing but digital silence{mixed}"))
+            skipped.append(SkippedFile(name, "holds nothing but digital silence"))
         elif outcome.key in first_names:
             # A copy on the other side of the split would be a file that the model has seen.
             skipped.append(SkippedFile(name, f"a copy of {first_names[outcome.key]}, byte for byte"))

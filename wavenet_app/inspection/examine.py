@@ -131,6 +131,7 @@ def _summary(files: Sequence[FileFacts]) -> Report:
         short=tuple(file.path for file in files if file.seconds < SHORT_SECONDS),
         silent=tuple(file.path for file in files if not math.isfinite(file.peak)),
         damaged=tuple(Problem(file.path, file.damage) for file in files if file.damage),
+        remarks=tuple(Problem(file.path, remark) for file in files for remark in file.remarks),
         duplicates=_duplicates(files),
         unreadable=(),
         ignored={},

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.audio.decoding import BLOCK_FRAMES, SoundReader
-from wavenet_app.audio.mono import MonoMix
+from wavenet_app.audio.mono import mono_mix
 
 # A 16-bit sample of 32767 counts as full scale, in whatever format it is stored.
 FULL_SCALE = 32_767 / 32_768
@@ -29,7 +29,7 @@ INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """One readable file, measured over all its channels at its own sample rate.
+    """One readable file at its own sample rate, measured as the mono signal that training makes of it.
 
     Attributes:
         path: as it was given or found.
@@ -41,13 +41,14 @@ class FileFacts:
         peak: greatest absolute sample, dB relative to full scale; minus infinity for digital silence.
         rms: root mean square, dB relative to full scale.
         offset: mean of the samples (DC), a fraction of full scale.
-        clipped_runs: runs of three or more samples at (or beyond) full scale, or at the file's own flat maximum.
+        clipped_runs: in all channels, runs of three or more samples at full scale, or at the file's own flat maximum.
         clipped_samples: the samples in these runs.
         silent_share: share of 10 ms frames whose every sample is 50 dB below the file's own peak.
         leading_silence: seconds of such frames at the beginning.
         trailing_silence: seconds of such frames at the end.
         bandwidth: highest frequency with energy above quantisation noise and above -80 dB of the strongest, in Hz.
-        damage: why reading stopped early, empty for a whole file.
+        damage: what could not be read, as the end of a sentence about the file; empty for a whole file.
+        remarks: what else the user should know, each as the end of a sentence about the file.
         sound_digest: fingerprint of rate, channels and decoded samples.
         byte_digest: fingerprint of the file's bytes.
     """
@@ -68,6 +69,7 @@ class FileFacts:
     trailing_silence: float
     bandwidth: float
     damage: str
+    remarks: tuple[str, ...]
     sound_digest: str
     byte_digest: str
 
@@ -88,22 +90,24 @@ def measure_file(path: Path) -> FileFacts:
     upper, lower, spectrum = _Ceiling(), _Ceiling(), _Spectrum()
     frame_peaks: list[NDArray[np.float32]] = []
     total = squares = 0.0
+    mix = mono_mix(path)
     with SoundReader(path) as reader:
         info = reader.info
-        mix = MonoMix()
         sound = hashlib.blake2b(f"{info.sample_rate} {info.channels} ".encode(), digest_size=16)
         hop = max(info.sample_rate // 100, 1)
         for block in reader.blocks(hop * max(BLOCK_FRAMES // hop, 1)):
             sound.update(block.tobytes())
-            total += float(block.sum(dtype=np.float64))
-            squares += float(np.square(block, dtype=np.float64).sum())
             upper.add(block)
             lower.add(-block)
-            spectrum.add(mix(block))
-            frame_peaks.append(np.maximum.reduceat(np.abs(block).max(axis=1), np.arange(0, len(block), hop)))
-    frames, damage = reader.frames, reader.damage
-    peak = max(upper.value, lower.value)
-    silent, leading, trailing = _silence(np.concatenate(frame_peaks), peak)
+            mono = mix(block)
+            total += float(mono.sum(dtype=np.float64))
+            squares += float(np.square(mono, dtype=np.float64).sum())
+            spectrum.add(mono)
+            frame_peaks.append(np.maximum.reduceat(np.abs(mono), np.arange(0, len(mono), hop)))
+    frames = reader.frames
+    peaks = np.concatenate(frame_peaks)
+    peak = float(peaks.max())
+    silent, leading, trailing = _silence(peaks, peak)
     runs, clipped = (sum(pair) for pair in zip(upper.clipping(), lower.clipping(), strict=True))
     return FileFacts(
         path=str(path),
@@ -113,15 +117,16 @@ def measure_file(path: Path) -> FileFacts:
         format=info.format,
         subtype=info.subtype,
         peak=_decibels(peak),
-        rms=_decibels(math.sqrt(squares / (frames * info.channels))),
-        offset=total / (frames * info.channels),
+        rms=_decibels(math.sqrt(squares / frames)),
+        offset=total / frames,
         clipped_runs=runs,
         clipped_samples=clipped,
         silent_share=silent,
         leading_silence=min(leading * hop, frames) / info.sample_rate,
         trailing_silence=min(trailing * hop, frames) / info.sample_rate,
         bandwidth=spectrum.bandwidth(info.subtype) * info.sample_rate / 2,
-        damage=damage,
+        damage=reader.damage,
+        remarks=tuple(filter(None, (reader.remark, mix.remark))),
         sound_digest=sound.hexdigest(),
         byte_digest=_byte_digest(path),
     )

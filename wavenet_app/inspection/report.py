@@ -22,7 +22,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file or folder that gives no audio, and why."""
+    """A file or folder, and what is wrong with it."""
 
     name: str
     reason: str
@@ -85,6 +85,7 @@ class Report:
         short: files of less than 0.1 s.
         silent: files of digital silence.
         damaged: files of which only a part could be read.
+        remarks: what else there is to know of a file.
         duplicates: groups of files with the same sound.
         unreadable: files and folders that gave nothing.
         ignored: suffix -> files that are not audio.
@@ -112,6 +113,7 @@ class Report:
     short: tuple[str, ...]
     silent: tuple[str, ...]
     damaged: tuple[Problem, ...]
+    remarks: tuple[Problem, ...]
     duplicates: tuple[Duplicate, ...]
     unreadable: tuple[Problem, ...]
     ignored: dict[str, int]

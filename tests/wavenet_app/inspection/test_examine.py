@@ -248,7 +248,7 @@ def test_what_training_refuses_is_said_and_the_rest_still_reported(tmp_path: Pat
 
 
 def test_sufficient_rate_never_exceeds_the_files_own() -> None:
-    facts = FileFacts("", 44_100, 1, 1, "", "", 0, 0, 0, 0, 0, 0, 0, 0, 22_050, "", "", "")
+    facts = FileFacts("", 44_100, 1, 1, "", "", 0, 0, 0, 0, 0, 0, 0, 0, 22_050, "", (), "", "")
     assert sufficient_rate(facts) == 44_100
     assert sufficient_rate(replace(facts, bandwidth=15_900)) == 32_000
     assert sufficient_rate(replace(facts, bandwidth=0)) == 8_000
