@@ -76,6 +76,12 @@ class CachedAudio:
         """What one step of the stored samples is worth."""
         return 2.0**-self.exponent
 
+    def divided(self, bits: int) -> CachedAudio:
+        """Returns the same samples as a waveform divided by 2^bits."""
+        factor = 2.0**-bits
+        peaks = tuple(factor * peak for peak in self.second_peaks)
+        return replace(self, exponent=self.exponent + bits, peak=factor * self.peak, second_peaks=peaks)
+
     def trimmed(self, decibels: float) -> tuple[int, int]:
         """Returns start and stop, in samples, of what is left when quiet ends are cut.
 
