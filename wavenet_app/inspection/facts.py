@@ -18,6 +18,12 @@ FULL_SCALE = 32_767 / 32_768
 # A crest of three equal samples can be chance (a low tone, a quiet file); as many as these plateaus are not.
 PLATEAU_RUNS = 3
 RUN_SAMPLES = 3
+# Below this many quantisation steps, every crest is flat.
+LEAST_STEPS = 64
+# A rounded crest leaves its top in at most three steps from one sample to the next; a clipped wave falls off its top.
+CREST_STEPS = 4
+# The greatest sample of A-law and mu-law lies a little above this; below it their steps are too coarse for a verdict.
+COMPANDED_SCALE = 0.98
 SILENCE_DECIBELS = 50.0
 SPECTRUM_POINTS = 1024
 SPECTRUM_BANDS = 128
@@ -87,12 +93,12 @@ def measure_file(path: Path) -> FileFacts:
     Raises:
         UnreadableAudioError: nothing can be read, or there are NaN or infinite samples.
     """
-    upper, lower, spectrum = _Ceiling(), _Ceiling(), _Spectrum()
     frame_peaks: list[NDArray[np.float32]] = []
     total = squares = 0.0
     mix = mono_mix(path)
     with SoundReader(path) as reader:
         info = reader.info
+        upper, lower, spectrum = _Ceiling(info.subtype), _Ceiling(info.subtype), _Spectrum()
         sound = hashlib.blake2b(f"{info.sample_rate} {info.channels} ".encode(), digest_size=16)
         hop = max(info.sample_rate // 100, 1)
         for block in reader.blocks(hop * max(BLOCK_FRAMES // hop, 1)):
@@ -133,36 +139,67 @@ def measure_file(path: Path) -> FileFacts:
 
 
 class _Ceiling:
-    """Counts flat runs at the greatest value so far; starts again when a greater one comes."""
+    """Counts flat runs at the greatest value so far; starts again when a greater one comes.
 
-    def __init__(self) -> None:
+    Args:
+        subtype: sample format. Integers are clipped at full scale; the values of other formats may go on above it, so
+            that only equal ones are flat.
+    """
+
+    def __init__(self, subtype: str = "PCM_16") -> None:
         self.value = 0.0
         self._runs = 0
         self._samples = 0
+        self._bits = INTEGER_BITS.get(subtype)
+        self._companded = subtype in {"ALAW", "ULAW"}
+
+    @property
+    def _full(self) -> bool:
+        """Says whether the greatest value is full scale, where a single flat run is clipping."""
+        if self._companded:
+            return self.value >= COMPANDED_SCALE
+        return self.value >= FULL_SCALE and (self._bits is not None or self.value <= 1)
 
     def add(self, block: NDArray[np.float32]) -> None:
         """Takes the next samples, shape (frames, channels); a run is cut where a block ends."""
         greatest = float(block.max())
-        if greatest <= 0 or greatest < min(self.value, FULL_SCALE):
+        if greatest <= 0 or greatest < self._ceiling:
             return
         if greatest > self.value:
-            if self.value < FULL_SCALE:
+            if not self._full or self._bits is None:
                 self._runs = self._samples = 0
             self.value = greatest
-        at_ceiling = np.zeros((block.shape[1], len(block) + 2), dtype=np.int8)
-        at_ceiling[:, 1:-1] = (block >= min(self.value, FULL_SCALE)).T
+        ceiling = self._ceiling
         # Padded with zeros at both ends, every channel's runs start and end inside its own row.
-        steps = np.diff(at_ceiling.ravel())
-        lengths = np.flatnonzero(steps == -1) - np.flatnonzero(steps == 1)
-        long = lengths[lengths >= RUN_SAMPLES]
-        self._runs += len(long)
-        self._samples += int(long.sum())
+        padded = np.zeros((block.shape[1], len(block) + 2), dtype=np.float32)
+        padded[:, 1:-1] = block.T
+        values = padded.ravel()
+        steps = np.diff((values >= ceiling).astype(np.int8))
+        before, last = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+        lengths = last - before
+        flat = lengths >= RUN_SAMPLES
+        if not self._full:
+            highest = np.maximum(values[before], values[last + 1])
+            flat &= ceiling - highest > CREST_STEPS * self._step
+        self._runs += int(flat.sum())
+        self._samples += int(lengths[flat].sum())
 
     def clipping(self) -> tuple[int, int]:
         """Returns runs and samples, both zero where flat crests may be chance."""
-        if self.value < FULL_SCALE and self._runs < PLATEAU_RUNS:
+        coarse = self._companded or self.value < LEAST_STEPS * self._step
+        if not self._full and (self._runs < PLATEAU_RUNS or coarse):
             return 0, 0
         return self._runs, self._samples
+
+    @property
+    def _ceiling(self) -> float:
+        """The value from which on samples are at the ceiling."""
+        return FULL_SCALE if self._full and self._bits is not None else self.value
+
+    @property
+    def _step(self) -> float:
+        """The difference between neighbouring values, at least that of 16 bits; floats may be integers in disguise."""
+        return 2.0 ** (1 - min(self._bits or 16, 16)) * max(1.0, 2 * self.value)
 
 
 class _Spectrum:
