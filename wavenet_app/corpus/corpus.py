@@ -23,7 +23,7 @@ from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
 from wavenet_app.corpus.levels import GREATEST_PEAK, judge_levels, robust_peak
 from wavenet_app.corpus.sources import resolve_sources, scan_sources
 from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
-from wavenet_app.corpus.split import split_files
+from wavenet_app.corpus.split import split_files, takes_apart
 
 __all__ = [
     "Clip",
@@ -178,6 +178,8 @@ def open_corpus(
             keys = [file.name for file in files]
         sides = split_files(keys, split.validation_fraction, split.split_by)
         remarks += sides.remarks
+        apart = takes_apart(keys, sides) if split.split_by is None else None
+        remarks += [apart] if apart else []
         training, validation = ([clips[index] for index in side] for side in (sides.training, sides.validation))
         levelled = [(files[index], clips[index]) for index in sides.training]
     if gain is None:

@@ -91,8 +91,7 @@ class WaveNetTask(Task):
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, config.model.head)
-        mel = config.model.mel
-        self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
+        self.tells = _tells(config, corpus)
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns the windows that a process gets of the training clips from a step on, as `TrainingWindows` deals."""
@@ -112,16 +111,7 @@ class WaveNetTask(Task):
 
     def validation_batches(self, limit_seconds: float | None = VALIDATION_SECONDS) -> Iterable[Any]:
         """Returns windows of the validation clips; `limit_seconds` of audio at most, None for all of it."""
-        windows = ValidationWindows(
-            self.corpus,
-            context=self.config.model.receptive_field,
-            window=self.config.training.window,
-            batch_size=self.config.training.batch_size,
-            coding=self.config.model.coding,
-            limit_seconds=limit_seconds,
-            tells=self.tells,
-        )
-        return _loader(windows)
+        return _loader(validation_windows(self.config, self.corpus, limit_seconds, self.tells))
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Returns Adam (Kingma and Ba 2015), without weight decay, which has not been tried yet."""
@@ -173,6 +163,33 @@ class WaveNetTask(Task):
             "baseline": asdict(self.baseline),
             "split": split_record(self.corpus),
         }
+
+
+def validation_windows(
+    config: RunConfig, corpus: Corpus, limit_seconds: float | None = VALIDATION_SECONDS, tells: Tells | None = None
+) -> ValidationWindows:
+    """Returns the windows of the validation clips that a validation looks at.
+
+    Args:
+        config: of the run.
+        corpus: its validation clips are used.
+        limit_seconds: of audio at most; None for all of it.
+        tells: what goes into a batch beside codes; None to make it.
+    """
+    return ValidationWindows(
+        corpus,
+        context=config.model.receptive_field,
+        window=config.training.window,
+        batch_size=config.training.batch_size,
+        coding=config.model.coding,
+        limit_seconds=limit_seconds,
+        tells=tells or _tells(config, corpus),
+    )
+
+
+def _tells(config: RunConfig, corpus: Corpus) -> Tells:
+    mel = config.model.mel
+    return Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
 
 def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:

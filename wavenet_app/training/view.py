@@ -49,7 +49,7 @@ class TrainingView:
     Args:
         console: where to.
         plan: the run's budget.
-        baseline: figures to stand beside the model's.
+        baseline: of the classical predictors on the very samples that each validation looks at.
     """
 
     def __init__(self, console: Console, plan: FitPlan, baseline: Baseline) -> None:

@@ -228,6 +228,23 @@ def test_split_by_tells_what_it_does_not_match():
     assert any("matches nothing in 1 of 3" in remark for remark in split.remarks)
 
 
+def test_takes_of_one_name_on_both_sides_are_named_with_what_keeps_them_together(tmp_path, write_tone, open_here):
+    for take in ("first", "second"):
+        for index in range(12):
+            write_tone(tmp_path / "in" / take / f"{index}.wav", frequency=300 + index + 20 * (take == "first"))
+    apart = open_here(tmp_path / "in", fraction=0.3)
+    (remark,) = [remark for remark in apart.remarks if "--split-by" in remark]
+    assert "in several folders on both sides of the split" in remark
+    pattern = remark.split("--split-by '")[1].rstrip("'")
+    together = open_here(tmp_path / "in", fraction=0.3, split_by=pattern)
+    assert not [remark for remark in together.remarks if "--split-by" in remark]
+    sides = [{Path(clip.name).name for clip in side} for side in (together.training, together.validation)]
+    assert not sides[0] & sides[1]
+    write_tone(tmp_path / "one" / "a.wav")
+    write_tone(tmp_path / "one" / "b.wav", frequency=500)
+    assert not [remark for remark in open_here(tmp_path / "one").remarks if "--split-by" in remark]
+
+
 @pytest.mark.parametrize(
     ("pattern", "complaint"), [("(", "not a valid regular expression"), ("wav", "one group .'wav'")]
 )
