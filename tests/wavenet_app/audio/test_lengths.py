@@ -145,9 +145,9 @@ CASES = {
 
 @pytest.mark.shared_data
 @pytest.mark.parametrize("name", CASES)
-def test_small_inputs_that_went_wrong(shared_cases, name):
+def test_small_inputs_that_went_wrong(shared_audio_cases, name):
     seconds, expected = CASES[name]
-    path = shared_cases / "audio" / name
+    path = shared_audio_cases / name
     count, damage, remark = read(path)
     assert count / probe(path).sample_rate == pytest.approx(seconds, abs=0.005)
     assert damage == ""
@@ -156,7 +156,7 @@ def test_small_inputs_that_went_wrong(shared_cases, name):
 
 
 @pytest.mark.shared_data
-def test_real_speech_in_an_mp3_has_no_clicks(shared_cases):
-    path = shared_cases / "audio" / "speech_V7.mp3"
+def test_real_speech_in_an_mp3_has_no_clicks(shared_audio_cases):
+    path = shared_audio_cases / "speech_V7.mp3"
     expected, rate = soundfile.read(path, dtype="float32")
     np.testing.assert_allclose(read_audio(path, rate), expected, atol=1e-3)

@@ -126,11 +126,11 @@ def test_a_loud_exception_is_left_out_but_not_a_loud_half():
 
 
 @pytest.mark.shared_data
-def test_real_inputs_that_went_wrong(shared_cases, tones, open_here):
+def test_real_inputs_that_went_wrong(shared_audio_cases, tones, open_here):
     folder, _ = tones
     gain = open_here(folder).gain
     for name in ("float_int16_scale.wav", "quiet_16bit_minus81dBFS.wav", "float_over_1_not_clipped.wav"):
-        shutil.copy(shared_cases / "audio" / name, folder)
+        shutil.copy(shared_audio_cases / name, folder)
     corpus = open_here(folder)
     assert gain / 3.1 < corpus.gain <= gain
     assert corpus.skipped == ()

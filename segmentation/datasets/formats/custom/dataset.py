@@ -1,4 +1,4 @@
-"""Custom data sets: a folder of images and a folder of masks, with whatever ordinary tools write into them."""
+"""Custom data sets: a folder of images and a folder of masks, as common labelling tools write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
 from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
 from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
-from segmentation.datasets.image_files import LOSSY_SUFFIXES, SIDEWAYS, FileFacts, file_facts, read_image, read_mask
+from segmentation.datasets.image_files import (
+    LOSSY_SUFFIXES,
+    SIDEWAYS,
+    FileFacts,
+    deep_bits,
+    file_facts,
+    read_image,
+    read_mask,
+)
 from segmentation.datasets.labels import UnknownIds, unpacked
 from wavenet_app.core.errors import UserError
 
@@ -33,7 +41,7 @@ _SAME_SHAPE = 0.02  # by how much height and width of a mask may be scaled diffe
 
 @dataclass(frozen=True)
 class _Pair:
-    """An image and its mask, and what is done to make them fit.
+    """An image and its mask, and how they are made to fit.
 
     Attributes:
         image: file.
@@ -41,6 +49,7 @@ class _Pair:
         upright: whether the image's EXIF orientation is applied.
         size: (width, height) of the image, and so of its mask.
         mask_facts: head of the mask's file.
+        is_deep: whether the image has more than 8 bits.
     """
 
     image: Path
@@ -48,13 +57,14 @@ class _Pair:
     upright: bool
     size: tuple[int, int]
     mask_facts: FileFacts
+    is_deep: bool = False
 
 
 class CustomDataset(SegmentationDataset):
     """A folder with images/ and masks/, with or without train/ and val/ in them, and classes.txt beside them.
 
-    Masks hold the class ids 0 to num_classes - 1, and 255 for what does not count. Other codings are recognised (see
-    `custom_masks`) and said in `remarks`. Without val/ a fifth of the images is held out, chosen by name.
+    Masks hold the class ids 0 to num_classes - 1, and 255 for ignored pixels. Other codings are recognised
+    (`custom.masks`) and described in `remarks`. Without val/ a fifth of the images is held out, chosen by name.
 
     Args:
         root: folder with images/ and masks/.
@@ -62,7 +72,7 @@ class CustomDataset(SegmentationDataset):
         name: of the data set.
 
     Raises:
-        UserError: no image has a mask, or the masks' coding is in doubt; the line says what to do.
+        UserError: no image has a mask, or the coding of the masks is ambiguous; the message says what to do.
     """
 
     def __init__(self, root: Path, split: Split, name: str | None = None) -> None:
@@ -71,7 +81,7 @@ class CustomDataset(SegmentationDataset):
         class_file = root / FILE_NAME
         listed = read_class_list(class_file)
         refuse_empty(pairs, [*pairing.skipped, *skipped], f"{root / 'images'} ({split})")
-        # Masks of all splits tell how masks are coded, so that training and validation cannot differ.
+        # the coding is found from the masks of all splits, so that training and validation cannot differ
         everything = sorted({pair.mask for pair in pairs} | set(_masks_of_other_split(root, split)))
         self._coding = find_coding(_scan(everything, all_of_them=listed is None), listed, class_file)
         if self._coding.kind != "threshold":
@@ -83,6 +93,7 @@ class CustomDataset(SegmentationDataset):
         all_skipped = [*pairing.skipped, *skipped]
         refuse_empty(pairs, all_skipped, f"{root / 'images'} ({split})")
         self._pairs = pairs
+        self._bits = deep_bits([pair.image for pair in pairs if pair.is_deep])
         super().__init__(
             name=name or root.resolve().name,
             format=NAME,
@@ -100,7 +111,7 @@ class CustomDataset(SegmentationDataset):
     def image(self, index: int) -> NDArray[np.uint8]:
         """Returns an image as RGB, shape (height, width, 3), turned as its mask is."""
         pair = self._pairs[index]
-        return read_image(pair.image, upright=pair.upright)
+        return read_image(pair.image, upright=pair.upright, bits=self._bits)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Returns a mask of class ids, 255 = ignore, shape (height, width) of the image.
@@ -136,7 +147,7 @@ def split_folder(root: Path, split: Split) -> str | None:
 
 
 def is_held_out(names: Sequence[str]) -> list[bool]:
-    """Returns which files are for validation, where the data set does not say: a fifth, at least one, by name.
+    """Returns which files are held out for validation if the data set has no val/: a fifth, at least one, by name.
 
     >>> sum(is_held_out([f"{number}.png" for number in range(10)]))
     2
@@ -147,7 +158,7 @@ def is_held_out(names: Sequence[str]) -> list[bool]:
 
 
 def _paired(root: Path, split: Split) -> tuple[Pairing, list[str]]:
-    """Returns the split's pairs, and what is to be said about the split."""
+    """Returns the split's pairs, and remarks on the split."""
     folder = split_folder(root, split)
     if folder is not None:
         return pair_by_name(root / "images" / folder, root / "masks" / folder), []
@@ -176,7 +187,7 @@ def _masks_of_other_split(root: Path, split: Split) -> list[Path]:
 
 
 def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNote]]:
-    """Returns the pairs whose sizes agree or can be made to, the files left out, and notes on what was mended."""
+    """Returns the pairs whose sizes agree or can be made to, the skipped files, and notes on repairs."""
     pairs: list[_Pair] = []
     skipped: list[FileNote] = []
     notes: list[FileNote] = []
@@ -188,7 +199,7 @@ def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNo
             continue
         upright = _should_turn(image_facts, mask_facts)
         width, height = image_facts.upright_size if upright else image_facts.size
-        pair = _Pair(image, mask, upright, (width, height), mask_facts)
+        pair = _Pair(image, mask, upright, (width, height), mask_facts, image_facts.is_deep)
         sizes = f"image {width} x {height}, mask {mask_facts.size[0]} x {mask_facts.size[1]}"
         across, down = mask_facts.size[0] / width, mask_facts.size[1] / height
         if abs(across / down - 1) > _SAME_SHAPE:
@@ -201,9 +212,12 @@ def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNo
         if image_facts.orientation != 1:
             applied = "applied" if upright else "not applied, since the mask has the stored size"
             notes.append(FileNote(image, f"EXIF rotation, {applied}", f"orientation {image_facts.orientation}"))
-        if image_facts.mode.startswith("I"):
-            notes.append(FileNote(image, "an image of 16 bits; its high byte is used"))
-        if mask_facts.mode.startswith("I"):
+        if image_facts.is_deep:
+            notes.append(FileNote(image, "an image of 16 bits; the 8 highest of those in use are kept"))
+        for path, facts in ((image, image_facts), (mask, mask_facts)):
+            if facts.pages > 1:
+                notes.append(FileNote(path, "a file of several pages; the first is used", f"{facts.pages} pages"))
+        if mask_facts.is_deep:
             notes.append(FileNote(mask, "a mask of 16 bits; 65535 is ignored like 255"))
         pairs.append(pair)
     return pairs, skipped, notes
@@ -219,7 +233,7 @@ def _should_turn(image: FileFacts, mask: FileFacts) -> bool:
 def _scan(masks: Sequence[Path], *, all_of_them: bool) -> list[ScannedMask]:
     count = len(masks) if all_of_them else min(len(masks), _SCANNED_MASKS)
     chosen = [masks[place * len(masks) // count] for place in range(count)]
-    # a JPEG among many others is met whatever the sample
+    # one JPEG is always scanned, if there are any
     chosen += [path for path in masks if path.suffix.lower() in LOSSY_SUFFIXES and path not in chosen][:1]
     scanned = []
     for path in chosen:
