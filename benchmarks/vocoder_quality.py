@@ -113,7 +113,7 @@ def main() -> None:
             draws = []
             for seed in range(options.draws):
                 blocks = vocode(
-                    engine, trained.model, mel.told([frames]), shares=shares_of, seed=seed, settings=settings
+                    engine, trained.model, mel.conditioning([frames]), shares=shares_of, seed=seed, settings=settings
                 )
                 draws.append(np.concatenate(list(blocks)))
             for turns in options.turns:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import WaveNet
 
@@ -95,7 +95,7 @@ def _conditioning(model: WaveNet, samples: int) -> Told:
         speakers = torch.full((1, len(config.speakers)), 1 / len(config.speakers), device=device)
     if config.mel is not None:
         count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
-        frames = torch.from_numpy(told_silence(config.mel, count))[None].to(device)
+        frames = torch.from_numpy(silent_conditioning(config.mel, count))[None].to(device)
     return Told(speakers, frames)
 
 

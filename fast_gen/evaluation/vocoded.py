@@ -118,7 +118,9 @@ def vocoded_clip(
     assert tells.mel is not None
     original = corpus.waveform(clip, 0, num_samples)
     frames = tells.mel.of(original)
-    blocks = vocode(engine, model, tells.mel.told([frames]), shares=tells.shares(clip), seed=seed, settings=settings)
+    blocks = vocode(
+        engine, model, tells.mel.conditioning([frames]), shares=tells.shares(clip), seed=seed, settings=settings
+    )
     sampled = np.concatenate(list(blocks))
     versions = {SAMPLED: sampled}
     if turns:

@@ -90,5 +90,5 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
     frames = np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
     within = widened[margin : margin + (beyond - inside) * hop]
     sound = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
-    told = mel.told_of(frames, sound)
+    told = mel.conditioning_of(frames, sound)
     return told[aside : len(told) - aside]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import WaveNet
 
@@ -65,5 +65,5 @@ def _frames_between(
     assert model.config.mel is not None
     hop = model.config.mel.hop
     begin, end = start // hop, -(-stop // hop) + 2 * CONTEXT_FRAMES
-    silence = told_silence(model.config.mel, max(0, -begin))
+    silence = silent_conditioning(model.config.mel, max(0, -begin))
     return np.concatenate([silence, frames[max(0, begin) : end]]), start % hop

@@ -46,7 +46,7 @@ class Heard(NamedTuple):
 
 
 Preview = Callable[[WaveNet, RunConfig, int, Heard], NDArray[np.float32]]
-"""Generates so many samples of audio from a model in training, float32 (samples,)."""
+"""Generates a number of samples from a model in training, float32 (samples,)."""
 
 VALIDATION_SECONDS = 24.0  # audio of each validation during training; the final one uses all of it
 PREVIEW_SECONDS = 1.0  # audio of each preview
@@ -62,7 +62,7 @@ class TrainingResult:
         status: final status of the loop.
         validation: bits per sample of that checkpoint over the whole validation split.
         baseline: bits per sample of the classical predictors on the same samples.
-        model: shape of the model, which says what it is told.
+        model: settings of the model.
     """
 
     checkpoint: Path
@@ -280,7 +280,7 @@ class _PreviewWriter:
             shares = np.eye(len(self.task.tells.places), dtype=np.float32)[self.task.tells.places[self.clip.speaker]]
         mel = self.task.tells.mel
         if mel is not None:
-            frames = np.concatenate(list(mel.told([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
+            frames = np.concatenate(list(mel.conditioning([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
         return Heard(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:

@@ -16,7 +16,7 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.vocoding import vocode as vocode_module
 from fast_gen.vocoding.vocode import vocode
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.coding import MuLawCoding
@@ -68,7 +68,7 @@ def test_samples_are_those_of_the_full_network_after_silence(engine, net, frames
 
     codes = MuLawCoding(64).encode(np.concatenate(made(engine, net, [frames])))[None]
     before = -(-engine.weights.receptive_field // 12)
-    around = told_silence(MEL, before + CONTEXT_FRAMES)
+    around = silent_conditioning(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
     conditioning = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
     history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
