@@ -111,7 +111,7 @@ def readable_status(path: Path) -> os.stat_result:
 class SoundReader:
     """One forward pass through a sound file; a context manager.
 
-    Decoding never seeks: a lossy decoder that does loses its state, which is heard as clicks.
+    Decoding never seeks: a seek resets a lossy decoder, which is audible as a click.
 
     Attributes:
         path: the file; its content, not its suffix, says the format.

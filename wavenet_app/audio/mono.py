@@ -16,7 +16,7 @@ from wavenet_app.audio.decoding import SoundReader
 # Channels whose mean has less than this share of the power that independent channels would leave in it cancel out.
 # For two channels it is a correlation below -0.8.
 CANCELLED_SHARE = 0.2
-# So much sound decides; a long file is not decoded twice.
+# The first seconds of sound decide, so that a long file is not decoded twice.
 DECIDING_SECONDS = 20.0
 _QUIET = 1e-4  # root mean square of a block that counts as sound
 
