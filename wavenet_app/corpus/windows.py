@@ -171,6 +171,11 @@ class ValidationWindows(Dataset[Batch]):
         self._windows = [(int(clips[place]), int(starts[place]), int(stops[place])) for place in picked]
 
     @property
+    def spans(self) -> tuple[tuple[int, int, int], ...]:
+        """The targets of all batches together: (validation clip, start, stop) of each window."""
+        return tuple(self._windows)
+
+    @property
     def num_samples(self) -> int:
         """Total number of targets in all batches."""
         return sum(stop - start for _, start, stop in self._windows)

@@ -76,10 +76,7 @@ class WaveNetTask(Task):
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
-        mel = config.model.mel
-        self.conditioning = ClipConditioning(
-            config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate)
-        )
+        self.conditioning = _conditioning(config, corpus)
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns the training windows of a rank from a step on; see `TrainingWindows`."""
@@ -99,16 +96,7 @@ class WaveNetTask(Task):
 
     def validation_batches(self, limit_seconds: float | None = VALIDATION_SECONDS) -> Iterable[Any]:
         """Returns windows of the validation clips: at most `limit_seconds` of audio, None for all of it."""
-        windows = ValidationWindows(
-            self.corpus,
-            context=self.config.model.receptive_field,
-            window=self.config.training.window,
-            batch_size=self.config.training.batch_size,
-            coding=self.config.model.coding,
-            limit_seconds=limit_seconds,
-            conditioning=self.conditioning,
-        )
-        return _loader(windows)
+        return _loader(validation_windows(self.config, self.corpus, limit_seconds, self.conditioning))
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Returns Adam (Kingma and Ba 2015) without weight decay, which is untested."""
@@ -162,6 +150,36 @@ class WaveNetTask(Task):
             "baseline": asdict(self.baseline),
             "split": split_record(self.corpus),
         }
+
+
+def validation_windows(
+    config: RunConfig,
+    corpus: Corpus,
+    limit_seconds: float | None = VALIDATION_SECONDS,
+    conditioning: ClipConditioning | None = None,
+) -> ValidationWindows:
+    """Returns the windows of the validation clips that a validation uses.
+
+    Args:
+        config: of the run.
+        corpus: its validation clips are used.
+        limit_seconds: of audio at most; None for all of it.
+        conditioning: makes what goes into a batch beside codes; None for a new one.
+    """
+    return ValidationWindows(
+        corpus,
+        context=config.model.receptive_field,
+        window=config.training.window,
+        batch_size=config.training.batch_size,
+        coding=config.model.coding,
+        limit_seconds=limit_seconds,
+        conditioning=conditioning or _conditioning(config, corpus),
+    )
+
+
+def _conditioning(config: RunConfig, corpus: Corpus) -> ClipConditioning:
+    mel = config.model.mel
+    return ClipConditioning(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
 
 def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:

@@ -257,8 +257,8 @@ def test_vocoded_files_are_at_the_level_of_the_recordings(wavegen, tmp_path, wri
 
 
 def test_saved_frames_give_the_same_audio_as_their_recording(wavegen, tone_folder, tmp_path):
-    from wavenet_app.audio.files import read_audio
     from wavenet_app.audio.mel import MelFrames
+    from wavenet_app.audio.mono import read_audio
 
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     config = load_trained(tmp_path / "data" / "checkpoints" / "tones" / "best.pth").config
