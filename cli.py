@@ -16,6 +16,7 @@ from wavenet_app.cli import inspect, train_command
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
 
@@ -66,7 +67,7 @@ def demo(
     from fast_gen.generation.command import run_sampling
     from fast_gen.generation.session import SampleRequest
     from wavenet_app.training.command import run_training
-    from wavenet_app.training.run import RunOptions
+    from wavenet_app.training.options import RunOptions
 
     folder, console = DataFolder.at(data_dir), make_console()
     options = RunOptions(preset="tiny", minutes=minutes, logger="none")
@@ -141,10 +142,10 @@ def receptive_field(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=65, max=4097, metavar="PIXELS", help="DeepLab: side of the images (default: 513)."),
+        typer.Option(min=65, max=4097, metavar="PIXELS", help="DeepLab: side of the images (default: 512)."),
     ] = None,
     output_stride: Annotated[
-        int | None, typer.Option(metavar="8|16", help="DeepLab: output stride (default: as trained).")
+        int | None, typer.Option(metavar="1|2|4|8|16", help="DeepLab: output stride (default: as trained).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the untrained weights and of the inputs.")] = 0,
     as_json: AsJson = False,
@@ -191,7 +192,7 @@ def main() -> None:
     try:
         sys.exit(app(prog_name="wavegen", standalone_mode=False))
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {without_control_characters(str(error))}\n")
         sys.exit(2)
     except UsageError as error:
         if not sys.argv[1:]:

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from wavenet_app.audio.formats import FORMATS
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import AsJson, CheckpointName, DataDir, loading, make_console
 
 Speaker = Annotated[
     str | None,
@@ -39,6 +41,11 @@ Engine = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores for the engine.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="|".join(FORMATS), help="Format of the files (default: as --out says, else wav)."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
 def sample(
@@ -64,8 +71,10 @@ def sample(
     ] = None,
     keep_prime: Annotated[bool, typer.Option("--keep-prime", help="Start each file with the recording.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
+        Path | None, typer.Option(help="Folder, or file of a single clip (default: generated/ in the data folder).")
     ] = None,
+    audio_format: Format = None,
+    overwrite: Overwrite = False,
     engine: Engine = "auto",
     precision: Annotated[
         str | None,
@@ -79,7 +88,7 @@ def sample(
         bool, typer.Option("--rank", help="Order the clips by likelihood, and replace clips that turn into noise.")
     ] = False,
     keep: Annotated[int | None, typer.Option(min=1, help="With --rank: keep this many of the most likely.")] = None,
-    play: Annotated[bool, typer.Option("--play", help="Play while generating, and write the WAV too.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play while generating, and write the file too.")] = False,
     device: Annotated[
         str | None, typer.Option(metavar="NAME|INDEX", help="Sound device to play on; see wavegen devices.")
     ] = None,
@@ -120,6 +129,8 @@ def sample(
         rank=rank,
         keep=keep,
         speaker=speaker,
+        format_name=audio_format,
+        overwrite=overwrite,
     )
     if not (play or forever or stdout or raw or device is not None):
         run_sampling(request, folder, console=make_console())
@@ -145,8 +156,10 @@ def vocode(
     top_p: TopP = 1.0,
     refine: Refine = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
+        Path | None, typer.Option(help="Folder, or file of a single result (default: generated/ in the data folder).")
     ] = None,
+    audio_format: Format = None,
+    overwrite: Overwrite = False,
     engine: Engine = "auto",
     precision: Annotated[
         str, typer.Option(metavar="float32|bfloat16|int8", help="Precision of the weights; less is faster.")
@@ -158,11 +171,15 @@ def vocode(
 
     Run it again to resume where it stopped.
     """
-    from fast_gen.engines.sampling import VOCODING_TEMPERATURE
-    from fast_gen.vocoding.command import VocodeRequest, run_vocoding
-    from fast_gen.vocoding.refine import USUAL_TURNS
-
     folder = DataFolder.at(data_dir)
+    _check_checkpoint(checkpoint, folder)
+    if not source.exists():
+        raise UserError(f"there is no file or folder {source}")
+    with loading(make_console(stderr=True)):
+        from fast_gen.engines.sampling import VOCODING_TEMPERATURE
+        from fast_gen.vocoding.command import VocodeRequest, run_vocoding
+        from fast_gen.vocoding.refine import USUAL_TURNS
+
     request = VocodeRequest(
         checkpoint=checkpoint,
         source=source,
@@ -176,6 +193,8 @@ def vocode(
         engine=engine,
         precision=precision,
         threads=threads,
+        format_name=audio_format,
+        overwrite=overwrite,
     )
     run_vocoding(request, folder, console=make_console())
 
@@ -211,8 +230,11 @@ def evaluate(
 
     Compares its bits per sample with classical predictors, and its clips with real ones.
     """
-    from fast_gen.evaluation.command import run_eval
-    from fast_gen.evaluation.subject import EvalRequest
+    folder, console = DataFolder.at(data_dir), make_console()
+    _check_checkpoint(checkpoint, folder)
+    with loading(make_console(stderr=True)):
+        from fast_gen.evaluation.command import run_eval
+        from fast_gen.evaluation.subject import EvalRequest
 
     request = EvalRequest(
         checkpoint=checkpoint,
@@ -226,7 +248,7 @@ def evaluate(
         seed=seed,
         engine=engine,
     )
-    run_eval(request, DataFolder.at(data_dir), console=make_console(), as_json=as_json, page=report)
+    run_eval(request, folder, console=console, as_json=as_json, page=report)
 
 
 def bench(
@@ -237,11 +259,14 @@ def bench(
     data_dir: DataDir = None,
 ) -> None:
     """Measure the speed of every engine, device and precision on this machine."""
-    from fast_gen.bench.command import BenchRequest, run_bench_command
+    folder = DataFolder.at(data_dir)
+    _check_checkpoint(checkpoint, folder)
+    with loading(make_console(stderr=True)):
+        from fast_gen.bench.command import BenchRequest, run_bench_command
 
     request = BenchRequest(checkpoint, seconds, verify)
     progress = make_console(stderr=True)
-    run_bench_command(request, DataFolder.at(data_dir), console=make_console(), progress=progress, as_json=as_json)
+    run_bench_command(request, folder, console=make_console(), progress=progress, as_json=as_json)
 
 
 def devices() -> None:
@@ -249,3 +274,10 @@ def devices() -> None:
     from fast_gen.playing.command import run_devices
 
     run_devices(make_console())
+
+
+def _check_checkpoint(name: str | None, folder: DataFolder) -> None:
+    """Raises a UserError at once, before torch is imported, if there is no such checkpoint."""
+    from wavenet_app.checkpoints.trained import find_checkpoint
+
+    find_checkpoint(folder.root, name)

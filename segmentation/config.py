@@ -13,12 +13,16 @@ from wavenet_app.core.settings import Settings, one_of
 IGNORE_INDEX = 255
 """Id of mask pixels that count neither in the loss nor in a score."""
 
-ATROUS_RATES: dict[int, tuple[int, ...]] = {16: (6, 12, 18), 8: (12, 24, 36)}
+ATROUS_RATES: dict[int, tuple[int, ...]] = {
+    16: (6, 12, 18),
+    8: (12, 24, 36),
+    **dict.fromkeys((4, 2, 1), (24, 48, 72)),  # strides 2 and 1 are for images too small for more
+}
 """Output stride -> rates of the pyramid (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3)."""
 
 SMALLEST_CROP = 16
 
-BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v3_large"]
+BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_large"]
 NormName = Literal["batch", "frozen", "group", "synchronised"]
 
 
@@ -28,14 +32,14 @@ class SegmentationModelConfig(Settings):
     architecture: Literal["deeplab_v3", "deeplab_v3plus"] = Field(
         default="deeplab_v3plus", description="V3, or V3+ with a decoder that adds features at stride 4"
     )
-    backbone: BackboneName = Field(
-        default="mobilenet_v3_large", description="the network that turns images into features"
-    )
+    backbone: BackboneName = Field(default="dilated", description="the network that turns images into features")
     num_classes: int = Field(default=21, ge=1, le=IGNORE_INDEX, description="classes, background included")
-    output_stride: Literal[8, 16] = Field(default=16, description="pixels of the image to one of the last features")
+    output_stride: Literal[1, 2, 4, 8, 16] = Field(
+        default=16, description="pixels of the image to one of the last features; 1 and 2 for the dilated backbone"
+    )
     atrous_rates: tuple[int, ...] = Field(
         default=(),
-        description="dilations of the pyramid; empty takes 6, 12, 18 at stride 16 and 12, 24, 36 at stride 8",
+        description="dilations of the pyramid; empty: 6, 12, 18 at stride 16, 12, 24, 36 at 8, 24, 48, 72 below",
     )
     aspp_channels: int = Field(default=256, ge=1, description="width of each branch of the pyramid")
     separable: bool = Field(default=False, description="head of depthwise and pointwise convolutions, as Xception's")
@@ -53,6 +57,15 @@ class SegmentationModelConfig(Settings):
         if rates and min(rates) < 1:
             raise ValueError("each rate must be at least 1")
         return rates
+
+    @model_validator(mode="after")
+    def _stride_of_the_backbone(self) -> SegmentationModelConfig:
+        if self.output_stride < 4 and self.backbone != "dilated":
+            raise ValueError(
+                f"the backbone {self.backbone} has the output strides 4, 8 and 16, not {self.output_stride}; "
+                "1 and 2 are for the backbone dilated"
+            )
+        return self
 
     @property
     def pyramid_rates(self) -> tuple[int, ...]:
@@ -187,6 +200,15 @@ class SegmentationConfig(Settings):
     model: SegmentationModelConfig = SegmentationModelConfig()
     data: SegmentationDataConfig = SegmentationDataConfig()
     training: SegmentationTrainingConfig = SegmentationTrainingConfig()
+
+    @property
+    def pad_to(self) -> int:
+        """What the sides of an image are padded to multiples of: the output stride if those of the crops were, else 1.
+
+        Features stand where they stood in training only at sizes like those of the crops (docs/results.md).
+        """
+        crop, stride = self.training.crop_size, self.model.output_stride
+        return stride if crop is not None and not any(side % stride for side in crop) else 1
 
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
 
-from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab
+from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab, pretrained_files
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
 from segmentation.config import PRESETS, SegmentationConfig, SegmentationModelConfig, preset
 from segmentation.datasets.batches import evenly_spread
@@ -29,7 +29,7 @@ from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.core.settings import validated
 
 DEFAULT_COUNT = 4
-DEFAULT_SIZE = 513
+DEFAULT_SIZE = 512
 
 # WaveNet has a preset "small" too, and here the name means that one; DeepLab's sees as far as "mobilenet".
 _IMAGE_PRESETS = tuple(name for name in PRESETS if name != "small")
@@ -145,7 +145,8 @@ def _whole_reach(twin: DeepLab, config: SegmentationModelConfig) -> tuple[tuple[
         # A strip must hold at least the nearest taps of the widest layer, or their gradient does not show.
         length = max(_FIRST_STRIP, _power_of_two(4 * config.output_stride * max(config.pyramid_rates)))
         while True:
-            space = (length + 1, 1) if axis == 0 else (1, length + 1)
+            # A whole multiple of the stride, so that features lie evenly along it.
+            space = (length, 1) if axis == 0 else (1, length)
             place = (_middle(space[0]), _middle(space[1]))
             touched = touched_map(lambda inputs: _middle_scores(twin, inputs), 3, space)
             before, after = reach(touched, place)[axis]
@@ -174,10 +175,7 @@ def _file(name: str, data: DataFolder) -> Path | None:
     path = find_of_either_half(name, data)
     if path is not None or name in _IMAGE_PRESETS:
         return path
-    try:
-        return find_pretrained(name, data)
-    except UserError:
-        return None
+    return find_pretrained(name, data) if pretrained_files(name, data) else None
 
 
 def _images(

@@ -26,6 +26,12 @@ def _cycle() -> list[Any]:
     return items
 
 
+def _dict_in_itself() -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    items["model"] = items
+    return items
+
+
 JUNK = [
     None,
     True,
@@ -44,6 +50,7 @@ JUNK = [
     (1, 2),
     {1: 2},
     _cycle(),
+    _dict_in_itself(),
     torch.zeros(()),
     torch.zeros(3, dtype=torch.complex64),
     torch.zeros(2, device="meta"),

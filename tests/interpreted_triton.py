@@ -25,8 +25,8 @@ from engine_contract import (
     assert_picked_by,
     full_network,
     random_codes,
+    random_conditioning,
     random_net,
-    random_told,
 )
 
 from fast_gen.engines.condition import ChunkCondition, projected
@@ -34,10 +34,11 @@ from fast_gen.engines.gpu import packing as gpu_packing
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import pick_samples
-from fast_gen.engines.sampling import SamplingSettings, pick, pick_sample, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick, pick_by_head, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import STEP, mean_places
+from wavenet_app.coding import STEP
 from wavenet_app.config import ModelConfig
+from wavenet_app.heads import GaussianHead, Head, LogisticsHead
 
 TINY = {
     "two taps": ModelConfig(
@@ -76,10 +77,10 @@ def tiny(
     shape: str,
     engine_class: type[TritonGpu],
     precision: str = "float32",
-    told: str | None = None,
+    conditioned_on: str | None = None,
     head: dict[str, Any] | None = None,
 ) -> tuple[torch.nn.Module, TritonGpu]:
-    changes = (CONDITIONED[told] if told else {}) | (head or {})
+    changes = (CONDITIONED[conditioned_on] if conditioned_on else {}) | (head or {})
     net = random_net(TINY[shape].model_copy(update=changes))
     return net, engine_class(GeneratorWeights.of(net), "cpu", precision)
 
@@ -137,7 +138,7 @@ def test_one_channel_a_dilation_beyond_the_clip_a_reset_and_a_code_that_does_not
 
 
 @pytest.mark.parametrize(
-    ("told", "shape", "engine_class", "precision"),
+    ("conditioned_on", "shape", "engine_class", "precision"),
     [
         ("speakers", "two taps", InterpretedTriton, "float32"),
         pytest.param("mel", "two taps", InterpretedTriton, "float32", marks=pytest.mark.slow),
@@ -148,12 +149,14 @@ def test_one_channel_a_dilation_beyond_the_clip_a_reset_and_a_code_that_does_not
         pytest.param("mel", "three taps", InterpretedTiles, "float32", marks=pytest.mark.slow),
     ],
 )
-def test_every_sample_is_told_its_own(told: str, shape: str, engine_class: type[TritonGpu], precision: str) -> None:
-    """Rows differ in what they are told, and calls begin within a step."""
-    net, engine = tiny(shape, engine_class, precision, told)
+def test_every_sample_gets_its_own_condition(
+    conditioned_on: str, shape: str, engine_class: type[TritonGpu], precision: str
+) -> None:
+    """Rows differ in their conditions, and calls begin within a step."""
+    net, engine = tiny(shape, engine_class, precision, conditioned_on)
     engine.reset(2)
     phase = 3 if net.config.mel else 0
-    given = random_told(net.config, 2, 24)
+    given = random_conditioning(net.config, 2, 24)
     condition = projected(net, given, phase)
     assert condition is not None
     codes, numbers = random_codes(net.config, 2, 24), uniforms(4, rows=2, length=3)
@@ -167,22 +170,22 @@ def test_every_sample_is_told_its_own(told: str, shape: str, engine_class: type[
     np.testing.assert_allclose(scored_too, logits[:, 20:], atol=tolerance, rtol=0)
     if precision == "float32":
         assert_picked_by(logits[:, 6:9], codes[:, 6:9], numbers, SETTINGS["plain"], tolerance)
-    other = full_network(net, codes, random_told(net.config, 2, 24, seed=1), phase)
-    assert float((other - logits).abs().amax((1, 2)).min()) > 2 * tolerance, "what a row is told matters"
+    other = full_network(net, codes, random_conditioning(net.config, 2, 24, seed=1), phase)
+    assert float((other - logits).abs().amax((1, 2)).min()) > 2 * tolerance, "the condition of a row matters"
 
 
-@pytest.mark.parametrize("told", ["speakers and mel", pytest.param("mel", marks=pytest.mark.slow)])
-def test_chunks_and_rows_that_are_told_something_are_the_same_to_the_bit(
-    told: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("conditioned_on", ["speakers and mel", pytest.param("mel", marks=pytest.mark.slow)])
+def test_chunks_and_rows_with_conditions_are_the_same_to_the_bit(
+    conditioned_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunks that end within a step, and a device with room for one step at a time."""
-    net, engine = tiny("two taps", InterpretedTriton, told=told)
-    condition = projected(net, random_told(net.config, 2, 11), 2)
+    net, engine = tiny("two taps", InterpretedTriton, conditioned_on=conditioned_on)
+    condition = projected(net, random_conditioning(net.config, 2, 11), 2)
     assert condition is not None
     numbers = uniforms(1, rows=2, length=11)
     engine.reset(2)
     whole = engine.generate(numbers, SETTINGS["plain"], condition)
-    monkeypatch.setattr(gpu_packing, "TOLD_AT_ONCE", 1)
+    monkeypatch.setattr(gpu_packing, "CONDITION_AT_ONCE", 1)
     engine.reset(1)
     own = ChunkCondition(condition.values[1:], condition.hold, condition.phase)
     chunks = [
@@ -244,11 +247,11 @@ def test_samples_of_sixteen_bits_are_picked_from_what_is_scored(
     tolerance = 1e-5 if precision == "float32" else 0.03
     for found, expected in ((first, outputs[:, :3]), (scored, outputs[:, :7]), (last, outputs[:, 14:])):
         np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
-    picked = pick_sample(
-        net.config.head,
+    picked = pick_by_head(
+        net.head,
         torch.from_numpy(scored[:, 3:].reshape(8, -1)),
         torch.from_numpy(numbers.flatten()),
-        SETTINGS[settings].temperature,
+        SETTINGS[settings],
     )
     np.testing.assert_array_equal(np.concatenate(made, axis=1).flatten(), picked)
 
@@ -263,7 +266,7 @@ def test_a_mean_lies_exactly_as_far_above_the_newest_sample_as_the_last_layer_sa
     scored = engine.score(samples)
     newest = np.array([0, -(2**15), 2**15 - 1], np.float32) * np.float32(STEP)
     expected = np.repeat(net.output2.bias.detach().numpy()[None], 3, axis=0)
-    expected[:, mean_places(net.config.head, net.config.output_channels)] += newest[:, None]
+    expected[:, net.head.means] += newest[:, None]
     np.testing.assert_array_equal(scored[0], expected)
 
 
@@ -323,7 +326,7 @@ def _pick_sample(
     samples,
     Q: tl.constexpr,
     ROWS: tl.constexpr,
-    HEAD: tl.constexpr,
+    RULE: tl.constexpr,
     FIRST_MEAN: tl.constexpr,
     AFTER_MEANS: tl.constexpr,
     GREEDY: tl.constexpr,
@@ -331,15 +334,15 @@ def _pick_sample(
     rows = tl.arange(0, ROWS)
     found = tl.load(outputs + rows[:, None] * Q + tl.arange(0, Q)[None, :])
     numbers, temperature = tl.load(uniforms + rows), tl.load(settings)
-    tl.store(samples + rows, pick_samples(found, numbers, temperature, HEAD, FIRST_MEAN, AFTER_MEANS, GREEDY))
+    tl.store(samples + rows, pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
-@pytest.mark.parametrize(("head", "count", "width"), [("logistics", 9, 16), ("logistics", 30, 32), ("gaussian", 2, 16)])
-def test_the_pick_of_a_sample_is_the_one_defined(head: str, count: int, width: int, temperature: float) -> None:
+@pytest.mark.parametrize(("head", "width"), [(LogisticsHead(3), 16), (LogisticsHead(10), 32), (GaussianHead(), 16)])
+def test_the_pick_of_a_sample_is_the_one_defined(head: Head, width: int, temperature: float) -> None:
     """Among equal components too, of almost no and of endless width, beyond the edges, and at the extreme uniforms."""
     rows = 2_048
-    means = mean_places(head, count)
+    means, count = head.means, head.output_channels
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(rows, count, generator=generator)
     outputs[:, : means.start] = (outputs[:, : means.start] * 9).round()
@@ -350,8 +353,10 @@ def test_the_pick_of_a_sample_is_the_one_defined(head: str, count: int, width: i
     whole = torch.nn.functional.pad(outputs, (0, width - count), value=-torch.inf)
     picked = torch.empty(rows, dtype=torch.int32)
     heat = torch.tensor([temperature], dtype=torch.float64)
-    _pick_sample[(1,)](whole, numbers, heat, picked, width, rows, head, means.start, means.stop, temperature == 0)
-    assert torch.equal(picked.long(), pick_sample(head, outputs, numbers, temperature))
+    _pick_sample[(1,)](
+        whole, numbers, heat, picked, width, rows, int(head.rule), means.start, means.stop, temperature == 0
+    )
+    assert torch.equal(picked.long(), pick_by_head(head, outputs, numbers, SamplingSettings(temperature)))
 
 
 @pytest.mark.slow
@@ -361,7 +366,7 @@ class TestInterpretedTriton(EngineContract):
 
 
 @pytest.mark.slow
-class TestInterpretedTritonTold(ConditionContract):
+class TestInterpretedTritonConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
         return InterpretedTriton(weights, "cpu")
 
@@ -377,5 +382,5 @@ class TestInterpretedTritonOfOneGaussian(TestInterpretedTriton):
 
 
 @pytest.mark.slow
-class TestInterpretedTritonOfOneGaussianTold(TestInterpretedTritonTold):
+class TestInterpretedTritonOfOneGaussianConditioned(TestInterpretedTritonConditioned):
     head = GAUSSIAN

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from wavenet_app.coding import MU_LAW_HEAD, Coding, coding_of
+from wavenet_app.coding import Coding
 from wavenet_app.core.dilation import dilation_cycle, receptive_field
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
 from wavenet_app.core.settings import Settings, one_of
+from wavenet_app.heads import DEFAULT_HEAD, HEADS, CategoricalHead, Head, LogisticsHead
+
+if TYPE_CHECKING:
+    HeadName = str
+else:
+    HeadName = Literal[tuple(HEADS)]
 
 MELODY_CHANNELS = 3
 """Cosine and sine of the phase of a voice within its period, and whether the frame is voiced."""
@@ -89,14 +95,17 @@ class ModelConfig(Settings):
     dilations: tuple[int, ...] = Field(
         default=dilation_cycle(10, repeats=2), description="spacing of the taps of each layer"
     )
-    head: Literal["mu-law", "logistics", "gaussian"] = Field(
-        default="mu-law",
+    head: HeadName = Field(
+        default=DEFAULT_HEAD.name,
         description="predicts a mu-law code, or a 16-bit sample by a mixture of logistics or one Gaussian",
     )
     quantization_channels: int = Field(
-        default=256, description="number of mu-law codes, a power of two; only for the mu-law head"
+        default=CategoricalHead.quantization_channels,
+        description="number of mu-law codes, a power of two; only for the mu-law head",
     )
-    mixtures: int = Field(default=10, ge=1, le=100, description="number of logistics; only for that head")
+    mixtures: int = Field(
+        default=LogisticsHead.mixtures, ge=1, le=100, description="number of logistics; only for that head"
+    )
     speakers: tuple[str, ...] = Field(default=(), description="names of the speakers; empty: no global conditioning")
     global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, if there are speakers")
     mel: MelConfig | None = Field(default=None, description="log-mel frames for local conditioning; unset: none")
@@ -118,20 +127,27 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _settings_of_this_head(self) -> ModelConfig:
-        for name, head in (("quantization_channels", "mu-law"), ("mixtures", "logistics")):
-            if self.head != head and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} = {getattr(self, name)} is for the head {head}, not for {self.head}")
+        for head in HEADS.values():
+            for name in set(head.settings()) - set(HEADS[self.head].settings()):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} = {getattr(self, name)} is for the head {head.name}, not for {self.head}")
         return self
+
+    @property
+    def output_head(self) -> Head:
+        """The meaning of the last layer's outputs."""
+        kind = HEADS[self.head]
+        return kind(**{name: getattr(self, name) for name in kind.settings()})
 
     @property
     def coding(self) -> Coding:
         """The coding of the predicted integers."""
-        return coding_of(self.head, self.quantization_channels)
+        return self.output_head.coding
 
     @property
     def output_channels(self) -> int:
-        """Parameters of the distribution of the next sample; see `wavenet_app.network.heads`."""
-        return {MU_LAW_HEAD: self.quantization_channels, "logistics": 3 * self.mixtures, "gaussian": 2}[self.head]
+        """Parameters of the distribution of the next sample; see `wavenet_app.heads`."""
+        return self.output_head.output_channels
 
     @property
     def local_width(self) -> int:

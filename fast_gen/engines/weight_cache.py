@@ -1,4 +1,4 @@
-"""The weights of a checkpoint kept as plain arrays, so that from the second start on nobody waits for torch.
+"""The weights of a checkpoint kept as plain arrays, so that later starts do not wait for torch.
 
 Importing torch takes longer than all else that stands before the first sound, and generation on the CPU needs it
 only to read the checkpoint. What is kept is found by the content of the checkpoint, so it can never be out of date, and
@@ -45,7 +45,7 @@ class WeightCache:
                 return None  # the checkpoint itself says what is wrong with it
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
-            conditioned, head = bool(arrays.pop("conditioned")), str(arrays.pop("head"))
+            conditioned, head = bool(arrays.pop("conditioned")), config.model.output_head
             weights = GeneratorWeights(**arrays, dilations=dilations, conditioned=conditioned, head=head)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UserError):
             return None
@@ -58,7 +58,8 @@ class WeightCache:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._place(checkpoint)) as file:
-                np.savez(file, **{**vars(weights), "config": np.array(config.model_dump_json())})
+                arrays = {name: value for name, value in vars(weights).items() if name != "head"}  # the config has it
+                np.savez(file, **{**arrays, "config": np.array(config.model_dump_json())})
             kept = sorted(self._folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
             for outdated in kept[:-KEPT_MODELS]:
                 outdated.unlink()

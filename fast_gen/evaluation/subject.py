@@ -1,4 +1,4 @@
-"""What `wavegen eval` is asked, the model that it is about, and the bar that is seen meanwhile."""
+"""The request of `wavegen eval`, the model and audio that it measures, and its progress bar."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.network.model import WaveNet
 
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What a user wants to know.
+    """The options of `wavegen eval`.
 
     Attributes:
         checkpoint: what `find_checkpoint` takes; None for the newest run.
-        paths: audio to measure on; empty for the clips that the run held out.
+        paths: audio to measure on; empty for the held-out clips of the run.
         seconds: audio to measure bits on, at most; 0 for all of it.
-        clips: how many to generate, or of a model that is told mel frames, how many held-out ones to vocode.
+        clips: how many to generate, or with a vocoder, how many held-out ones to vocode.
         clip_seconds: length of each, at most.
-        temperature: that they are sampled at; None for the usual one.
-        speaker: whose voice all of the named audio is, as `speaker_shares` takes it; None for what the rule of the run
-            says of each file.
-        turns: by which vocoded clips are moved towards their frames; None for the usual number. Of a model that is
-            told mel frames only.
+        temperature: that they are sampled at; None for the default.
+        speaker: of all audio in `paths`, as `speaker_shares` takes it; None for the speaker that the run's rule gives
+            each file.
+        turns: iterations of the refinement, for vocoders; None for the default.
         seed: of the generated clips.
         engine: name of an engine, or "auto".
     """
@@ -51,21 +50,21 @@ class EvalSubject:
     """A model with the audio that it is measured on.
 
     Attributes:
-        model: the net, where it is quickest.
+        model: the network, on the fastest device.
         weights: the same as plain arrays.
-        corpus: its validation clips are the ones to measure.
-        tells: what the model is told of them.
-        settings: temperature, top-k and top-p of what it generates.
+        corpus: its validation clips are measured.
+        conditioning: their conditioning.
+        settings: temperature, top-k and top-p of generated clips.
     """
 
     model: WaveNet
     weights: GeneratorWeights
     corpus: Corpus
-    tells: Tells
+    conditioning: ClipConditioning
     settings: SamplingSettings
 
     def engine(self, name: str, console: Console) -> Engine:
-        """Returns what generates; says if it will have to be waited for."""
+        """Returns an engine with the weights of the model; prints a line if it has to compile first."""
 
         def on_choice(choice: EngineChoice) -> None:
             if choice.preparation:

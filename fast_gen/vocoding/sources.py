@@ -1,4 +1,4 @@
-"""What `wavegen vocode` takes: recordings and saved mel frames, read as frames piece by piece."""
+"""The input of `wavegen vocode`: recordings and saved mel frames, read as frames piece by piece."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.generation.level import matched_gain, second_peaks
-from wavenet_app.audio.files import printable, probe, read_blocks
+from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import Frames, MelFrames
+from wavenet_app.audio.mono import read_blocks
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.tensor_file import read_tensors
@@ -20,20 +21,20 @@ from wavenet_app.core.tensor_file import read_tensors
 MEL_SUFFIXES = (".npy", ".pt")
 
 _FRAMES_AT_ONCE = 4096
-_HIGHEST = 15.0  # natural logarithms of magnitudes lie well below; decibels and many plain magnitudes do not
-_TOLERANCE = 0.01  # what half precision makes of the floor
+_HIGHEST = 15.0  # natural logarithms of magnitudes are well below; decibels and many plain magnitudes are not
+_TOLERANCE = 0.01  # rounding of the floor in half precision
 
 
 @dataclass
 class Recording:
-    """A sound file as frames of the waveform at the level of the training.
+    """A sound file as mel frames at the level of the training.
 
     Attributes:
         path: the file.
-        num_samples: length at the model's rate; None until all frames were read.
-        expected_samples: what the header says of it.
+        num_samples: length at the model's rate; None until all frames have been read.
+        expected_samples: length at the model's rate, counted when the recording was opened.
         gain: factor on the waveform.
-        remarks: what the user should know.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -46,18 +47,25 @@ class Recording:
 
     @classmethod
     def at(cls, path: Path, mel: MelFrames, config: RunConfig) -> Recording:
-        """Opens a recording, and reads it once to learn its level.
+        """Opens a recording and reads it once to measure its level.
 
         Raises:
-            UnreadableAudioError: nothing can be read.
+            UnreadableAudioError: it cannot be read.
         """
         rate = config.audio.sample_rate
         remarks: list[str] = []
-        gain, remark = matched_gain(second_peaks(read_blocks(path, rate, remarks.append), rate), config)
+        count = 0
+
+        def counted() -> Iterator[NDArray[np.float32]]:
+            nonlocal count
+            for block in read_blocks(path, rate, remarks.append):
+                count += len(block)
+                yield block
+
+        gain, remark = matched_gain(second_peaks(counted(), rate), config)
         if remark is not None:
             remarks.append(remark)
-        info = probe(path)
-        return cls(path, mel, rate, gain, remarks, expected_samples=round(info.frames * rate / info.sample_rate))
+        return cls(path, mel, rate, gain, remarks, expected_samples=count)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the frames (frames, n_mels) piece by piece."""
@@ -79,9 +87,9 @@ class SavedFrames:
 
     Attributes:
         path: the file.
-        array: (frames, n_mels), on disk as far as the format allows.
-        num_samples: length of the sound that they stand for.
-        remarks: what the user should know.
+        array: (frames, n_mels), memory-mapped if the format allows.
+        num_samples: length of their waveform.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -145,7 +153,7 @@ def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callabl
         for first in range(0, len(array), _FRAMES_AT_ONCE)
     )
     if lowest >= 0:
-        warn("holds nothing below 0, which looks like magnitudes; their logarithms are wanted")
+        warn("holds nothing below 0, which looks like magnitudes; the model takes their logarithms")
     return array
 
 
@@ -156,7 +164,7 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
     """Opens a recording or saved frames, by the suffix.
 
     Raises:
-        UserError: it is neither, or unfit.
+        UserError: it is neither, or invalid.
     """
     if path.suffix.lower() in MEL_SUFFIXES:
         return SavedFrames.at(path, mel)
@@ -170,7 +178,7 @@ def _load_numpy(path: Path) -> NDArray[Any]:
         array = None
     if not isinstance(array, np.ndarray):  # an archive of arrays by another name
         raise UserError(
-            f"{printable(str(path))} cannot be read as mel frames: it is no array of numbers, or not a whole one"
+            f"{printable(str(path))} cannot be read as mel frames: it is not an array of numbers, or cut short"
         )
     return array
 
@@ -185,7 +193,7 @@ def _load(path: Path) -> NDArray[Any]:
 
     loaded = read_tensors(path)
     if not isinstance(loaded, torch.Tensor):
-        raise UserError(f"{name} holds a {type(loaded).__name__} where a tensor of mel frames is wanted")
+        raise UserError(f"{name} holds a {type(loaded).__name__} instead of a tensor of mel frames")
     if not loaded.is_floating_point():
         raise UserError(
             f"{name} holds {str(loaded.dtype).removeprefix('torch.')} numbers; the model takes floating-point frames"

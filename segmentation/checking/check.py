@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.batches import evenly_spread
+from segmentation.datasets.broken import most_broken
 from segmentation.datasets.dataset import FileNote, SegmentationDataset
 from segmentation.datasets.labels import IGNORE
 from wavenet_app.core.errors import UserError
@@ -37,7 +38,7 @@ class SplitReport:
         smallest: (width, height) of the image of fewest pixels; None if none could be read.
         largest: (width, height) of the image of most pixels.
         skipped: files that the data set skips.
-        broken: files that would stop a training.
+        broken: files that cannot be used; training skips a few and fails on many.
         suspicious: usable files that look odd.
         remarks: lines about the whole split.
     """
@@ -136,10 +137,11 @@ def quick_check(datasets: Sequence[SegmentationDataset], limit: int = QUICK_FILE
         The report, with warnings for the user; its first split is the training split.
 
     Raises:
-        UserError: a file of a sample is broken, or nothing can be learnt from the masks; the message says why.
+        UserError: too many files of a sample are broken, or the masks teach nothing; the message says which and why.
     """
     report = check_datasets(datasets, limit=limit)
-    if report.problems and not any(split.broken for split in report.splits) and not report.splits[0].is_complete:
+    too_many = any(len(split.broken) > most_broken(split.checked) for split in report.splits)
+    if report.problems and not too_many and not report.splits[0].is_complete:
         report = check_datasets(datasets[:1])
     if report.problems:
         raise UserError(report.problems[0])
@@ -203,7 +205,10 @@ def _verdict(classes: tuple[str, ...], splits: Sequence[SplitReport]) -> tuple[l
     for split in splits:
         if split.broken:
             more = f" (and {len(split.broken) - 1} more)" if len(split.broken) > 1 else ""
-            problems.append(split.broken[0].detail + more)
+            if len(split.broken) > most_broken(split.checked):
+                problems.append(split.broken[0].detail + more)
+            else:
+                warnings.append(f"{split.split}: training skips what cannot be used: {split.broken[0].detail}{more}")
     training = splits[0]
     present = [name for name, count in zip(classes, training.pixels, strict=True) if count]
     sampled = "" if training.is_complete else f" of {training.checked} sampled"

@@ -18,6 +18,7 @@ from segmentation.datasets.format import Options
 from segmentation.datasets.overlays import Picture, write_sheet
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import make_console
 from wavenet_app.core.terminal import progress_bar
 
 PICTURES = 8
@@ -49,7 +50,7 @@ def run_check(
         UserError: there is no such data set, no split of it can be opened, or the sheet cannot be written.
     """
     datasets, missing = _splits_of(argument, folder, format_options)
-    with progress_bar(Console(stderr=True), "reading") as on_image:
+    with progress_bar(make_console(stderr=True), "reading") as on_image:
         report = check_datasets(datasets, limit=files, progress=on_image)
     report = replace(report, problems=(*report.problems, *missing))
     sheet = folder.segmentation_results / f"check_{report.name}.png"

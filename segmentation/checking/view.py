@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +14,7 @@ from segmentation.checking.check import CheckReport, SplitReport
 from segmentation.datasets.dataset import FileNote
 
 _EXAMPLES = 3
+_UNREADABLE = ("cannot be read", "cannot be used")
 
 
 def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:
@@ -27,11 +27,12 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     """
     parts: list[RenderableType] = [_splits(report), _classes(report)]
     for title, attribute in (("skipped", "skipped"), ("broken", "broken"), ("suspicious", "suspicious")):
-        table = _files(title, [(split.split, getattr(split, attribute)) for split in report.splits])
+        found = [(split.split, getattr(split, attribute)) for split in report.splits]
+        table = _files(title, found)
         if table is not None:
             parts.append(table)
     for split in report.splits:
-        parts += [Text(f"{split.split}: {remark}") for remark in split.remarks]
+        parts += [f"{split.split}: {remark}" for remark in split.remarks]
     parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
@@ -42,7 +43,7 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
 
 
 def _splits(report: CheckReport) -> Table:
-    table = Table(title=f"{escape(report.name)} ({report.format}), {len(report.classes)} classes", title_justify="left")
+    table = Table(title=f"{report.name} ({report.format}), {len(report.classes)} classes", title_justify="left")
     for heading in (
         "split",
         "images",
@@ -80,12 +81,15 @@ def _classes(report: CheckReport) -> Table:
         table.add_column(split.split, justify="right")
     for class_id, name in enumerate(report.classes):
         if any(split.pixels[class_id] for split in report.splits):
-            table.add_row(str(class_id), escape(name), *(_share(split, class_id) for split in report.splits))
+            table.add_row(str(class_id), name, *(_share(split, class_id) for split in report.splits))
     return table
 
 
 def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Table | None:
-    """Returns how many files of each split have which problem, with examples; None if there are none."""
+    """Returns how many files of each split have which problem; None if there are none.
+
+    Files that cannot be read are all listed, since each has to be replaced, and of other problems a few examples.
+    """
     grouped: dict[tuple[str, str], list[FileNote]] = defaultdict(list)
     for split, found in notes:
         for note in found:
@@ -96,12 +100,11 @@ def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Tab
     table.add_column("split")
     table.add_column("files", justify="right")
     table.add_column("why")
-    table.add_column(f"which (at most {_EXAMPLES}; --json lists all)")
+    table.add_column(f"which (unreadable ones, and at most {_EXAMPLES} of others; --json lists all)")
     for (split, problem), files in grouped.items():
-        examples = "\n".join(
-            escape(f"{note.path}" + (f": {note.detail}" if note.detail else "")) for note in files[:_EXAMPLES]
-        )
-        table.add_row(split, f"{len(files):,}", escape(problem), examples)
+        most = len(files) if problem.endswith(_UNREADABLE) else _EXAMPLES
+        examples = "\n".join(f"{note.path}" + (f": {note.detail}" if note.detail else "") for note in files[:most])
+        table.add_row(split, f"{len(files):,}", problem, examples)
     return table
 
 

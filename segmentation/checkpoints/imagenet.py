@@ -9,7 +9,12 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor
-from torchvision.models import MobileNet_V3_Large_Weights, ResNet50_Weights, ResNet101_Weights
+from torchvision.models import (
+    MobileNet_V2_Weights,
+    MobileNet_V3_Large_Weights,
+    ResNet50_Weights,
+    ResNet101_Weights,
+)
 
 from segmentation.network.deeplab import DeepLab
 from wavenet_app.core.checkpoint import read_plain, refuse_not_finite
@@ -19,6 +24,7 @@ from wavenet_app.core.errors import UserError
 _WEIGHTS: dict[str, Any] = {
     "resnet50": ResNet50_Weights.IMAGENET1K_V1,
     "resnet101": ResNet101_Weights.IMAGENET1K_V1,
+    "mobilenet_v2": MobileNet_V2_Weights.IMAGENET1K_V1,
     "mobilenet_v3_large": MobileNet_V3_Large_Weights.IMAGENET1K_V1,
 }
 _PROBE_SECONDS = 10.0
@@ -46,9 +52,11 @@ def load_imagenet(model: DeepLab, folder: Path) -> str:
         )
     weights = _fetched(name, folder)
     refuse_not_finite(folder / _file_name(name), weights)
-    if name == "mobilenet_v3_large":
+    if name.startswith("mobilenet"):
         prefix = "features."
         body = {key.removeprefix(prefix): tensor for key, tensor in weights.items() if key.startswith(prefix)}
+        if name == "mobilenet_v2":  # whose last 1x1 DeepLab leaves out
+            body = {key: tensor for key, tensor in body.items() if not key.startswith("18.")}
     else:
         body = {key: tensor for key, tensor in weights.items() if not key.startswith("fc.")}
     try:
@@ -60,13 +68,28 @@ def load_imagenet(model: DeepLab, folder: Path) -> str:
     return f"the backbone starts from the ImageNet weights of {name}"
 
 
+def is_at_hand(name: str, folder: Path) -> bool:
+    """Returns whether ImageNet weights for a backbone are on this machine.
+
+    Args:
+        name: of the backbone.
+        folder: looked in first, then torch's cache.
+    """
+    return name in _WEIGHTS and any(place.is_file() for place in _places(name, folder))
+
+
+def _places(name: str, folder: Path) -> tuple[Path, Path]:
+    """Returns the file in the data folder and the one in torch's cache."""
+    own = folder / _file_name(name)
+    return own, Path(torch.hub.get_dir()) / "checkpoints" / own.name
+
+
 def _file_name(name: str) -> str:
     return str(_WEIGHTS[name].url.rsplit("/", 1)[1])
 
 
 def _fetched(name: str, folder: Path) -> dict[str, Tensor]:
-    own = folder / _file_name(name)
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / own.name
+    own, cached = _places(name, folder)
     if own.is_file():
         return read_plain(own)
     if not cached.is_file():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segmentation.checkpoints.content import SegmentationContent
@@ -103,9 +102,9 @@ def _table(facts: dict[str, Any]) -> Table:
     if facts["history"]:
         rows.append(("trained", f"{facts['steps']:,} steps in {clock(facts['seconds'])}"))
         rows.append(("history", "\n".join(_history_lines(facts["history"]))))
-    table = Table(title=escape(facts["file"]), title_justify="left", show_header=False)
+    table = Table(title=facts["file"], title_justify="left", show_header=False)
     for heading, text in rows:
-        table.add_row(heading, escape(text))
+        table.add_row(heading, text)
     return table
 
 

@@ -12,6 +12,7 @@ from segmentation.checkpoints.content import SegmentationContent
 from segmentation.checkpoints.imagenet import load_imagenet
 from segmentation.checkpoints.layouts import recognise, state_dict
 from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.safetensors_file import SUFFIX, read_safetensors
 from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.network.deeplab import DeepLab, build_model, class_layers
 from wavenet_app.core.checkpoint import read_checkpoint, read_plain, refuse_not_finite
@@ -62,12 +63,13 @@ def read_pretrained(path: Path) -> Pretrained:
     """Returns a DeepLab file, recognised from its tensors.
 
     Read are our own checkpoints, state dicts of torchvision's deeplabv3_resnet50, _resnet101 and _mobilenet_v3_large,
-    and DeepLabV3Plus-Pytorch's V3 and V3+ for ResNet, bare or in the dict that a training script saved.
+    and DeepLabV3Plus-Pytorch's V3 and V3+ for ResNet and MobileNetV2, bare or in the dict that a training script saved,
+    by torch or as safetensors.
 
     Raises:
         UserError: the file is absent, damaged, could run code, or holds no known DeepLab.
     """
-    content = read_plain(path)
+    content: Any = read_safetensors(path) if path.suffix == SUFFIX else read_plain(path)
     if isinstance(content, dict) and str(content.get("format", "")).startswith("wavegen-"):
         content = read_checkpoint(path, KIND, SegmentationContent)
         config = validated(SegmentationConfig, content["config"])

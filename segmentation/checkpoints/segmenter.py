@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
-from segmentation.config import SegmentationConfig
+from segmentation.config import ATROUS_RATES, SegmentationConfig
 from segmentation.datasets.catalogue import FORMATS
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.datasets.labels import LabelMap, voc_palette
@@ -84,6 +84,11 @@ class Segmenter:
         return (self.config and self.config.data.image_scale) or 1.0
 
     @property
+    def pad_to(self) -> int:
+        """What the sides of an image are padded to multiples of; other projects do not pad, so 1 for their files."""
+        return self.config.pad_to if self.config else 1
+
+    @property
     def name(self) -> str:
         """Name of the run, or of the file if it is of another project."""
         return self.config.name if self.config else self.path.stem
@@ -101,8 +106,8 @@ def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
     Raises:
         UserError: the file is absent, damaged, no DeepLab, or does not store its output stride.
     """
-    if output_stride not in (None, 8, 16):
-        raise UserError(f"--output-stride takes 8 or 16, not {output_stride}")
+    if output_stride not in (None, *ATROUS_RATES):
+        raise UserError(f"--output-stride takes 1, 2, 4, 8 or 16, not {output_stride}")
     pretrained = read_pretrained(path)
     model = load_pretrained(pretrained, output_stride)
     if not pretrained.content:

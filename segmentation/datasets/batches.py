@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.broken import BrokenFiles
+from segmentation.datasets.dataset import FileNote, Sample, SegmentationDataset
 from segmentation.datasets.transforms import Augmentation, augment, training_transform
 from wavenet_app.core.errors import UserError
 
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
+"""Name -> tensor; "broken" is a list of `FileNote` on images that could not be used, and absent without any."""
 
 
 class TrainingCrops(IterableDataset[Batch]):
@@ -54,6 +56,7 @@ class TrainingCrops(IterableDataset[Batch]):
         self.stride = stride
         self._transform = training_transform(augmentation)
         self._order: tuple[int, NDArray[np.int64]] | None = None
+        self._broken = BrokenFiles(dataset)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -66,21 +69,35 @@ class TrainingCrops(IterableDataset[Batch]):
         """Returns the batch of a step; a function of the seed and the step alone.
 
         Raises:
-            UserError: an image or mask cannot be used.
+            UserError: too many images or masks cannot be used; up to that the next image takes their place.
         """
-        crops = [self._crop(step * self.batch_size + row) for row in range(self.batch_size)]
-        return {
+        broken: list[FileNote] = []
+        crops = [self._crop(step * self.batch_size + row, broken) for row in range(self.batch_size)]
+        batch: Batch = {
             "image": torch.stack([image for image, _ in crops]),
             "mask": torch.stack([mask for _, mask in crops]),
         }
+        return {**batch, "broken": broken} if broken else batch
 
-    def _crop(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _crop(self, place: int, broken: list[FileNote]) -> tuple[torch.Tensor, torch.Tensor]:
         passes, position = divmod(place, len(self.dataset))
         if self._order is None or self._order[0] != passes:
             self._order = passes, self._generator(0, passes).permutation(len(self.dataset))
-        sample = self.dataset[int(self._order[1][position])]
+        sample = self._sample(self._order[1], position, broken)
         seed = int(self._generator(1, place).integers(2**63))
         return augment(self._transform, sample.image, sample.mask, seed)
+
+    def _sample(self, order: NDArray[np.int64], position: int, broken: list[FileNote]) -> Sample:
+        """Returns the image at a position of a pass, or the next one that can be used."""
+        while True:
+            index = int(order[position % len(order)])
+            position += 1
+            if index in self._broken:
+                continue
+            try:
+                return self.dataset[index]
+            except UserError as error:
+                broken.append(self._broken.add(index, error))
 
     def _generator(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream, number])
@@ -90,7 +107,8 @@ class ValidationImages(Dataset[Batch]):
     """Whole images at their own size, one a batch, in the data set's order.
 
     An item holds "image", uint8 (3, height, width), "mask", uint8 (height, width), 255 = ignore, and "index", int64 (),
-    the image's number in the data set.
+    the image's number in the data set. The item of an image that cannot be used holds "broken" alone, and `loaded`
+    leaves it out.
 
     Args:
         dataset: images of the validation split.
@@ -100,6 +118,7 @@ class ValidationImages(Dataset[Batch]):
     def __init__(self, dataset: SegmentationDataset, *, limit: int | None = None) -> None:
         self.dataset = dataset
         self._chosen = evenly_spread(len(dataset), limit)
+        self._broken = BrokenFiles(dataset)
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -108,7 +127,10 @@ class ValidationImages(Dataset[Batch]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = self._chosen[index]
-        sample = self.dataset[number]
+        try:
+            sample = self.dataset[number]
+        except UserError as error:
+            return {"broken": [self._broken.add(number, error)]}
         return {
             "image": sample.image.as_subclass(torch.Tensor),
             "mask": sample.mask.as_subclass(torch.Tensor),
@@ -122,9 +144,17 @@ class loaded:  # noqa: N801 (used like a function, such as enumerate)
     Args:
         source: `TrainingCrops` or `ValidationImages`.
         num_workers: processes; 0 for this one.
+        on_broken: called with a note on each image that cannot be used and is skipped.
     """
 
-    def __init__(self, source: Dataset[Batch], *, num_workers: int) -> None:
+    def __init__(
+        self,
+        source: Dataset[Batch],
+        *,
+        num_workers: int,
+        on_broken: Callable[[FileNote], None] = lambda _note: None,
+    ) -> None:
+        self._on_broken = on_broken
         # its own generator, because a loader otherwise draws from torch's global one
         self._loader: DataLoader[Any] = DataLoader(
             source,
@@ -136,7 +166,11 @@ class loaded:  # noqa: N801 (used like a function, such as enumerate)
 
     def __iter__(self) -> Iterator[Batch]:
         try:
-            yield from self._loader
+            for batch in self._loader:
+                for note in batch.pop("broken", ()):
+                    self._on_broken(note)
+                if batch:
+                    yield batch
         except UserError as error:
             # errors of a worker have their traceback in the message; only its last line is for the user
             raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None

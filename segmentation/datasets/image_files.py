@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,15 @@ LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 
 _ORIENTATION_TAG = 0x0112
+_DEPTHS = (8, 10, 12, 14, 16)  # bits
+_DEPTH_SAMPLE = 16  # images
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+
+# What Pillow raises for damaged files, depending on the format.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError,
+    struct.error, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,12 +43,19 @@ class FileFacts:
         mode: Pillow's mode, such as "RGB", "P", "L" or "I;16".
         format: Pillow's name, such as "PNG" or "JPEG".
         orientation: EXIF orientation, 1 (upright) to 8.
+        pages: pictures in the file, of which the first is used.
     """
 
     size: tuple[int, int]
     mode: str
     format: str
     orientation: int
+    pages: int = 1
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the pixels have more than 8 bits."""
+        return self.mode in _DEEP_MODES
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -73,15 +90,40 @@ def file_facts(path: Path) -> FileFacts:
     with _opened(path) as image:
         orientation = image.getexif().get(_ORIENTATION_TAG, 1)
         valid = orientation if orientation in range(1, 9) else 1
-        return FileFacts(image.size, image.mode, image.format or "", valid)
+        pages = getattr(image, "n_frames", 1)
+        return FileFacts(image.size, image.mode, image.format or "", valid, pages)
 
 
-def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
+def deep_bits(paths: Sequence[Path]) -> int | None:
+    """Returns how many bits the grey levels of some images use, so that all of them are brightened alike.
+
+    Cameras of 10, 12 and 14 bits write files of 16, whose high byte alone would be nearly black.
+
+    Args:
+        paths: images that belong together; at most `_DEPTH_SAMPLE` of them are read, spread evenly.
+
+    Returns:
+        8, 10, 12, 14 or 16; None if none of those read has more than 8 bits or can be read.
+    """
+    step = max(1, -(-len(paths) // _DEPTH_SAMPLE))
+    greatest: list[int] = []
+    for path in paths[step // 2 :: step]:
+        try:
+            with _opened(path) as image:
+                if image.mode in _DEEP_MODES:
+                    greatest.append(int(np.asarray(image).max(initial=0)))
+        except UserError:
+            continue  # named where the image itself is read
+    return _bits_of(max(greatest)) if greatest else None
+
+
+def read_image(path: Path, *, upright: bool = True, bits: int | None = None) -> NDArray[np.uint8]:
     """Returns an image file of any mode as `rgb_of` does, shape (height, width, 3).
 
     Args:
         path: of the file.
         upright: whether an EXIF orientation is applied, as viewers do.
+        bits: that the grey levels of deep images use, as `deep_bits` gives it; None judges by the image alone.
 
     Raises:
         UserError: the file cannot be read, or holds numbers that are no brightness.
@@ -89,17 +131,19 @@ def read_image(path: Path, *, upright: bool = True) -> NDArray[np.uint8]:
     from PIL import ImageOps
 
     with _opened(path) as image:
-        return rgb_of(ImageOps.exif_transpose(image) if upright else image, str(path))
+        return rgb_of(ImageOps.exif_transpose(image) if upright else image, str(path), bits)
 
 
-def rgb_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
+def rgb_of(image: Image.Image, name: str, bits: int | None = None) -> NDArray[np.uint8]:
     """Returns an image of any mode as RGB of 8 bits, shape (height, width, 3).
 
-    Sixteen-bit images keep their high byte, transparency is dropped, and grey becomes three equal channels.
+    Deep images keep the 8 highest of the bits that they use, transparency is dropped, and grey becomes three equal
+    channels.
 
     Args:
         image: of any mode.
         name: what to call it in errors.
+        bits: that the grey levels of a deep image use; None judges by its greatest value.
 
     Raises:
         UserError: it holds numbers that are no brightness.
@@ -110,7 +154,8 @@ def rgb_of(image: Image.Image, name: str) -> NDArray[np.uint8]:
         deep = np.asarray(image).astype(np.int64)
         if deep.size and (deep.min() < 0 or deep.max() > 65_535):
             raise UserError(f"{name} holds values beyond 16 bits; save it as an 8-bit image")
-        image = Image.fromarray((deep >> 8).astype(np.uint8))
+        shift = (bits or _bits_of(int(deep.max(initial=0)))) - 8
+        image = Image.fromarray(np.minimum(deep >> shift, 255).astype(np.uint8))
     if image.mode == "F":
         raise UserError(f"{name} holds floating-point numbers; save it as an 8-bit image")
     if "transparency" in image.info:
@@ -150,6 +195,15 @@ def files_below(folder: Path) -> list[Path]:
     )
 
 
+def _bits_of(greatest: int) -> int:
+    """Returns the depth, of those that cameras have, that a greatest grey level fits into.
+
+    >>> _bits_of(200), _bits_of(3_900), _bits_of(40_000)
+    (8, 12, 16)
+    """
+    return next(bits for bits in _DEPTHS if greatest < 1 << bits or bits == _DEPTHS[-1])
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     from PIL import Image
@@ -159,5 +213,5 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise UserError(f"cannot read the image {path} ({error}); replace or remove it") from None

@@ -25,6 +25,7 @@ class Evaluation:
         images: how many of them were scored.
         windowed: how many of those were cut into windows because of their size, without a --window.
         labeller: the model, with its protocol.
+        broken: images that cannot be used, which are not scored.
     """
 
     scores: SegmentationScores
@@ -32,11 +33,12 @@ class Evaluation:
     images: int
     windowed: int
     labeller: Labeller
+    broken: tuple[FileNote, ...] = ()
 
     @property
     def skipped(self) -> tuple[FileNote, ...]:
-        """Files that the data set skips."""
-        return self.dataset.skipped
+        """Files that are not scored: those that the data set skips, and broken ones."""
+        return (*self.dataset.skipped, *self.broken)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; NaN becomes None."""
@@ -84,18 +86,19 @@ def evaluate(
         progress: called with the number of images done, and of all.
 
     Raises:
-        UserError: an image or mask cannot be used.
+        UserError: more images or masks cannot be used than `BrokenFiles` allows.
     """
     images = ValidationImages(dataset, limit=limit)
     device = next(labeller.model.parameters()).device
     matrix = ConfusionMatrix(dataset.classes)
     windowed = 0
-    for done, item in enumerate(loaded(images, num_workers=workers), start=1):
+    broken: list[FileNote] = []
+    for done, item in enumerate(loaded(images, num_workers=workers, on_broken=broken.append), start=1):
         image, mask = item["image"], item["mask"]
         windowed += labeller.is_too_large(*mask.shape)
         matrix.update(labeller.label(image.to(device)), mask.to(device, torch.uint8))
         progress(done, len(images))
-    return Evaluation(matrix.scores(), dataset, len(images), windowed, labeller)
+    return Evaluation(matrix.scores(), dataset, len(images) - len(broken), windowed, labeller, tuple(broken))
 
 
 def _number(value: float) -> float | None:

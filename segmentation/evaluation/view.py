@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segmentation.evaluation.evaluate import Evaluation
 from segmentation.evaluation.metrics import SegmentationScores
 from segmentation.prediction.options import windows_line
+from wavenet_app.core.console import print_labelled
 
 _MOST_CLASSES = 40  # rows of the table of classes; --json has all
 _SHOWN = 3  # skipped files; --json has all
@@ -22,7 +22,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     scores, dataset = evaluation.scores, evaluation.dataset
     some = "all" if evaluation.images == len(dataset) else f"{evaluation.images} of the"
     console.print(
-        f"{some} {len(dataset)} images of {escape(dataset.name)} ({dataset.format}, {dataset.split})",
+        f"{some} {len(dataset)} images of {dataset.name} ({dataset.format}, {dataset.split})",
         highlight=False,
     )
     console.print(
@@ -32,7 +32,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     if evaluation.windowed:
         console.print(windows_line(evaluation.windowed), highlight=False)
     for note in evaluation.skipped[:_SHOWN]:
-        console.print(f"[yellow]skipped:[/yellow] {escape(str(note))}", highlight=False)
+        print_labelled(console, "skipped", str(note))
     if len(evaluation.skipped) > _SHOWN:
         console.print(f"{len(evaluation.skipped)} files are skipped in all; --json lists them", highlight=False)
     console.print(class_table(scores))
@@ -42,13 +42,13 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     ):
         if names:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            console.print(f"{len(names)} classes {what}: {escape(', '.join(names[:_LISTED]))}{more}", highlight=False)
+            console.print(f"{len(names)} classes {what}: {', '.join(names[:_LISTED])}{more}", highlight=False)
     if math.isnan(scores.mean_iou):
         console.print("no score: every pixel of these images is ignored")
         return
     console.print(
-        f"mIoU [bold]{scores.mean_iou:.2%}[/bold] over {len(scores.classes) - len(scores.absent)} classes, "
-        f"pixel accuracy [bold]{scores.pixel_accuracy:.2%}[/bold]",
+        f"mIoU {scores.mean_iou:.2%} over {len(scores.classes) - len(scores.absent)} classes, "
+        f"pixel accuracy {scores.pixel_accuracy:.2%}",
         highlight=False,
     )
 
@@ -63,7 +63,7 @@ def class_table(scores: SegmentationScores) -> Table:
     for number in present[:_MOST_CLASSES]:
         table.add_row(
             str(number),
-            escape(scores.classes[number]),
+            scores.classes[number],
             f"{scores.iou[number]:.1%}",
             f"{true[number] / max(1, int(true.sum())):.2%}",
         )

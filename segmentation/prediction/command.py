@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segmentation.checkpoints.segmenter import class_names
 from segmentation.prediction.options import LabelOptions, open_labeller, windows_line
 from segmentation.prediction.predict import FOLDERS, Prediction, find_images, predict
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import make_console
 from wavenet_app.core.terminal import progress_bar
 
 _MOST_CLASSES = 12  # rows of the table of classes
@@ -37,7 +38,7 @@ def run_prediction(
     below = folder.segmentation_results / segmenter.name
     target = out or (below / path.resolve().name if path.is_dir() else below)
     inputs, others = find_images(path, target)
-    with progress_bar(Console(stderr=True), "reading") as on_image:
+    with progress_bar(make_console(stderr=True), "reading") as on_image:
         prediction = predict(labeller, segmenter.table, inputs, target, progress=on_image)
     if not prediction.written:
         raise UserError(
@@ -48,10 +49,10 @@ def run_prediction(
         console.print(windows_line(prediction.windowed), highlight=False)
     console.print(_classes(prediction, class_names(segmenter)))
     for note in prediction.skipped:
-        console.print(f"[yellow]skipped:[/yellow] {escape(note.detail)}", highlight=False)
+        print_labelled(console, "skipped", note.detail)
     if others:
         endings = ", ".join(sorted({note.path.suffix or note.path.name for note in others}))
-        console.print(f"{len(others)} files are no images ({escape(endings)})", highlight=False)
+        console.print(f"{len(others)} files are no images ({endings})", highlight=False)
     console.print(
         f"{len(prediction.written)} of {len(inputs)} images labelled: {', '.join(FOLDERS)} in {target}",
         highlight=False,
@@ -69,7 +70,7 @@ def _classes(prediction: Prediction, names: tuple[str, ...]) -> Table:
     present = [number for number in order if prediction.pixels[number]]
     for number in present[:_MOST_CLASSES]:
         share = prediction.pixels[number] / prediction.pixels.sum()
-        table.add_row(escape(names[number]), f"{share:.2%}")
+        table.add_row(names[number], f"{share:.2%}")
     if len(present) > _MOST_CLASSES:
         table.add_row(f"and {len(present) - _MOST_CLASSES} more", "")
     return table

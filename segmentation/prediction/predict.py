@@ -15,7 +15,7 @@ from PIL import Image
 
 from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.datasets.dataset import FileNote
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, files_below, read_image
+from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, files_below, read_image
 from segmentation.datasets.labels import IGNORE
 from segmentation.datasets.overlays import IGNORE_COLOUR, OPACITY, coloured
 from segmentation.prediction.inference import Labeller
@@ -116,9 +116,10 @@ def predict(
     skipped: list[FileNote] = []
     pixels: NDArray[np.int64] = np.zeros(len(table.palette), dtype=np.int64)
     windowed = 0
+    bits = deep_bits([one.path for one in inputs])
     for done, one in enumerate(inputs, start=1):
         try:
-            image = read_image(one.path)
+            image = read_image(one.path, bits=bits)
         except UserError as error:
             skipped.append(FileNote(one.path, "cannot be read", str(error)))
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from segmentation.training.run import SegmentationOptions, prepare_run
+from segmentation.training.options import SegmentationOptions
+from segmentation.training.run import prepare_run
 from segmentation.training.task import SegmentationResult, train
 from segmentation.training.view import TrainingView, show_result, show_start
 from wavenet_app.core.data_folder import DataFolder
@@ -25,6 +26,13 @@ def run_training(options: SegmentationOptions, folder: DataFolder, *, console: C
     show_start(console, run, device)
     view = TrainingView(console)
     with view.progress, quiet_lightning():
-        result = train(run.task, run.plan, on_step=view.on_step, on_validation=view.on_validation, resume=run.resume)
+        result = train(
+            run.task,
+            run.plan,
+            on_step=view.on_step,
+            on_validation=view.on_validation,
+            on_broken=view.on_broken,
+            resume=run.resume,
+        )
     show_result(console, run, result)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,37 +11,22 @@ import torch
 
 from segmentation.checking.check import quick_check
 from segmentation.checkpoints.content import SegmentationContent
-from segmentation.checkpoints.pretrained import KIND, start_weights
-from segmentation.config import SegmentationConfig, preset
+from segmentation.checkpoints.imagenet import is_at_hand
+from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.pretrained import KIND, read_pretrained, start_weights
+from segmentation.config import PRESETS, SegmentationConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
-from segmentation.datasets.format import Options
 from segmentation.network.deeplab import build_model
+from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
-from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
+from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
-
-
-@dataclass(frozen=True)
-class SegmentationOptions(TrainingOptions):
-    """What a user asks of a run; None and empty mean that an option is not given.
-
-    Attributes:
-        dataset: data set argument; None for the built-in data set.
-        format_options: choices of single formats, such as the classes of COCO.
-    """
-
-    dataset: str | None = None
-    format_options: Options = field(default_factory=dict)
-
-    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
-        """Returns (section, field, value) of the data set and the options of its format."""
-        return ("data", "dataset", self.dataset), *(("data", *option) for option in self.format_options.items())
 
 
 @dataclass(frozen=True)
@@ -96,7 +81,7 @@ def prepare_run(
             called="segmentation run",
             otherwise="begin a new run by --set training.start_from={path}",
         )
-    config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
+    config = _settings(options, folder, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
@@ -172,9 +157,36 @@ def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: Data
     )
 
 
-def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
-    chosen = options.preset if options.preset != "auto" else ("mobilenet" if device == "cuda" else "small")
+def _settings(options: SegmentationOptions, folder: DataFolder, device: str) -> SegmentationConfig:
+    chosen = options.preset
+    if chosen == "auto":
+        chosen = auto_preset(str(options.given("training", "start_from") or "auto"), folder, device)
     return options.applied_to(preset(chosen))
+
+
+def auto_preset(start_from: str, folder: DataFolder, device: str) -> str:
+    """Returns the preset of a run that names none: "dilated", unless trained weights ask for another backbone.
+
+    Args:
+        start_from: as in the settings; "auto" looks for ImageNet's weights on this machine alone.
+        folder: the data folder.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: `start_from` is the name of a file that is absent or cannot be read.
+    """
+    mobilenet = "mobilenet_v3_large"
+    if start_from == "none":
+        return "dilated"
+    if start_from == "auto":
+        backbone = mobilenet if is_at_hand(mobilenet, folder.pretrained) else "dilated"
+    elif start_from == "imagenet":
+        backbone = mobilenet
+    else:
+        backbone = read_pretrained(find_pretrained(start_from, folder)).shape["backbone"]
+    if backbone == mobilenet:
+        return "mobilenet" if device == "cuda" else "small"
+    return backbone if backbone in PRESETS else "dilated"
 
 
 def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:

@@ -20,7 +20,8 @@ from segmentation.checkpoints.pretrained import KIND
 from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.config import SegmentationConfig
 from segmentation.datasets.batches import TrainingCrops, ValidationImages, evenly_spread, loaded
-from segmentation.datasets.dataset import SegmentationDataset
+from segmentation.datasets.broken import BrokenFiles
+from segmentation.datasets.dataset import FileNote, SegmentationDataset
 from segmentation.datasets.labels import IGNORE
 from segmentation.datasets.overlays import overlay
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
@@ -29,6 +30,7 @@ from segmentation.network.deeplab import DeepLab
 from segmentation.network.norm import StatisticsWarmUp
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.device import multiplies_bfloat16
+from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
@@ -72,6 +74,9 @@ class SegmentationTask(Task):
         validation: images to validate on.
         device: "cpu", "cuda" or "mps", where the loop runs.
         class_weights: of the loss, shape (num_classes,); None for equal weights.
+
+    Attributes:
+        broken: image -> note, for those that turned out to be broken in this process and are skipped.
     """
 
     kind = KIND
@@ -93,6 +98,7 @@ class SegmentationTask(Task):
         self.model: DeepLab = model
         self.statistics = StatisticsWarmUp(model)
         self.scores: SegmentationScores | None = None
+        self.broken: dict[Path, FileNote] = {}
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns (number of the batch, batch of `TrainingCrops`) without end; every rank has its own crops."""
@@ -113,7 +119,10 @@ class SegmentationTask(Task):
             stride=world_size,
         )
         numbers = itertools.count(start_step * world_size + rank, world_size)
-        return zip(numbers, loaded(crops, num_workers=self.workers), strict=False)
+        return zip(numbers, loaded(crops, num_workers=self.workers, on_broken=self._skip), strict=False)
+
+    def _skip(self, note: FileNote) -> None:
+        self.broken.setdefault(note.path, note)
 
     @property
     def image_scale(self) -> float:
@@ -130,7 +139,7 @@ class SegmentationTask(Task):
     def validation_batches(self) -> Iterable[Any]:
         """Returns whole images, as `ValidationImages` gives them."""
         images = ValidationImages(self.validation, limit=self.config.training.validation_images)
-        return loaded(images, num_workers=0)
+        return loaded(images, num_workers=0, on_broken=self._skip)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Returns gradient descent with momentum, or AdamW, the heads at `head_factor` times the backbone's rate."""
@@ -187,7 +196,7 @@ class SegmentationTask(Task):
     def labeller(self, model: nn.Module) -> Labeller:
         """Returns the labeller of whole images for a model of this task."""
         assert isinstance(model, DeepLab)
-        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale)
+        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale, pad_to=self.config.pad_to)
 
     def work(self, batch: Any) -> float:
         """Returns the number of crops in a batch."""
@@ -240,12 +249,16 @@ def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int]
         progress: called with the number of masks read, and of all.
 
     Raises:
-        UserError: a mask cannot be used.
+        UserError: more masks cannot be used than `BrokenFiles` allows.
     """
+    broken = BrokenFiles(dataset)
     chosen = evenly_spread(len(dataset), BALANCING_MASKS)
     counts: NDArray[np.int64] = np.zeros(IGNORE + 1, dtype=np.int64)
     for done, index in enumerate(chosen, start=1):
-        counts += np.bincount(dataset.mask(index).ravel(), minlength=IGNORE + 1)
+        try:
+            counts += np.bincount(dataset.mask(index).ravel(), minlength=IGNORE + 1)
+        except UserError as error:
+            broken.add(index, error)
         progress(done, len(chosen))
     pixels = counts[: dataset.num_classes]
     return (1 / np.log(1.02 + pixels / max(1, int(pixels.sum())))).tolist()
@@ -270,6 +283,7 @@ def train(
     *,
     on_step: Callable[[FitStatus], None],
     on_validation: Callable[[FitStatus], None],
+    on_broken: Callable[[FileNote], None] = lambda _note: None,
     resume: dict[str, Any] | None = None,
 ) -> SegmentationResult:
     """Trains until the budget is spent or a signal asks to stop.
@@ -279,6 +293,7 @@ def train(
         plan: how long and where to; its run folder also gets config.json.
         on_step: called after every step.
         on_validation: called after every validation.
+        on_broken: called with a note on each image that cannot be used and is skipped.
         resume: content of a last.pth to resume.
 
     Raises:
@@ -288,13 +303,21 @@ def train(
 
     write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
 
+    shown: set[Path] = set()
+
+    def after_step(status: FitStatus) -> None:
+        for path in task.broken.keys() - shown:
+            shown.add(path)
+            on_broken(task.broken[path])
+        on_step(status)
+
     def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
         on_validation(status)
         if writer is not None:
             for number, picture in enumerate(pictures(task, model)):
                 writer.add_image(f"validation {number}", picture, status.step, dataformats="HWC")
 
-    status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
+    status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume)
     best = plan.run_dir / "best.pth"
     return SegmentationResult(
         checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
@@ -309,7 +332,10 @@ def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]
     labeller = task.labeller(model)
     made = []
     for index in evenly_spread(len(task.validation), _PICTURES):
-        sample = task.validation[index]
+        try:
+            sample = task.validation[index]
+        except UserError:
+            continue  # the validation names it
         predicted = labeller.label(sample.image.as_subclass(Tensor)).numpy()
         step = -(-max(predicted.shape) // _PICTURE_SIDE)
         image = np.ascontiguousarray(sample.image.numpy().transpose(1, 2, 0))[::step, ::step]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 
 from rich.console import Console
-from rich.markup import escape
 
 from segmentation.datasets.catalogue import BUILT_IN
+from segmentation.datasets.dataset import FileNote
 from segmentation.evaluation.view import class_table
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_curves, show_interruption
-from wavenet_app.core.terminal import print_notes
+from wavenet_app.core.terminal import number_of, print_notes
 
 
 class TrainingView(RunView):
@@ -27,7 +28,11 @@ class TrainingView(RunView):
 
     def scores(self, row: HistoryRow) -> str:
         """Returns the loss and the mean IoU."""
-        return f"loss {row['train']:.3f}  mIoU [bold]{row['validation']:.1%}[/bold]"
+        return f"loss {row['train']:.3f}  mIoU {row['validation']:.1%}"
+
+    def on_broken(self, note: FileNote) -> None:
+        """Prints which image is skipped and why."""
+        print_labelled(self.console, "skipped", note.detail)
 
 
 def show_start(console: Console, run: SegmentationRun, device: str) -> None:
@@ -36,7 +41,7 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
     settings = config.training
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     console.print(
-        f"{len(task.training)} images of {escape(task.training.name)} ({task.training.format}, "
+        f"{len(task.training)} images of {task.training.name} ({task.training.format}, "
         f"{task.training.num_classes} classes) to train on, {len(task.validation)} held out",
         highlight=False,
     )
@@ -45,7 +50,7 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
     crops = settings.batch_size * run.plan.processes
     seen = "" if task.image_scale == 1 else f", of images at {task.image_scale:.3g} of their size,"
     console.print(
-        f"run [bold]{escape(config.name)}[/bold]: {config.model.architecture} of {config.model.backbone} at output "
+        f"run {config.name}: {config.model.architecture} of {config.model.backbone} at output "
         f"stride {config.model.output_stride}, {parameters:,} parameters, {crops} crops of "
         f"{height} x {width}{seen} a step, by {settings.optimizer} on {device} in {run.plan.precision}, for "
         f"{budget(run.plan)} (Ctrl-C stops early and keeps everything)",
@@ -62,11 +67,20 @@ def show_result(console: Console, run: SegmentationRun, result: SegmentationResu
     total = len(run.task.validation)
     some = "all" if result.validated == total else f"{result.validated} of the"
     console.print(
-        f"best mIoU [bold]{result.status.best:.1%}[/bold] on {some} {total} held-out images"
+        f"best mIoU {result.status.best:.1%} on {some} {total} held-out images"
         if math.isfinite(result.status.best)
         else "no mIoU: no pixel of the held-out images counts",
         highlight=False,
     )
+    broken = len(run.task.broken)
+    if broken:
+        console.print(
+            f"{number_of(broken, 'image')} could not be used; wavegen seg-check {dataset or ''}".rstrip()
+            + " lists them",
+            highlight=False,
+            soft_wrap=True,
+            markup=False,
+        )
     show_interruption(console, result.status, f"seg-train --resume {name}")
     console.print(
         f"checkpoint: {result.checkpoint}\nscore it: wavegen seg-eval {name} {dataset or BUILT_IN.argument}\n"

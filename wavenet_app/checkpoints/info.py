@@ -14,7 +14,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.terminal import thinned
 from wavenet_app.corpus.baseline import Baseline, verdict
 
-_MOST_ROWS = 8  # of the history
+_MAX_ROWS = 8  # of the history
 
 
 def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as_json: bool) -> None:
@@ -77,5 +77,5 @@ def describe(path: Path) -> dict[str, Any]:
 def _history_lines(history: list[dict[str, float]]) -> list[str]:
     return [
         f"step {row['step']:>6}  train {row['train']:.3f}  validation {row['validation']:.3f}"
-        for row in thinned(history, _MOST_ROWS)
+        for row in thinned(history, _MAX_ROWS)
     ]

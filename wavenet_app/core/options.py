@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,8 +42,15 @@ Logger = Annotated[
 ]
 
 
+@contextmanager
+def loading(console: Console) -> Iterator[None]:
+    """Shows that a command is starting, around the import of its libraries, which takes seconds."""
+    with console.status("loading PyTorch"):
+        yield
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Returns the console that a command prints to."""
-    from rich.console import Console
+    from wavenet_app.core.console import PlainConsole
 
-    return Console(stderr=stderr)
+    return PlainConsole(stderr=stderr)

@@ -11,6 +11,7 @@ from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.content import Content
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
+from wavenet_app.core.text import did_you_mean
 
 LOGGERS = ("tensorboard", "wandb", "none")
 BEST = "best.pth"
@@ -91,7 +92,7 @@ def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
     """Raises a UserError for the first option, of (value, what it is called), that is given beside --resume."""
     for value, flag in options:
         if value:
-            raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
+            raise UserError(f"--resume takes all settings from the checkpoint; drop {flag}")
 
 
 def free_name(base: str, runs: Path) -> str:
@@ -109,7 +110,7 @@ def refuse_existing(name: str, runs: Path) -> None:
     """Raises a UserError if a run of that name has a checkpoint, which a new run would overwrite."""
     if (runs / name / LAST).exists():
         raise UserError(
-            f"a run called '{name}' exists already; choose another --name, or continue it with --resume {name}"
+            f"a run called '{name}' already exists; choose another --name, or resume it with --resume {name}"
         )
 
 
@@ -140,6 +141,25 @@ class Resumed(NamedTuple):
     notes: list[str]
 
 
+def find_resumed(name: str, runs: Path, *, called: str) -> Path:
+    """Returns the last.pth of a run to resume.
+
+    Args:
+        name: a last.pth, a run's folder, or a run's name.
+        runs: folder of the runs.
+        called: what a run is called in errors, such as "run".
+
+    Raises:
+        UserError: there is no such run; the message lists the runs, and the closest name.
+    """
+    path = first_file(*places_of(name, runs, LAST))
+    if path is None:
+        known = run_names(runs, LAST)
+        hint = did_you_mean(name, known)
+        raise UserError(f"there is no {called} '{name}' to resume{hint}; there are: {', '.join(known) or 'none'}")
+    return path
+
+
 def previous_of(path: Path) -> Path:
     """Returns where the last.pth before the newest one is kept, in case the newest one is damaged."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
@@ -161,10 +181,7 @@ def read_resumed(
     Raises:
         UserError: there is no such run, or its checkpoint cannot be read, is of another kind, or was exported.
     """
-    path = first_file(*places_of(name, runs, LAST))
-    if path is None:
-        known = ", ".join(run_names(runs, LAST))
-        raise UserError(f"there is no {called} '{name}' to resume; there are: {known or 'none'}")
+    path = find_resumed(name, runs, called=called)
     notes = []
     try:
         content = read_checkpoint(path, kind, schema)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 import zipfile
 import zlib
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ _ZIP_START = b"PK\x03\x04"
 def read_tensors(path: Path) -> Any:
     """Returns what `torch.save` wrote, tensors on the CPU. Nothing in the file is ever executed.
 
-    Numbers of numpy, as training scripts keep their best score, are plain values too. Files of torch's zip format carry
+    numpy's numbers, in which training scripts keep their best score, and argparse's Namespace, in which they keep their
+    options, are plain values too. Files of torch's zip format carry
     a checksum of each part, which torch does not check; here it is. Older files without checksums are read as well.
 
     Raises:
@@ -33,14 +36,22 @@ def read_tensors(path: Path) -> Any:
         raise UserError(f"there is no file {path}")
     _check_parts(path)
     try:
-        with torch.serialization.safe_globals(_numbers_of_numpy()), warnings.catch_warnings():
+        with torch.serialization.safe_globals([Namespace, *_numbers_of_numpy()]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old kinds of tensors
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{path} was refused: it is no checkpoint or saved tensor, or holds more than tensors and plain values "
-            "(such a file could run code)"
-        ) from None
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused is None:
+            reason = (
+                "it is no checkpoint or saved tensor, or holds more than tensors and plain values "
+                "(such a file could run code)"
+            )
+        else:
+            reason = (
+                f"it holds {refused[1]}, and loading other than tensors and plain values could run code; "
+                "save the model's state_dict() alone, with the software that wrote the file"
+            )
+        raise UserError(f"{path} was refused: {reason}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or 'it is damaged or cut short'}") from None
     except Exception:  # noqa: BLE001 - torch raises errors of any kind on a damaged file, with advice to load it unsafely

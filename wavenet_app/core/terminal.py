@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from wavenet_app.core.console import print_labelled
 
 T = TypeVar("T")
 
@@ -55,9 +56,9 @@ def run_bar(console: Console) -> Progress:
     return Progress(
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[left]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -67,7 +68,7 @@ def run_bar(console: Console) -> Progress:
 @contextmanager
 def progress_bar(console: Console, text: str) -> Iterator[MoveBar]:
     """Shows a bar with a count while it is entered, if the console is a terminal; yields what moves it."""
-    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(text, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(text, total=None)
 
@@ -80,7 +81,7 @@ def progress_bar(console: Console, text: str) -> Iterator[MoveBar]:
 def print_notes(console: Console, notes: Sequence[str]) -> None:
     """Prints what the user should know, a line each."""
     for note in notes:
-        console.print(f"[yellow]note:[/yellow] {escape(note)}", highlight=False)
+        print_labelled(console, "note", note)
 
 
 def thinned(rows: Sequence[T], most: int) -> Sequence[T]:

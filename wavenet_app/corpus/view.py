@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from wavenet_app.core.terminal import clock, number_of
 from wavenet_app.corpus.corpus import Corpus
@@ -33,5 +32,5 @@ def show_corpus(console: Console, corpus: Corpus) -> None:
         table.add_column("file", overflow="fold")
         table.add_column("why", overflow="fold")
         for skipped in corpus.skipped:
-            table.add_row(Text(skipped.name), Text(skipped.reason))  # no markup: names may contain brackets
+            table.add_row(skipped.name, skipped.reason)
         console.print(table)

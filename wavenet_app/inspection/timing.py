@@ -7,9 +7,8 @@ import time
 import torch
 
 from wavenet_app.config import PRESETS, preset
-from wavenet_app.network.heads import mean_bits
-from wavenet_app.network.model import WaveNet
-from wavenet_app.training.task import product_dtype
+from wavenet_app.heads import mean_bits
+from wavenet_app.network.model import WaveNet, product_dtype
 
 _TIMED_STEPS = 2
 
@@ -30,7 +29,7 @@ def _seconds_per_sample(name: str, device: str) -> float:
     config = preset(name)
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(config.model, generator).to(device)
-    model.product_dtype = product_dtype("auto", device)
+    model.product_dtype = product_dtype("auto", device, model.head)
     context, window = config.model.receptive_field, config.training.window
     codes = torch.randint(config.model.quantization_channels, (1, context + window), generator=generator).to(device)
     mask = torch.ones(1, window, dtype=torch.bool, device=device)

@@ -17,13 +17,14 @@ MAX_ROWS = 50
 def render(report: Report) -> Group:
     """Returns the report for `rich.console.Console.print`: facts, skipped files and advice."""
     from rich.console import Group, RenderableType
-    from rich.text import Text
 
     parts: list[RenderableType] = [_facts(report)]
     if report.unreadable:
         parts.append(_problems("skipped", report.unreadable))
     if report.damaged:
         parts.append(_problems("damaged, read in part", report.damaged))
+    if report.remarks and report.corpus is None:  # the corpus repeats them
+        parts.append(_problems("remarks", report.remarks))
     if report.corpus:
         unreadable = {problem.reason for problem in report.unreadable}
         skipped = tuple(problem for problem in report.corpus.skipped if problem.reason not in unreadable)
@@ -34,7 +35,7 @@ def render(report: Report) -> Group:
         parts.append(_epochs(report.seconds_per_epoch))
     lines = report.advice or ("no problems found: ready to train",)
     # Text, not markup: file names may contain brackets.
-    parts.extend(Text(f"- {line}") for line in (*lines, *(report.corpus.remarks if report.corpus else ())))
+    parts.extend(f"- {line}" for line in (*lines, *(report.corpus.remarks if report.corpus else ())))
     return Group(*parts)
 
 
@@ -103,19 +104,17 @@ def _problems(title: str, problems: tuple[Problem, ...]) -> Table:
 
 def _table(title: str, *columns: str) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     # at least as wide as the title, which would wrap otherwise
-    table = Table(title=Text(title), title_justify="left", show_header=any(columns), min_width=len(title))
+    table = Table(title=title, title_justify="left", show_header=any(columns), min_width=len(title))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
 def _add(table: Table, *cells: str) -> None:
-    from rich.text import Text
 
-    table.add_row(*(Text(cell) for cell in cells))
+    table.add_row(*(cell for cell in cells))
 
 
 def _spread(spread: Spread | None, unit: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.config import ModelConfig
 
 
@@ -19,7 +18,7 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
         config.kernel_size,
     )
     shapes: dict[str, tuple[int, ...]]
-    if config.head == MU_LAW_HEAD:
+    if config.output_head.one_hot_front:
         shapes = {"front.tables": (taps, config.quantization_channels, residual)}
     else:
         shapes = {"front.weight": (taps, residual)}

@@ -8,17 +8,19 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.view import show_curves
 from wavenet_app.core.terminal import progress_bar
-from wavenet_app.corpus.baseline import corpus_baseline
+from wavenet_app.corpus.baseline import corpus_baselines
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
-from wavenet_app.training.run import RunOptions, prepare_run
-from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train
+from wavenet_app.training.options import RunOptions
+from wavenet_app.training.run import prepare_run
+from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train, validation_windows
 from wavenet_app.training.view import TrainingView, show_result, show_start
 
 Judge = Callable[[Path, Corpus], str]
@@ -45,13 +47,14 @@ def run_training(
         run = prepare_run(options, folder, device=device, on_decode=on_decode)
     show_corpus(console, run.corpus)
     with console.status("measuring the classical predictors on this corpus"):
-        baseline = corpus_baseline(run.corpus, coding=run.config.model.coding)
+        spans = validation_windows(run.config, run.corpus).spans
+        baseline, during = corpus_baselines(run.corpus, spans, coding=run.config.model.coding)
     task = WaveNetTask(run.config, run.corpus, baseline, device)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
     _prepare_kernels(console, device, task.model.product_dtype)
-    view = TrainingView(console, baseline)
+    view = TrainingView(console, during)
     with view.progress, quiet_lightning():
         result = train(
             task,
@@ -77,4 +80,4 @@ def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:
         console.print(waiting, highlight=False)
     missing = missing_kernels(device, dtype)
     if device == "cpu" and missing is not None:
-        console.print(f"[yellow]note:[/yellow] training continues without compiled kernels, which is slower: {missing}")
+        print_labelled(console, "note", f"training continues without compiled kernels, which is slower: {missing}")

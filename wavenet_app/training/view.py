@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_interruption
 from wavenet_app.core.terminal import print_notes
@@ -20,11 +21,11 @@ _RISEN_BITS = 0.25  # above the best validation: more than its usual fluctuation
 
 
 class TrainingView(RunView):
-    """The bar of a run, and a line for each validation with the baseline beside it.
+    """The progress bar of a run, and a line for each validation with the baseline.
 
     Args:
-        console: where to.
-        baseline: figures to show beside the model's.
+        console: console to print to.
+        baseline: bits to show beside those of the model.
     """
 
     def __init__(self, console: Console, baseline: Baseline) -> None:
@@ -33,31 +34,29 @@ class TrainingView(RunView):
         self.rise_noted = False
 
     def figures(self, status: FitStatus) -> str:
-        """Returns the loss in bits per sample, the validation, and the speed in seconds of audio a second."""
+        """Returns the loss in bits per sample, the validation, and the speed in seconds of audio per second."""
         return f"{status.loss:.3f} bits  {self._held_out()}  {status.rate:.1f} s audio/s"
 
     def scores(self, row: HistoryRow) -> str:
         """Returns the bits per sample of training and validation, and those of the baseline."""
-        return (
-            f"train {row['train']:.3f}  validation [bold]{row['validation']:.3f}[/bold]  "
-            f"(LPC-24 {self.baseline.lpc:.3f})"
-        )
+        return f"train {row['train']:.3f}  validation {row['validation']:.3f}  (LPC-24 {self.baseline.lpc:.3f})"
 
     def on_step(self, status: FitStatus) -> None:
-        """Moves the bar, every tenth step: the steps of small models are too short to draw each."""
+        """Advances the bar every tenth step, because steps of small models are too short to draw each."""
         if status.step % 10 == 0:
             super().on_step(status)
 
     def on_validation(self, status: FitStatus) -> None:
-        """Prints the figures of a validation, and once a note if they have become much worse."""
+        """Prints the result of a validation, and once a note if it is much worse than the best."""
         super().on_validation(status)
         if self.validation > status.best + _RISEN_BITS and not self.rise_noted:
             self.rise_noted = True
-            self.console.print(
-                f"[yellow]note:[/yellow] validation has risen far above its best, {status.best:.3f}, which is kept: "
+            print_labelled(
+                self.console,
+                "note",
+                f"validation has risen far above its best, {status.best:.3f}, which is kept: "
                 "the learning rate is too high for this run, or the model overfits; start again with half the "
                 "learning rate (--set training.learning_rate=...), or with more audio",
-                highlight=False,
             )
 
     def _held_out(self) -> str:
@@ -72,7 +71,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
     console.print(
-        f"run [bold]{config.name}[/bold]: {parameters:,} parameters, receptive field {field_samples} samples "
+        f"run {config.name}: {parameters:,} parameters, receptive field {field_samples} samples "
         f"({milliseconds:.0f} ms), head {config.model.head} of {config.model.coding.name}, on {device} in {dtype}, for "
         f"{budget(run.plan)} (Ctrl-C stops early and keeps everything)",
         highlight=False,

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
-from fast_gen.engines.gpu.packing import first_rings, front, pack, prime, told_parts
+from fast_gen.engines.gpu.packing import condition_parts, first_rings, front, pack, prime
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 
-class GraphQueue:
+class GraphQueue(BaseEngine):
     """Queues in device memory, one CUDA graph a sample, float32 arithmetic; see `fast_gen.engines.contract.Engine`.
 
     It needs no compiler, and takes any model. All clips share a product, so a clip alone and in a batch agree up to
@@ -34,44 +34,24 @@ class GraphQueue:
         threads: 1.
 
     Raises:
-        UserError: the GPU has no room, is taken or broken, here and in each call.
+        UserError: the GPU is full, taken or broken, here and in each call.
     """
 
     devices = ("cuda",)
     precisions = ("float32",)
     summary = "torch layer by layer, recorded as a CUDA graph"
 
-    @staticmethod
-    def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
-        device: str,  # noqa: ARG004 - there is one
-        precision: str,  # noqa: ARG004 - there is one
-        threads: int,
-    ) -> str | None:
-        """Returns what keeps it from running so, or None."""
-        if threads != 1:
-            return f"it takes one thread, not {threads}"
+    @classmethod
+    def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - it runs any model
         return missing_gpu()
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
-        """Returns None: it is ready at once."""
-        return None
-
     @gpu_failures_in_words
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
+    def _load(self) -> None:
+        weights, device = self.weights, self.device
         self._model = pack(weights, device, torch.float32)
         self._matrices = self._model.dilated.flatten(1, 2)
         taps = torch.arange(weights.kernel_size - 1, -1, -1, device=device)
         self._lags = self._model.dilations[:, None] * taps
-        self._means = mean_places(weights.head, weights.output_channels)
-        self.reset(1)
 
     @gpu_failures_in_words
     def reset(self, batch_size: int) -> None:
@@ -81,7 +61,7 @@ class GraphQueue:
         self._time = torch.zeros((), dtype=torch.int64, device=self.device)
         self._outputs = torch.zeros(batch_size, self.weights.output_channels, device=self.device)
         self._numbers = torch.zeros(batch_size, device=self.device)
-        # (layers, 1 or batch, 2 x D). A recorded step reads them where they lie, so what is told is written into them.
+        # (layers, 1 or batch, 2 x D). A recorded step reads them where they lie, so the condition is written into them.
         self._gate_biases = self._model.gate_biases.unsqueeze(1)
         if self.weights.conditioned:
             self._gate_biases = self._gate_biases.repeat(1, batch_size, 1)
@@ -94,19 +74,19 @@ class GraphQueue:
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1]:
-            prime(self._model, self._rings, known, self.weights.receptive_field, told)
+            prime(self._model, self._rings, known, self.weights.receptive_field, checked)
 
     @gpu_failures_in_words
     @torch.inference_mode()
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device, torch.int32)
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         logits = torch.empty(*known.shape, self.weights.output_channels, device=self.device)
         play = self._start(None)
-        for time in self._times(told, known.shape[1]):
+        for time in self._times(checked, known.shape[1]):
             self._newest.copy_(known[:, time])
             play()
             logits[:, time] = self._outputs
@@ -121,10 +101,10 @@ class GraphQueue:
     ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
         numbers = torch.from_numpy(checked_uniforms(uniforms, self)).to(self.device)
-        told = checked_condition(condition, self, numbers.shape[1])
+        checked = checked_condition(condition, self, numbers.shape[1])
         codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
         play = self._start(settings)
-        for time in self._times(told, numbers.shape[1]):
+        for time in self._times(checked, numbers.shape[1]):
             self._numbers.copy_(numbers[:, time])
             play()
             codes[:, time] = self._newest
@@ -132,13 +112,13 @@ class GraphQueue:
         return codes.cpu().numpy()
 
     def _times(self, condition: ChunkCondition | None, samples: int) -> Iterator[int]:
-        """Yields the place of each sample of a chunk when the biases of the gates are what it is told."""
-        for part, told in told_parts(condition, self._model, self.batch_size, samples):
+        """Yields the place of each sample of a chunk when the biases of the gates are those of its condition."""
+        for part, packed in condition_parts(condition, self._model, self.batch_size, samples):
             step = -1
             for time in range(part.start, part.stop):
-                if told is not None and told.steps[time - part.start] != step:
-                    step = int(told.steps[time - part.start])
-                    values = told.values[step].transpose(0, 1)
+                if packed is not None and packed.steps[time - part.start] != step:
+                    step = int(packed.steps[time - part.start])
+                    values = packed.values[step].transpose(0, 1)
                     torch.add(values, self._model.gate_biases[:, None], out=self._gate_biases)
                 yield time
 
@@ -184,8 +164,7 @@ class GraphQueue:
         outputs = torch.addmm(model.output1_bias, skips.relu(), model.output1).relu()
         outputs = torch.addmm(model.output2_bias, outputs, model.output2)
         self._outputs.copy_(outputs[:, : self.weights.output_channels])
-        if model.head != MU_LAW_HEAD:
-            self._outputs[:, self._means] += recent[:, -1:] * STEP
+        model.head.add_newest(self._outputs, recent[:, -1])
         if settings is not None:
             self._newest.copy_(pick_by_head(model.head, self._outputs, self._numbers, settings))
         recent.copy_(torch.cat([recent[:, 1:], self._newest[:, None]], dim=1))

@@ -25,9 +25,9 @@ import triton.language as tl
 from fast_gen.engines.gpu.triton_front import code_front, sample_front
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import from_newest, pick_samples
-from wavenet_app import coding
+from wavenet_app.heads import Rule
 
-_MU_LAW = tl.constexpr(coding.MU_LAW_HEAD)
+_CODE = tl.constexpr(int(Rule.CODE))
 
 
 @triton.jit
@@ -88,7 +88,6 @@ def append_codes(
     dilations,
     ring_starts,
     ring_masks,
-    HEAD: tl.constexpr,
     slots,
     recent,
     vectors,
@@ -96,12 +95,14 @@ def append_codes(
     logits,
     uniforms,
     settings,
-    told,
-    told_steps,
+    condition,
+    condition_steps,
     start_time,
     steps,
     batch,
     layers,
+    RULE: tl.constexpr,
+    ONE_HOT: tl.constexpr,
     CODES: tl.constexpr,
     KERNEL_SIZE: tl.constexpr,
     R: tl.constexpr,
@@ -113,7 +114,7 @@ def append_codes(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
-    TOLD: tl.constexpr,
+    CONDITIONED: tl.constexpr,
     SCORE: tl.constexpr,
     GREEDY: tl.constexpr,
     SELECT: tl.constexpr,
@@ -121,27 +122,29 @@ def append_codes(
     """Appends `steps` codes to each row; a program for each ROWS of them.
 
     Args:
-        tables: this and the next, up to HEAD: the fields of `PackedModel`.
+        tables: this and the next, up to ring_masks: the tensors of `PackedModel`.
         slots: as in `Rings`, and so is `recent`.
         vectors: (2, batch, S), of the type of output2; written over.
         codes: (steps, batch) int16; known if SCORE, else written.
         logits: (steps, batch, Q) float32, the outputs, written if SCORE.
         uniforms: (steps, batch) float32, read unless SCORE.
         settings: float64 (3,): temperature, top-k (Q for all), top-p.
-        told: `PackedCondition.values`, read if TOLD.
-        told_steps: (steps,) int32, which of them each sample takes.
+        condition: `PackedCondition.values`, read if CONDITIONED.
+        condition_steps: (steps,) int32, which of them each sample takes.
         start_time: `Rings.time`.
         steps: number of samples.
         batch: rows, a multiple of ROWS.
         layers: their number.
+        RULE: number of the `wavenet_app.heads.Rule` by which samples are picked.
+        ONE_HOT: whether the front has a table row per code.
         CODES: quantization_channels.
         KERNEL_SIZE: 2 or 3.
         R: this and the next three: padded widths, as in `PackedModel`.
-        FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS; of mu-law codes both are 0.
+        FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS; equal where no output is a mean.
         ROWS: rows of a program: 1, or at least 16.
         BLOCK: inputs of an output layer that are multiplied at a time, a divisor of S.
         STAGES: layers whose weights are on their way at a time.
-        TOLD: whether there is a condition.
+        CONDITIONED: whether there is a condition.
         SCORE: whether the codes are known.
         GREEDY: as in `pick_codes`, and so is SELECT.
     """
@@ -163,19 +166,19 @@ def append_codes(
     newest = tl.load(recent + rows * KERNEL_SIZE + KERNEL_SIZE - 1)
     for step in range(steps):
         time = start_time + step
-        if HEAD == _MU_LAW:
+        if ONE_HOT:
             hidden = code_front(tables, oldest, middle, newest, CODES, KERNEL_SIZE, R)
         else:
             hidden = sample_front(tables, oldest, middle, newest, KERNEL_SIZE, R)
-        if TOLD:
-            told_rows = (tl.load(told_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
+        if CONDITIONED:
+            condition_rows = (tl.load(condition_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
         skip_total = tl.zeros([D if ROWS == 1 else ROWS, S], tl.float32)
         for layer in tl.range(0, layers, num_stages=STAGES):
             dilation, mask = tl.load(dilations + layer), tl.load(ring_masks + layer)
             ring = slots + tl.load(ring_starts + layer) * batch * R
             matrix = dilated + layer * (KERNEL_SIZE * R * 2 * D) + residual[:, None] * (2 * D) + gate[None, :]
-            if TOLD:  # read first and added last, so that nobody waits for it
-                extra = tl.load(told + told_rows + layer * (2 * D) + gate[None, :])
+            if CONDITIONED:  # read first and added last, so that no thread waits
+                extra = tl.load(condition + condition_rows + layer * (2 * D) + gate[None, :])
             total = tl.zeros([R if ROWS == 1 else ROWS, 2 * D], tl.float32)
             for tap in tl.static_range(KERNEL_SIZE - 1):
                 slot = (time - (KERNEL_SIZE - 1 - tap) * dilation) & mask
@@ -185,7 +188,7 @@ def append_codes(
             tl.store(ring + (time & mask).to(tl.int64) * batch * R + places, inputs)
             total = _add_product(total, inputs, tl.load(matrix + (KERNEL_SIZE - 1) * (R * 2 * D)))
             gates = _summed(total, ROWS) + tl.load(gate_biases + layer * (2 * D) + gate)[None, :]
-            if TOLD:
+            if CONDITIONED:
                 gates += extra.to(tl.float32)
             filtered, opened = tl.split(tl.reshape(gates, [ROWS, D, 2]))
             activated = ((2 * _sigmoid(2 * filtered) - 1) * _sigmoid(opened)).to(kind)
@@ -202,17 +205,17 @@ def append_codes(
         tl.store(vectors2 + shown, tl.maximum(outputs, 0.0).to(vectors.dtype.element_ty))
         tl.debug_barrier()  # these are written before they are read, and the skip sums read before the next are written
         found = _output_layer(vectors2, output2, output2_bias, S, Q, ROWS, BLOCK)
-        if HEAD != _MU_LAW:
+        if AFTER_MEANS > FIRST_MEAN:
             found = from_newest(found, newest, FIRST_MEAN, AFTER_MEANS)
         if SCORE:
             tl.store(logits + (step * batch + rows).to(tl.int64)[:, None] * Q + output[None, :], found)
             picked = tl.load(codes + step * batch + rows).to(tl.int32)
         else:
             numbers = tl.load(uniforms + step * batch + rows)
-            if HEAD == _MU_LAW:
+            if RULE == _CODE:
                 picked = pick_codes(found, numbers, temperature, top_k, top_p, GREEDY, SELECT)
             else:
-                picked = pick_samples(found, numbers, temperature, HEAD, FIRST_MEAN, AFTER_MEANS, GREEDY)
+                picked = pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
             tl.store(codes + step * batch + rows, picked.to(tl.int16))
         if KERNEL_SIZE == 3:
             oldest = middle

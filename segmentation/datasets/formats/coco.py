@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,17 @@ from numpy.typing import NDArray
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.datasets.format import Format, FormatOption
 from segmentation.datasets.formats import voc
+from segmentation.datasets.formats.coco_annotations import (
+    CocoAnnotation,
+    CocoCategory,
+    CocoImage,
+    check_outline,
+    drawn,
+    outline_area,
+    outline_of,
+    read_coco_file,
+)
+from segmentation.datasets.image_files import file_facts, read_image
 from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
 from wavenet_app.core.errors import UserError
 
@@ -32,8 +42,22 @@ _VOC_NAMES = {
 }
 
 
+class _Entry(NamedTuple):
+    """An image that is used.
+
+    Attributes:
+        path: of its file.
+        size: (height, width) of its mask.
+        annotations: those of the categories that are kept.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    annotations: list[CocoAnnotation]
+
+
 class CocoDataset(SegmentationDataset):
-    """COCO 2017 instances (Lin et al. 2014) as class masks, read and drawn by pycocotools.
+    """COCO 2017 instances (Lin et al. 2014) as class masks, drawn by pycocotools.
 
     Polygons and run lengths (compressed or not) are drawn with their category's class. Pixels that two different
     classes claim are ignored (255), and so is a crowd where no single instance is outlined: its outline is coarse, and
@@ -53,30 +77,36 @@ class CocoDataset(SegmentationDataset):
 
     def __init__(self, root: Path, split: Split, classes: CocoClasses = "voc", name: str = "coco") -> None:
         annotations = root / "annotations" / f"instances_{split}2017.json"
-        folder = root / f"{split}2017"
-        if not folder.is_dir():
-            raise UserError(f"the images of COCO are missing: looked for {folder}; unpack {split}2017.zip there")
-        self._coco = _read(annotations)
-        names, self._class_of = _class_ids(self._coco.dataset.get("categories", []), classes, annotations)
+        folder = _image_folder(root, split)
+        self._file = read_coco_file(annotations)
+        names, self._class_of = _class_ids(self._file.categories, classes, annotations)
         present = {path.name for path in folder.iterdir()}
         skipped: list[FileNote] = []
         notes: list[FileNote] = []
-        self._ids: list[int] = []
-        for image_id in sorted(self._coco.imgs):
-            path = folder / self._coco.imgs[image_id]["file_name"]
-            kept = [one for one in self._coco.imgToAnns.get(image_id, []) if one["category_id"] in self._class_of]
-            if path.name not in present:
-                skipped.append(FileNote(path, "the annotations name it, but the image is missing"))
-            elif (
-                split == "train"
-                and sum(one.get("area", 0) for one in kept if not one.get("iscrowd")) < LEAST_LABELLED_PIXELS
-            ):
+        self._entries: list[_Entry] = []
+        for image in sorted(self._file.images.values(), key=lambda image: (isinstance(image["id"], str), image["id"])):
+            path = _image_path(root, folder, split, image["file_name"], present)
+            own = self._file.annotations.get(image["id"], [])
+            kept = [one for one in own if one["category_id"] in self._class_of]
+            if path is None:
+                skipped.append(
+                    FileNote(folder / image["file_name"], "the annotations name it, but the image is missing")
+                )
+                continue
+            try:
+                size = _size(image, path)
+            except UserError as error:
+                skipped.append(FileNote(path, "cannot be read", str(error)))
+                continue
+            area = self._checked_area(own, size)
+            if split == "train" and area < LEAST_LABELLED_PIXELS:
                 skipped.append(FileNote(path, f"near-empty: fewer than {LEAST_LABELLED_PIXELS} labelled pixels"))
-            else:
-                self._ids.append(image_id)
-                if any(_outline(one) is None for one in kept):
-                    notes.append(FileNote(path, "annotation without an outline; its pixels count as background"))
-        refuse_empty(self._ids, skipped, str(folder))
+                continue
+            self._entries.append(_Entry(path, size, kept))
+            if any(outline_of(one) is None for one in kept):
+                notes.append(FileNote(path, "annotation without an outline; its pixels count as background"))
+        refuse_empty(self._entries, skipped, str(folder))
+        strays = self._file.strays
         super().__init__(
             name=name,
             format=NAME,
@@ -84,59 +114,114 @@ class CocoDataset(SegmentationDataset):
             classes=names,
             palette=voc_palette(len(names)),
             labels=_labels(self._class_of, len(names)),
-            images=[folder / self._coco.imgs[image_id]["file_name"] for image_id in self._ids],
-            masks=[annotations] * len(self._ids),
+            images=[entry.path for entry in self._entries],
+            masks=[annotations] * len(self._entries),
             skipped=skipped,
             notes=notes,
+            remarks=[f"{strays} annotations belong to images that {annotations.name} does not list"] if strays else [],
         )
+
+    def image(self, index: int) -> NDArray[np.uint8]:
+        """Returns an image as RGB, shape (height, width, 3), turned upright where the annotations are."""
+        entry = self._entries[index]
+        return read_image(entry.path, upright=_is_upright(entry))
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Returns a mask of class ids, 255 where two classes claim a pixel or a crowd lies, shape (height, width).
 
         Raises:
-            UserError: an outline cannot be drawn.
+            UserError: the image has another size than the annotations state.
         """
-        info = self._coco.imgs[self._ids[index]]
-        mask = np.zeros((info["height"], info["width"]), dtype=np.uint8)
+        entry = self._entries[index]
+        _is_upright(entry)  # a size that is wrong could be any, and memory for it is taken below
+        height, width = entry.size
+        mask = np.zeros((height, width), dtype=np.uint8)
         crowded = np.zeros(mask.shape, dtype=bool)
-        for annotation in self._coco.imgToAnns.get(info["id"], []):
-            class_id = self._class_of.get(annotation["category_id"])
-            outline = _outline(annotation)
-            if class_id is None or outline is None:
+        for annotation in entry.annotations:
+            class_id = self._class_of[annotation["category_id"]]
+            outline = outline_of(annotation)
+            if outline is None:
                 continue
-            try:
-                inside = self._coco.annToMask({**annotation, "segmentation": outline}).astype(bool)
-                if annotation.get("iscrowd"):
-                    crowded |= inside
-                    continue
-                contested = inside & (mask != 0) & (mask != class_id)
-                mask[inside] = class_id
-                mask[contested] = IGNORE
-            except (TypeError, ValueError, KeyError, IndexError) as error:
-                raise UserError(
-                    f"{self.mask_path(index)}: the outline of annotation {annotation.get('id')} "
-                    f"of {info['file_name']} cannot be drawn ({error}); take the original file"
-                ) from None
+            inside = drawn(outline, height, width)
+            if annotation["iscrowd"]:
+                crowded |= inside
+                continue
+            contested = inside & (mask != 0) & (mask != class_id)
+            mask[inside] = class_id
+            mask[contested] = IGNORE
         mask[crowded & (mask == 0)] = IGNORE
         return mask
 
+    def _checked_area(self, annotations: Sequence[CocoAnnotation], size: tuple[int, int]) -> float:
+        """Returns the area in pixels that single things of the kept categories cover; all outlines are checked."""
+        total = 0.0
+        for annotation in annotations:
+            outline = outline_of(annotation)
+            if outline is None:
+                continue
+            try:
+                check_outline(outline, *size)
+            except ValueError as error:
+                raise self._file.error(annotation, error) from None
+            if annotation["category_id"] in self._class_of and not annotation["iscrowd"]:
+                stated = annotation["area"]
+                total += stated if stated and stated > 0 else outline_area(outline)
+        return total
 
-def _read(path: Path) -> Any:
-    from pycocotools.coco import COCO
 
-    if not path.is_file():
-        raise UserError(f"the annotations of COCO are missing: looked for {path}; unpack annotations_trainval2017.zip")
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports to standard output
-            coco = COCO(str(path))
-    except (OSError, ValueError, KeyError, TypeError, AssertionError) as error:
-        raise UserError(f"cannot read the annotations {path} ({error}); unpack them again") from None
-    if not coco.imgs:
-        raise UserError(f"{path} lists no images; take instances_*.json of annotations_trainval2017.zip")
-    return coco
+def _image_folder(root: Path, split: Split) -> Path:
+    """Returns the folder of a split's images, <split>2017/ or images/<split>2017/.
+
+    Raises:
+        UserError: there is neither.
+    """
+    places = [root / f"{split}2017", root / "images" / f"{split}2017"]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise UserError(f"the images of COCO are missing: looked for {places[0]}; unpack {split}2017.zip there")
 
 
-def _class_ids(categories: list[dict[str, Any]], classes: CocoClasses, path: Path) -> tuple[list[str], dict[int, int]]:
+def _image_path(root: Path, folder: Path, split: Split, file_name: str, present: set[str]) -> Path | None:
+    """Returns the file of an image, whose name may hold folders, below its split's folder or the root; None if absent.
+
+    Where a name begins with the other split's folder, as tools leave it that copy a file, that folder is not used.
+    """
+    if file_name in present:
+        return folder / file_name
+    name = Path(file_name.replace("\\", "/"))
+    other = {"train": "val2017", "val": "train2017"}[split]
+    below = [] if other in name.parts else [folder / name, root / name]
+    return next((place for place in (*below, folder / name.name) if place.is_file()), None)
+
+
+def _size(image: CocoImage, path: Path) -> tuple[int, int]:
+    """Returns (height, width) as the annotations state it, or as the file has it."""
+    if image["height"] and image["width"]:
+        return image["height"], image["width"]
+    width, height = file_facts(path).size
+    return height, width
+
+
+def _is_upright(entry: _Entry) -> bool:
+    """Returns whether an EXIF orientation is to be applied, so that the image has the size of its annotations.
+
+    Raises:
+        UserError: the image has that size neither with nor without.
+    """
+    facts = file_facts(entry.path)
+    height, width = entry.size
+    if (width, height) not in (facts.size, facts.upright_size):
+        raise UserError(
+            f"{entry.path} is {facts.size[0]} x {facts.size[1]}, but its annotations say {width} x {height}; "
+            "take the files that belong together"
+        )
+    return (width, height) != facts.size
+
+
+def _class_ids(
+    categories: Sequence[CocoCategory], classes: CocoClasses, path: Path
+) -> tuple[list[str], dict[int, int]]:
     """Returns the names of the classes, and the class of every category that is kept."""
     if not categories:
         raise UserError(f"{path} lists no categories; take instances_*.json, not captions or image_info")
@@ -161,15 +246,6 @@ def _labels(class_of: dict[int, int], num_classes: int) -> LabelMap:
     for category, class_id in class_of.items():
         raw_ids[class_id] = category
     return LabelMap.of({**class_of, 0: 0, IGNORE: IGNORE}, raw_ids=raw_ids)
-
-
-def _outline(annotation: dict[str, Any]) -> Any:
-    """Returns what pycocotools can draw: a run length, or polygons of at least three points; None if there is none."""
-    outline = annotation.get("segmentation")
-    if isinstance(outline, list):
-        # pycocotools takes four numbers for a box, not for a polygon of two points
-        return [polygon for polygon in outline if len(polygon) >= 6] or None
-    return outline or None
 
 
 CLASSES_OPTION = FormatOption("coco_classes", {"voc": "21 classes", "all": "81"})

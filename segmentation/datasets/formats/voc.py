@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.datasets.format import Format, has_folders
-from segmentation.datasets.image_files import read_mask
+from segmentation.datasets.image_files import IMAGE_SUFFIXES, read_mask
 from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, voc_palette
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.text import decoded_text
 
 NAME = "PASCAL VOC"
 CLASSES = (
@@ -44,11 +45,12 @@ class VocDataset(SegmentationDataset):
 
     def __init__(self, root: Path, split: Split, name: str = "voc") -> None:
         chosen, masks, remarks = _masks_of(root, split)
+        images = _files_by_stem(root / "JPEGImages")
         sbd_images = _sbd(root)
         pairs = []
         for stem, mask in masks:
-            image = root / "JPEGImages" / f"{stem}.jpg"
-            if not image.is_file() and sbd_images and (sbd_images / "img" / f"{stem}.jpg").is_file():
+            image = images.get(stem, root / "JPEGImages" / f"{stem}.jpg")
+            if stem not in images and sbd_images and (sbd_images / "img" / f"{stem}.jpg").is_file():
                 image = sbd_images / "img" / f"{stem}.jpg"
             pairs.append((image, mask))
         whole, skipped = existing_pairs(
@@ -79,7 +81,10 @@ class VocDataset(SegmentationDataset):
         """Returns a mask of class ids, shape (height, width), from a palette, grey, coloured or SBD file."""
         path = self.mask_path(index)
         if path.suffix == ".mat":
-            return self.labels.encode(_sbd_mask(path))
+            try:
+                return self.labels.encode(_sbd_mask(path))
+            except UnknownIds as unknown:
+                raise UserError(f"the SBD mask {path} holds {unknown}; unpack SBD again") from None
         pixels = read_mask(path)
         if pixels.values is not None or pixels.colours is None:
             return super().mask(index)
@@ -117,12 +122,37 @@ def _list_file(root: Path, split: str) -> Path:
 
 
 def _stems(root: Path, split: str) -> list[str]:
+    """Returns the images' names that a list holds, without their endings; names may hold dots and spaces.
+
+    Some copies of trainaug.txt hold two paths a line, of an image and its mask.
+    """
     path = _list_file(root, split)
     try:
-        # Some copies of trainaug.txt hold two paths a line; the image's stem is what counts.
-        return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
+        lines = decoded_text(path.read_bytes()).splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"the list of images {path} is no text; save it as UTF-8, a name a line") from None
     except OSError:
         raise UserError(f"the list of images {path} is missing; unpack VOCtrainval_11-May-2012.tar again") from None
+    known = _files_by_stem(root / "JPEGImages").keys() | _files_by_stem(root / "SegmentationClass").keys()
+    names = [line.strip() for line in lines if line.strip()]
+    return [name if name in known else _bare(name if _bare(name) in known else name.split()[0]) for name in names]
+
+
+def _bare(name: str) -> str:
+    """Returns a path's last part without the ending of an image.
+
+    >>> _bare("/JPEGImages/a.rf.1.jpg"), _bare("a.rf.1")
+    ('a.rf.1', 'a.rf.1')
+    """
+    path = PurePosixPath(name)
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+
+
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    """Returns the images of a folder by their names without the ending; JPEGs first where there are several."""
+    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    return {path.stem: path for path in sorted(images, key=lambda path: path.suffix.lower() == ".jpg")}
 
 
 def _sbd(root: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Custom data sets: what ordinary tools write is recognised, and mended or refused with the remedy in one line."""
+"""Custom data sets: masks of common tools are recognised and repaired, or refused with the remedy in one line."""
 
 from pathlib import Path
 
@@ -276,6 +276,38 @@ def test_files_of_sixteen_bits(tmp_path):
     coded = CustomDataset(tmp_path, "train")
     assert row(coded) == [0, 1, 2]
     np.testing.assert_array_equal(coded.labels.decode(coded.mask(0)), stripes([0, 1000, 2000]))
+
+
+@pytest.mark.parametrize(("greatest", "shift"), [(255, 0), (1023, 2), (4095, 4), (16_383, 6), (65_535, 8)])
+def test_deep_images_use_all_grey_levels_and_are_brightened_alike(tmp_path, greatest, shift):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
+    (tmp_path / "images" / "train" / "a.png").unlink()
+    (tmp_path / "images" / "train" / "b.png").unlink()
+    dark, bright = np.full((12, 16), 200), stripes([0, greatest])
+    for name, pixels in (("a", dark), ("b", bright)):
+        Image.fromarray(pixels.astype(np.uint16)).save(tmp_path / "images" / "train" / f"{name}.tif")
+    dataset = CustomDataset(tmp_path, "train")
+    np.testing.assert_array_equal(dataset.image(0), np.full((12, 16, 3), 200 >> shift))
+    assert np.unique(dataset.image(1)).tolist() == [0, 255]
+    assert "8 highest of those in use" in dataset.notes[0].problem
+
+
+def test_a_file_of_several_pages_is_said(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
+    (tmp_path / "images" / "train" / "a.png").unlink()
+    first, second = (Image.fromarray(picture(seed)) for seed in (1, 2))
+    first.save(tmp_path / "images" / "train" / "a.tif", save_all=True, append_images=[second])
+    dataset = CustomDataset(tmp_path, "train")
+    assert [str(note).rpartition("/")[2] for note in dataset.notes] == [
+        "a.tif: a file of several pages; the first is used (2 pages)"
+    ]
+    np.testing.assert_array_equal(dataset.image(0), picture(1))
+
+
+@pytest.mark.shared_data
+def test_a_microscopes_images_keep_their_grey_levels(shared_cases):
+    dataset = CustomDataset(shared_cases / "microscope12", "train")
+    assert len(np.unique(dataset.image(0))) > 100
 
 
 def test_ids_out_of_range_are_named_with_the_file(tmp_path):

@@ -121,6 +121,42 @@ def test_voc_names_what_its_lists_lack(folder, tmp_path):
         open_dataset("voc", folder, "train")
 
 
+@pytest.mark.parametrize(
+    ("content", "stems"),
+    [
+        (b"\xef\xbb\xbfa\nb", ["a", "b"]),
+        ("a\r\nb\r\n".encode("utf-16"), ["a", "b"]),
+        (b"a.rf.1\r\n\r\nb c\r\n", ["a.rf.1", "b c"]),
+        (b"a.jpg\nb.png\n", ["a", "b"]),
+        (b"/JPEGImages/a.rf.1.jpg /SegmentationClass/a.rf.1.png\nb 1\n", ["a.rf.1", "b"]),
+    ],
+)
+def test_voc_lists_are_read_as_editors_and_shells_write_them(folder, tmp_path, content, stems):
+    base = write_voc(tmp_path / "pascal_voc", PALETTE)
+    for stem, ending in (("a.rf.1", "JPG"), ("b c", "png")):
+        save(base / "JPEGImages" / f"{stem}.{ending}", picture())
+        save(base / "SegmentationClass" / f"{stem}.png", stripes([0, 15]), PALETTE)
+    (base / "ImageSets" / "Segmentation" / "train.txt").write_bytes(content)
+    dataset = open_dataset("voc", folder, "train")
+    assert [dataset.image_path(place).stem for place in range(len(dataset))] == stems
+    assert dataset.skipped == ()
+
+
+def test_a_voc_list_that_is_no_text_is_one_line(folder, tmp_path):
+    base = write_voc(tmp_path / "pascal_voc", PALETTE)
+    (base / "ImageSets" / "Segmentation" / "train.txt").write_bytes(b"\x80\xff\x00")
+    with pytest.raises(UserError, match=r"train.txt is no text; save it as UTF-8"):
+        open_dataset("voc", folder, "train")
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["voc_bom", "voc_utf16", "voc_dots", "voc_jpgcase"])
+def test_voc_lists_that_users_report_are_read(shared_cases, folder, name):
+    dataset = open_dataset(str(shared_cases / name), folder, "train")
+    assert len(dataset) == (3 if name == "voc_dots" else 2)
+    assert dataset.skipped == ()
+
+
 def test_cityscapes_trains_on_nineteen_of_its_ids_and_exports_raw_ones(folder, tmp_path):
     write_cityscapes(tmp_path / "cityscapes")
     dataset = open_dataset("cityscapes", folder, "train")

@@ -1,4 +1,4 @@
-"""`wavegen seg-train`: it learns, keeps what its use needs, resumes to the bit, and refuses in one line."""
+"""`wavegen seg-train` learns, keeps what using the model needs, resumes to the bit, and has one-line errors."""
 
 import csv
 import os
@@ -18,16 +18,19 @@ import segmentation.training.task
 from segmentation.checking.check import quick_check
 from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.segmenter import load_segmenter
-from segmentation.config import SegmentationConfig, SegmentationTrainingConfig
+from segmentation.config import SegmentationConfig, SegmentationModelConfig, SegmentationTrainingConfig
 from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE
+from segmentation.network.deeplab import build_model
 from segmentation.network.norm import BatchNorm, StatisticsWarmUp
+from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
-from segmentation.training.run import SegmentationOptions, prepare_run
+from segmentation.training.run import auto_preset, prepare_run
 from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.dilated import ResidualBlock
 from wavenet_app.core.loop.scoring import score_of
 
 ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
@@ -44,7 +47,8 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     for part in ("200 images of shapes", "mIoU", "background", "wavegen seg-eval shapes shapes"):
         assert part in out
     run = tmp_path / "data" / "checkpoints" / "segmentation" / "shapes"
-    assert sorted(path.name for path in run.iterdir()) == ["best.pth", "config.json", "last.pth", "metrics.csv"]
+    written = ["best.pth", "config.json", "last.previous.pth", "last.pth", "metrics.csv"]
+    assert sorted(path.name for path in run.iterdir()) == written
     content = read_checkpoint(run / "best.pth", "segmentation")
     assert content["classes"] == list(CLASSES)
     assert content["palette"] == ShapesDataset("train").palette.tolist()
@@ -57,6 +61,7 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     assert list((tmp_path / "data" / "tensorboard" / "segmentation" / "shapes").glob("events.*"))
     segmenter = load_segmenter(find_segmenter("shapes", DataFolder(tmp_path / "data")))
     assert segmenter.table.names == CLASSES
+    assert segmenter.pad_to == 16
     assert segmenter.config.model.num_classes == 4
 
 
@@ -147,6 +152,33 @@ def test_the_loss_is_torchs_own_wherever_pixels_count(weights):
     nothing.backward()
     assert nothing.item() == 0
     assert (scores.grad == 0).all()
+
+
+def test_without_a_preset_the_dilated_backbone_trains_unless_imagenet_weights_are_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    data = DataFolder(tmp_path / "data")
+    assert [auto_preset("auto", data, device) for device in ("cpu", "cuda")] == ["dilated", "dilated"]
+    assert auto_preset("imagenet", data, "cpu") == "small"
+    options = SegmentationOptions(logger="none", max_steps=1)
+    run = prepare_run(options, data, device="cpu")
+    assert any(isinstance(module, ResidualBlock) for module in run.task.model.modules())
+    for place in (data.pretrained, tmp_path / "torch" / "hub" / "checkpoints"):
+        weights = place / "mobilenet_v3_large-8738ca79.pth"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.touch()
+        assert [auto_preset("auto", data, device) for device in ("cpu", "cuda")] == ["small", "mobilenet"]
+        assert auto_preset("none", data, "cpu") == "dilated"
+        weights.unlink()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "preset"),
+    [("dilated", "dilated"), ("resnet50", "resnet50"), ("mobilenet_v3_large", "small"), ("mobilenet_v2", "dilated")],
+)
+def test_without_a_preset_a_run_has_the_backbone_of_the_file_that_it_starts_from(backbone, preset, tmp_path):
+    model = build_model(SegmentationModelConfig(backbone=backbone, aspp_channels=8, num_classes=3))
+    torch.save(model.state_dict(), tmp_path / "theirs.pth")
+    assert auto_preset(str(tmp_path / "theirs.pth"), DataFolder(tmp_path), "cpu") == preset
 
 
 def test_balanced_weights_are_enets(tmp_path):
@@ -313,9 +345,9 @@ def test_a_bad_option_is_one_line(wavegen, arguments, message):
 def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one", "--logger=none")[0] == 0
     code, _, err = wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one")
-    assert (code, "continue it with --resume one" in err) == (2, True)
+    assert (code, "resume it with --resume one" in err) == (2, True)
     code, _, err = wavegen("seg-train", "shapes", "--resume=one")
-    assert (code, "leave out the data set" in err) == (2, True)
+    assert (code, "drop the data set" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
     assert (code, "keeps the model as it is" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one")

@@ -17,15 +17,14 @@ from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import MelConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.cache import AudioCache
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
-from wavenet_app.mu_law import decode, encode, silence_code
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
 RATE = 1_000
 CHANNELS = 1024
-SILENCE = silence_code(CHANNELS)
+SILENCE = MuLawCoding(CHANNELS).silence
 FOREIGN = 3  # the code of samples of the file outside the clip
 # Codes that are distinct as 16-bit samples: those around silence are too close together.
 CODES = np.array([code for code in range(4, CHANNELS) if abs(code - SILENCE) > 60])
@@ -46,7 +45,7 @@ def make_corpus(cache: AudioCache, lengths: list[int]) -> Corpus:
     clips, first = [], 0
     for index, length in enumerate(lengths):
         codes = np.resize(np.roll(CODES, -first), length)
-        waveform = decode(np.concatenate([[FOREIGN] * 3, codes, [FOREIGN] * 2]), CHANNELS)
+        waveform = MuLawCoding(CHANNELS).decode(np.concatenate([[FOREIGN] * 3, codes, [FOREIGN] * 2]))
         entry = cache.store(f"{first:04d}-{length}", [waveform], native_rate=RATE, channels=1, remarks=[])
         clips.append(Clip(f"{index}", Path("a"), entry.path, 3, 3 + length, entry.scale, entry.peak, RATE))
         first += length
@@ -57,7 +56,7 @@ def count_targets(
     corpus: Corpus, batches: list[dict[str, torch.Tensor]], context: int, window: int
 ) -> list[np.ndarray]:
     """Checks every row and returns how often each sample of each clip was a target."""
-    clips = [encode(corpus.waveform(clip), CHANNELS).tolist() for clip in corpus.training]
+    clips = [MuLawCoding(CHANNELS).encode(corpus.waveform(clip)).tolist() for clip in corpus.training]
     place = {code: (clip, position) for clip, codes in enumerate(clips) for position, code in enumerate(codes)}
     assert len(place) == sum(map(len, clips)), "each sample has a unique code"
     counts = [np.zeros(len(codes), dtype=int) for codes in clips]
@@ -192,8 +191,8 @@ def test_limited_validation_takes_evenly_spread_whole_windows(cache):
 def test_a_clip_shorter_than_the_context_follows_silence(cache):
     corpus = make_corpus(cache, [3])
     batch = TrainingWindows(corpus, context=8, window=40, batch_size=2, coding=MuLawCoding(64), seed=0).batch(0)
-    codes = encode(corpus.waveform(corpus.training[0]), 64).tolist()
-    assert batch["codes"].tolist() == [[silence_code(64)] * 8 + codes]
+    codes = MuLawCoding(64).encode(corpus.waveform(corpus.training[0])).tolist()
+    assert batch["codes"].tolist() == [[MuLawCoding(64).silence] * 8 + codes]
     assert batch["mask"].tolist() == [[True] * 3]
 
 
@@ -215,16 +214,16 @@ def test_windows_are_aligned_to_their_frames(cache, lengths, shape, seed, epoch)
     clips = tuple(replace(clip, speaker=name) for clip, name in zip(corpus.training, names, strict=True))
     corpus = replace(corpus, training=clips, validation=clips)
     mel = MelFrames(SHORT_MEL, RATE)
-    tells = Tells(("0", "1"), mel)
-    phase, context = tells.phase(shape["context"]), shape["context"]
-    training = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, tells=tells)
+    conditioning = ClipConditioning(("0", "1"), mel)
+    phase, context = conditioning.phase(shape["context"]), shape["context"]
+    training = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, conditioning=conditioning)
     per_epoch = training.batches_per_epoch
-    validation = ValidationWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), tells=tells)
+    validation = ValidationWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), conditioning=conditioning)
     whole = [mel.of(corpus.waveform(clip)) for clip in corpus.training]
     place = {
         code: (number, position)
         for number, clip in enumerate(corpus.training)
-        for position, code in enumerate(encode(corpus.waveform(clip), CHANNELS).tolist())
+        for position, code in enumerate(MuLawCoding(CHANNELS).encode(corpus.waveform(clip)).tolist())
     }
     for batches in ([training.batch(epoch * per_epoch + index) for index in range(per_epoch)], list(validation)):
         assert sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
@@ -257,5 +256,5 @@ def test_a_window_of_too_few_hops_is_refused(cache):
             window=31,
             batch_size=1,
             coding=MuLawCoding(CHANNELS),
-            tells=Tells((), MelFrames(SHORT_MEL, RATE)),
+            conditioning=ClipConditioning((), MelFrames(SHORT_MEL, RATE)),
         )

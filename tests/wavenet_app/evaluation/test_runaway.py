@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.corpus.plucked import plucked_clips
 from wavenet_app.evaluation.runaway import failure
-from wavenet_app.mu_law import decode
 
 RATE = 16_000
 TIMES = np.arange(2 * RATE) / RATE
@@ -24,7 +24,13 @@ def pink() -> np.ndarray:
 
 @pytest.mark.parametrize(
     "waveform",
-    [WHITE, decode(RNG.integers(0, 256, 2 * RATE)), pink(), np.where(TIMES < 0.9, TONE, WHITE), np.sign(WHITE)],
+    [
+        WHITE,
+        MuLawCoding().decode(RNG.integers(0, 256, 2 * RATE)),
+        pink(),
+        np.where(TIMES < 0.9, TONE, WHITE),
+        np.sign(WHITE),
+    ],
     ids=["white", "random codes", "pink", "a tone that turns into noise", "full scale"],
 )
 def test_noise_is_noise(waveform: np.ndarray) -> None:

@@ -50,8 +50,8 @@ class RunView(ABC):
         row = status.history[-1]
         self.validation = row["validation"]
         self.console.print(
-            f"[dim]{clock(status.seconds):>8}[/dim]  step {status.step:>6}  {self.scores(row)}"
-            + ("" if status.improved else "  [dim]not the best[/dim]"),
+            f"{clock(status.seconds):>8}  step {status.step:>6}  {self.scores(row)}"
+            + ("" if status.improved else "  not the best"),
             highlight=False,
         )
 

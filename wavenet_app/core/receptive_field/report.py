@@ -23,8 +23,8 @@ class FieldRequest:
         name: a checkpoint, a run's name or a preset.
         inputs: audio or a data set of images to average over; None for the default.
         count: how many inputs; None for 16 clips or 4 images.
-        size: pixels along a side of the images; None for 513.
-        output_stride: 8 or 16, for a DeepLab; None for what its file or preset says.
+        size: pixels along a side of the images; None for 512.
+        output_stride: of the last features in pixels, for a DeepLab; None for what its file or preset says.
         seed: of the untrained weights and of the choices.
     """
 

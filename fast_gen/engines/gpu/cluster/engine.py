@@ -16,11 +16,10 @@ from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_clust
 from fast_gen.engines.gpu.packing import PackedCondition
 from fast_gen.engines.gpu.triton_engine import TritonGpu
 from fast_gen.engines.sampling import SamplingSettings
-from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
-"""Up to so many clips have a cluster each: about as many clusters as an H100 runs at a time."""
+"""Up to this number of clips have a cluster each: about as many clusters as an H100 runs at a time."""
 
 SOURCE = Path(__file__).with_name("loop.cu")
 
@@ -36,7 +35,7 @@ class Arguments(ctypes.Structure):
             for name in (
                 "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
                 "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
-                "logits", "uniforms", "told", "told_steps",
+                "logits", "uniforms", "condition", "condition_steps",
             )
         ),
         ("temperature", DOUBLE),
@@ -57,22 +56,20 @@ class ClusterGpu(TritonGpu):
 
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
 
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
-    ) -> None:
-        super().__init__(weights, device, precision, threads)
+    def _load(self) -> None:
+        super()._load()
         self._division = divide(self._model) if self._missing_cluster() is None else None
         if self._division is not None:
             self._packed, self._starts = pack_cluster(self._model, self._division)
             firsts = self._division.first_layers
             self._firsts = self._model.dilations.new_tensor(firsts)
-            macros = definitions(self._model, self._division, weights.quantization_channels)
+            macros = definitions(self._model, self._division, self.weights.quantization_channels)
             self._kernel = self._compile(macros)
 
     def _missing_cluster(self) -> str | None:
         """Returns what keeps a cluster from running the model, or None."""
-        if self.weights.head != MU_LAW_HEAD:
-            return f"it takes mu-law codes alone, not the head {self.weights.head}"
+        if self.weights.head.rule != Rule.CODE:
+            return f"it takes mu-law codes alone, not the head {self.weights.head.name}"
         return missing_nvrtc()
 
     def _compile(self, macros: dict[str, int]) -> ClusterKernel:
@@ -88,13 +85,13 @@ class ClusterGpu(TritonGpu):
         logits: Tensor,
         uniforms: Tensor,
         settings: SamplingSettings,
-        told: PackedCondition | None,
+        packed: PackedCondition | None,
         *,
         known: bool,
     ) -> None:
         """Launches the kernel; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
         if self._division is None or self.batch_size > FEW_CLIPS:
-            super()._launch(codes, logits, uniforms, settings, told, known=known)
+            super()._launch(codes, logits, uniforms, settings, packed, known=known)
             return
         steps, rows = codes.shape
         model = self._model
@@ -102,7 +99,7 @@ class ClusterGpu(TritonGpu):
             self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
             model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
             model.ring_masks, self._rings.slots, self._rings.recent, codes, logits if known else None, uniforms,
-            None if told is None else told.values, None if told is None else told.steps_on_device,
+            None if packed is None else packed.values, None if packed is None else packed.steps_on_device,
         ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),

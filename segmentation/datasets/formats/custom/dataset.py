@@ -15,7 +15,15 @@ from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
 from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
 from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
-from segmentation.datasets.image_files import LOSSY_SUFFIXES, SIDEWAYS, FileFacts, file_facts, read_image, read_mask
+from segmentation.datasets.image_files import (
+    LOSSY_SUFFIXES,
+    SIDEWAYS,
+    FileFacts,
+    deep_bits,
+    file_facts,
+    read_image,
+    read_mask,
+)
 from segmentation.datasets.labels import UnknownIds, unpacked
 from wavenet_app.core.errors import UserError
 
@@ -41,6 +49,7 @@ class _Pair:
         upright: whether the image's EXIF orientation is applied.
         size: (width, height) of the image, and so of its mask.
         mask_facts: head of the mask's file.
+        is_deep: whether the image has more than 8 bits.
     """
 
     image: Path
@@ -48,6 +57,7 @@ class _Pair:
     upright: bool
     size: tuple[int, int]
     mask_facts: FileFacts
+    is_deep: bool = False
 
 
 class CustomDataset(SegmentationDataset):
@@ -83,6 +93,7 @@ class CustomDataset(SegmentationDataset):
         all_skipped = [*pairing.skipped, *skipped]
         refuse_empty(pairs, all_skipped, f"{root / 'images'} ({split})")
         self._pairs = pairs
+        self._bits = deep_bits([pair.image for pair in pairs if pair.is_deep])
         super().__init__(
             name=name or root.resolve().name,
             format=NAME,
@@ -100,7 +111,7 @@ class CustomDataset(SegmentationDataset):
     def image(self, index: int) -> NDArray[np.uint8]:
         """Returns an image as RGB, shape (height, width, 3), turned as its mask is."""
         pair = self._pairs[index]
-        return read_image(pair.image, upright=pair.upright)
+        return read_image(pair.image, upright=pair.upright, bits=self._bits)
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Returns a mask of class ids, 255 = ignore, shape (height, width) of the image.
@@ -188,7 +199,7 @@ def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNo
             continue
         upright = _should_turn(image_facts, mask_facts)
         width, height = image_facts.upright_size if upright else image_facts.size
-        pair = _Pair(image, mask, upright, (width, height), mask_facts)
+        pair = _Pair(image, mask, upright, (width, height), mask_facts, image_facts.is_deep)
         sizes = f"image {width} x {height}, mask {mask_facts.size[0]} x {mask_facts.size[1]}"
         across, down = mask_facts.size[0] / width, mask_facts.size[1] / height
         if abs(across / down - 1) > _SAME_SHAPE:
@@ -201,9 +212,12 @@ def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNo
         if image_facts.orientation != 1:
             applied = "applied" if upright else "not applied, since the mask has the stored size"
             notes.append(FileNote(image, f"EXIF rotation, {applied}", f"orientation {image_facts.orientation}"))
-        if image_facts.mode.startswith("I"):
-            notes.append(FileNote(image, "an image of 16 bits; its high byte is used"))
-        if mask_facts.mode.startswith("I"):
+        if image_facts.is_deep:
+            notes.append(FileNote(image, "an image of 16 bits; the 8 highest of those in use are kept"))
+        for path, facts in ((image, image_facts), (mask, mask_facts)):
+            if facts.pages > 1:
+                notes.append(FileNote(path, "a file of several pages; the first is used", f"{facts.pages} pages"))
+        if mask_facts.is_deep:
             notes.append(FileNote(mask, "a mask of 16 bits; 65535 is ignored like 255"))
         pairs.append(pair)
     return pairs, skipped, notes

@@ -1,0 +1,47 @@
+"""Text files as editors and shells of all systems write them."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+from collections.abc import Iterable
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def decoded_text(content: bytes) -> str:
+    r"""Returns a text file's content: UTF-8, with a byte order mark or without, or UTF-16 with one.
+
+    Raises:
+        UnicodeDecodeError: it is neither.
+
+    >>> decoded_text(b"\xef\xbb\xbfa"), decoded_text(b"\xff\xfea\x00")
+    ('a', 'a')
+    """
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
+    return content.decode(encoding)
+
+
+def without_control_characters(text: str) -> str:
+    r"""Returns a text with a replacement for every control character but tab and line break.
+
+    >>> without_control_characters("a\x1b[31mb\n") == "a\ufffd[31mb\n"
+    True
+    """
+    return text.translate(_REPLACEMENTS)
+
+
+_REPLACEMENTS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "; did you mean ...?" with the known name closest to a misspelt one, or nothing if none is close.
+
+    >>> did_you_mean("Bas", ["tiny", "base"])
+    "; did you mean 'base'?"
+    >>> did_you_mean("xyz", ["tiny", "base"])
+    ''
+    """
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean '{by_lower[close[0]]}'?" if close else ""
