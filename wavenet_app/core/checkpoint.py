@@ -9,6 +9,7 @@ from typing import Any
 from wavenet_app.core.content import Content, checked
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.names import name_problem
 from wavenet_app.core.shown import shown
 from wavenet_app.core.tensor_file import read_tensors
 from wavenet_app.core.tensors import not_finite
@@ -100,8 +101,9 @@ def export_name(name: str) -> str:
     """Returns the name of an exported file, which must not hold a folder.
 
     Raises:
-        UserError: it holds a slash.
+        UserError: it is no name of a file.
     """
-    if Path(name).name != name:
-        raise UserError(f"--name '{name}' must be a plain name without folders")
+    problem = name_problem(name)
+    if problem is not None:
+        raise UserError(f"--name {shown(name)} {problem}")
     return name
