@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.content import Content
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import make_folder
+from wavenet_app.core.names import as_name
 from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
 from wavenet_app.core.text import did_you_mean
 
@@ -96,14 +98,28 @@ def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
 
 
 def free_name(base: str, runs: Path) -> str:
-    """Returns a name that no run has: `base`, else base-2, base-3 and so on.
+    """Returns a name that no run has, `base`, else base-2, base-3 and so on, and makes the folder of that run.
+
+    The folder makes the name this run's own: of two runs that begin at the same time, one gets the next name.
 
     Args:
-        base: the name to begin with.
+        base: the name to begin with, any text.
         runs: folder of the runs.
+
+    Raises:
+        UserError: no folder can be made there.
     """
-    taken = {path.name for path in runs.glob("*")}
-    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
+    plain = as_name(base)
+    make_folder(runs)
+    for name in (plain, *(f"{plain}-{number}" for number in range(2, 10_000))):
+        try:
+            (runs / name).mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"cannot make the folder {runs / name}: {error.strerror}; give the run a --name") from None
+        return name
+    raise UserError(f"all names from {plain} to {plain}-9999 are taken in {runs}; give the run a --name")
 
 
 def refuse_existing(name: str, runs: Path) -> None:

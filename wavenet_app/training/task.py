@@ -24,6 +24,8 @@ from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.task import Task
+from wavenet_app.core.run_lock import run_lock
+from wavenet_app.core.runs import refuse_existing
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
@@ -208,22 +210,25 @@ def train(
         resume: content of the last.pth to resume from.
 
     Raises:
-        UserError: the training diverged, or a checkpoint cannot be written.
+        UserError: another process trains this run, the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
-    write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
-    write_json(plan.run_dir / "split.json", split_record(task.corpus))
-    preview_writer = _PreviewWriter(task, preview)
+    with run_lock(plan.run_dir):
+        if resume is None:
+            refuse_existing(plan.run_dir.name, plan.run_dir.parent)
+        write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
+        write_json(plan.run_dir / "split.json", split_record(task.corpus))
+        preview_writer = _PreviewWriter(task, preview)
 
-    def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
-        on_validation(status)
-        assert isinstance(model, WaveNet)
-        if writer is not None:
-            preview_writer.write(status, model, writer)
+        def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
+            on_validation(status)
+            assert isinstance(model, WaveNet)
+            if writer is not None:
+                preview_writer.write(status, model, writer)
 
-    status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
-    return _finish(task, plan, status)
+        status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
+        return _finish(task, plan, status)
 
 
 def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResult:
