@@ -18,6 +18,7 @@ from wavenet_app.core.options import (
     MaxSteps,
     Resume,
     RunName,
+    finite,
     loading,
     make_console,
 )
@@ -55,7 +56,8 @@ def seg_train(
         ),
     ] = "auto",
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes (default: 30; 3 for the built-in shapes).")
+        float | None,
+        typer.Option(callback=finite, help="Stop after this many minutes (default: 30; 3 for the built-in shapes)."),
     ] = None,
     max_steps: MaxSteps = None,
     name: RunName = None,

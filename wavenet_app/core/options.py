@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,14 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+
+def finite(value: float | None) -> float | None:
+    """Returns the value of an option; refuses nan and infinity, which pass every limit or none."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no length of time or other number")
+    return value
+
+
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder for everything that is read by name or written ($WAVEGEN_DATA or ./data)."),
@@ -21,7 +30,9 @@ CheckpointName = Annotated[
     str | None, typer.Argument(metavar="CHECKPOINT", help="A file or the name of a run; the newest run if omitted.")
 ]
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop after this many minutes (default: 30).")]
+Minutes = Annotated[
+    float | None, typer.Option("--minutes", callback=finite, help="Stop after this many minutes (default: 30).")
+]
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Stop after this many optimizer steps.")]
 Resume = Annotated[
     str | None, typer.Option("--resume", metavar="RUN", help="Resume this run exactly from its last checkpoint.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.corpus.patterns import compiled
 
 RULES = "folder, csv:FILE or regex:PATTERN"
 TABLE_RULE = "csv:"
@@ -119,11 +119,8 @@ def _by_folder(name: str) -> str:
 
 
 def _by_pattern(pattern: str) -> SpeakerRule:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"--speakers regex:{pattern} is not a valid regular expression: {error}") from None
-    group: str | int = "speaker" if "speaker" in expression.groupindex else min(1, expression.groups)
+    expression = compiled(pattern, "--speakers regex:")
+    group: str | int = "speaker" if "speaker" in expression.names else min(1, expression.groups)
 
     def rule(name: str) -> str:
         match = expression.search(name)
