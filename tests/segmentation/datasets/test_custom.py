@@ -10,8 +10,9 @@ from image_sets import picture, save, stripes, write_custom
 from PIL import Image
 
 from segmentation.datasets.formats.custom.class_list import read_class_list
-from segmentation.datasets.formats.custom.dataset import CustomDataset, is_held_out
+from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.custom.pairs import pair_by_name
+from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import read_image, read_mask
 from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
 from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
 from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
+from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import (
     LOSSY_SUFFIXES,
     SIDEWAYS,
@@ -33,7 +33,6 @@ FOLDERS_OF_SPLIT: dict[Split, tuple[str, ...]] = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
 }
-HELD_OUT_SHARE = 0.2
 
 _SCANNED_MASKS = 64  # enough to see how masks are coded; every other mask is checked when it is read
 _SAME_SHAPE = 0.02  # by how much height and width of a mask may be scaled differently
@@ -144,17 +143,6 @@ class CustomDataset(SegmentationDataset):
 def split_folder(root: Path, split: Split) -> str | None:
     """Returns the name of the split's folder in images/, such as "train" or "validation"; None if there is none."""
     return next((name for name in FOLDERS_OF_SPLIT[split] if (root / "images" / name).is_dir()), None)
-
-
-def is_held_out(names: Sequence[str]) -> list[bool]:
-    """Returns which files are for validation, where the data set does not say: a fifth, at least one, by name.
-
-    >>> sum(is_held_out([f"{number}.png" for number in range(10)]))
-    2
-    """
-    order = sorted(range(len(names)), key=lambda place: hashlib.sha256(names[place].encode()).digest())
-    held_out = set(order[: max(1, round(len(names) * HELD_OUT_SHARE))])
-    return [place in held_out for place in range(len(names))]
 
 
 def _paired(root: Path, split: Split) -> tuple[Pairing, list[str]]:

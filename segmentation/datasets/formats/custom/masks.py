@@ -11,9 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, ClassList
-from segmentation.datasets.formats.voc import BORDER_COLOUR
 from segmentation.datasets.image_files import MaskPixels
-from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, unpacked, voc_palette
+from segmentation.datasets.labels import (
+    BORDER_COLOUR,
+    IGNORE,
+    LabelMap,
+    UnknownIds,
+    ids_of_colours,
+    packed,
+    unpacked,
+    voc_palette,
+)
 from wavenet_app.core.errors import UserError
 
 DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
@@ -60,6 +68,15 @@ class MaskCoding:
         if self.kind == "threshold":
             return (pixels.values >= _HALF).astype(np.uint8)
         return self.labels.encode(pixels.values)
+
+
+def coding_of_list(listed: ClassList) -> MaskCoding:
+    """Returns how masks are read by a list of classes alone: by its colours, its values, or the lines' numbers."""
+    if listed.colours:
+        colours = {int(packed(np.array(colour))): class_id for colour, class_id in listed.colours.items()}
+        return _by_colour(listed.names, colours, "masks are read by the colours of the list of classes")
+    classes = {IGNORE: IGNORE, **listed.values} if listed.values else _identity(len(listed.names))
+    return _by_value(listed.names, None, classes, "")
 
 
 @dataclass(frozen=True)
