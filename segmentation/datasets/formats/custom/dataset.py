@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
-from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
+from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, needs_all_masks, scan_mask
 from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import (
@@ -81,8 +81,12 @@ class CustomDataset(SegmentationDataset):
         listed = read_class_list(class_file)
         refuse_empty(pairs, [*pairing.skipped, *skipped], f"{root / 'images'} ({split})")
         # Masks of all splits tell how masks are coded, so that training and validation cannot differ.
-        everything = sorted({pair.mask for pair in pairs} | set(_masks_of_other_split(root, split)))
-        self._coding = find_coding(_scan(everything, all_of_them=listed is None), listed, class_file)
+        other_pairs = _pairs_of_other_split(root, split)
+        everything = sorted({pair.mask for pair in pairs} | {mask for _, mask in other_pairs})
+        scanned = _scan(everything, all_of_them=listed is None)
+        if listed is not None and needs_all_masks(scanned, listed):
+            scanned = _scan(everything, all_of_them=True)
+        self._coding = find_coding(scanned, listed, class_file)
         if self._coding.kind != "threshold":
             blurred = [pair for pair in pairs if pair.mask_facts.is_lossy]
             skipped += [
@@ -92,7 +96,9 @@ class CustomDataset(SegmentationDataset):
         all_skipped = [*pairing.skipped, *skipped]
         refuse_empty(pairs, all_skipped, f"{root / 'images'} ({split})")
         self._pairs = pairs
-        self._bits = deep_bits([pair.image for pair in pairs if pair.is_deep])
+        has_deep = any(pair.is_deep for pair in pairs)
+        every_image = sorted({pair.image for pair in pairs} | {image for image, _ in other_pairs})
+        self._bits = deep_bits(every_image) if has_deep else None
         super().__init__(
             name=name or root.resolve().name,
             format=NAME,
@@ -129,6 +135,7 @@ class CustomDataset(SegmentationDataset):
                 f"the mask {pair.mask} holds the {what} {', '.join(shown)}, which stand for none of the "
                 f"{self.num_classes} classes; mend it, or write 'ignore = {shown[0]}' into {FILE_NAME}"
                 + ("" if by_colour else " with a value for every class")
+                + self._from_one(unknown.ids)
             ) from None
         except ValueError as error:
             raise UserError(f"the mask {pair.mask} does not fit: {error}; export it like the others") from None
@@ -138,6 +145,12 @@ class CustomDataset(SegmentationDataset):
         rows = ((np.arange(height) + 0.5) * classes.shape[0] / height).astype(np.int64)
         columns = ((np.arange(width) + 0.5) * classes.shape[1] / width).astype(np.int64)
         return classes[rows[:, None], columns]
+
+    def _from_one(self, unknown: Sequence[int]) -> str:
+        """Returns the advice on an id that is the number of classes, as where ids count from 1."""
+        if self._coding.kind != "values" or list(unknown) != [self.num_classes]:
+            return ""
+        return f"; if ids count from 1, write '{self.classes[0]} = 1' and so on"
 
 
 def split_folder(root: Path, split: Split) -> str | None:
@@ -166,10 +179,10 @@ def _paired(root: Path, split: Split) -> tuple[Pairing, list[str]]:
     return Pairing(pairs, whole.skipped, whole.remark), [remark]
 
 
-def _masks_of_other_split(root: Path, split: Split) -> list[Path]:
+def _pairs_of_other_split(root: Path, split: Split) -> list[tuple[Path, Path]]:
     other: Split = "val" if split == "train" else "train"
     try:
-        return [mask for _, mask in _paired(root, other)[0].pairs]
+        return _paired(root, other)[0].pairs
     except UserError:
         return []
 
