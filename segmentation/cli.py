@@ -39,7 +39,11 @@ OutputStride = Annotated[
 ]
 CocoClasses = Annotated[
     str | None,
-    typer.Option("--coco-classes", metavar="voc|all", help="COCO: the 21 classes of VOC (default), or all 80."),
+    typer.Option(
+        "--coco-classes",
+        metavar="auto|voc|all",
+        help="COCO: the 21 classes of VOC, or all categories; auto (default): all unless they are COCO's own.",
+    ),
 ]
 
 
@@ -149,7 +153,7 @@ def seg_check(
     files: Annotated[
         int | None, typer.Option(min=1, help="Read this many images per split, evenly spread (default: all).")
     ] = None,
-    coco_classes: CocoClasses = "voc",
+    coco_classes: CocoClasses = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:

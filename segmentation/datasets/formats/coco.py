@@ -1,20 +1,19 @@
-"""COCO 2017: outlines of things, drawn into masks of the 21 VOC classes or of all 80."""
+"""COCO 2017: outlines of things, drawn into masks of the 21 VOC classes or of all categories."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.datasets.format import Format, FormatOption
-from segmentation.datasets.formats import voc
 from segmentation.datasets.formats.coco_annotations import (
     CocoAnnotation,
-    CocoCategory,
+    CocoFile,
     CocoImage,
     check_outline,
     drawn,
@@ -22,24 +21,14 @@ from segmentation.datasets.formats.coco_annotations import (
     outline_of,
     read_coco_file,
 )
+from segmentation.datasets.formats.coco_categories import CocoClasses, class_table
 from segmentation.datasets.image_files import file_facts, read_image
-from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
+from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError
 
 NAME = "COCO"
-CocoClasses = Literal["voc", "all"]
 # Below so many labelled pixels a training image teaches background alone; torchvision's weights were trained so too.
 LEAST_LABELLED_PIXELS = 1_000
-
-# VOC's names where COCO's differ.
-_VOC_NAMES = {
-    "airplane": "aeroplane",
-    "dining table": "diningtable",
-    "motorcycle": "motorbike",
-    "potted plant": "pottedplant",
-    "couch": "sofa",
-    "tv": "tvmonitor",
-}
 
 
 class _Entry(NamedTuple):
@@ -68,18 +57,22 @@ class CocoDataset(SegmentationDataset):
     Args:
         root: folder with annotations/instances_<split>2017.json and <split>2017/.
         split: "train" or "val".
-        classes: "voc" for background and VOC's 20 classes, "all" for background and COCO's 80.
+        classes: "voc" for background and VOC's 20 classes, "all" for background and the file's own categories, "auto"
+            for the first where the categories are COCO's and the second where they are not.
         name: of the data set.
 
     Raises:
         UserError: the annotations or the images are missing or broken, or no image is left.
     """
 
-    def __init__(self, root: Path, split: Split, classes: CocoClasses = "voc", name: str = "coco") -> None:
+    def __init__(self, root: Path, split: Split, classes: CocoClasses = "auto", name: str = "coco") -> None:
         annotations = root / "annotations" / f"instances_{split}2017.json"
         folder = _image_folder(root, split)
         self._file = read_coco_file(annotations)
-        names, self._class_of = _class_ids(self._file.categories, classes, annotations)
+        table = class_table(
+            self._file.categories, classes, annotations, lambda: _used_categories(root, split, self._file)
+        )
+        self._class_of = table.class_of
         present = {path.name for path in folder.iterdir()}
         skipped: list[FileNote] = []
         notes: list[FileNote] = []
@@ -107,18 +100,21 @@ class CocoDataset(SegmentationDataset):
                 notes.append(FileNote(path, "annotation without an outline; its pixels count as background"))
         refuse_empty(self._entries, skipped, str(folder))
         strays = self._file.strays
+        remarks = list(table.remarks)
+        if strays:
+            remarks.append(f"{strays} annotations belong to images that {annotations.name} does not list")
         super().__init__(
             name=name,
             format=NAME,
             split=split,
-            classes=names,
-            palette=voc_palette(len(names)),
-            labels=_labels(self._class_of, len(names)),
+            classes=table.names,
+            palette=voc_palette(len(table.names)),
+            labels=table.labels,
             images=[entry.path for entry in self._entries],
             masks=[annotations] * len(self._entries),
             skipped=skipped,
             notes=notes,
-            remarks=[f"{strays} annotations belong to images that {annotations.name} does not list"] if strays else [],
+            remarks=remarks,
         )
 
     def image(self, index: int) -> NDArray[np.uint8]:
@@ -163,7 +159,7 @@ class CocoDataset(SegmentationDataset):
                 check_outline(outline, *size)
             except ValueError as error:
                 raise self._file.error(annotation, error) from None
-            if annotation["category_id"] in self._class_of and not annotation["iscrowd"]:
+            if self._class_of.get(annotation["category_id"]) and not annotation["iscrowd"]:
                 stated = annotation["area"]
                 total += stated if stated and stated > 0 else outline_area(outline)
         return total
@@ -219,36 +215,18 @@ def _is_upright(entry: _Entry) -> bool:
     return (width, height) != facts.size
 
 
-def _class_ids(
-    categories: Sequence[CocoCategory], classes: CocoClasses, path: Path
-) -> tuple[list[str], dict[int, int]]:
-    """Returns the names of the classes, and the class of every category that is kept."""
-    if not categories:
-        raise UserError(f"{path} lists no categories; take instances_*.json, not captions or image_info")
-    if classes == "all":
-        ordered = sorted(categories, key=lambda category: category["id"])
-        names = ["background", *(category["name"] for category in ordered)]
-        return names, {category["id"]: place for place, category in enumerate(ordered, start=1)}
-    wanted = {name: place for place, name in enumerate(voc.CLASSES)}
-    found = {
-        category["id"]: wanted[_VOC_NAMES.get(category["name"], category["name"])]
-        for category in categories
-        if _VOC_NAMES.get(category["name"], category["name"]) in wanted
-    }
-    if not found:
-        raise UserError(f"{path} has none of VOC's classes; train on its own categories with --coco-classes all")
-    return list(voc.CLASSES), found
+def _used_categories(root: Path, split: Split, own: CocoFile) -> set[int]:
+    """Returns the categories that annotations of either split have, so that both splits get the same classes."""
+    files = [own]
+    other = root / "annotations" / f"instances_{'train' if split == 'val' else 'val'}2017.json"
+    if other.is_file():
+        files.append(read_coco_file(other))
+    return {one["category_id"] for file in files for own_ones in file.annotations.values() for one in own_ones}
 
 
-def _labels(class_of: dict[int, int], num_classes: int) -> LabelMap:
-    """Returns category ids to classes and back; background is 0 on both sides."""
-    raw_ids = [0] * num_classes
-    for category, class_id in class_of.items():
-        raw_ids[class_id] = category
-    return LabelMap.of({**class_of, 0: 0, IGNORE: IGNORE}, raw_ids=raw_ids)
-
-
-CLASSES_OPTION = FormatOption("coco_classes", {"voc": "21 classes", "all": "81"})
+CLASSES_OPTION = FormatOption(
+    "coco_classes", {"auto": "voc for COCO's own categories, else all", "voc": "21 classes", "all": "81"}
+)
 
 FORMAT = Format(
     name=NAME,

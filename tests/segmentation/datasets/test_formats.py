@@ -257,7 +257,7 @@ def test_coco_names_what_is_missing_or_has_no_outline(tmp_path):
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "categories": [{"id": 1, "name": "cell"}]}))
     with pytest.raises(UserError, match="--coco-classes all"):
-        CocoDataset(tmp_path, "val")
+        CocoDataset(tmp_path, "val", "voc")
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match="cannot read the annotations"):
         CocoDataset(tmp_path, "val")
