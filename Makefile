@@ -1,5 +1,4 @@
-# Two commands are all the set-up there is: `make demo` and `make test`. They need Python and make, nothing else;
-# where uv is not installed, it is put into .bootstrap.
+# `make demo` and `make test` need only Python and make. If uv is missing, they install it into .bootstrap.
 UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
 PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
@@ -7,15 +6,15 @@ PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shel
 .PHONY: help demo test slow exhaustive gpu check format commands clean
 
 help:
-	@echo "make demo    train a small model on the built-in corpus and hear it, in under five minutes"
+	@echo "make demo    train a small model on the built-in corpus and play it, in under five minutes"
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
-	@echo "make exhaustive    emulate the GPU's kernels on the CPU at length; before changing those"
-	@echo "make gpu     run the tests of the GPU engines, then their floors, speeds and starts; needs a CUDA device"
-	@echo "make check   format, lint, import floors, types and tests: what continuous integration runs"
-	@echo "make format  put the code into its one format"
-	@echo "make commands    write docs/commands.md from the command line"
-	@echo "make clean   remove what set-up and checks have left; data/ stays"
+	@echo "make exhaustive    run all emulated GPU kernel tests on the CPU; use it when you change the kernels"
+	@echo "make gpu     test the GPU engines, then measure their limits, speed and start; needs a CUDA device"
+	@echo "make check   check format, lint, import rules, types and tests, as continuous integration does"
+	@echo "make format  format the code and fix lint errors"
+	@echo "make commands    generate docs/commands.md from the command line"
+	@echo "make clean   remove environments and caches, but not data/"
 
 demo: $(BOOTSTRAP)
 	$(UV) run wavegen demo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from wavenet_app.cli import inspect, train_command
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.text import without_control_characters
+from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
 
 AUDIO, IMAGES, MODELS = "Audio", "Images", "Models"
@@ -139,10 +142,10 @@ def receptive_field(
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=65, max=4097, metavar="PIXELS", help="DeepLab: side of the images (default: 513)."),
+        typer.Option(min=65, max=4097, metavar="PIXELS", help="DeepLab: side of the images (default: 512)."),
     ] = None,
     output_stride: Annotated[
-        int | None, typer.Option(metavar="8|16", help="DeepLab: output stride (default: as trained).")
+        int | None, typer.Option(metavar="1|2|4|8|16", help="DeepLab: output stride (default: as trained).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the untrained weights and of the inputs.")] = 0,
     as_json: AsJson = False,
@@ -183,10 +186,19 @@ def main() -> None:
     # Spinning threads halve the speed when anything else runs on the machine; this limit costs nothing on an idle
     # one. OpenMP reads it when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show must not end a command
+            stream.reconfigure(errors="replace")
     try:
-        app()
+        sys.exit(app(prog_name="wavegen", standalone_mode=False))
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {without_control_characters(str(error))}\n")
+        sys.exit(2)
+    except UsageError as error:
+        if not sys.argv[1:]:
+            error.show()  # the help, since there is no command
+        else:
+            sys.stderr.write(f"error: {usage_line(error)}\n")
         sys.exit(2)
     except KeyboardInterrupt:  # before typer handles it, with the same exit code
         sys.exit(130)

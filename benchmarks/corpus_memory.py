@@ -1,10 +1,10 @@
-"""Does memory stay constant while the corpus grows? Peak memory of opening a synthetic corpus and drawing batches.
+"""Peak memory of opening a synthetic corpus and loading batches, which must not grow with the corpus.
 
 Writes FLAC files of a tone with a little noise (100 hours at 16 kHz: about 2.7 GB, and 11.5 GB of decoded audio),
-opens a hundredth, a tenth and all of them, each in a process of its own, and prints each process's greatest resident
-memory.
+opens a hundredth, a tenth and all of them, each in its own process, and prints the peak resident memory of each
+process.
 
-    python benchmarks/corpus_memory.py --hours 100 --folder SOMEWHERE_WITH_ROOM
+    python benchmarks/corpus_memory.py --hours 100 --folder SCRATCH
 """
 
 from __future__ import annotations
@@ -29,15 +29,13 @@ SHARES = (0.01, 0.1, 1.0)
 
 
 def main() -> None:
-    """Parses the arguments, writes the corpus and measures each share of it."""
+    """Writes the corpus and measures each share of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hours", type=float, default=100.0)
     parser.add_argument("--file-seconds", type=float, default=15.0)
     parser.add_argument("--sample-rate", type=int, default=16_000)
     parser.add_argument("--batches", type=int, default=300)
-    parser.add_argument(
-        "--folder", type=Path, help="where to; a temporary folder that is removed afterwards if left out"
-    )
+    parser.add_argument("--folder", type=Path, help="where to write (default: a temporary folder, removed afterwards)")
     parser.add_argument("--measure", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -77,20 +75,20 @@ def compare(folder: Path, hours: float, file_seconds: float, sample_rate: int, b
 
 
 def write_files(folder: Path, numbers: range, seconds: float, sample_rate: int) -> None:
-    """Writes one distinct file for each number: the same tone, begun at another place."""
+    """Writes one distinct file for each number: the same tone with another start."""
     folder.mkdir(parents=True, exist_ok=True)
     length = round(seconds * sample_rate)
     tone = 6_000 * np.sin(2 * np.pi * 220 * np.arange(2 * length) / sample_rate)
     wave = (tone + np.random.default_rng(0).uniform(-2, 2, 2 * length)).astype(np.int16)
     for number in numbers:
-        place = number * 7919 % length
-        samples = wave[place : place + length].copy()
+        start = number * 7919 % length
+        samples = wave[start : start + length].copy()
         samples[:2] = divmod(number, 1 << 15)  # no two files are copies
         soundfile.write(folder / f"{number:06d}.flac", samples, sample_rate, subtype="PCM_16")
 
 
 def measure(folders: list[str], cache: str, batches: int) -> None:
-    """Opens the corpus, draws batches spread over an epoch, and prints the peaks as JSON."""
+    """Opens the corpus, loads batches spread over an epoch, and prints the peaks as JSON."""
     from wavenet_app.coding import MuLawCoding
     from wavenet_app.config import AudioConfig, CorpusConfig
     from wavenet_app.corpus.corpus import open_corpus
@@ -117,7 +115,7 @@ def measure(folders: list[str], cache: str, batches: int) -> None:
 
 
 def peak_mebibytes() -> float:
-    """Returns the greatest resident memory of this process so far; Linux counts it in KiB, macOS in bytes."""
+    """Returns the peak resident memory of this process; Linux reports it in KiB, macOS in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 

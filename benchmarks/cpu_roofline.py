@@ -1,13 +1,12 @@
-"""What one core allows the CPU engine, and how near it comes: bytes and products of a sample over their peaks.
+"""The limits that one core sets for the CPU engine, and how close it comes: bytes and products over their peaks.
 
     python benchmarks/cpu_roofline.py small base [--precisions float32 int8]
 
-The bandwidth is that of reading as many bytes as the model's packed weights have, again and again, so it is that of the
-cache which they fit into; the peak is that of independent multiply-accumulates on registers. Both are taken in turns
-with the engine itself, one clip on one thread, in rounds so short that some are not disturbed, and the best is printed:
-the machine can be slowed down but not sped up by what else runs on it. A sample cannot take less than
-the longer of the two; what it takes beyond that are the dependencies of one layer on the other, and the activations,
-queues and the pick, which are counted in neither.
+The bandwidth is measured by reading as many bytes as the packed weights of the model again and again, so it is that of
+the cache that they fit into. The peak is measured with independent multiply-accumulates on registers. Both alternate
+with the engine itself, one clip on one thread, in rounds so short that some are undisturbed. The best round is printed,
+because other processes can only slow the machine down. A sample takes at least the longer of the two times. The rest
+are dependencies between layers, activations, queues and sampling, which neither time includes.
 """
 
 # mypy: ignore-errors
@@ -32,19 +31,20 @@ from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.compiling.vector_math import constant, emit_multiply_add
 from wavenet_app.config import preset
+from wavenet_app.heads import DEFAULT_HEAD
 from wavenet_app.network.model import WaveNet
 
 CHAINS = 12
-"""Sums side by side, more than an instruction waits for its predecessor."""
+"""Independent sums, more than the latency of an instruction requires."""
 
 _FLOATS = ir.VectorType(ir.FloatType(), LANES)
 _INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 
 
 def _chained(kind: ir.Type, emit: Callable) -> Callable:
-    """Returns a function of (address, stride, turns): in each turn `emit` takes every sum and place one step on.
+    """Returns a function of (address, stride, turns): in each turn, `emit` updates each sum from its vector.
 
-    Places are `address` + turn x `stride` on, one vector after the other. The sums are written to `address` at the end.
+    The vectors start at `address` + turn x `stride`, one after the other. The sums are written to `address` at the end.
     """
 
     @intrinsic
@@ -68,7 +68,7 @@ def _chained(kind: ir.Type, emit: Callable) -> Callable:
             turn.add_incoming(ir.Constant(index, 0), before)
             turn.add_incoming(following, body)
             for chain, (total, result) in enumerate(zip(sums, results, strict=True)):
-                total.add_incoming(constant(kind, chain), before)  # alike ones would be computed once
+                total.add_incoming(constant(kind, chain), before)  # equal ones would be computed once
                 total.add_incoming(result, body)
             builder.cbranch(builder.icmp_signed("<", following, turns), body, after)
             builder.position_at_end(after)
@@ -87,7 +87,7 @@ def _chained(kind: ir.Type, emit: Callable) -> Callable:
 
 
 read = _chained(_INTEGERS, lambda builder, total, place: builder.add(total, builder.load(place, align=4)))
-# what is multiplied is the same in every turn, and so in a register
+# the factors are the same in each turn, so they stay in registers
 multiply_add = _chained(
     _FLOATS,
     lambda builder, total, _: emit_multiply_add(builder, total, constant(_FLOATS, 0.999), constant(_FLOATS, 1e-3)),
@@ -108,7 +108,7 @@ def seconds_of(run: Callable[[], None]) -> float:
 
 
 def bandwidth(size: int) -> float:
-    """Returns the bytes a second at which one core reads so many bytes again and again."""
+    """Returns the bytes per second at which one core reads a buffer of `size` bytes again and again."""
     step = 4 * LANES * CHAINS
     buffer = aligned(size // 4 + CHAINS * LANES)
     sweeps, turns = max(1, 100_000_000 // size), max(1, size // step)
@@ -122,7 +122,7 @@ def bandwidth(size: int) -> float:
 
 
 def peak(precision: str) -> float:
-    """Returns the multiply-accumulates a second of one core; those of bfloat16 are float32's."""
+    """Returns the multiply-accumulates per second of one core; bfloat16 uses those of float32."""
     run, each = (dot, 4) if precision == "int8" else (multiply_add, 1)
     buffer, turns = aligned(CHAINS * LANES), 300_000
     run(buffer.ctypes.data, 0, 100)
@@ -130,27 +130,27 @@ def peak(precision: str) -> float:
 
 
 def bytes_of_sample(packed: PackedWeights) -> float:
-    """Returns the bytes of weights that one sample reads; past taps are read once for all that is looked ahead to."""
-    spans = first_state(packed, 1).spans
+    """Returns the bytes of weights read per sample; past taps are read once for all samples computed ahead."""
+    spans = first_state(packed, DEFAULT_HEAD, 1).spans
     past = packed.past.nbytes / len(spans) * float((1 / spans).sum())
     return packed.stream.nbytes + past + packed.head.nbytes
 
 
 def rate(engine: NumbaCpu, length: int) -> float:
-    """Returns the samples a second of one clip."""
+    """Returns the samples per second of one clip."""
     numbers = uniforms(0, rows=1, length=length)
     return length / seconds_of(lambda: engine.generate(numbers, SamplingSettings()))
 
 
 def main() -> None:
-    """Prints a table row for each preset and precision that the command line names."""
+    """Prints a table row for each preset and precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["small", "base"])
     parser.add_argument("--precisions", nargs="*", default=list(PRECISIONS))
     parser.add_argument("--rounds", type=int, default=60)
     arguments = parser.parse_args()
-    headings = ["preset", "precision", "kB a sample", "GB/s", "us to read", "kMAC", "GMAC/s", "us to multiply"]
-    headings += ["floor, samples/s", "measured", "of the floor"]
+    headings = ["preset", "precision", "kB per sample", "GB/s", "us to read", "kMAC", "GMAC/s", "us to multiply"]
+    headings += ["limit, samples/s", "measured", "of the limit"]
     print("| " + " | ".join(headings) + " |\n" + "|---" * len(headings) + "|")
     for name in arguments.presets or ["small", "base"]:
         weights = GeneratorWeights.of(WaveNet(preset(name).model, torch.Generator().manual_seed(0)))
@@ -169,10 +169,10 @@ def main() -> None:
             speed, multiplied, head_multiplied, measured = (max(column) for column in zip(*found, strict=True))
             needed = bytes_of_sample(packed)
             reading, multiplying = needed / speed, others / multiplied + head / head_multiplied
-            floor = 1 / max(reading, multiplying)
+            limit = 1 / max(reading, multiplying)
             cells = [name, precision, f"{needed / 1e3:,.0f}", f"{speed / 1e9:.0f}", f"{reading * 1e6:.2f}"]
             cells += [f"{(others + head) / 1e3:,.0f}", f"{(others + head) / multiplying / 1e9:.0f}"]
-            cells += [f"{multiplying * 1e6:.2f}", f"{floor:,.0f}", f"{measured:,.0f}", f"{measured / floor:.0%}"]
+            cells += [f"{multiplying * 1e6:.2f}", f"{limit:,.0f}", f"{measured:,.0f}", f"{measured / limit:.0%}"]
             print("| " + " | ".join(cells) + " |", flush=True)
 
 

@@ -1,11 +1,11 @@
-"""Seconds from pressing return to the first sound, cold and warm.
+"""Seconds from starting the command to the first sound, cold and warm.
 
     python benchmarks/first_sound.py [CHECKPOINT] [--rounds 5] [--engine cuda]
 
-Cold: nothing is kept of an earlier start, neither compiled code nor weights (but the operating system has the files in
-memory). Warm: the same command again. `--stdout` is timed to the first byte of a sample in the pipe; `--play` to the
-first sample that is not zero in a block that a device takes, with a stand-in for sounddevice that takes 10 ms blocks in
-a thread of its own. Without CHECKPOINT: random weights of the preset `small`.
+Cold: without caches of compiled code or weights from an earlier start (but with the files in the page cache). Warm: the
+same command again. `--stdout` is timed to the first byte of a sample in the pipe, `--play` to the first non-zero sample
+in a block that the device requests; a substitute for sounddevice requests 10 ms blocks in its own thread. Without
+CHECKPOINT, a checkpoint of the preset `small` with random weights is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 HEADER_BYTES = 44
 
-STAND_IN = """
+FAKE_SOUNDDEVICE = """
 import os, pathlib, threading, time
 import numpy as np
 
@@ -30,10 +30,10 @@ class PortAudioError(Exception):
     pass
 
 def query_hostapis():
-    return [{"name": "stand-in"}]
+    return [{"name": "fake"}]
 
 def query_devices(kind=None):
-    device = dict(index=0, name="stand-in", hostapi=0, max_output_channels=1, default_samplerate=16000.0)
+    device = dict(index=0, name="fake", hostapi=0, max_output_channels=1, default_samplerate=16000.0)
     return device if kind else [device]
 
 class OutputStream:
@@ -76,18 +76,18 @@ def seconds_to_pipe(command: list[str], environment: dict[str, str]) -> float:
 
 
 def seconds_to_device(command: list[str], environment: dict[str, str], folder: Path) -> float:
-    """Returns the seconds to the first sample in a block of the device."""
-    (folder / "sounddevice.py").write_text(STAND_IN, encoding="utf-8")
-    heard = folder / "heard"
+    """Returns the seconds to the first non-zero sample in a block of the device."""
+    (folder / "sounddevice.py").write_text(FAKE_SOUNDDEVICE, encoding="utf-8")
+    time_file = folder / "first_sound"
     began = time.time()
     paths = os.pathsep.join([str(folder), str(ROOT)])
-    environment = {**environment, "PYTHONPATH": paths, "FIRST_SOUND": str(heard)}
+    environment = {**environment, "PYTHONPATH": paths, "FIRST_SOUND": str(time_file)}
     subprocess.run([*command, "--play"], env=environment, check=True, stdout=sys.stderr)
-    return float(heard.read_text(encoding="utf-8")) - began
+    return float(time_file.read_text(encoding="utf-8")) - began
 
 
 def seconds_to_import(module: str) -> float:
-    """Returns the seconds that Python takes to start and import something."""
+    """Returns the seconds that Python takes to start and import a module."""
     began = time.time()
     subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
     return time.time() - began
@@ -108,15 +108,15 @@ def write_random(path: Path) -> None:
 
 
 def main() -> None:
-    """Times what the command line names."""
+    """Times all starts and prints their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", nargs="?", type=Path)
-    parser.add_argument("--rounds", type=int, default=5, help="of warm starts; cold ones are fewer")
+    parser.add_argument("--rounds", type=int, default=5, help="number of warm starts; there are fewer cold ones")
     parser.add_argument("--engine", default="auto")
-    parser.add_argument("--quiet", action="store_true", help="drop what the command itself says")
+    parser.add_argument("--quiet", action="store_true", help="hide the output of the command")
     arguments = parser.parse_args()
     if arguments.quiet:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end of the process
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open until the process ends
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         checkpoint = arguments.checkpoint
@@ -125,15 +125,15 @@ def main() -> None:
             write_random(checkpoint)
         print(f"engine {arguments.engine}")
         for module in ("numpy", "numba", "torch"):
-            print(f"import {module} alone: {min(seconds_to_import(module) for _ in range(2)):.2f} s", flush=True)
+            print(f"import {module} only: {min(seconds_to_import(module) for _ in range(2)):.2f} s", flush=True)
         for way in ("--stdout", "--play"):
             cold, warm = [], []
             for attempt in range(max(1, arguments.rounds // 3)):
-                place = folder / f"{way}{attempt}"
-                compiled = {name: str(place / name) for name in ("NUMBA_CACHE_DIR", "TRITON_CACHE_DIR")}
+                cache = folder / f"{way}{attempt}"
+                compiled = {name: str(cache / name) for name in ("NUMBA_CACHE_DIR", "TRITON_CACHE_DIR")}
                 environment = {**os.environ, **compiled, "PYTHONPATH": str(ROOT)}
                 command = [sys.executable, "-m", "cli", "sample", str(checkpoint.resolve())]
-                command += ["--seconds", "10", "--data-dir", str(place / "data"), "--engine", arguments.engine]
+                command += ["--seconds", "10", "--data-dir", str(cache / "data"), "--engine", arguments.engine]
                 for _ in range(1 + arguments.rounds):
                     if way == "--stdout":
                         elapsed = seconds_to_pipe(command, environment)
@@ -142,7 +142,7 @@ def main() -> None:
                     (warm if len(cold) > attempt else cold).append(elapsed)
             print(
                 f"{way}: cold {statistics.median(cold):.2f} s ({len(cold)}), warm median "
-                f"{statistics.median(warm):.2f} s, least {min(warm):.2f} s ({len(warm)})",
+                f"{statistics.median(warm):.2f} s, minimum {min(warm):.2f} s ({len(warm)})",
                 flush=True,
             )
 

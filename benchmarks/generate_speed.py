@@ -2,10 +2,10 @@
 
     python benchmarks/generate_speed.py small base --batch-sizes 1 16 --threads 1 2
 
-All have the same weights and the same uniform numbers, and take turns in one run; first the codes of each in float32
-are compared with the textbook's. Reported is the median of the rounds: samples of all clips together, the real-time
-factor of one clip at 16 kHz, and the ratio to the textbook, which has as many threads as `--torch-threads` says. Last
-come the goals of the engine for the CPU, and whether they were reached; those for GPUs are in `gpu_speed.py`.
+All use the same weights and the same uniform numbers, and alternate in one run. First the float32 codes of each are
+compared with those of the textbook. The table shows the median of the rounds: samples of all clips together, the
+real-time factor of one clip at 16 kHz, and the ratio to the textbook, which uses `--torch-threads` threads. The last
+table shows the goals of the CPU engine and whether they are reached; `gpu_speed.py` has those for GPUs.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from conditioning import SAMPLE_RATE
 from goals import CPU_GOALS, Row, print_verdicts
 from numpy.typing import NDArray
-from told import SAMPLE_RATE
 
 from fast_gen.bench.textbook import Textbook
 from fast_gen.engines.choice import ENGINES, choose_engine, load_engine
@@ -38,7 +38,7 @@ SETTINGS = SamplingSettings()
 
 
 def kinds(engines: list[str], threads: list[int]) -> list[tuple[str, str, int]]:
-    """Returns each engine, precision and number of threads that can run here, and says what cannot."""
+    """Returns each engine, precision and number of threads that can run here, and prints why others cannot."""
     weights = GeneratorWeights.of(WaveNet(preset("tiny").model))
     found = []
     for kind in itertools.product(engines, PRECISIONS, threads):
@@ -46,16 +46,16 @@ def kinds(engines: list[str], threads: list[int]) -> list[tuple[str, str, int]]:
             choose_engine(kind[0], weights, "auto", *kind[1:])
             found.append(kind)
         except UserError as error:
-            print(f"left out: {error}")
+            print(f"skipped: {error}")
     return found
 
 
 TEXTBOOK = "textbook", "float32", 0
-"""What stands in place of an engine, precision and number of threads."""
+"""Used in place of an engine, precision and number of threads."""
 
 
 def compare(name: str, batch_size: int, chosen: list[tuple[str, str, int]], rounds: int, seconds: float) -> list[Row]:
-    """Checks that all pick the same codes in float32, then times them in turn; prints and returns a row for each."""
+    """Checks that all generate the same codes in float32, then times them; prints and returns a row for each."""
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(preset(name).model, generator)
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
@@ -75,7 +75,7 @@ def compare(name: str, batch_size: int, chosen: list[tuple[str, str, int]], roun
     for kind, generate in generators.items():
         made = expected if kind == TEXTBOOK else generate(numbers, SETTINGS)
         if kind[1] == "float32" and (same := float((made == expected).mean())) < 1:
-            print(f"{name}, {batch_size} clips: only {same:.2%} of the codes of {kind[0]} are the textbook's")
+            print(f"{name}, {batch_size} clips: only {same:.2%} of the codes of {kind[0]} equal the textbook's")
         began = time.perf_counter()
         generate(numbers, SETTINGS)
         steps[kind] = max(50, round(100 * seconds / (time.perf_counter() - began)))
@@ -100,27 +100,27 @@ def compare(name: str, batch_size: int, chosen: list[tuple[str, str, int]], roun
 
 
 def machine() -> str:
-    """Returns what the figures were taken on: processor, threads, torch and commit."""
+    """Describes the machine: processor, threads, torch and commit."""
     here = Path(__file__).parent
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=here
     )
     chip = platform.processor() or platform.machine()
     return (
-        f"cpu ({chip}, {torch.backends.cpu.get_cpu_capability()}), torch's threads {torch.get_num_threads()}, "
+        f"cpu ({chip}, {torch.backends.cpu.get_cpu_capability()}), torch threads {torch.get_num_threads()}, "
         f"torch {torch.__version__}, commit {commit.stdout.strip() or 'unknown'}"
     )
 
 
 def main() -> None:
-    """Runs the presets named on the command line."""
+    """Measures all presets and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["small", "base"])
     parser.add_argument("--batch-sizes", nargs="*", type=int, default=[1, 16])
     parser.add_argument("--engines", nargs="*", default=list(ENGINES))
     parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.25, help="of one round of one engine")
+    parser.add_argument("--seconds", type=float, default=0.25, help="length of one round of one engine")
     parser.add_argument("--torch-threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.torch_threads)

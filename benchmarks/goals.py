@@ -1,27 +1,27 @@
-"""What the engines are to reach, held against what a benchmark has measured."""
+"""Goals of the engines, compared with the results of a benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from told import SAMPLE_RATE
+from conditioning import SAMPLE_RATE
 
 EXACT = ("float32",)
 REDUCED = ("bfloat16", "int8")
 
 
 class Row(NamedTuple):
-    """What was measured of an engine.
+    """A result of an engine.
 
     Attributes:
-        preset: of the model.
-        clips: at once.
-        engine: its name.
-        precision: of its weights.
-        threads: of the CPU.
+        preset: preset of the model.
+        clips: number of clips in the batch.
+        engine: name of the engine.
+        precision: precision of the weights.
+        threads: number of CPU threads.
         rate: samples of all clips per second.
-        ratio: how many times as many as what it is compared with makes.
+        ratio: rate relative to that of the generator it is compared with.
     """
 
     preset: str
@@ -34,15 +34,15 @@ class Row(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """What is wanted of the best engine.
+    """A goal for the best engine.
 
     Attributes:
-        wanted: at least so much.
-        what: key of `KINDS`, which says of what.
-        preset: of the model.
-        precisions: any of them.
-        threads: of the CPU, at most.
-        clips: at once; None for any number.
+        wanted: minimum value.
+        what: key of `KINDS`, the quantity.
+        preset: preset of the model.
+        precisions: allowed precisions.
+        threads: maximum number of CPU threads.
+        clips: number of clips in the batch; None for any number.
     """
 
     wanted: float
@@ -62,7 +62,7 @@ KINDS: dict[str, Callable[[Row], float]] = {
     "times as fast": lambda row: row.ratio,
     "clips in real time": _streams,
 }
-"""What a goal is about -> how much of it a row has."""
+"""Quantity of a goal -> function that gives its value for a row."""
 
 CPU_GOALS = (
     Goal(32_000, "samples/s", "small", EXACT),
@@ -76,7 +76,7 @@ CPU_GOALS = (
     Goal(10, "times as fast", "base", EXACT, threads=2),
     Goal(40, "times as fast", "base", REDUCED, threads=2),
 )
-"""On two cores of a server, beside the textbook's generator; 18,000 samples/s are real time with some room."""
+"""On two cores of a server, relative to the textbook generator; 18,000 samples/s are real time with a margin."""
 
 GPU_GOALS = (
     Goal(64_000, "samples/s", "small", REDUCED),
@@ -87,11 +87,11 @@ GPU_GOALS = (
     Goal(1_000, "clips in real time", "base", EXACT + REDUCED, clips=None),
     Goal(4_000, "clips in real time", "base", EXACT + REDUCED, clips=None),
 )
-"""On a GPU of the H100's class, beside plain torch on it; of two with the same words the second is the moonshot."""
+"""On a GPU of the class of an H100, relative to plain torch; the second of two similar goals is the ambitious one."""
 
 
 def verdict(goal: Goal, rows: Sequence[Row]) -> str:
-    """Returns a table row: the goal, what is wanted, what the best engine has, which it is, and whether that is enough.
+    """Returns a table row: the goal, its minimum, the best result and its engine, and whether the goal is reached.
 
     >>> measured = [Row("base", 1, "cpu", "int8", 1, 20_000.0, 45.0), Row("base", 1, "cpu", "float32", 1, 9e3, 20.0)]
     >>> verdict(Goal(18_000, "samples/s", "base", REDUCED), measured)
@@ -99,7 +99,7 @@ def verdict(goal: Goal, rows: Sequence[Row]) -> str:
     """
     how_many = "many clips" if goal.clips is None else _counted(goal.clips, "clip")
     name = f"{goal.preset}, {how_many}, {' or '.join(goal.precisions)}, {_counted(goal.threads, 'thread')}: {goal.what}"
-    fitting = [
+    matching = [
         row
         for row in rows
         if row.preset == goal.preset
@@ -107,13 +107,13 @@ def verdict(goal: Goal, rows: Sequence[Row]) -> str:
         and row.threads <= goal.threads
         and goal.clips in (None, row.clips)
     ]
-    if not fitting:
+    if not matching:
         return f"| {name} | {goal.wanted:,} | - | - | not measured |"
-    best = max(fitting, key=KINDS[goal.what])
+    best = max(matching, key=KINDS[goal.what])
     found = KINDS[goal.what](best)
     who = f"{best.engine} {best.precision}, {_counted(best.threads, 'thread')}"
-    judged = "reached" if found >= goal.wanted else f"missed, {found / goal.wanted:.0%} of it"
-    return f"| {name} | {goal.wanted:,} | {found:,.{0 if found >= 1_000 else 1}f} | {who} | {judged} |"
+    outcome = "reached" if found >= goal.wanted else f"missed, {found / goal.wanted:.0%} of it"
+    return f"| {name} | {goal.wanted:,} | {found:,.{0 if found >= 1_000 else 1}f} | {who} | {outcome} |"
 
 
 def print_verdicts(goals: Sequence[Goal], rows: Sequence[Row]) -> None:

@@ -1,18 +1,18 @@
-"""Samples generated per second on a GPU: every engine and every way to divide the clips, one clip to thousands.
+"""Samples generated per second on a GPU: all engines and all ways to divide the clips, from one clip to thousands.
 
     python benchmarks/gpu_speed.py small base
 
-First the floors are measured (see `gpu_floor.py`; only on a GPU of compute capability 9.0). Then each engine is
-checked: its codes against the CPU's reference in float32, its scores in bfloat16; with it stands the time from a new
-engine to its first sample, which is a cold start only for the first of its kind (`first_sound.py --engine cuda` times
-the starts of the command). Then follow the median of the rounds, the real-time factor of a clip at 16 kHz, the ratio to
-the first row of the preset (plain torch on the same GPU with one clip), the spread of the rounds, the greatest memory
-on the GPU, and the share of the floor that is reached: for the cluster of the one that holds all weights, for Triton of
-the one that reads them from the cache.
+First the limits of the GPU are measured (see `gpu_limit.py`; only with compute capability 9.0). Then each engine is
+checked: its codes against the CPU reference in float32, its scores in bfloat16. The time from a new engine to its first
+sample is printed too; it is a cold start only for the first engine of its kind (`first_sound.py --engine cuda` times
+starts of the command). The table shows the median of the rounds, the real-time factor of a clip at 16 kHz, the ratio to
+the first row of the preset (plain torch on the same GPU with one clip), the spread of the rounds, the peak GPU memory,
+and the share of the limit: for the cluster engine, the limit of holding all weights in the cluster; for Triton, that of
+reading them from the cache.
 
-The engines run again on models that are told something: a speaker, then mel frames too. The last column is what a
-sample takes longer than that of the same engine, precision and number of clips that is told nothing; handing over the
-condition counts. Last come the goals, and whether they were reached.
+The engines run again on conditioned models: with a speaker, then also with mel frames. The last column shows how much
+longer a sample takes than without conditioning, with the same engine, precision and number of clips; passing the
+condition counts. The last table shows the goals and whether they are reached.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from conditioning import CONDITIONING, SAMPLE_RATE, noise
 from goals import GPU_GOALS, Row, print_verdicts
-from gpu_floor import Measured, held, said, streamed
-from gpu_floor import measure as measure_floors
+from gpu_limit import Measured, held_in_cluster, streamed, summary
+from gpu_limit import measure as measure_limits
 from numpy.typing import NDArray
-from told import SAMPLE_RATE, TOLD, noise
 
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import Engine
@@ -47,17 +47,17 @@ SETTINGS = SamplingSettings()
 CHECKED = 300
 CLIPS = (1, 8, 32, 128, 512, 1024, 2048, 4096)
 CONDITION_NUMBERS = 2**28
-"""Most numbers of a condition in one call: 1 GB on the host."""
+"""Maximum size of a condition in one call: 1 GB on the host."""
 
 Rates = dict[tuple[str, str, int], float]
-"""(precision, engine, clips) -> samples/s of a model that is told nothing."""
+"""(precision, engine, clips) -> samples/s of a model without conditioning."""
 
 
 def planned(plan: Plan) -> Callable[[GeneratorWeights, str, str], Engine]:
-    """Returns a maker of engines that divide every batch in one way."""
+    """Returns a class of engines that always divide a batch by the same plan."""
 
     class Planned(TritonGpu):
-        def plan(self, clips: int) -> Plan:  # noqa: ARG002 - the same for any
+        def plan(self, clips: int) -> Plan:  # noqa: ARG002 - the same for any number
             return plan
 
     return Planned
@@ -71,7 +71,7 @@ ENGINES: dict[str, tuple[Make, range]] = {
     "cluster": (ClusterGpu, range(1, FEW_CLIPS + 1)),
     "triton, as planned": (TritonGpu, range(1, 100_000)),
 }
-"""Name -> its maker, and with how many clips it is measured."""
+"""Name -> its class, and the numbers of clips it is measured with."""
 
 PLANS: dict[str, tuple[Make, range]] = {
     f"triton, {plan.rows} rows, {plan.warps} warps, {plan.stages} stages": (planned(plan), clips)
@@ -94,11 +94,11 @@ PLANS: dict[str, tuple[Make, range]] = {
 def check(
     engine: Engine, weights: GeneratorWeights, expected: NDArray[np.int16], condition: ChunkCondition | None
 ) -> str:
-    """Returns what a short run says of an engine that has 3 clips."""
+    """Returns the result of a short check of an engine with 3 clips."""
     engine.reset(len(expected))
     codes = engine.generate(uniforms(0, rows=len(expected), length=CHECKED), SETTINGS, condition)
     if engine.precision == "float32":
-        return f"{float((codes == expected).mean()):.2%} of the codes are the reference's"
+        return f"{float((codes == expected).mean()):.2%} of the codes equal the reference's"
     engine.reset(len(expected))
     scores = torch.from_numpy(engine.score(codes, condition))
     reference = TorchQueue(weights)
@@ -112,7 +112,7 @@ def check(
 
 
 def seconds_of(engine: Engine, clips: int, steps: int, hold: int) -> float:
-    """Returns how long so many samples of each clip take."""
+    """Returns the seconds that `steps` samples of each clip take."""
     numbers, condition = uniforms(1, rows=clips, length=steps), noise(engine.weights, clips, steps, hold)
     began = time.perf_counter()
     engine.generate(numbers, SETTINGS, condition)
@@ -120,12 +120,12 @@ def seconds_of(engine: Engine, clips: int, steps: int, hold: int) -> float:
 
 
 def measure(engine: Engine, clips: int, hold: int, rounds: int, seconds: float) -> list[float]:
-    """Returns samples of all clips per second, a number for each round."""
+    """Returns the samples of all clips per second, one value per round."""
     engine.reset(clips)
     most = 2**26 // clips
     if engine.weights.conditioned:
         most = min(most, CONDITION_NUMBERS // (clips * engine.weights.condition_channels) * hold)
-    seconds_of(engine, clips, 1, hold)  # compiles, if so many clips are divided in a way of their own
+    seconds_of(engine, clips, 1, hold)  # compiles, if this number of clips has its own plan
     steps = 64
     while (took := seconds_of(engine, clips, steps, hold)) < seconds / 4 and steps < most:
         steps = min(4 * steps, most)
@@ -133,20 +133,20 @@ def measure(engine: Engine, clips: int, hold: int, rounds: int, seconds: float) 
     return [clips * steps / seconds_of(engine, clips, steps, hold) for _ in range(rounds)]
 
 
-def floor_of(engine: Engine, measured: Measured | None, clips: int) -> float | None:
-    """Returns what no engine of this kind can beat, in samples/s of all clips; None for those without a kernel."""
+def limit_of(engine: Engine, measured: Measured | None, clips: int) -> float | None:
+    """Returns the limit of this kind of engine, in samples/s of all clips; None for engines without a kernel."""
     if measured is None or not isinstance(engine, TritonGpu):
         return None
-    if isinstance(engine, ClusterGpu) and (found := held(engine._model, measured, clips)) is not None:
+    if isinstance(engine, ClusterGpu) and (found := held_in_cluster(engine._model, measured, clips)) is not None:
         return found[0]
     return streamed(engine._model, measured, clips, engine.plan(clips).rows)
 
 
 def run(
-    name: str, precision: str, told: str, options: argparse.Namespace, rates: Rates, measured: Measured | None
+    name: str, precision: str, conditioning: str, options: argparse.Namespace, rates: Rates, measured: Measured | None
 ) -> None:
-    """Prints the rows of a preset, a precision and what the model is told; keeps the rates of one told nothing."""
-    changed, hold = TOLD[told]
+    """Prints the rows of a preset, a precision and a kind of conditioning; keeps the rates without conditioning."""
+    changed, hold = CONDITIONING[conditioning]
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(preset(name).model.model_copy(update=changed), generator)
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
@@ -166,7 +166,9 @@ def run(
             engine.generate(uniforms(0, rows=1, length=1), SETTINGS, noise(weights, 1, 1, hold))
             first = time.perf_counter() - began
             found = check(engine, weights, expected, condition)
-            print(f"{name}, {precision}, told {told}, {label}: first sample after {first:.2f} s; {found}")
+            print(
+                f"{name}, {precision}, conditioning {conditioning}, {label}: first sample after {first:.2f} s; {found}"
+            )
             for clips in options.clips:
                 if clips not in allowed:
                     continue
@@ -179,46 +181,61 @@ def run(
                 elif (precision, label, clips) in rates:
                     longer = f"{rates[precision, label, clips] / rate - 1:+.0%}"
                 base = next(iter(rates.values()), rate)
-                floor = floor_of(engine, measured, clips)
+                limit = limit_of(engine, measured, clips)
                 print(
-                    f"| {name} | {precision} | {told} | {clips} | {label} | {rate:,.0f} | "
+                    f"| {name} | {precision} | {conditioning} | {clips} | {label} | {rate:,.0f} | "
                     f"{rate / clips / SAMPLE_RATE:.2f} | {rate / base:.0f} | {spread:.0%} | "
                     f"{torch.cuda.max_memory_allocated() / 1e6:,.0f} | "
-                    f"{'-' if floor is None else f'{rate / floor:.0%}'} | {longer} |",
+                    f"{'-' if limit is None else f'{rate / limit:.0%}'} | {longer} |",
                     flush=True,
                 )
-        except Exception as error:  # noqa: BLE001 - one variant that fails must not cost the others' figures
-            print(f"{name}, {precision}, told {told}, {label}: {type(error).__name__}: {str(error)[:300]}", flush=True)
+        except Exception as error:  # noqa: BLE001 - a failing variant must not lose the results of the others
+            print(
+                f"{name}, {precision}, conditioning {conditioning}, {label}: "
+                f"{type(error).__name__}: {str(error)[:300]}",
+                flush=True,
+            )
 
 
 def main() -> None:
-    """Runs the presets named on the command line."""
+    """Measures all presets and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["small", "base"])
     parser.add_argument("--precisions", nargs="*", default=["float32", "bfloat16"])
-    parser.add_argument("--told", nargs="*", choices=list(TOLD), default=list(TOLD))
+    parser.add_argument("--conditioning", nargs="*", choices=list(CONDITIONING), default=list(CONDITIONING))
     parser.add_argument("--clips", nargs="*", type=int, default=list(CLIPS))
-    parser.add_argument("--without-plans", action="store_true", help="only the engines as a user gets them")
+    parser.add_argument("--without-plans", action="store_true", help="only the default plans of the engines")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.3, help="of one round")
+    parser.add_argument("--seconds", type=float, default=0.3, help="length of one round")
     arguments = parser.parse_args()
     if (missing := missing_gpu()) is not None:
         raise SystemExit(f"cannot measure here: {missing}")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     missing, measured = missing_nvrtc(), None
     if missing is None:
-        measured = measure_floors()
-        print(said(measured))
+        measured = measure_limits()
+        print(summary(measured))
     else:
-        print(f"no floors: {missing}")
-    headings = "preset", "precision", "told", "clips", "engine", "samples/s", "x real time", "ratio", "spread", "MB"
-    print("| " + " | ".join([*headings, "of the floor", "longer"]) + " |\n" + "|---" * (len(headings) + 2) + "|")
+        print(f"no limits: {missing}")
+    headings = (
+        "preset",
+        "precision",
+        "conditioning",
+        "clips",
+        "engine",
+        "samples/s",
+        "x real time",
+        "ratio",
+        "spread",
+        "MB",
+    )
+    print("| " + " | ".join([*headings, "of the limit", "longer"]) + " |\n" + "|---" * (len(headings) + 2) + "|")
     rows: list[Row] = []
     for name in arguments.presets:
         rates: Rates = {}
-        for told in arguments.told:
+        for conditioning in arguments.conditioning:
             for precision in arguments.precisions:
-                run(name, precision, told, arguments, rates, measured)
+                run(name, precision, conditioning, arguments, rates, measured)
         base = next(iter(rates.values()), 1.0)
         rows += [Row(name, clips, label, kind, 1, rate, rate / base) for (kind, label, clips), rate in rates.items()]
     print_verdicts(GPU_GOALS, rows)

@@ -1,9 +1,9 @@
-"""What each precision costs in bits per sample, on recordings that a checkpoint was not trained on.
+"""The cost of each precision in bits per sample, on held-out clips of a checkpoint.
 
     python benchmarks/precision_bits.py data/checkpoints/speech-small/best.pth --seconds 20
 
-The clips are those of the checkpoint's own split, at its own gain, from where it was trained. Each precision's logits
-are those of `score`, whose arithmetic is that of `generate`; the full network's are the plain forward pass.
+The clips come from the split of the checkpoint, at its gain and from its training folder. The logits of each precision
+are those of `score`, which uses the arithmetic of `generate`; those of the full network are the plain forward pass.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from wavenet_app.core.errors import UserError
 
 
 def held_out_codes(trained: Trained, folder: Path, clips: int, seconds: float) -> NDArray[np.int16]:
-    """Returns codes (clips, time) from the middle of evenly spread held-out files, those that are long enough."""
+    """Returns codes (clips, time) from the middle of evenly spread held-out files that are long enough."""
     audio = trained.config.audio
     length = round(seconds / clips * audio.sample_rate)
     names = trained.content["split"]["validation"]
@@ -39,13 +39,13 @@ def held_out_codes(trained: Trained, folder: Path, clips: int, seconds: float) -
 
 
 def main() -> None:
-    """Measures the checkpoint named on the command line."""
+    """Measures a checkpoint and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--folder", type=Path, help="of the recordings (default: where it was trained)")
+    parser.add_argument("--folder", type=Path, help="folder of the recordings (default: the training folder)")
     parser.add_argument("--engines", nargs="*", default=["cpu"])
     parser.add_argument("--clips", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of all clips together")
+    parser.add_argument("--seconds", type=float, default=20.0, help="total length of all clips")
     arguments = parser.parse_args()
     trained = load_trained(arguments.checkpoint)
     weights = GeneratorWeights.of(trained.model)
@@ -58,14 +58,14 @@ def main() -> None:
     print(
         f"{trained.config.name}: {codes.size:,} samples of {len(codes)} held-out clips; commit {commit.stdout.strip()}"
     )
-    print("| engine | precision | bits | full network | cost | greatest logit difference | equal samples |")
+    print("| engine | precision | bits | full network | cost | maximum logit difference | equal samples |")
     print("|---|---|---|---|---|---|---|")
     for name in arguments.engines:
         for precision in PRECISIONS:
             try:
                 choose_engine(name, weights, "auto", precision)
             except UserError as error:
-                print(f"left out: {error}")
+                print(f"skipped: {error}")
                 continue
             found = verify(load_engine(name, weights, "auto", precision), trained.model, codes)
             print(

@@ -1,9 +1,9 @@
-"""Training step of DeepLab in float32 against bfloat16 by autocast, interleaved in one run.
+"""Time of a DeepLab training step in float32 and with bfloat16 autocast, alternating in one run.
 
     python benchmarks/segmentation_precision.py
     python benchmarks/segmentation_precision.py --preset resnet50 --crop 128 --rounds 3
 
-Decides what training.precision=auto takes. Reported is the median of the rounds in milliseconds.
+This decides what training.precision=auto means. The table shows the median of the rounds in milliseconds.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
             for own, step in zip(times, steps, strict=True):
                 began = time.perf_counter()
                 step()
-                if turn:  # the first is to warm up
+                if turn:  # the first turn is a warm-up
                     own.append(time.perf_counter() - began)
         whole, half = (1000 * statistics.median(own) for own in times)
         print(f"| {name} | 4 x {arguments.crop} | {whole:,.0f} | {half:,.0f} | {whole / half:.2f} |", flush=True)

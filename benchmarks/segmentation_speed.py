@@ -1,12 +1,12 @@
-"""Training step and inference of DeepLabV3: wavegen's against torchvision's own, interleaved in one run.
+"""Training step and inference of DeepLabV3: wavegen against torchvision, alternating in one run.
 
     python benchmarks/segmentation_speed.py
     python benchmarks/segmentation_speed.py --case mobilenet_v3_large:train:512:2
 
-Each pair has equal weights, input, loss and optimizer; first their scores are compared. torchvision's runs twice, in
-its default memory layout and in channels-last, which wavegen's has of itself. Reported is the median of the rounds in
-milliseconds, and how many times as fast as either wavegen is. Where the feature map is smaller than a rate of the
-pyramid, wavegen leaves out taps that only see padding; the last cases are large enough that none is left out.
+Each pair has equal weights, input, loss and optimizer; first their scores are compared. torchvision runs twice, in its
+default memory layout and in channels-last, which wavegen always uses. The table shows the median of the rounds in
+milliseconds, and the speed of wavegen relative to both. If the feature map is smaller than a rate of the pyramid,
+wavegen skips taps that only see padding; in the last cases there are no such taps.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ NUM_CLASSES = 21
 
 
 def models(backbone: str) -> dict[str, nn.Module]:
-    """Returns torchvision's model in both layouts and ours, all with equal weights."""
+    """Returns the model of torchvision in both layouts and that of wavegen, all with equal weights."""
     build, output_stride = TORCHVISIONS[backbone]
-    theirs = build(weights=None, weights_backbone=None, num_classes=NUM_CLASSES, aux_loss=False)
+    reference = build(weights=None, weights_backbone=None, num_classes=NUM_CLASSES, aux_loss=False)
     config = SegmentationModelConfig(
         architecture="deeplab_v3",
         backbone=backbone,  # type: ignore[arg-type]
@@ -53,9 +53,9 @@ def models(backbone: str) -> dict[str, nn.Module]:
         dropout=0.5,
     )
     ours = build_model(config)
-    ours.load_state_dict(theirs.state_dict())
-    last = deepcopy(theirs).to(memory_format=torch.channels_last)
-    return {"torchvision": theirs, "torchvision channels-last": last, "wavegen": ours}
+    ours.load_state_dict(reference.state_dict())
+    last = deepcopy(reference).to(memory_format=torch.channels_last)
+    return {"torchvision": reference, "torchvision channels-last": last, "wavegen": ours}
 
 
 def training_step(model: nn.Module, images: Tensor, masks: Tensor) -> Callable[[], None]:
@@ -74,7 +74,7 @@ def training_step(model: nn.Module, images: Tensor, masks: Tensor) -> Callable[[
 
 
 def inference(model: nn.Module, images: Tensor) -> Callable[[], None]:
-    """Returns a function that labels every pixel."""
+    """Returns a function that predicts the class of each pixel."""
     model.eval()
 
     def step() -> None:
@@ -85,7 +85,7 @@ def inference(model: nn.Module, images: Tensor) -> Callable[[], None]:
 
 
 def compare(case: str, rounds: int, device: str) -> None:
-    """Checks that the three agree, then times them in turn and prints a table row."""
+    """Compares the scores of the three, then times them alternately and prints a table row."""
     backbone, mode, size, batch_size = case.split(":")
     generator = torch.Generator().manual_seed(0)
     shape = (int(batch_size), 3, int(size), int(size))
@@ -104,7 +104,7 @@ def compare(case: str, rounds: int, device: str) -> None:
     times: dict[str, list[float]] = {name: [] for name in steps}
     order = list(steps)
     for _ in range(rounds):
-        order = order[1:] + order[:1]  # nobody always follows the same one, whose caches and memory it would meet
+        order = order[1:] + order[:1]  # none always follows the same one and its caches
         for name in order:
             began = time.perf_counter()
             steps[name]()
@@ -118,7 +118,7 @@ def compare(case: str, rounds: int, device: str) -> None:
 
 
 def machine(device: str) -> str:
-    """Returns what the figures were taken on: device, threads, torch and commit."""
+    """Describes the machine: device, threads, torch and commit."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     chip = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
     capability = torch.backends.cpu.get_cpu_capability()
@@ -129,7 +129,7 @@ def machine(device: str) -> str:
 
 
 def main() -> None:
-    """Runs the cases, backbone:train|infer:side:batch."""
+    """Measures all cases and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", help="backbone:train|infer:side:batch; may be given more than once")
     parser.add_argument("--rounds", type=int, default=6)
@@ -137,7 +137,9 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     print(machine(device))
-    print("| backbone | mode | images | torchvision ms | its channels-last ms | wavegen ms | x | x | scores off |")
+    print(
+        "| backbone | mode | images | torchvision ms | torchvision channels-last ms | wavegen ms | x | x | scores off |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for case in arguments.case or CASES:
         compare(case, arguments.rounds, device)

@@ -1,9 +1,9 @@
-"""Copies of recordings in which the pauses are digital silence, as a studio's noise gate leaves them.
+"""Copies recordings and replaces their pauses by digital silence, like a noise gate.
 
     python benchmarks/silent_pauses.py FOLDER OUT
 
-A pause is where, for 0.1 s and more, the level of 10 ms frames is within 9 dB of the recording's own quietest tenth.
-Gains go from 1 to 0 in 20 ms. What is written are 16-bit FLAC files of the same names.
+A pause lasts at least 0.1 s, in which the level of 10 ms frames is within 9 dB of the quietest tenth of the recording.
+Gains go from 1 to 0 in 20 ms. The output are 16-bit FLAC files of the same names.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import soundfile
 from numpy.typing import NDArray
 
 FRAME_SECONDS = 0.010
-LEAST_FRAMES = 10
-ABOVE_THE_QUIETEST = 9.0  # dB
+MIN_FRAMES = 10
+MARGIN_DECIBELS = 9.0  # above the quietest tenth
 
 
 def gates(waveform: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
@@ -25,14 +25,14 @@ def gates(waveform: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     frame = round(FRAME_SECONDS * rate)
     count = len(waveform) // frame
     levels = 20 * np.log10(waveform[: count * frame].reshape(count, frame).std(axis=1) + 1e-9)
-    quiet = levels < np.quantile(levels, 0.1) + ABOVE_THE_QUIETEST
+    quiet = levels < np.quantile(levels, 0.1) + MARGIN_DECIBELS
     borders = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
     gain = np.ones(len(waveform))
     for start, stop in borders.reshape(-1, 2):
-        if stop - start >= LEAST_FRAMES:
+        if stop - start >= MIN_FRAMES:
             gain[start * frame : len(waveform) if stop == count else stop * frame] = 0
     fade = np.hanning(4 * frame + 1)
-    # silence grows inwards, so that no sound beside it is cut
+    # the fade is inside the pause, so that no sound is cut
     smooth = np.convolve(gain, fade / fade.sum(), mode="same")
     return np.where(smooth < 1e-3, 0, np.maximum(smooth, gain))
 
@@ -49,7 +49,7 @@ def main() -> None:
         gated = np.round(waveform * gates(waveform, rate) * 2**15).astype(np.int16)
         soundfile.write(options.out / path.name, gated, rate)
         silent, total = silent + int((gated == 0).sum()), total + len(gated)
-    print(f"{silent / total:.0%} of {total / rate / 60:.1f} minutes are digital silence now")
+    print(f"{silent / total:.0%} of {total / rate / 60:.1f} minutes are now digital silence")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Does a model speak in the voice that it is asked for? A simple classifier, trained on real clips, names the speaker.
+"""How often a model speaks in the requested voice, by a simple classifier trained on real clips.
 
     python benchmarks/speaker_accuracy.py CHECKPOINT [--clips 50] [--seconds 1]
 
 The classifier is a logistic regression on the means and deviations of 20 mel-frequency cepstra over the frames of a
-clip, trained on the clips that the model was trained on, as its codes hold them. How often it is right about the clips
-that the run held out says how far it can be believed.
+clip. It is trained on the encoded and decoded training clips of the model. Its accuracy on the held-out clips of the
+run shows how reliable it is.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PENALTY = 1e-2
 
 
 def features(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
-    """Means and deviations of the cepstra, of which the first is the level, over a clip's frames: (2 x 20,)."""
+    """Returns means and deviations of the cepstra (the first is the level) over the frames of a clip: (2 x 20,)."""
     window, hop = round(0.032 * rate), round(0.008 * rate)
     padded = np.pad(waveform, (0, max(0, window - len(waveform))))
     cepstra = librosa.feature.mfcc(y=padded, sr=rate, n_mfcc=CEPSTRA, n_fft=window, hop_length=hop, n_mels=40)
@@ -43,7 +43,7 @@ def features(waveform: NDArray[np.float32], rate: int) -> NDArray[np.float64]:
 
 
 def fit(points: NDArray[np.float64], labels: NDArray[np.intp], classes: int) -> torch.nn.Linear:
-    """A logistic regression with a penalty on its weights, by L-BFGS."""
+    """Returns a logistic regression with a penalty on its weights, fitted by L-BFGS."""
     torch.manual_seed(0)
     layer = torch.nn.Linear(points.shape[1], classes, dtype=torch.float64)
     optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=500, line_search_fn="strong_wolfe")
@@ -62,7 +62,7 @@ def fit(points: NDArray[np.float64], labels: NDArray[np.intp], classes: int) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("--clips", type=int, default=50, help="generated for each speaker")
+    parser.add_argument("--clips", type=int, default=50, help="number of clips to generate for each speaker")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -72,8 +72,8 @@ def main() -> None:
     folder = DataFolder.at(options.data_dir)
     trained = load_trained(find_checkpoint(folder.root, options.checkpoint))
     config, speakers = trained.config, trained.config.model.speakers
-    assert speakers, "the model must be one that is told speakers"
-    assert config.model.mel is None, "the model must be told nothing else"
+    assert speakers, "the model must be conditioned on speakers"
+    assert config.model.mel is None, "the model must have no other conditioning"
     rate, coding = config.audio.sample_rate, config.model.coding
     corpus = open_corpus(
         [folder.data_set(path) for path in config.corpus.paths],
@@ -92,40 +92,40 @@ def main() -> None:
     mean, deviation = known.mean(axis=0), known.std(axis=0)
     layer = fit((known - mean) / deviation, known_labels, len(speakers))
 
-    def named(points: NDArray[np.float64]) -> NDArray[np.intp]:
+    def classify(points: NDArray[np.float64]) -> NDArray[np.intp]:
         with torch.no_grad():
             found: NDArray[np.intp] = layer(torch.from_numpy((points - mean) / deviation)).argmax(-1).numpy()
         return found
 
     held_out, held_out_labels = points_of(corpus.validation)
-    real = (named(held_out) == held_out_labels).mean()
-    print(f"the classifier names {real:.1%} of {len(held_out)} held-out real clips right", flush=True)
+    real = (classify(held_out) == held_out_labels).mean()
+    print(f"the classifier is right for {real:.1%} of {len(held_out)} held-out real clips", flush=True)
 
     weights = GeneratorWeights.of(trained.model)
-    asked = np.repeat(np.arange(len(speakers)), options.clips)
+    requested = np.repeat(np.arange(len(speakers)), options.clips)
     began = time.monotonic()
     waveforms = generate(
         load_engine("auto", weights),
         num_samples=round(options.seconds * rate),
-        batch_size=len(asked),
+        batch_size=len(requested),
         seed=options.seed,
         settings=SamplingSettings(options.temperature),
-        condition=voice(weights, np.eye(len(speakers), dtype=np.float32)[asked]),
+        condition=voice(weights, np.eye(len(speakers), dtype=np.float32)[requested]),
     )
     seconds = time.monotonic() - began
-    heard = named(np.stack([features(waveform, rate) for waveform in waveforms]))
+    classified = classify(np.stack([features(waveform, rate) for waveform in waveforms]))
     failed = sum(failure(waveform, rate) is not None for waveform in waveforms)
     print(
-        f"{len(asked)} generated clips of {options.seconds:g} s at temperature {options.temperature:g}, made in "
+        f"{len(requested)} generated clips of {options.seconds:g} s at temperature {options.temperature:g}, made in "
         f"{seconds:.0f} s; {failed} of them ran away to noise or collapsed to silence"
     )
     table = np.zeros((len(speakers), len(speakers)), int)
-    np.add.at(table, (asked, heard), 1)
+    np.add.at(table, (requested, classified), 1)
     width = max(map(len, speakers)) + 1
-    print(f"{'asked for':{width}}  named " + " ".join(f"{name:>{width}}" for name in speakers))
+    print(f"{'requested':{width}}  classified as " + " ".join(f"{name:>{width}}" for name in speakers))
     for name, row in zip(speakers, table, strict=True):
-        print(f"{name:{width}}        " + " ".join(f"{count:{width}d}" for count in row))
-    print(f"named as asked: {np.trace(table) / len(asked):.1%}; by chance {1 / len(speakers):.1%}")
+        print(f"{name:{width}}                " + " ".join(f"{count:{width}d}" for count in row))
+    print(f"classified as requested: {np.trace(table) / len(requested):.1%}; by chance {1 / len(speakers):.1%}")
 
 
 if __name__ == "__main__":

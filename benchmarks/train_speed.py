@@ -1,10 +1,10 @@
-"""Audio samples trained per second: wavegen's WaveNet against a textbook one, interleaved in one run.
+"""Audio samples trained per second: wavegen's WaveNet against a textbook one, alternating in one run.
 
     python benchmarks/train_speed.py small base
 
-Both see the same windows, count every target in the loss and take the same fused Adam step; first the losses and
-gradients of the two are compared on equal weights. Reported is the median of the rounds, and its ratio. The table says
-whether ours had its compiled kernels, which training takes wherever it can, as here.
+Both see the same windows, count every target in the loss and take the same fused Adam step. First the losses and
+gradients of the two are compared with equal weights. The table shows the median of the rounds and its ratio, and
+whether wavegen uses its compiled kernels, which it does wherever they are available.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.core.device import training_device
-from wavenet_app.network.heads import mean_bits
+from wavenet_app.heads import mean_bits
 from wavenet_app.network.model import WaveNet
 from wavenet_app.network.stack.skip_sum import missing_kernels
 
 
 class Textbook(nn.Module):
-    """WaveNet as tutorials write it: one-hot input, Conv1d modules, channels first, one skip product a layer."""
+    """WaveNet as tutorials write it: one-hot input, Conv1d modules, channels first, one skip product per layer."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -65,20 +65,20 @@ class Textbook(nn.Module):
 
     @torch.no_grad()
     def copy_from(self, model: WaveNet) -> None:
-        """Takes over the weights of our net, so that both compute the same function."""
+        """Copies the weights of wavegen's net, so both compute the same function."""
         self.front.weight.copy_(model.front.tables.permute(2, 1, 0))
         self.front.bias.copy_(model.front.bias)
         for layer, block in enumerate(model.blocks):
-            for theirs, ours in (
+            for own, other in (
                 (self.dilated[layer], block.dilated),
                 (self.residuals[layer], block.residual),
                 (self.skips[layer], block.skip),
             ):
-                if ours is not None:
-                    theirs.load_state_dict(ours.state_dict())
-        for theirs, ours in ((self.output1, model.output1), (self.output2, model.output2)):
-            theirs.weight.copy_(ours.weight[:, :, None])
-            theirs.bias.copy_(ours.bias)
+                if other is not None:
+                    own.load_state_dict(other.state_dict())
+        for own, other in ((self.output1, model.output1), (self.output2, model.output2)):
+            own.weight.copy_(other.weight[:, :, None])
+            own.bias.copy_(other.bias)
 
 
 def stepper(model: nn.Module, bits: Callable[[], Tensor]) -> Callable[[], float]:
@@ -96,7 +96,7 @@ def stepper(model: nn.Module, bits: Callable[[], Tensor]) -> Callable[[], float]
 
 
 def compare(name: str, batch_size: int, window: int, rounds: int, steps: int, device: str) -> None:
-    """Checks that the nets agree, then times them in turn and prints one table row for each."""
+    """Compares the losses and gradients of the nets, then times them alternately and prints a table row for each."""
     config = preset(name).model
     generator = torch.Generator().manual_seed(0)
     ours = WaveNet(config, generator).to(device)
@@ -124,8 +124,8 @@ def compare(name: str, batch_size: int, window: int, rounds: int, steps: int, de
         print(f"{name} {dtype}: loss {losses}, gradient off by {off:.1e}")
 
     textbook_step, our_step = stepper(textbook, textbook_bits), stepper(ours, our_bits)
-    how = {dtype: "PyTorch alone" if missing_kernels(device, dtype) else "compiled kernels" for dtype in dtypes}
-    ours_by_label = {f"wavegen {str(dtype).removeprefix('torch.')}, {how[dtype]}": dtype for dtype in dtypes}
+    kernels = {dtype: "PyTorch alone" if missing_kernels(device, dtype) else "compiled kernels" for dtype in dtypes}
+    ours_by_label = {f"wavegen {str(dtype).removeprefix('torch.')}, {kernels[dtype]}": dtype for dtype in dtypes}
     rates: dict[str, list[float]] = {label: [] for label in ("textbook float32", *ours_by_label)}
     for _ in range(rounds):
         for label, times in rates.items():
@@ -143,7 +143,7 @@ def compare(name: str, batch_size: int, window: int, rounds: int, steps: int, de
 
 
 def machine(device: str) -> str:
-    """Returns what the figures were taken on: device, threads, torch and commit."""
+    """Describes the machine: device, threads, torch and commit."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     chip = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine()
     capability = torch.backends.cpu.get_cpu_capability()
@@ -154,14 +154,16 @@ def machine(device: str) -> str:
 
 
 def main() -> None:
-    """Runs the presets named on the command line."""
+    """Measures all presets and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("presets", nargs="*", default=["small", "base"])
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--window", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of PyTorch; the kernels have one")
+    parser.add_argument(
+        "--threads", type=int, default=torch.get_num_threads(), help="number of PyTorch threads; the kernels use one"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     device = training_device()

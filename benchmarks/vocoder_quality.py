@@ -1,20 +1,20 @@
-"""Where the log-spectral distance of vocoded clips comes from, and at which temperature it is least.
+"""The sources of the log-spectral distance of vocoded clips, and the temperature that minimises it.
 
     python benchmarks/vocoder_quality.py CHECKPOINT [FOLDER] [--clips 8] [--seconds 3] [--temperatures 1 0.9 0.8]
                                          [--draws 4] [--turns 0 2 8]
 
-What `wavegen eval` says in one figure, taken apart: held-out clips are vocoded from their own mel frames at each
-temperature, and the squared difference of levels to the quantised original is averaged by loudness (a pause lies 35 dB
-below the loud frames) and by frequency. The bias is the mean difference: how much too loud the vocoded clips are there.
-How far the sound's own mel frames are off those asked for says how well they are heeded; and of the frames in which the
-original has a voice, it is counted in how many the pitch is within half a semitone (3 %) of the original's.
+This splits the single value of `wavegen eval`: held-out clips are vocoded from their own mel frames at each
+temperature, and the squared level difference from the quantised original is averaged by loudness (a pause is 35 dB
+below the loud frames) and by frequency. The bias is the mean difference: how much too loud the vocoded clips are. The
+distance between the mel frames of the output and the given ones shows how well the model follows its conditioning. For
+the voiced frames of the original, the share is counted in which the pitch is within half a semitone (3 %) of it.
 
-With several draws, clips are vocoded with as many seeds, and two distances more tell what the model knows from what
-it draws: of the draws to each other, to which a perfect model's distance to the original is equal, and of their mean
-levels to the original, which no draw has. `benchmarks/vocoder_floor.py` says what these are without any model.
+With several draws, clips are vocoded with several seeds, and two more distances separate what the model knows from what
+it samples: that between the draws, which equals the distance of a perfect model from the original, and that of their
+mean levels from the original. `benchmarks/vocoder_limit.py` measures these without a model.
 
-Each sound is measured after several numbers of refining turns, and so is white noise: what refining does by itself is
-the frames' merit, what is left between the two is the model's.
+Each sound is measured after several numbers of refining turns, and so is white noise: the result of white noise is due
+to the frames alone, and the difference between the two is due to the model.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from wavenet_app.evaluation.sound_frames import levels
 
 
 def shares(originals: list[Sound], sounds: list[Sound], rate: int) -> list[tuple[str, float, float, float]]:
-    """(where, share of the cells, RMS difference in dB, bias in dB) for each kind of frame and band."""
+    """Returns (region, share of the cells, RMS difference in dB, bias in dB) for each kind of frame and band."""
     wanted = [decibels(waveform, rate) for waveform in originals]
     difference = np.concatenate([decibels(test, rate) - one for test, one in zip(sounds, wanted, strict=True)])
     loudness = np.concatenate([levels(waveform, rate) for waveform in originals])
@@ -63,7 +63,7 @@ def shares(originals: list[Sound], sounds: list[Sound], rate: int) -> list[tuple
 
 
 def spread(original: Sound, draws: list[Sound], rate: int) -> tuple[float, float, float]:
-    """Log-spectral distances in dB: of a draw to the original, of draws to each other, of their mean levels to it."""
+    """Returns distances in dB: of a draw from the original, between draws, and of mean levels from the original."""
     wanted, found = decibels(original, rate), np.stack([decibels(draw, rate) for draw in draws])
     return (
         float(np.mean([distance(wanted, one) for one in found])),
@@ -73,7 +73,7 @@ def spread(original: Sound, draws: list[Sound], rate: int) -> tuple[float, float
 
 
 def kept_pitch(original: Sound, sound: Sound, rate: int) -> float:
-    """The share of the original's voiced frames in which the sound has a pitch within half a semitone of it."""
+    """Returns the share of voiced frames of the original in which the pitch of the sound is within half a semitone."""
     wanted, found = semitones(original, rate), semitones(sound, rate)
     return float((np.abs(found - wanted) < 0.5)[np.isfinite(wanted)].mean())
 
@@ -81,7 +81,9 @@ def kept_pitch(original: Sound, sound: Sound, rate: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("folder", nargs="*", help="audio it was not trained on (default: what the run held out)")
+    parser.add_argument(
+        "folder", nargs="*", help="audio the model was not trained on (default: held-out clips of the run)"
+    )
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--temperatures", type=float, nargs="*", default=[1.0, 0.9, 0.8, 0.7])
@@ -94,7 +96,7 @@ def main() -> None:
     folder = DataFolder.at(options.data_dir)
     trained = load_trained(find_checkpoint(folder.root, options.checkpoint))
     config = trained.config
-    assert config.model.mel is not None, "the model must be one that is told mel frames"
+    assert config.model.mel is not None, "the model must be conditioned on mel frames"
     corpus = held_out_audio(trained, options.folder, folder).corpus
     rate, coding = corpus.sample_rate, config.model.coding
     mel = MelFrames(config.model.mel, rate)
@@ -102,7 +104,7 @@ def main() -> None:
     engine = load_engine(options.engine, GeneratorWeights.of(trained.model))
     sounds: dict[str, list[Sound]] = {}
     spreads: dict[str, list[tuple[float, float, float]]] = {}
-    asked: list[Frames] = []
+    given: list[Frames] = []
     for clip in chosen_clips(corpus.validation, options.clips):
         waveform = corpus.waveform(clip, 0, round(options.seconds * rate))
         original, frames = as_coded(waveform, coding), mel.of(waveform)
@@ -125,26 +127,26 @@ def main() -> None:
             sounds.setdefault(f"white noise, {turns} turns", []).append(noise)
         sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
         sounds.setdefault("quantised original", []).append(original)
-        asked.append(frames)
+        given.append(frames)
     originals = sounds.pop("quantised original")
     for name, tests in sounds.items():
         rows = [measures(original, test, rate) for original, test in zip(originals, tests, strict=True)]
         means = {label: np.mean([row[label].value for row in rows]) for label in rows[0]}
         print(f"\n{name}: " + ", ".join(f"{label.partition(' (')[0]} {value:.3f}" for label, value in means.items()))
-        error = np.mean([((mel.of(test) - frames) ** 2).mean() for test, frames in zip(tests, asked, strict=True)])
+        error = np.mean([((mel.of(test) - frames) ** 2).mean() for test, frames in zip(tests, given, strict=True)])
         kept = np.mean([kept_pitch(original, test, rate) for original, test in zip(originals, tests, strict=True)])
         print(
-            f"    its mel frames are {20 / np.log(10) * np.sqrt(error):.2f} dB (RMS) off those that were asked for; "
-            f"the pitch is within half a semitone in {kept:.0%} of the frames with a voice"
+            f"    its mel frames are {20 / np.log(10) * np.sqrt(error):.2f} dB (RMS) from the given ones; "
+            f"the pitch is within half a semitone in {kept:.0%} of the voiced frames"
         )
         if name in spreads:
             draw, apart, constant = np.mean(spreads[name], axis=0)
             print(
-                f"    log-spectral distance of {options.draws} draws: to the original {draw:.2f}, to each other "
-                f"{apart:.2f}, of their mean levels to the original {constant:.2f}"
+                f"    log-spectral distance of {options.draws} draws: from the original {draw:.2f}, from each "
+                f"other {apart:.2f}, of their mean levels from the original {constant:.2f}"
             )
-        for where, share, rms, bias in shares(originals, tests, rate):
-            print(f"    {where:24} {share:5.0%} of the cells  RMS {rms:5.2f} dB  bias {bias:+6.2f} dB")
+        for region, share, rms, bias in shares(originals, tests, rate):
+            print(f"    {region:24} {share:5.0%} of the cells  RMS {rms:5.2f} dB  bias {bias:+6.2f} dB")
 
 
 if __name__ == "__main__":

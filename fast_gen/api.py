@@ -201,7 +201,7 @@ class Voice:
     def _settings(self, temperature: float | None, top_k: int, top_p: float) -> SamplingSettings:
         usual = usual_settings(self.config.model, temperature)
         settings = SamplingSettings(usual.temperature, top_k, top_p)
-        check_head(settings, self.config.model.head)
+        check_head(settings, self.config.model.output_head)
         return settings
 
     def _shares(self, speaker: str | None, clips: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from wavenet_app.audio.formats import FORMATS
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
 
@@ -39,6 +40,11 @@ Engine = Annotated[
     ),
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores for the engine.")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="|".join(FORMATS), help="Format of the files (default: as --out says, else wav)."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
 def sample(
@@ -64,8 +70,10 @@ def sample(
     ] = None,
     keep_prime: Annotated[bool, typer.Option("--keep-prime", help="Start each file with the recording.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the clips (default: generated/ in the data folder).")
+        Path | None, typer.Option(help="Folder, or file of a single clip (default: generated/ in the data folder).")
     ] = None,
+    audio_format: Format = None,
+    overwrite: Overwrite = False,
     engine: Engine = "auto",
     precision: Annotated[
         str | None,
@@ -79,7 +87,7 @@ def sample(
         bool, typer.Option("--rank", help="Order the clips by likelihood, and replace clips that turn into noise.")
     ] = False,
     keep: Annotated[int | None, typer.Option(min=1, help="With --rank: keep this many of the most likely.")] = None,
-    play: Annotated[bool, typer.Option("--play", help="Play while generating, and write the WAV too.")] = False,
+    play: Annotated[bool, typer.Option("--play", help="Play while generating, and write the file too.")] = False,
     device: Annotated[
         str | None, typer.Option(metavar="NAME|INDEX", help="Sound device to play on; see wavegen devices.")
     ] = None,
@@ -120,6 +128,8 @@ def sample(
         rank=rank,
         keep=keep,
         speaker=speaker,
+        format_name=audio_format,
+        overwrite=overwrite,
     )
     if not (play or forever or stdout or raw or device is not None):
         run_sampling(request, folder, console=make_console())
@@ -145,8 +155,10 @@ def vocode(
     top_p: TopP = 1.0,
     refine: Refine = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the results (default: generated/ in the data folder).")
+        Path | None, typer.Option(help="Folder, or file of a single result (default: generated/ in the data folder).")
     ] = None,
+    audio_format: Format = None,
+    overwrite: Overwrite = False,
     engine: Engine = "auto",
     precision: Annotated[
         str, typer.Option(metavar="float32|bfloat16|int8", help="Precision of the weights; less is faster.")
@@ -176,6 +188,8 @@ def vocode(
         engine=engine,
         precision=precision,
         threads=threads,
+        format_name=audio_format,
+        overwrite=overwrite,
     )
     run_vocoding(request, folder, console=make_console())
 

@@ -35,7 +35,7 @@ Window = Annotated[
 ]
 OutputStride = Annotated[
     int | None,
-    typer.Option(metavar="8|16", help="Output stride, for files that do not store it (default: as trained)."),
+    typer.Option(metavar="1|2|4|8|16", help="Output stride, for files that do not store it (default: as trained)."),
 ]
 CocoClasses = Annotated[
     str | None,
@@ -53,7 +53,7 @@ def seg_train(
         str,
         typer.Option(
             metavar="small|mobilenet|dilated|resnet50|resnet101|auto",
-            help="Size of the model; auto: small on a CPU, mobilenet on a GPU.",
+            help="Size of the model; auto: dilated, or with ImageNet weights at hand small (CPU) or mobilenet (GPU).",
         ),
     ] = "auto",
     minutes: Annotated[

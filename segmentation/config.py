@@ -13,12 +13,16 @@ from wavenet_app.core.settings import Settings, one_of
 IGNORE_INDEX = 255
 """Id of mask pixels that count neither in the loss nor in a score."""
 
-ATROUS_RATES: dict[int, tuple[int, ...]] = {16: (6, 12, 18), 8: (12, 24, 36)}
+ATROUS_RATES: dict[int, tuple[int, ...]] = {
+    16: (6, 12, 18),
+    8: (12, 24, 36),
+    **dict.fromkeys((4, 2, 1), (24, 48, 72)),  # strides 2 and 1 are for images too small for more
+}
 """Output stride -> rates of the pyramid (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3)."""
 
 SMALLEST_CROP = 16
 
-BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v3_large"]
+BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_large"]
 NormName = Literal["batch", "frozen", "group", "synchronised"]
 
 
@@ -26,14 +30,16 @@ class SegmentationModelConfig(Settings):
     """Shape of a DeepLab (Chen et al. 2017, DeepLabV3; Chen et al. 2018, DeepLabV3+)."""
 
     architecture: Literal["deeplab_v3", "deeplab_v3plus"] = Field(
-        default="deeplab_v3plus", description="V3, or V3+ with a decoder that takes up features at stride 4"
+        default="deeplab_v3plus", description="V3, or V3+ with a decoder that adds features at stride 4"
     )
-    backbone: BackboneName = Field(default="mobilenet_v3_large", description="what turns images into features")
+    backbone: BackboneName = Field(default="dilated", description="the network that turns images into features")
     num_classes: int = Field(default=21, ge=1, le=IGNORE_INDEX, description="classes, background included")
-    output_stride: Literal[8, 16] = Field(default=16, description="pixels of the image to one of the last features")
+    output_stride: Literal[1, 2, 4, 8, 16] = Field(
+        default=16, description="pixels of the image to one of the last features; 1 and 2 for the dilated backbone"
+    )
     atrous_rates: tuple[int, ...] = Field(
         default=(),
-        description="dilations of the pyramid; empty takes 6, 12, 18 at stride 16 and 12, 24, 36 at stride 8",
+        description="dilations of the pyramid; empty: 6, 12, 18 at stride 16, 12, 24, 36 at 8, 24, 48, 72 below",
     )
     aspp_channels: int = Field(default=256, ge=1, description="width of each branch of the pyramid")
     separable: bool = Field(default=False, description="head of depthwise and pointwise convolutions, as Xception's")
@@ -52,35 +58,44 @@ class SegmentationModelConfig(Settings):
             raise ValueError("each rate must be at least 1")
         return rates
 
+    @model_validator(mode="after")
+    def _stride_of_the_backbone(self) -> SegmentationModelConfig:
+        if self.output_stride < 4 and self.backbone != "dilated":
+            raise ValueError(
+                f"the backbone {self.backbone} has the output strides 4, 8 and 16, not {self.output_stride}; "
+                "1 and 2 are for the backbone dilated"
+            )
+        return self
+
     @property
     def pyramid_rates(self) -> tuple[int, ...]:
-        """Dilations of the pyramid: those given, else those of the output stride."""
+        """Dilations of the pyramid: `atrous_rates`, or the default of the output stride."""
         return self.atrous_rates or ATROUS_RATES[self.output_stride]
 
 
 class SegmentationTrainingConfig(Settings):
-    """How the weights are found."""
+    """How the model is trained."""
 
     start_from: str = Field(
         default="auto",
-        description="auto: ImageNet's weights for the backbone where they are to be had; imagenet: or an error; none; "
+        description="auto: ImageNet's weights for the backbone if available; imagenet: the same, or an error; none; "
         "or a deeplab_*.pth file or its name in data/pretrained",
     )
     crop_size: tuple[int, int] | None = Field(
         default=None,
-        description="height and width of the random crops, in pixels of what the model sees, or one number for both; "
+        description="height and width of the random crops in pixels, after data.image_scale, or one number for both; "
         "unset: those of the images, at most 256 without a GPU and 512 with one",
     )
     scale_range: tuple[float, float] | None = Field(
         default=None,
-        description="random resizing before the crop, beside data.image_scale; unset: 0.75 to 1.5 from random weights, "
-        "0.5 to 2 from trained ones",
+        description="random resizing before the crop, on top of data.image_scale; unset: 0.75 to 1.5 from random "
+        "weights, 0.5 to 2 from trained ones",
     )
     flip: float = Field(default=0.5, ge=0, le=1, description="probability of a mirrored image")
     photometric: float = Field(
         default=0.3, ge=0, lt=1, description="greatest share by which brightness, contrast and saturation change"
     )
-    batch_size: int = Field(default=4, ge=1, description="crops a step of each process")
+    batch_size: int = Field(default=4, ge=1, description="crops per step and process")
     processes: int | None = Field(
         default=None,
         ge=1,
@@ -126,7 +141,7 @@ class SegmentationTrainingConfig(Settings):
         description="time between validations; unset: a thirtieth of the minutes, and 60 at least",
     )
     validation_images: int = Field(
-        default=32, ge=1, description="images that each validation looks at, spread evenly over the split"
+        default=32, ge=1, description="images of each validation, evenly spread over the split"
     )
     workers: int | None = Field(
         default=None,
@@ -158,7 +173,7 @@ class SegmentationTrainingConfig(Settings):
 
 
 class SegmentationDataConfig(Settings):
-    """What is trained on."""
+    """The data set, and how the model sees it."""
 
     dataset: str | None = Field(default=None, description="a folder or a name; unset: the built-in shapes")
     coco_classes: Literal["auto", "voc", "all"] = Field(
@@ -181,7 +196,7 @@ class SegmentationDataConfig(Settings):
 
 
 class SegmentationConfig(Settings):
-    """All settings of one segmentation run, as they stand in its checkpoint."""
+    """All settings of one segmentation run, as its checkpoint stores them."""
 
     name: str = Field(default="segmentation", description="folder of the run under checkpoints/")
     model: SegmentationModelConfig = SegmentationModelConfig()

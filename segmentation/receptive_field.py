@@ -1,4 +1,4 @@
-"""`wavegen receptive-field` for DeepLabs: how far around a pixel its class depends on, and on which pixels at all."""
+"""`wavegen receptive-field` for DeepLabs: which pixels the class of a pixel depends on, and how much."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torchvision.transforms.v2 import functional
 
-from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab
+from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab, pretrained_files
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
 from segmentation.config import PRESETS, SegmentationConfig, SegmentationModelConfig, preset
 from segmentation.datasets.batches import evenly_spread
@@ -19,7 +19,6 @@ from segmentation.datasets.catalogue import locate, open_dataset
 from segmentation.datasets.formats.shapes import ShapesDataset
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise, scaled_image
 from segmentation.network.deeplab import DeepLab, build_model
-from wavenet_app.config import PRESETS as AUDIO_PRESETS
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.receptive_field.effective import effective_field
@@ -30,10 +29,10 @@ from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.core.settings import validated
 
 DEFAULT_COUNT = 4
-DEFAULT_SIZE = 513
+DEFAULT_SIZE = 512
 
-# Both halves have a "small": here that is the WaveNet, for DeepLab's sees just as far as "mobilenet".
-_IMAGE_PRESETS = tuple(name for name in PRESETS if name not in AUDIO_PRESETS)
+# WaveNet has a preset "small" too, and here the name means that one; DeepLab's sees as far as "mobilenet".
+_IMAGE_PRESETS = tuple(name for name in PRESETS if name != "small")
 
 # A field depends on how its pixel lies to the coarse grid of the features, so all are taken at one place of it.
 _GRID = 32
@@ -69,7 +68,7 @@ def run_deeplab_field(request: FieldRequest, data: DataFolder, *, console: Conso
         pretrained = read_pretrained(path)
         if request.output_stride is None and "output_stride" not in pretrained.shape:
             raise UserError(
-                f"{path}: its tensors fit output strides 8 and 16 alike; say which it was trained at, "
+                f"{path}: its tensors fit output strides 8 and 16 alike; give the one of its training "
                 "with --output-stride 16 (or 8)"
             )
         nets["trained"] = load_pretrained(pretrained, request.output_stride)
@@ -122,7 +121,7 @@ def measure(
 
 @torch.no_grad()
 def untrained(config: SegmentationModelConfig, images: list[Tensor], generator: torch.Generator) -> DeepLab:
-    """Returns a model as training starts from it, its batch norms set by the images, as its first steps would.
+    """Returns a model as at the start of a training, with batch norm statistics of the images.
 
     Args:
         config: the shape of the model.
@@ -143,10 +142,11 @@ def _whole_reach(twin: DeepLab, config: SegmentationModelConfig) -> tuple[tuple[
     """Returns the reach along each axis, measured on strips one pixel wide that are longer than the field."""
     found = []
     for axis in range(2):
-        # A strip must hold at least the nearest taps of the widest layer, or nothing tells that they are there.
+        # A strip must hold at least the nearest taps of the widest layer, or their gradient does not show.
         length = max(_FIRST_STRIP, _power_of_two(4 * config.output_stride * max(config.pyramid_rates)))
         while True:
-            space = (length + 1, 1) if axis == 0 else (1, length + 1)
+            # A whole multiple of the stride, so that features lie evenly along it.
+            space = (length, 1) if axis == 0 else (1, length)
             place = (_middle(space[0]), _middle(space[1]))
             touched = touched_map(lambda inputs: _middle_scores(twin, inputs), 3, space)
             before, after = reach(touched, place)[axis]
@@ -175,10 +175,7 @@ def _file(name: str, data: DataFolder) -> Path | None:
     path = find_of_either_half(name, data)
     if path is not None or name in _IMAGE_PRESETS:
         return path
-    try:
-        return find_pretrained(name, data)
-    except UserError:
-        return None
+    return find_pretrained(name, data) if pretrained_files(name, data) else None
 
 
 def _images(

@@ -1,4 +1,4 @@
-"""A function in words that numba compiles, for `test_machine_code`."""
+"""A function that `test_machine_code` compiles with numba."""
 
 from wavenet_app.compiling.table_entry import arguments
 

@@ -1,4 +1,4 @@
-"""Scores of segmentation from sets of pixels, for tests that compare with them."""
+"""Segmentation scores computed from sets of pixels, as a reference for tests."""
 
 import math
 
@@ -8,7 +8,7 @@ IGNORE = 255
 
 
 def brute_force(pairs: list[tuple[np.ndarray, np.ndarray]], num_classes: int) -> tuple[list[float], float, float]:
-    """IoU of every class, their mean and the pixel accuracy, from sets of pixels; no matrix anywhere."""
+    """IoU of each class, mean IoU and pixel accuracy, from sets of pixels without a confusion matrix."""
     predicted = {c: set() for c in range(num_classes)}
     true = {c: set() for c in range(num_classes)}
     right = total = 0

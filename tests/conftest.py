@@ -15,7 +15,7 @@ from in_process import exit_code
 
 ToneWriter = Callable[..., Path]
 
-# what Triton interprets is collected only in the process that a test starts for it
+# the tests of interpreted kernels are collected only in the process that a test starts for them
 collect_ignore = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["interpreted_triton.py"]
 
 
@@ -64,7 +64,7 @@ def tone_folder(tmp_path: Path, write_tone: ToneWriter) -> Path:
 
 @pytest.fixture
 def full_disk() -> Callable[[int], AbstractContextManager[None]]:
-    """A context in which no file can grow beyond so many bytes: writing fails as it does on a full disk."""
+    """A context in which no file can grow beyond a number of bytes, so that writing fails like on a full disk."""
 
     @contextmanager
     def limit(size: int) -> Iterator[None]:
@@ -97,12 +97,12 @@ def shared_cases() -> Path:
 
 
 def pytest_configure() -> None:
-    """Heeds Ctrl-C, which some tests press: a shell has what it starts in the background ignore it."""
+    """Enables SIGINT, which some tests send: shells disable it for background processes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Outcome(NamedTuple):
-    """What a command left behind."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -111,11 +111,11 @@ class Outcome(NamedTuple):
 
 @pytest.fixture
 def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
-    """Runs a command in this process, in an empty folder, as the installed script would."""
+    """Runs a command like the installed script, but in this process and in an empty folder."""
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("WAVEGEN_DATA", raising=False)  # what a developer has set is no matter of the tests
+    monkeypatch.delenv("WAVEGEN_DATA", raising=False)  # tests must not depend on the developer's environment
 
     def run(*arguments: object) -> Outcome:
         code = exit_code(monkeypatch, *arguments)

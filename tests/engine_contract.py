@@ -1,4 +1,4 @@
-"""What every engine must do. A test file subclasses `EngineContract` and says how its engine is made."""
+"""The contract of all engines. A test file subclasses `EngineContract` and creates its engine."""
 
 import itertools
 from typing import Any, ClassVar
@@ -12,9 +12,9 @@ from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, mean_places
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.dilation import dilation_cycle
+from wavenet_app.heads import DEFAULT_HEAD, Head
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import TOLD_NOTHING
 
@@ -70,7 +70,7 @@ GAUSSIAN = {"head": "gaussian", "quantization_channels": 256}
 
 
 def random_net(config: ModelConfig, seed: int = 0) -> torch.nn.Module:
-    """A net in which every weight and bias counts, lively enough that even greedy decoding never settles."""
+    """A net in which each weight and bias matters, so varied that even greedy decoding does not become constant."""
     from wavenet_app.network.model import WaveNet
 
     generator = torch.Generator().manual_seed(seed)
@@ -84,17 +84,16 @@ def random_net(config: ModelConfig, seed: int = 0) -> torch.nn.Module:
             elif "output" not in name:
                 parameter *= 2
         net.output2.weight.normal_(std=config.skip_channels**-0.5, generator=generator)
-        if config.head != MU_LAW_HEAD:  # numbers of a distribution that lies between -1 and 1
-            means = mean_places(config.head, config.output_channels)
+        if not net.head.ranks_codes:  # numbers of a distribution that lies between -1 and 1
             net.output2.weight *= 0.1
-            net.output2.weight[means] *= 0.1  # so that a clip does not drift to the edge at once
+            net.output2.weight[net.head.means] *= 0.1  # so that a clip does not drift to the limit at once
             net.output2.bias.copy_(net.head.initial_bias())
     return net
 
 
 def random_codes(config: ModelConfig, rows: int, length: int, seed: int = 0) -> Codes:
     generator = np.random.default_rng(seed)
-    if config.head == MU_LAW_HEAD:
+    if config.output_head.ranks_codes:
         return generator.integers(0, config.quantization_channels, (rows, length))
     return config.coding.encode(generator.normal(0, 0.2, (rows, length))).astype(np.int64)
 
@@ -113,7 +112,7 @@ def assert_picked_by(
     numbers: NDArray[np.float32],
     settings: SamplingSettings,
     tolerance: float,
-    head: str = MU_LAW_HEAD,
+    head: Head = DEFAULT_HEAD,
 ) -> None:
     """Every code is the pick from the full network's outputs.
 
@@ -126,26 +125,26 @@ def assert_picked_by(
     def pick(numbers: torch.Tensor) -> torch.Tensor:
         return pick_by_head(head, flat, numbers, settings)
 
-    if head != MU_LAW_HEAD:
-        # means are right to a part in a million, so rounding now and then decides between two neighbours
+    if not head.ranks_codes:
+        # means are accurate to a millionth, so rounding occasionally decides between two neighbours
         distance = (pick(used) - made).abs()
         assert float((distance > 0).double().mean()) < 0.05
         differing = distance > 1
     else:
         differing = pick(used) != made
     assert int(differing.sum()) <= 1 + len(made) // 1000
-    if settings.temperature == 0 and head != MU_LAW_HEAD:
+    if settings.temperature == 0 and not head.ranks_codes:
         assert not differing.any()
         return
     if settings.temperature == 0:
         loss = flat.amax(-1) - flat.gather(-1, made[:, None])[:, 0]
         assert float(loss.max()) <= tolerance
         return
-    # a number far out in a tail, or where two components meet, moves a 16-bit sample by more the nearer it comes
-    offsets = [tolerance] if head == MU_LAW_HEAD else [tolerance * 10.0**-power for power in range(7)]
+    # close to a tail, or to the border of two components, a small change of the number moves a 16-bit sample far
+    offsets = [tolerance] if head.ranks_codes else [tolerance * 10.0**-power for power in range(7)]
     near = torch.stack([pick((used + sign * offset).clamp(0, 1 - 1e-12)) for offset in offsets for sign in (1, -1)])
     for found in torch.nonzero(differing)[:, 0].tolist():
-        if head == MU_LAW_HEAD:
+        if head.ranks_codes:
             assert made[found] in near[:, found]
         else:
             assert near[:, found].min() - 1 <= made[found] <= near[:, found].max() + 1
@@ -191,7 +190,7 @@ class EngineContract:
         assert np.sqrt(np.square(difference).mean()) < self.mean_tolerance
 
     def logits_behind(self, net: torch.nn.Module, engine: Engine, codes: Codes) -> torch.Tensor:
-        """Returns the logits that codes since a reset were picked from, after a look that they are right."""
+        """Returns the logits that the codes since a reset were picked from, after checking them."""
         logits = full_network(net, codes)
         if self.same_picks:
             return logits
@@ -221,7 +220,7 @@ class EngineContract:
         assert codes.dtype == np.int16
         assert len(np.unique(codes)) > (8 if self.head else min(8, net.config.quantization_channels // 2))
         logits = self.logits_behind(net, engine, codes)
-        assert_picked_by(logits, codes, numbers, settings, self.tolerance, net.config.head)
+        assert_picked_by(logits, codes, numbers, settings, self.tolerance, net.head)
 
     @pytest.mark.parametrize("settings", ["greedy", "plain"])
     @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
@@ -234,7 +233,7 @@ class EngineContract:
         for time in range(50):
             with torch.no_grad():
                 logits = net(history)[:, -1]
-            code = pick_by_head(net.config.head, logits, torch.from_numpy(numbers[:, time]), SETTINGS[settings])
+            code = pick_by_head(net.head, logits, torch.from_numpy(numbers[:, time]), SETTINGS[settings])
             history = torch.cat([history, code[:, None]], dim=1)
         np.testing.assert_array_equal(engine.generate(numbers, SETTINGS[settings]), history[:, 1:].numpy())
 
@@ -280,7 +279,7 @@ class EngineContract:
                     numbers[row : row + 1],
                     SETTINGS["plain"],
                     self.tolerance,
-                    net.config.head,
+                    net.head,
                 )
 
     @pytest.mark.parametrize("shape", SHAPES)
@@ -309,7 +308,7 @@ class EngineContract:
         last = engine.generate(numbers[:, 30:], SETTINGS["plain"])
         everything = np.concatenate([known[:, :20], first, known[:, 20:], last], axis=1)
         logits = self.logits_behind(net, engine, everything)
-        head = net.config.head
+        head = net.head
         assert_picked_by(logits[:, 20:50], first, numbers[:, :30], SETTINGS["plain"], self.tolerance, head)
         np.testing.assert_allclose(scored, logits[:, 85:105], atol=self.tolerance, rtol=0)
         assert_picked_by(logits[:, 105:], last, numbers[:, 30:], SETTINGS["plain"], self.tolerance, head)
@@ -421,7 +420,7 @@ class ConditionContract:
         told, numbers = random_told(net.config, 2, 300), uniforms(3, rows=2, length=300)
         codes = engine.generate(numbers, SETTINGS[settings], projected(net, told))
         logits = full_network(net, codes, told)
-        assert_picked_by(logits, codes, numbers, SETTINGS[settings], self.tolerance, net.config.head)
+        assert_picked_by(logits, codes, numbers, SETTINGS[settings], self.tolerance, net.head)
 
     @pytest.mark.parametrize("kind", CONDITIONED)
     @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
@@ -482,7 +481,7 @@ class ConditionContract:
         repeated = ChunkCondition(condition.values.repeat(3, axis=0), condition.hold)
         np.testing.assert_array_equal(engine.score(codes, repeated), found)
 
-    def test_what_does_not_fit_is_refused(self) -> None:
+    def test_mismatched_conditions_are_refused(self) -> None:
         net, engine = self.ready("mel", "two cycles", 2)
         condition = projected(net, random_told(net.config, 2, 40))
         assert condition is not None

@@ -1,4 +1,4 @@
-"""Small data sets of every format, written by the tests: pictures of two grey levels and masks that fit them."""
+"""Writes small data sets of all formats for tests: images of noise and masks of stripes."""
 
 import json
 from pathlib import Path
@@ -15,12 +15,12 @@ def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarr
 
 
 def stripes(values: list[int], height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """A mask with an upright stripe of each value, shape (height, width)."""
+    """A mask with a vertical stripe of each value, shape (height, width)."""
     return np.repeat(np.array(values)[np.arange(width) * len(values) // width][None], height, axis=0)
 
 
 def save(path: Path, pixels: np.ndarray, palette: np.ndarray | None = None, **options: object) -> Path:
-    """Writes an image file, of indices and a palette if one is given."""
+    """Writes an image file; with a palette, the pixels are its indices."""
     path.parent.mkdir(parents=True, exist_ok=True)
     deep = pixels.max(initial=0) > 255
     image = Image.fromarray(pixels.astype(np.uint16 if deep else np.uint8))
@@ -54,7 +54,7 @@ def write_voc(root: Path, palette: np.ndarray) -> Path:
 
 
 def write_cityscapes(root: Path) -> Path:
-    """Cityscapes: two training frames and one for validation, with ids that are trained on and ids that are not."""
+    """Cityscapes: two training frames and one for validation, with class ids and ignored ids."""
     for split, numbers in (("train", (0, 1)), ("val", (2,))):
         for number in numbers:
             stem = f"aachen_{number:06d}_000019"
@@ -64,7 +64,7 @@ def write_cityscapes(root: Path) -> Path:
 
 
 def write_ade_challenge(root: Path) -> Path:
-    """ADEChallengeData2016: one image a split."""
+    """ADEChallengeData2016: one image per split."""
     base = root / "ADEChallengeData2016"
     for folder, name in (("training", "ADE_train_1"), ("validation", "ADE_val_1")):
         save(base / "images" / folder / f"{name}.jpg", picture())
@@ -73,7 +73,7 @@ def write_ade_challenge(root: Path) -> Path:
 
 
 def write_ade_full(root: Path) -> Path:
-    """The full release of 2021: wall, double door, and a name outside of the 150 classes."""
+    """The full release of 2021: wall, double door, and a name outside the 150 classes."""
     base = root / "ADE20K_2021_17_01"
     numbers = stripes([2978, 783, 0, 5])
     mask = np.stack([numbers // 256 * 10, numbers % 256, np.zeros_like(numbers)], axis=-1)
@@ -89,7 +89,7 @@ CATEGORIES = [{"id": 1, "name": "person"}, {"id": 3, "name": "car"}, {"id": 13, 
 
 
 def write_coco(root: Path, annotations: list[list[dict]], split: str = "val", size: int = 40) -> Path:
-    """COCO 2017: one image for each list of annotations; `category_id` and `segmentation` are the caller's."""
+    """COCO 2017: one image for each list of annotations, which give `category_id` and `segmentation`."""
     content = {"images": [], "annotations": [], "categories": CATEGORIES}
     for number, own in enumerate(annotations):
         name = f"{number:012d}.jpg"
@@ -105,5 +105,5 @@ def write_coco(root: Path, annotations: list[list[dict]], split: str = "val", si
 
 
 def box(left: int, top: int, right: int, bottom: int) -> list[list[int]]:
-    """A rectangle as COCO's polygons."""
+    """A rectangle as COCO polygons."""
     return [[left, top, right, top, right, bottom, left, bottom]]

@@ -1,4 +1,4 @@
-"""The command line run in this process, as the installed script would."""
+"""Runs the command line in this process, like the installed script."""
 
 import sys
 

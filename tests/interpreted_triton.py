@@ -34,10 +34,11 @@ from fast_gen.engines.gpu import packing as gpu_packing
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import pick_samples
-from fast_gen.engines.sampling import SamplingSettings, pick, pick_sample, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick, pick_by_head, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import STEP, mean_places
+from wavenet_app.coding import STEP
 from wavenet_app.config import ModelConfig
+from wavenet_app.heads import GaussianHead, Head, LogisticsHead
 
 TINY = {
     "two taps": ModelConfig(
@@ -244,11 +245,11 @@ def test_samples_of_sixteen_bits_are_picked_from_what_is_scored(
     tolerance = 1e-5 if precision == "float32" else 0.03
     for found, expected in ((first, outputs[:, :3]), (scored, outputs[:, :7]), (last, outputs[:, 14:])):
         np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
-    picked = pick_sample(
-        net.config.head,
+    picked = pick_by_head(
+        net.head,
         torch.from_numpy(scored[:, 3:].reshape(8, -1)),
         torch.from_numpy(numbers.flatten()),
-        SETTINGS[settings].temperature,
+        SETTINGS[settings],
     )
     np.testing.assert_array_equal(np.concatenate(made, axis=1).flatten(), picked)
 
@@ -263,7 +264,7 @@ def test_a_mean_lies_exactly_as_far_above_the_newest_sample_as_the_last_layer_sa
     scored = engine.score(samples)
     newest = np.array([0, -(2**15), 2**15 - 1], np.float32) * np.float32(STEP)
     expected = np.repeat(net.output2.bias.detach().numpy()[None], 3, axis=0)
-    expected[:, mean_places(net.config.head, net.config.output_channels)] += newest[:, None]
+    expected[:, net.head.means] += newest[:, None]
     np.testing.assert_array_equal(scored[0], expected)
 
 
@@ -323,7 +324,7 @@ def _pick_sample(
     samples,
     Q: tl.constexpr,
     ROWS: tl.constexpr,
-    HEAD: tl.constexpr,
+    RULE: tl.constexpr,
     FIRST_MEAN: tl.constexpr,
     AFTER_MEANS: tl.constexpr,
     GREEDY: tl.constexpr,
@@ -331,15 +332,15 @@ def _pick_sample(
     rows = tl.arange(0, ROWS)
     found = tl.load(outputs + rows[:, None] * Q + tl.arange(0, Q)[None, :])
     numbers, temperature = tl.load(uniforms + rows), tl.load(settings)
-    tl.store(samples + rows, pick_samples(found, numbers, temperature, HEAD, FIRST_MEAN, AFTER_MEANS, GREEDY))
+    tl.store(samples + rows, pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
-@pytest.mark.parametrize(("head", "count", "width"), [("logistics", 9, 16), ("logistics", 30, 32), ("gaussian", 2, 16)])
-def test_the_pick_of_a_sample_is_the_one_defined(head: str, count: int, width: int, temperature: float) -> None:
+@pytest.mark.parametrize(("head", "width"), [(LogisticsHead(3), 16), (LogisticsHead(10), 32), (GaussianHead(), 16)])
+def test_the_pick_of_a_sample_is_the_one_defined(head: Head, width: int, temperature: float) -> None:
     """Among equal components too, of almost no and of endless width, beyond the edges, and at the extreme uniforms."""
     rows = 2_048
-    means = mean_places(head, count)
+    means, count = head.means, head.output_channels
     generator = torch.Generator().manual_seed(0)
     outputs = torch.randn(rows, count, generator=generator)
     outputs[:, : means.start] = (outputs[:, : means.start] * 9).round()
@@ -350,8 +351,10 @@ def test_the_pick_of_a_sample_is_the_one_defined(head: str, count: int, width: i
     whole = torch.nn.functional.pad(outputs, (0, width - count), value=-torch.inf)
     picked = torch.empty(rows, dtype=torch.int32)
     heat = torch.tensor([temperature], dtype=torch.float64)
-    _pick_sample[(1,)](whole, numbers, heat, picked, width, rows, head, means.start, means.stop, temperature == 0)
-    assert torch.equal(picked.long(), pick_sample(head, outputs, numbers, temperature))
+    _pick_sample[(1,)](
+        whole, numbers, heat, picked, width, rows, int(head.rule), means.start, means.stop, temperature == 0
+    )
+    assert torch.equal(picked.long(), pick_by_head(head, outputs, numbers, SamplingSettings(temperature)))
 
 
 @pytest.mark.slow

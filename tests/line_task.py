@@ -1,4 +1,4 @@
-"""The smallest task: a straight line, learnt from batches that are a function of their number alone."""
+"""A minimal training task: a straight line, learnt from batches that depend only on their number."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ class Endless(torch.utils.data.IterableDataset):
 
 
 class Line(Task):
-    """Learns y = 3 x + 1 from batches that are a function of their number alone."""
+    """Learns y = 3 x + 1 from batches that depend only on their number."""
 
     kind = "line"
     loss_measure = score_measure = "squares"

@@ -1,4 +1,4 @@
-"""A sound system of a test's own: a PulseAudio daemon with a sink that nobody hears, and a recorder of its monitor."""
+"""A private sound system for tests: a PulseAudio daemon with a null sink, and a recorder of its monitor."""
 
 import os
 import shutil
@@ -16,35 +16,35 @@ import pytest
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 def require_portaudio() -> None:
-    """Skips the test where there is no PortAudio."""
+    """Skips the test if PortAudio is missing."""
     found = subprocess.run([sys.executable, "-c", "import sounddevice"], capture_output=True, check=False)
     if found.returncode:
         pytest.skip("PortAudio (libportaudio2) is not installed")
 
 
 def require_pulseaudio() -> None:
-    """Skips the test where there is no PulseAudio."""
+    """Skips the test if PulseAudio is missing."""
     missing = [program for program in ("pulseaudio", "parec") if shutil.which(program) is None]
     if missing:
         pytest.skip(f"{' and '.join(missing)} (pulseaudio, pulseaudio-utils) not installed")
     if not any(Path("/usr").glob("lib*/**/alsa-lib/libasound_module_pcm_pulse.so")):
-        pytest.skip("ALSA's way to PulseAudio (libasound2-plugins) is not installed")
+        pytest.skip("the PulseAudio plugin of ALSA (libasound2-plugins) is not installed")
 
 
 def wait_until(reached: Callable[[], bool], what: str) -> None:
-    """Fails the test if something does not come about."""
-    give_up = time.monotonic() + PATIENCE
+    """Waits for a condition; fails the test after a timeout."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not reached():
-        assert time.monotonic() < give_up, what
+        assert time.monotonic() < deadline, what
         time.sleep(0.02)
 
 
 def wavegen(*arguments: object, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Starts a command as a user would."""
+    """Starts a command in its own process."""
     return subprocess.Popen(
         [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)],
         env={**environment, "COLUMNS": "200"},
@@ -68,9 +68,9 @@ class SoundServer:
     """A running daemon.
 
     Attributes:
-        environment: in which programs play to it.
+        environment: environment for programs that play to it.
         process: the daemon.
-        sample_rate: of its only sink, in Hz; mono, 16 bits.
+        sample_rate: sample rate of its only sink, in Hz; mono, 16 bits.
     """
 
     environment: dict[str, str]
@@ -80,10 +80,10 @@ class SoundServer:
 
 @contextmanager
 def sound_server(sample_rate: int) -> Iterator[SoundServer]:
-    """Runs a daemon that shares nothing with the user's own."""
+    """Runs a daemon that is independent of the user's daemon."""
     require_portaudio()
     require_pulseaudio()
-    with TemporaryDirectory(prefix="pulse-") as folder:  # in a short path, as that of a socket must be
+    with TemporaryDirectory(prefix="pulse-") as folder:  # a short path, because socket paths are limited
         home = Path(folder)
         environment = home_environment(home, "pcm.!default { type pulse }\nctl.!default { type pulse }\n")
         environment |= {
@@ -109,7 +109,7 @@ def sound_server(sample_rate: int) -> Iterator[SoundServer]:
 
 @contextmanager
 def recorder(server: SoundServer) -> Iterator[Callable[[], NDArray[np.int16]]]:
-    """Records all that the sink plays; yields a function that returns what there is so far."""
+    """Records the output of the sink; yields a function that returns the recording so far."""
     form = [f"--rate={server.sample_rate}", "--format=s16le", "--channels=1", "--raw", "--latency-msec=50"]
     path = Path(server.environment["HOME"]) / "recording"
     with path.open("wb") as file:

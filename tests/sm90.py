@@ -1,4 +1,4 @@
-"""Compiles the GPU's kernel for an H100 without having one, and reads what the assembler says of it."""
+"""Compiles the GPU kernel for an H100 without a GPU, and parses the report of the assembler."""
 
 import re
 import subprocess
@@ -14,7 +14,6 @@ from fast_gen.engines.gpu.packing import padded
 from fast_gen.engines.gpu.triton_engine import Plan, output_block
 from fast_gen.engines.gpu.triton_loop import append_codes
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, mean_places
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
@@ -27,7 +26,7 @@ NUMBERS = ("start_time", "steps", "batch", "layers")
 
 @dataclass(frozen=True)
 class Compiled:
-    """What a kernel takes of the device: registers of a thread, bytes they spill, shared memory of a program."""
+    """Resources of a kernel: registers and spilled bytes per thread, and shared memory per program."""
 
     registers: int
     spilled_bytes: int
@@ -37,20 +36,21 @@ class Compiled:
 def compile_for_h100(
     weights: GeneratorWeights, plan: Plan, kind: str = "bf16", greedy: bool = False, select: bool = False
 ) -> Compiled:
-    """Compiles `append_codes` as an engine would launch it, with operands fp32 or bf16."""
+    """Compiles `append_codes` as an engine launches it, with operands fp32 or bf16."""
     skip, channels = padded(weights.skip_channels), padded(weights.output_channels)
-    means = mean_places(weights.head, weights.output_channels)
-    in_precision = IN_PRECISION + (OF_OUTPUTS if weights.head == MU_LAW_HEAD else ())
+    head = weights.head
+    in_precision = IN_PRECISION + (() if head.float32_output else OF_OUTPUTS)
     constants = {
-        "HEAD": weights.head,
+        "RULE": int(head.rule),
+        "ONE_HOT": head.one_hot_front,
         "CODES": weights.quantization_channels,
         "KERNEL_SIZE": weights.kernel_size,
         "R": padded(weights.residual_channels),
         "D": padded(weights.dilation_channels),
         "S": skip,
         "Q": channels,
-        "FIRST_MEAN": means.start,
-        "AFTER_MEANS": means.stop,
+        "FIRST_MEAN": head.means.start,
+        "AFTER_MEANS": head.means.stop,
         "ROWS": plan.rows,
         "BLOCK": output_block(skip, channels),
         "STAGES": plan.stages,

@@ -1,4 +1,4 @@
-"""What the benchmarks say of what they have measured: goals, floors, and that each can be started."""
+"""Benchmarks: their verdicts on goals, the limits they compute, and that they start."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def module(monkeypatch: pytest.MonkeyPatch):
     return load
 
 
-def test_a_goal_is_held_against_the_best_that_fits(module) -> None:
+def test_a_goal_is_compared_with_the_best_matching_result(module) -> None:
     goals = module("goals")
     rows = [
         goals.Row("base", 1, "cpu", "float32", 1, 4_000.0, 20.0),
@@ -49,25 +49,25 @@ def test_a_goal_is_held_against_the_best_that_fits(module) -> None:
         assert "not measured" in goals.verdict(goal, [])
 
 
-def test_floors_follow_from_bytes_and_bandwidth(module) -> None:
-    floor = module("gpu_floor")
-    measured = floor.Measured(clock=1.5e9, one_block=100e9, all_blocks=5e12, shared=128.0, barrier=30.0, hop=200.0)
+def test_limits_follow_from_bytes_and_bandwidth(module) -> None:
+    gpu = module("gpu_limit")
+    measured = gpu.Measured(clock=1.5e9, one_block=100e9, all_blocks=5e12, shared=128.0, barrier=30.0, hop=200.0)
     base = GeneratorWeights.of(random_net(preset("base").model))
     model = pack(base, "cpu", torch.bfloat16)
-    size = floor.weight_bytes(model)
-    assert size == 2 * (base.multiply_accumulates + base.residual[-1].size)  # nobody reads the last one
-    assert floor.streamed(model, measured, 1, 1) == pytest.approx(100e9 / size)
-    assert floor.streamed(model, measured, 32, 32) == pytest.approx(32 * 100e9 / size)
-    assert floor.streamed(model, measured, 3_200, 32) == pytest.approx(3_200 * 5e10 / size)
-    rate, chain = floor.held(model, measured, 2)
-    assert rate == pytest.approx(2 * 1.5e9 / (chain.reading + chain.meeting + chain.hopping))
-    assert chain.hopping == 12 * 200.0
-    assert floor.held(pack(base, "cpu", torch.float32), measured, 1) is None
-    assert floor.said(measured).splitlines()[1] == "cache: 67 bytes a cycle for one block, 3333 for all (5.00 TB/s)"
+    size = gpu.weight_bytes(model)
+    assert size == 2 * (base.multiply_accumulates + base.residual[-1].size)  # the last one is never read
+    assert gpu.streamed(model, measured, 1, 1) == pytest.approx(100e9 / size)
+    assert gpu.streamed(model, measured, 32, 32) == pytest.approx(32 * 100e9 / size)
+    assert gpu.streamed(model, measured, 3_200, 32) == pytest.approx(3_200 * 5e10 / size)
+    rate, chain = gpu.held_in_cluster(model, measured, 2)
+    assert rate == pytest.approx(2 * 1.5e9 / (chain.reads + chain.barriers + chain.hops))
+    assert chain.hops == 12 * 200.0
+    assert gpu.held_in_cluster(pack(base, "cpu", torch.float32), measured, 1) is None
+    assert gpu.summary(measured).splitlines()[1] == "cache: 67 bytes per cycle for one block, 3333 for all (5.00 TB/s)"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize("name", ["gpu_floor", "gpu_speed"])
+@pytest.mark.parametrize("name", ["gpu_limit", "gpu_speed"])
 def test_without_a_gpu_one_line_says_so(name: str) -> None:
     command = [sys.executable, str(BENCHMARKS / f"{name}.py")]
     ended = subprocess.run(command, cwd=BENCHMARKS.parent, capture_output=True, text=True, check=False)

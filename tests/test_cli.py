@@ -1,4 +1,4 @@
-"""The command line where a user stands: the main job end to end, and one clear line for what cannot be done."""
+"""The command line: training and sampling end to end, and one clear line for bad input."""
 
 import json
 import os
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def shell(*arguments: object, folder: Path) -> subprocess.Popen[str]:
-    """Starts a command in a process of its own."""
+    """Starts a command in its own process."""
     return subprocess.Popen(
         [sys.executable, "-m", "cli", *map(str, arguments)],
         cwd=folder,
@@ -66,7 +66,7 @@ def test_train_sample_info_export(wavegen, tone_folder, tmp_path):
     assert again.code == 0, again.err
 
 
-def test_same_seed_same_audio_and_a_prime_is_continued(wavegen, tone_folder, tmp_path):
+def test_the_same_seed_gives_the_same_audio_and_a_prime_is_continued(wavegen, tone_folder, tmp_path):
     assert wavegen("train", tone_folder, "--max-steps", 2, "--logger", "none", *TINY).code == 0
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for folder, seed in zip(folders, (1, 1, 2), strict=True):
@@ -82,10 +82,10 @@ def test_same_seed_same_audio_and_a_prime_is_continued(wavegen, tone_folder, tmp
     assert len(joined) == 4_000 + 800
 
 
-def test_resume_needs_no_flag_repeated_and_gives_the_same_bits(wavegen, tone_folder, tmp_path):
+def test_resume_needs_no_other_option_and_gives_the_same_weights(wavegen, tone_folder, tmp_path):
     through, halted = tmp_path / "through", tmp_path / "halted"
     assert wavegen("train", tone_folder, "--max-steps", 12, "--data-dir", through, "--name", "x", *TINY).code == 0
-    # a run of twelve steps that is cut at five: the learning rate must not see where it was cut
+    # a run of twelve steps that stops at five: the learning rate must not depend on the interruption
     from wavenet_app.core.loop import loop as fit
 
     real = fit._Loop.on_train_batch_end
@@ -108,12 +108,12 @@ def test_resume_needs_no_flag_repeated_and_gives_the_same_bits(wavegen, tone_fol
         assert torch.equal(one["training"]["weights"][name], other["training"]["weights"][name])
 
 
-def test_files_left_out_are_named_with_a_reason(wavegen, tone_folder):
+def test_skipped_files_are_listed_with_a_reason(wavegen, tone_folder):
     (tone_folder / "broken.flac").write_bytes(b"")
     (tone_folder / "notes.txt").write_text("hello", encoding="utf-8")
     outcome = wavegen("train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
     assert outcome.code == 0, outcome.err
-    assert "1 file left out" in outcome.out
+    assert "1 file skipped" in outcome.out
     assert "broken.flac" in outcome.out
     assert ".txt" in outcome.out
 
@@ -143,7 +143,7 @@ def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, 
     (tmp_path / "empty").mkdir()
     (tmp_path / "texts").mkdir()
     for number in range(2):
-        (tmp_path / "texts" / f"{number}.txt").write_text("no sound", encoding="utf-8")
+        (tmp_path / "texts" / f"{number}.txt").write_text("not audio", encoding="utf-8")
     (tmp_path / "cut.pth").write_bytes(b"PK\x03\x04")
     outcome = wavegen(*arguments)
     assert outcome.code == 2
@@ -152,23 +152,23 @@ def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, 
     assert outcome.err.startswith("error: ")
 
 
-def test_a_taken_name_and_repeated_flags_are_refused(wavegen, tone_folder):
+def test_an_existing_name_and_options_of_the_checkpoint_are_refused(wavegen, tone_folder):
     assert wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY).code == 0
     taken = wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY)
-    assert (taken.code, "exists already" in taken.err) == (2, True)
+    assert (taken.code, "already exists" in taken.err) == (2, True)
     for setting in ("model.skip_channels=16", "audio.sample_rate=16000", "corpus.validation_fraction=0.3"):
         changed = wavegen("train", "--resume", "x", "--max-steps", 9, "--set", setting)
         assert changed.code == 2
-        assert f"leave out --set {setting.partition('.')[0]}..." in changed.err
+        assert f"drop --set {setting.partition('.')[0]}..." in changed.err
     assert wavegen("export", "x").code == 0
     exported = wavegen("train", "--resume", "data/pretrained/wavenet_x.pth", "--max-steps", 9)
     assert exported.code == 2
     assert "was exported without its training state" in exported.err
     repeated = wavegen("train", tone_folder, "--resume", "x")
-    assert (repeated.code, "leave out paths" in repeated.err) == (2, True)
+    assert (repeated.code, "drop paths" in repeated.err) == (2, True)
 
 
-def test_inspect_reports_as_table_and_json(wavegen, tone_folder):
+def test_inspect_prints_a_table_or_json(wavegen, tone_folder):
     table = wavegen("inspect", tone_folder)
     assert table.code == 0, table.err
     assert "LPC" in table.out
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_generated(wa
     assert found.err == f"error: cannot write in {tmp_path}/taken/clips: Not a directory; choose another folder\n"
 
 
-def test_ctrl_c_before_anything_has_begun_leaves_no_traceback(wavegen, monkeypatch):
+def test_ctrl_c_at_the_start_prints_no_traceback(wavegen, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 
@@ -204,7 +204,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 
 
 @pytest.mark.slow
-def test_a_run_killed_and_resumed_ends_with_the_same_bits(tone_folder, tmp_path):
+def test_a_killed_and_resumed_run_ends_with_the_same_weights(tone_folder, tmp_path):
     common = ["train", str(tone_folder), "--max-steps", 400, "--name", "x", "--logger", "none", *TINY_NET]
     common += ["--set=training.checkpoint_seconds=0.2", "--set=training.processes=2"]
     process = shell(*common, "--data-dir", "through", folder=tmp_path)
@@ -228,7 +228,7 @@ def test_a_run_killed_and_resumed_ends_with_the_same_bits(tone_folder, tmp_path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
+def test_a_signal_ends_a_run_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
     process = shell(
         "train", tone_folder, "--minutes", 5, "--set=training.checkpoint_seconds=0.2", *TINY_NET, folder=tmp_path
     )
@@ -239,5 +239,5 @@ def test_a_signal_ends_cleanly_with_a_checkpoint(tone_folder, tmp_path, number):
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert f"stopped by {number.name}; go on with: wavegen train --resume tones" in out
+    assert f"stopped by {number.name}; resume with: wavegen train --resume tones" in out
     assert "Traceback" not in err

@@ -1,4 +1,4 @@
-"""The main job on real speech: a model learns in few steps what the past says, and what is generated is sound."""
+"""Training on real speech: a model beats simple predictors after few steps, and generates plausible audio."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def wavegen(*arguments: object, folder: Path) -> str:
-    """Runs a command in a process of its own and returns what it printed."""
+    """Runs a command in its own process and returns its output."""
     command = [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
@@ -30,13 +30,13 @@ def test_small_learns_real_speech(shared_audio, tmp_path):
     out = wavegen("train", shared_audio / "speech", "--preset", "small", "--max-steps", 300, folder=tmp_path)
     assert "381 clips" in out
     facts = json.loads(wavegen("info", "--json", folder=tmp_path))
-    # a table of code pairs needs 5.5 bits, linear prediction 4.05; so few steps come in between
+    # a table of code pairs needs 5.5 bits, linear prediction 4.05; a model after few steps is in between
     assert facts["validation"] < facts["baseline"]["order1"] - 0.5
-    # a model of so few steps drifts into hiss at temperature 1, but not a little below
+    # after so few steps, a model drifts into hiss at temperature 1, but not slightly below
     wavegen("sample", "--seconds", 2, "-n", 4, "--seed", 1, "--temperature", 0.9, folder=tmp_path)
     clips = [soundfile.read(path) for path in (tmp_path / "data" / "generated").glob("*.wav")]
     assert [(len(waveform), rate) for waveform, rate in clips] == [(32_000, 16_000)] * 4
     # neither silence nor noise at full scale
     assert 0.003 < np.sqrt(np.mean([waveform**2 for waveform, _ in clips])) < 0.4
-    # of white noise it would be 0.56
+    # white noise has 0.56
     assert np.median([spectral_flatness(waveform) for waveform, _ in clips]) < 0.3

@@ -1,4 +1,4 @@
-"""`wavegen receptive-field` where a user stands: presets and checkpoints of both halves, and what is refused."""
+"""`wavegen receptive-field` from the command line: presets and checkpoints of both packages, and bad input."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from engine_contract import random_net
 from image_sets import stripes, write_custom
 from random_checkpoint import write_random_checkpoint
 
+import segmentation.receptive_field
 from segmentation.checkpoints.pretrained import KIND
+from segmentation.config import PRESETS as IMAGE_PRESETS
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.network.deeplab import build_model
+from wavenet_app.config import PRESETS as AUDIO_PRESETS
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.receptive_field.pictures import field_figure, write_field_picture
@@ -32,8 +35,8 @@ def receptive_field(wavegen):
     return partial(wavegen, "receptive-field")
 
 
-def test_a_wavenet_with_a_hole_in_its_taps(receptive_field, tmp_path):
-    # front's places 0 and 4 samples back, each joining two codes: 6 codes in all, and 2 of 5 places touched
+def test_a_wavenet_with_gaps_between_its_taps(receptive_field, tmp_path):
+    # positions of the front 0 and 4 samples back, each of two codes: 6 codes in all, and 2 of 5 positions touched
     write_random_checkpoint(tmp_path / "holes.pth", NARROW.model_copy(update={"dilations": (4,)}), sample_rate=8_000)
     code, out, err = receptive_field("holes.pth", "--json", "--count", 3)
     assert code == 0, err
@@ -47,7 +50,7 @@ def test_a_wavenet_with_a_hole_in_its_taps(receptive_field, tmp_path):
     assert picture.read_bytes().startswith(PNG)
 
 
-def test_the_table_gives_samples_and_milliseconds(receptive_field, tmp_path, tone_folder):
+def test_the_table_shows_samples_and_milliseconds(receptive_field, tmp_path, tone_folder):
     write_random_checkpoint(tmp_path / "data" / "checkpoints" / "mine" / "best.pth", NARROW, sample_rate=8_000)
     code, out, err = receptive_field("mine", "--inputs", tone_folder)
     assert code == 0, err
@@ -57,7 +60,7 @@ def test_the_table_gives_samples_and_milliseconds(receptive_field, tmp_path, ton
     assert "trained" in out
 
 
-def test_a_preset_has_no_trained_side(receptive_field):
+def test_a_preset_has_no_trained_result(receptive_field):
     code, out, err = receptive_field("tiny", "--json", "--count", 1)
     assert code == 0, err
     facts = json.loads(out)
@@ -66,7 +69,7 @@ def test_a_preset_has_no_trained_side(receptive_field):
     assert facts["radii"]["untrained"]["95%"] < 512
 
 
-def test_a_name_that_both_halves_have_is_the_wavenets(receptive_field):
+def test_a_preset_name_of_both_packages_means_the_wavenet(receptive_field):
     code, out, err = receptive_field("small", "--json", "--count", 1)
     assert code == 0, err
     assert json.loads(out)["unit"] == "samples"
@@ -77,7 +80,7 @@ def test_the_same_seed_gives_the_same_figures(receptive_field):
     assert outputs[0] == outputs[1] != outputs[2]
 
 
-def test_a_trained_deeplab_beside_an_untrained_one(receptive_field, tmp_path):
+def test_a_trained_deeplab_is_compared_with_an_untrained_one(receptive_field, tmp_path):
     config = SegmentationConfig(
         model=SegmentationModelConfig(
             backbone="mobilenet_v3_large", architecture="deeplab_v3", aspp_channels=8, num_classes=3
@@ -94,8 +97,8 @@ def test_a_trained_deeplab_beside_an_untrained_one(receptive_field, tmp_path):
     assert code == 0, err
     facts = json.loads(out)
     assert facts["inputs"] == "1 images of set at 0.5 of their size"
-    # by hand, reach of the layers at each stride: 3x3s and 5x5s of the backbone, widest rate and last 3x3 of the head,
-    # and two of the features to a pixel
+    # by hand, the reach of the layers at each stride: 3x3s and 5x5s of the backbone, the widest rate and the last 3x3
+    # of the head, and two of the features for a pixel
     by_stride = {1: 2, 2: 2 + 2, 4: 2 + 4, 8: 4 + 4 + 2, 16: 3 * 2 + 2 * 2 + 3 * 2 * 4 + 2 * 18 + 2 + 1}
     assert facts["field"] == [1 + sum(stride * reach for stride, reach in by_stride.items())] * 2 == [1283, 1283]
     assert facts["is_cut"]
@@ -108,7 +111,7 @@ def test_a_trained_deeplab_beside_an_untrained_one(receptive_field, tmp_path):
     ("arguments", "message"),
     [
         (("nobody",), "no checkpoint is called 'nobody'; none has been trained in data/checkpoints yet; presets are"),
-        (("tiny", "--size", 129), "--size 129 is for DeepLabs, but 'tiny' is none"),
+        (("tiny", "--size", 129), "--size 129 is for DeepLabs, but 'tiny' is a WaveNet"),
         (("tiny", "--output-stride", 8), "--output-stride 8 is for DeepLabs"),
         (("mobilenet", "--output-stride", 7), "output_stride"),
         (("tiny", "--inputs", "nowhere"), "there is no file or folder 'nowhere'"),
@@ -117,7 +120,7 @@ def test_a_trained_deeplab_beside_an_untrained_one(receptive_field, tmp_path):
         (("tiny", "--inputs", "silent"), "silent holds no audio to average over"),
     ],
 )
-def test_what_cannot_be_measured_gets_one_line(receptive_field, tmp_path, arguments, message):
+def test_bad_input_gets_one_line(receptive_field, tmp_path, arguments, message):
     (tmp_path / "broken.pth").write_bytes(b"nothing")
     (tmp_path / "silent").mkdir()
     code, out, err = receptive_field(*arguments)
@@ -130,17 +133,17 @@ def test_what_cannot_be_measured_gets_one_line(receptive_field, tmp_path, argume
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
-def test_the_plain_blocks_give_the_logits_of_the_net(kernel_size):
+def test_the_plain_blocks_give_the_logits_of_the_model(kernel_size):
     config = NARROW.model_copy(update={"kernel_size": kernel_size})
     model = random_net(config, 0)
     codes = torch.randint(256, (2, 40), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours = newest_logits(model, model.front(codes).transpose(1, 2))
-        assert torch.allclose(ours, model(codes)[:, -1], atol=1e-5)
+        found = newest_logits(model, model.front(codes).transpose(1, 2))
+        assert torch.allclose(found, model(codes)[:, -1], atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
-def test_a_wavenet_is_touched_as_far_as_its_config_says(kernel_size):
+def test_the_whole_theoretical_field_of_a_wavenet_is_touched(kernel_size):
     config = RunConfig(model=NARROW.model_copy(update={"kernel_size": kernel_size}))
     generator = torch.Generator().manual_seed(0)
     clips = [np.full(config.model.receptive_field, 128)]
@@ -169,7 +172,7 @@ def two_dimensional(**changes) -> FieldReport:
     return FieldReport(**{**values, **changes})
 
 
-def test_the_share_is_that_of_the_field_not_of_the_map():
+def test_the_share_refers_to_the_field_not_to_the_map():
     report = two_dimensional()
     assert report.touched_share == pytest.approx(49 / 169)
     assert not report.is_cut
@@ -178,7 +181,7 @@ def test_the_share_is_that_of_the_field_not_of_the_map():
     assert cut.touched_share == pytest.approx(49 / (31 * 13))
 
 
-def test_the_picture_shows_map_and_nets_side_by_side(tmp_path):
+def test_the_picture_shows_the_map_and_the_nets_side_by_side(tmp_path):
     figure = field_figure(two_dimensional())
     titles = [axes.get_title() for part in figure.subfigs for axes in part.axes]
     assert titles[0] == "touched at all"
@@ -187,7 +190,7 @@ def test_the_picture_shows_map_and_nets_side_by_side(tmp_path):
     assert np.array_equal(figure.subfigs[0].axes[0].images[0].get_array(), two_dimensional().touched)
 
 
-def test_a_net_without_gradient_is_drawn_and_told(tmp_path):
+def test_a_net_without_gradient_is_drawn_and_reported(tmp_path):
     report = two_dimensional(energies={"trained": np.zeros((31, 31))})
     assert report.radii == {"trained": (None, None)}
     assert report.to_dict()["radii"]["trained"] == {"50%": None, "95%": None}
@@ -196,7 +199,7 @@ def test_a_net_without_gradient_is_drawn_and_told(tmp_path):
 
 
 @pytest.mark.shared_data
-def test_real_recordings_and_images_can_be_averaged_over(receptive_field, shared_audio, shared_images):
+def test_real_recordings_and_images_can_be_inputs(receptive_field, shared_audio, shared_images):
     code, out, err = receptive_field("tiny", "--inputs", shared_audio / "speech", "--count", 2, "--json")
     assert code == 0, err
     assert json.loads(out)["inputs"] == "2 stretches of speech"
@@ -205,3 +208,7 @@ def test_real_recordings_and_images_can_be_averaged_over(receptive_field, shared
     )
     assert code == 0, err
     assert "2 images of camvid" in out
+
+
+def test_a_preset_of_both_packages_means_the_wavenet():
+    assert set(segmentation.receptive_field._IMAGE_PRESETS) == set(IMAGE_PRESETS) - set(AUDIO_PRESETS)

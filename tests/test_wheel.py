@@ -1,4 +1,4 @@
-"""What is shipped: the command line and the three packages, and nothing else."""
+"""The wheel: it contains the command line and the three packages, and nothing else."""
 
 import os
 import shutil
@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_exactly_the_rooms_of_the_house(tmp_path):
+def test_the_wheel_contains_only_the_command_line_and_the_packages(tmp_path):
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
-        pytest.skip("uv, which builds the wheel, is not at hand; run through: uv run pytest")
+        pytest.skip("uv, which builds the wheel, is missing; use: uv run pytest")
     subprocess.run([uv, "build", "--wheel", "--out-dir", tmp_path, ROOT], check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = {name.split("/")[0] for name in wheel.namelist()}

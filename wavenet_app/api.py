@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
+from wavenet_app.core.console import PlainConsole
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.training.command import run_training
 from wavenet_app.training.run import RunOptions
@@ -86,4 +85,4 @@ def train(
         logger=logger,
     )
     folder = DataFolder.at(None if data_dir is None else Path(data_dir))
-    return run_training(options, folder, console=Console(quiet=quiet), preview=None, judge=None)
+    return run_training(options, folder, console=PlainConsole(quiet=quiet), preview=None, judge=None)

@@ -20,6 +20,7 @@ from wavenet_app.core.options import (
     RunName,
     make_console,
 )
+from wavenet_app.heads import HEADS
 
 if TYPE_CHECKING:
     from wavenet_app.training.command import Judge
@@ -70,7 +71,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
         head: Annotated[
             str | None,
             typer.Option(
-                metavar="mu-law|logistics|gaussian",
+                metavar="|".join(HEADS),
                 help="Predict mu-law codes (default), or 16-bit samples with a mixture of logistics or a Gaussian.",
             ),
         ] = None,

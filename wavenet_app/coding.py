@@ -8,18 +8,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app import mu_law
-
-MU_LAW_HEAD = "mu-law"
-
 STEP = 2.0**-15
 """From one 16-bit sample to the next, of a waveform in [-1, 1]."""
 
 LEAST_SCALE = STEP / 16
-"""What a logistic or Gaussian is wide at the very least: so narrow that one 16-bit sample has all of its probability.
+"""Least scale of a logistic or Gaussian: so narrow that one 16-bit sample has all of the probability.
 
-Narrower ones would say no more, and the gradient of a mean is as large as its distribution is narrow (the reason why
-Ping et al. 2018, "ClariNet", section 3.1, hold the logarithm of the scale from below).
+A narrower one would add nothing, and the gradient of a mean grows as its distribution narrows (Ping et al. 2018,
+"ClariNet", section 3.1, bound the logarithm of the scale from below for this reason).
 """
 
 GREATEST_LOG_SCALE = 3.0
@@ -28,17 +24,22 @@ GREATEST_LOG_SCALE = 3.0
 
 @dataclass(frozen=True)
 class MuLawCoding:
-    """Mu-law codes; see `wavenet_app.mu_law`.
+    """Mu-law codes: evenly spaced steps of a companded waveform, fine around zero and coarse towards full scale.
+
+    The curve is f(x) = sign(x) ln(1 + mu |x|) / ln(1 + mu) with mu = size - 1, and f is rounded to the nearest of
+    `size` levels that are evenly spaced over [-1, 1]. Source: ITU-T G.711; van den Oord et al. 2016, section 2.2.
 
     Attributes:
-        size: how many there are.
-        lowest: the least; the others follow without a gap.
+        size: number of codes.
+        lowest: the least code; the others follow without a gap.
 
     >>> MuLawCoding(256).encode(np.array([-1.0, 0.0, 1.0])).tolist()
     [0, 128, 255]
+    >>> MuLawCoding(256).decode(np.array([0, 255])).tolist()
+    [-1.0, 1.0]
     """
 
-    size: int
+    size: int = 256
     lowest: ClassVar[int] = 0
 
     @property
@@ -48,31 +49,46 @@ class MuLawCoding:
 
     @property
     def silence(self) -> int:
-        """The code of zero amplitude, which stands before the first one of every clip."""
-        return mu_law.silence_code(self.size)
+        """The code of zero amplitude, which precedes every clip."""
+        return self.size // 2
 
     def encode(self, waveform: NDArray[np.floating]) -> NDArray[np.int16]:
-        """Returns the codes of a waveform of any shape; what lies outside [-1, 1] is clipped."""
-        return mu_law.encode(waveform, self.size)
+        """Returns the codes of a waveform of any shape; values outside [-1, 1] are clipped."""
+        mu = self.size - 1
+        clipped = np.clip(np.asarray(waveform, dtype=np.float32), -1.0, 1.0)
+        companded = np.sign(clipped) * np.log1p(mu * np.abs(clipped)) / np.float32(np.log1p(mu))
+        return np.floor((companded + 1) * np.float32(0.5 * mu) + np.float32(0.5)).astype(np.int16)
 
     def decode(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Returns the waveform that codes stand for."""
-        return mu_law.decode(codes, self.size)
+        """Returns the waveform of codes, in [-1, 1], the shape of `codes`."""
+        return self.values()[np.asarray(codes)]
+
+    def values(self) -> NDArray[np.float32]:
+        """Returns the value of every code: x = sign(f) ((1 + mu)^|f| - 1) / mu, shape (size,), rising."""
+        return self._expanded(np.arange(self.size, dtype=np.float64)).astype(np.float32)
 
     def edges(self) -> NDArray[np.float64]:
-        """Returns the waveform values where one code gives way to the next, (size - 1,), rising."""
-        return mu_law.decision_edges(self.size)
+        """Returns the waveform values between neighbouring codes, (size - 1,), rising.
+
+        Code c covers edges[c - 1] to edges[c]; the outermost codes reach to minus and plus infinity.
+        """
+        return self._expanded(np.arange(self.size - 1, dtype=np.float64) + 0.5)
+
+    def _expanded(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        mu = self.size - 1
+        companded = 2 * levels / mu - 1
+        return np.sign(companded) * np.expm1(np.abs(companded) * np.log1p(mu)) / mu
 
 
 @dataclass(frozen=True)
 class SixteenBitCoding:
-    """16-bit samples, as they stand in a WAV file: sample s is the value s x `STEP`.
+    """16-bit samples, as in a WAV file: sample s is the value s x `STEP`.
 
     Attributes:
         name: what they are, in words.
-        size: how many there are.
-        lowest: the least; the others follow without a gap.
-        silence: the one of zero amplitude, which stands before the first of every clip.
+        size: number of samples.
+        lowest: the least sample; the others follow without a gap.
+        silence: the sample of zero amplitude, which precedes every clip.
 
     >>> SixteenBitCoding().encode(np.array([-1.0, 0.5, 1.0])).tolist()
     [-32768, 16384, 32767]
@@ -84,40 +100,18 @@ class SixteenBitCoding:
     silence: ClassVar[int] = 0
 
     def encode(self, waveform: NDArray[np.floating]) -> NDArray[np.int16]:
-        """Returns the samples of a waveform of any shape; what lies outside [-1, 1] is clipped."""
+        """Returns the samples of a waveform of any shape; values outside [-1, 1] are clipped."""
         scaled = np.round(np.asarray(waveform) / STEP)
         return np.clip(scaled, self.lowest, self.lowest + self.size - 1).astype(np.int16)
 
     def decode(self, codes: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Returns the waveform that samples stand for."""
+        """Returns the waveform of samples."""
         return np.asarray(codes).astype(np.float32) * np.float32(STEP)
 
     def edges(self) -> NDArray[np.float64]:
-        """Returns the waveform values where one sample gives way to the next, (size - 1,), rising."""
+        """Returns the waveform values between neighbouring samples, (size - 1,), rising."""
         return (np.arange(self.lowest + 1, self.lowest + self.size, dtype=np.float64) - 0.5) * STEP
 
 
 Coding = MuLawCoding | SixteenBitCoding
-"""A way to write a waveform as integers, its codes, each of which stands for a stretch of values."""
-
-
-def coding_of(head: str, quantization_channels: int) -> Coding:
-    """Returns the coding of the samples that a head gives probabilities of.
-
-    Args:
-        head: as in `ModelConfig`.
-        quantization_channels: number of codes, where they are mu-law codes.
-    """
-    return MuLawCoding(quantization_channels) if head == MU_LAW_HEAD else SixteenBitCoding()
-
-
-def mean_places(head: str, output_channels: int) -> slice:
-    """Returns which outputs are means of a distribution over 16-bit samples; of mu-law codes none are.
-
-    Of a net's last layer they are how far a mean lies above the newest sample, which is added to them. So a net begins
-    as a predictor of order 1, and rounding in its layers is small beside a step from sample to sample, not beside the
-    whole swing.
-    """
-    if head == MU_LAW_HEAD:
-        return slice(0, 0)
-    return slice(output_channels // 3, 2 * output_channels // 3) if head == "logistics" else slice(0, 1)
+"""A way to write a waveform as integers, its codes, each for a range of values."""

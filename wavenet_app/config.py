@@ -1,41 +1,47 @@
-"""Every setting of a run: frozen, typed, refused by name when misspelt, and the named presets."""
+"""All settings of a run, and the named presets. Settings are frozen and typed; unknown names are rejected."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from wavenet_app.coding import MU_LAW_HEAD, Coding, coding_of
+from wavenet_app.coding import Coding
 from wavenet_app.core.dilation import dilation_cycle, receptive_field
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
 from wavenet_app.core.settings import Settings, one_of
+from wavenet_app.heads import DEFAULT_HEAD, HEADS, CategoricalHead, Head, LogisticsHead
+
+if TYPE_CHECKING:
+    HeadName = str
+else:
+    HeadName = Literal[tuple(HEADS)]
 
 MELODY_CHANNELS = 3
-"""Cosine and sine of how far a voice is in its period, and whether there is one."""
+"""Cosine and sine of the phase of a voice within its period, and whether the frame is voiced."""
 
 
 class MelConfig(Settings):
-    """How a waveform becomes the log-mel frames that a model is conditioned on.
+    """How a waveform becomes the log-mel frames that condition a model.
 
-    What is unset is a matter of the sample rate; `resolved` fills it in. The frames of one model have to be made in
-    the same way for training and for vocoding, so the checkpoint holds all of it.
+    Unset values depend on the sample rate; `resolved` fills them in. Training and vocoding must compute the frames of
+    a model in the same way, so the checkpoint stores all settings.
     """
 
     n_mels: int = Field(default=80, ge=1, description="bands, evenly spaced on the mel scale")
-    hop_length: int | None = Field(default=None, ge=1, description="samples a frame; unset: about 12.5 ms")
+    hop_length: int | None = Field(default=None, ge=1, description="samples per frame; unset: about 12.5 ms")
     n_fft: int | None = Field(default=None, ge=2, description="samples of a frame's window; unset: four hops")
     fmin: float = Field(default=0.0, ge=0, description="Hz; lower edge of the lowest band")
     fmax: float | None = Field(default=None, gt=0, description="Hz; upper edge of the highest; unset: half the rate")
-    floor: float = Field(default=1e-5, gt=0, description="least magnitude of a band, before the logarithm")
-    upsampling: int = Field(default=20, ge=1, description="learned steps a frame; a divisor of hop_length")
+    floor: float = Field(default=1e-5, gt=0, description="minimum magnitude of a band, before the logarithm")
+    upsampling: int = Field(default=20, ge=1, description="learned steps per frame; a divisor of hop_length")
     melody: bool | None = Field(
-        default=None, description="whether the net is also told how far a voice is in its period; unset: yes"
+        default=None, description="also condition on the phase of a voice within its period; unset: yes"
     )
 
     def resolved(self, sample_rate: int) -> MelConfig:
-        """Returns the settings with nothing unset.
+        """Returns the settings with all values set.
 
         Raises:
             UserError: they contradict each other or the sample rate.
@@ -59,48 +65,51 @@ class MelConfig(Settings):
 
     @property
     def hop(self) -> int:
-        """Samples a frame, once resolved."""
+        """Samples per frame, once resolved."""
         assert self.hop_length is not None, "the settings were not resolved"
         return self.hop_length
 
     @property
     def hold(self) -> int:
-        """Samples for which the net sees the same condition, once resolved."""
+        """Samples that share one conditioning vector, once resolved."""
         return self.hop // self.upsampling
 
     @property
     def melody_channels(self) -> int:
-        """Numbers that a step says of the melody."""
+        """Channels of the melody at each step."""
         return MELODY_CHANNELS if self.melody else 0
 
     @property
     def columns(self) -> int:
-        """Numbers of a frame as a model is told it: its bands, then its steps' melody."""
+        """Width of a conditioning frame: its bands, then the melody of its steps."""
         return self.n_mels + self.upsampling * self.melody_channels
 
 
 class ModelConfig(Settings):
-    """Shape of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.5)."""
+    """Architecture of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.5)."""
 
     residual_channels: int = Field(default=32, ge=1, description="width of the residual stream")
     dilation_channels: int = Field(default=32, ge=1, description="width of each half of the gate")
     skip_channels: int = Field(default=128, ge=1, description="width of the skip sum and of the first output layer")
     kernel_size: Literal[2, 3] = Field(default=2, description="taps of every dilated convolution and of the front")
     dilations: tuple[int, ...] = Field(
-        default=dilation_cycle(10, repeats=2), description="spacing of the taps, a layer each"
+        default=dilation_cycle(10, repeats=2), description="spacing of the taps of each layer"
     )
-    head: Literal["mu-law", "logistics", "gaussian"] = Field(
-        default="mu-law",
-        description="what is predicted: a mu-law code, or a 16-bit sample by a mixture of logistics or one Gaussian",
+    head: HeadName = Field(
+        default=DEFAULT_HEAD.name,
+        description="predicts a mu-law code, or a 16-bit sample by a mixture of logistics or one Gaussian",
     )
     quantization_channels: int = Field(
-        default=256, description="number of mu-law codes, a power of two; for that head alone"
+        default=CategoricalHead.quantization_channels,
+        description="number of mu-law codes, a power of two; only for the mu-law head",
     )
-    mixtures: int = Field(default=10, ge=1, le=100, description="number of logistics; for that head alone")
-    speakers: tuple[str, ...] = Field(default=(), description="names the net can be told; empty: it is told of none")
-    global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, where there are any")
-    mel: MelConfig | None = Field(default=None, description="log-mel frames the net is told; unset: none")
-    local_channels: int = Field(default=64, ge=1, description="width of the upsampled frames, where there are any")
+    mixtures: int = Field(
+        default=LogisticsHead.mixtures, ge=1, le=100, description="number of logistics; only for that head"
+    )
+    speakers: tuple[str, ...] = Field(default=(), description="names of the speakers; empty: no global conditioning")
+    global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, if there are speakers")
+    mel: MelConfig | None = Field(default=None, description="log-mel frames for local conditioning; unset: none")
+    local_channels: int = Field(default=64, ge=1, description="width of the upsampled frames, if there are any")
 
     @field_validator("dilations")
     @classmethod
@@ -118,39 +127,46 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _settings_of_this_head(self) -> ModelConfig:
-        for name, head in (("quantization_channels", "mu-law"), ("mixtures", "logistics")):
-            if self.head != head and getattr(self, name) != type(self).model_fields[name].default:
-                raise ValueError(f"{name} = {getattr(self, name)} is for the head {head}, not for {self.head}")
+        for head in HEADS.values():
+            for name in set(head.settings()) - set(HEADS[self.head].settings()):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} = {getattr(self, name)} is for the head {head.name}, not for {self.head}")
         return self
 
     @property
+    def output_head(self) -> Head:
+        """The meaning of the last layer's outputs."""
+        kind = HEADS[self.head]
+        return kind(**{name: getattr(self, name) for name in kind.settings()})
+
+    @property
     def coding(self) -> Coding:
-        """The integers that are predicted."""
-        return coding_of(self.head, self.quantization_channels)
+        """The coding of the predicted integers."""
+        return self.output_head.coding
 
     @property
     def output_channels(self) -> int:
-        """Numbers by which the net says how likely each next sample is; see `wavenet_app.network.heads`."""
-        return {MU_LAW_HEAD: self.quantization_channels, "logistics": 3 * self.mixtures, "gaussian": 2}[self.head]
+        """Parameters of the distribution of the next sample; see `wavenet_app.heads`."""
+        return self.output_head.output_channels
 
     @property
     def local_width(self) -> int:
-        """Width of what a step is told: the upsampled frames, and the melody."""
+        """Width of the local condition of a sample: the upsampled frames, and the melody."""
         return self.local_channels + self.mel.melody_channels if self.mel else 0
 
     @property
     def conditioned(self) -> bool:
-        """Whether the net is told of anything beside the samples before."""
+        """Whether the model has global or local conditioning."""
         return bool(self.speakers) or self.mel is not None
 
     @property
     def receptive_field(self) -> int:
-        """Samples that one prediction can see, the newest included; the front adds one layer of dilation 1."""
+        """Samples that one prediction sees, including the newest; the front adds one layer of dilation 1."""
         return receptive_field(self.kernel_size, (1, *self.dilations))
 
     @property
     def multiply_accumulates(self) -> int:
-        """Products that one new sample takes; the front, which looks codes up, counts none."""
+        """Multiply-accumulates per new sample; the front is a table look-up and counts none."""
         gate = self.kernel_size * self.residual_channels * 2 * self.dilation_channels
         outputs = self.dilation_channels * (self.residual_channels + self.skip_channels)
         last_residual = self.dilation_channels * self.residual_channels
@@ -159,58 +175,63 @@ class ModelConfig(Settings):
 
 
 class AudioConfig(Settings):
-    """How a sound file becomes the waveform that the model sees."""
+    """How an audio file becomes the waveform that the model sees."""
 
-    sample_rate: int = Field(default=16_000, ge=1_000, le=192_000, description="Hz; every file is resampled to it")
-    gain: float = Field(default=1.0, gt=0, description="factor fixed from the training split (robust peak to 0.9)")
+    sample_rate: int = Field(default=16_000, ge=1_000, le=192_000, description="Hz; all files are resampled to it")
+    gain: float = Field(
+        default=1.0, gt=0, description="factor that brings the robust peak of the training split to 0.9"
+    )
     trim_decibels: float = Field(
-        default=45.0, ge=0, description="silence this far below a clip's own peak is trimmed at its ends; 0 keeps all"
+        default=45.0, ge=0, description="ends of a clip that are this far below its peak are trimmed; 0 keeps all"
     )
 
 
 class CorpusConfig(Settings):
-    """Where the audio comes from and how it is split."""
+    """Which audio is used and how it is split."""
 
-    paths: tuple[str, ...] = Field(default=(), description="folders and files; empty means the built-in corpus")
-    validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the files held out")
+    paths: tuple[str, ...] = Field(default=(), description="folders and files; empty: the built-in corpus")
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1, description="share of the files to hold out")
     split_by: str | None = Field(
-        default=None, description="regular expression; files whose match is equal stay on the same side of the split"
+        default=None, description="regular expression; files with an equal match stay on the same side of the split"
     )
     speakers: str | None = Field(
-        default=None, description="who speaks in a file: folder, csv:FILE or regex:PATTERN; unset: nobody asks"
+        default=None,
+        description="rule for the speaker of a file: folder, csv:FILE or regex:PATTERN; unset: no speakers",
     )
 
 
 class TrainingConfig(Settings):
-    """How the weights are found."""
+    """How the model is trained."""
 
-    window: int = Field(default=6_144, ge=1, description="samples that count in the loss, a window")
-    batch_size: int = Field(default=1, ge=1, description="windows a step of each process")
+    window: int = Field(default=6_144, ge=1, description="samples per window that count in the loss")
+    batch_size: int = Field(default=1, ge=1, description="windows per step of each process")
     processes: int | None = Field(
         default=None,
         ge=1,
-        description="processes that take each step together; unset: one on a GPU, one for each core up to four without",
+        description="processes that share each step; unset: one on a GPU, else one per core, at most four",
     )
-    learning_rate: float = Field(default=5e-3, gt=0, description="greatest learning rate")
+    learning_rate: float = Field(default=5e-3, gt=0, description="maximum learning rate")
     warmup_steps: int = Field(default=200, ge=0, description="steps of linear warm-up")
     schedule: Annotated[str, one_of(SCHEDULES)] = Field(
         default="cosine", description=f"how the rate falls after the warm-up: {', '.join(SCHEDULES)}"
     )
     final_learning_rate: float = Field(
-        default=0.02, ge=0, le=1, description="share of the greatest rate left at the end"
+        default=0.02, ge=0, le=1, description="share of the maximum rate left at the end"
     )
-    gradient_clip: float = Field(default=1.0, gt=0, description="greatest norm of the gradient")
-    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, reached by warm-up")
+    gradient_clip: float = Field(default=1.0, gt=0, description="maximum norm of the gradient")
+    ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, after a warm-up")
     max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
-    validate_seconds: float = Field(default=30.0, gt=0, description="time between validations")
-    checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
+    validate_seconds: float = Field(default=30.0, gt=0, description="seconds between validations")
+    checkpoint_seconds: float = Field(default=60.0, ge=0, description="seconds between writes of last.pth")
     seed: int = Field(default=0, ge=0, description="seed of the initial weights and of the order of the windows")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="dtype of the matrix products"
+    )
 
 
 class RunConfig(Settings):
-    """All settings of one run, as they stand in its checkpoint."""
+    """All settings of one run, as stored in its checkpoint."""
 
     name: str = Field(default="run", description="folder of the run under checkpoints/")
     model: ModelConfig = ModelConfig()
@@ -219,8 +240,9 @@ class RunConfig(Settings):
     training: TrainingConfig = TrainingConfig()
 
 
-# Wider nets take smaller steps: with Adam the best rate falls about as one over the width (Yang et al. 2022, table 3).
-# Only the rate of `small` has been searched for, for half an hour; `tiny` is for minutes, which want a higher one.
+# Wider nets need lower rates: with Adam the best rate is about inversely proportional to the width (Yang et al. 2022,
+# table 3).
+# Only the rate of `small` was tuned, for half an hour of training; the few minutes of `tiny` need a higher one.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": {
         "model": {

@@ -1,4 +1,4 @@
-"""`wavegen receptive-field` for WaveNets: how far back a prediction looks, and how far back it listens."""
+"""`wavegen receptive-field` for WaveNets: the theoretical and the effective receptive field of a prediction."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from wavenet_app.core.receptive_field.report import FieldReport, FieldRequest
 from wavenet_app.core.receptive_field.touched import reach, structural_twin, touched_map
 from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.corpus.plucked import plucked_clips
-from wavenet_app.corpus.sources import resolve_sources
+from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.network.model import WaveNet
 
 DEFAULT_COUNT = 16
 
 
 def run_wavenet_field(request: FieldRequest, folder: DataFolder, *, console: Console, as_json: bool) -> None:
-    """Measures the receptive field of a WaveNet, draws it and prints its figures.
+    """Measures and draws the receptive field of a WaveNet, and prints its size.
 
     Raises:
-        UserError: there is no such checkpoint or preset, the inputs cannot be read, or images are asked for.
+        UserError: there is no such checkpoint or preset, the inputs cannot be read, or an option is only for images.
     """
     for option, value in (("--size", request.size), ("--output-stride", request.output_stride)):
         if value is not None:
-            raise UserError(f"{option} {value} is for DeepLabs, but '{request.name}' is none; leave it out")
+            raise UserError(f"{option} {value} is for DeepLabs, but '{request.name}' is a WaveNet; drop it")
     nets: dict[str, WaveNet] = {}
     if request.name in PRESETS and not Path(request.name).exists():
         config, title = preset(request.name), f"preset_{request.name}"
     else:
-        trained = load_trained(_found(request.name, folder))
+        trained = load_trained(_checkpoint(request.name, folder))
         config, title = trained.config, trained.config.name
         nets["trained"] = trained.model
     generator = torch.Generator().manual_seed(request.seed)
@@ -65,18 +65,18 @@ def measure(
     described: str,
     generator: torch.Generator,
 ) -> FieldReport:
-    """Returns the receptive field of the newest prediction of WaveNets of one shape.
+    """Returns the receptive field of the newest prediction of WaveNets of one architecture.
 
-    Mu-law codes are discrete, so gradients are those with respect to the front's output, which itself joins the newest
-    `kernel_size` codes to each place: the theoretical field, in codes, is that many less one longer than the map.
+    Mu-law codes are discrete, so gradients are taken with respect to the output of the front. Each position of it
+    depends on `kernel_size` codes: the theoretical field, in codes, is `kernel_size` - 1 longer than the map.
 
     Args:
-        name: of the run or preset.
-        config: of all the nets.
+        name: name of the run or preset.
+        config: config of all the nets.
         nets: "untrained" or "trained" -> the net.
-        clips: codes of shape (receptive_field,) each.
-        described: what the clips are, in words.
-        generator: draws the signs of the estimate.
+        clips: codes, each of shape (receptive_field,).
+        described: description of the clips.
+        generator: draws the random signs of the estimate.
     """
     field = config.model.receptive_field
     width = config.model.residual_channels
@@ -107,11 +107,11 @@ def measure(
 
 
 def newest_logits(model: WaveNet, hidden: Tensor) -> Tensor:
-    """Returns the outputs (batch, output_channels) about the code that follows, by the plain blocks.
+    """Returns the outputs (batch, output_channels) for the next code, by the plain blocks.
 
     Args:
-        model: the net; what it could be told of speaker or content is left out of every block.
-        hidden: the front's output, (batch, residual_channels, time).
+        model: the net; its conditioning is zero in every block.
+        hidden: output of the front, (batch, residual_channels, time).
     """
     batch, _, time = hidden.shape
     skips: Tensor | float = 0.0
@@ -129,7 +129,7 @@ def newest_logits(model: WaveNet, hidden: Tensor) -> Tensor:
 
 
 def untrained(config: RunConfig, generator: torch.Generator) -> WaveNet:
-    """Returns a net as training starts from it, but for the last layer, whose zeros would hide the rest."""
+    """Returns a net with initial weights, except for the last layer, whose zeros would hide the other layers."""
     model = WaveNet(config.model, generator).eval()
     with torch.no_grad():
         model.output2.weight.normal_(std=config.model.skip_channels**-0.5, generator=generator)
@@ -141,20 +141,19 @@ def _front(model: WaveNet, codes: NDArray[np.int64]) -> Tensor:
     return model.front(torch.from_numpy(codes)[None])[0].t()
 
 
-def _found(name: str, folder: DataFolder) -> Path:
+def _checkpoint(name: str, folder: DataFolder) -> Path:
     try:
         return find_checkpoint(folder.root, name)
     except UserError as error:
-        raise UserError(f"{error}; presets are {', '.join(PRESETS)}, and those that --help names for images") from None
+        raise UserError(f"{error}; presets are {', '.join(PRESETS)}, and those for images in --help") from None
 
 
 def _clips(
     config: RunConfig, inputs: str | None, folder: DataFolder, count: int, seed: int
 ) -> tuple[list[NDArray[np.int64]], str]:
-    """Returns `count` windows of codes, as long as the receptive field, and what they are cut from.
+    """Returns `count` windows of codes, as long as the receptive field, and a description of their source.
 
-    They come from the audio given, else from what the run was trained on, where it is still there, else from the
-    built-in strings.
+    The source is the given audio, else the training audio of the run if it still exists, else the built-in corpus.
     """
     rate, length = config.audio.sample_rate, config.model.receptive_field
     generator = np.random.default_rng(seed)
@@ -163,7 +162,7 @@ def _clips(
     else:
         paths = [Path(path) for path in config.corpus.paths if Path(path).exists()]
     if paths:
-        files = [file for _, file in resolve_sources(paths)]
+        files = [file for _, file in scan_sources(paths).files]
         if not files:
             raise UserError(f"{', '.join(map(str, paths))} holds no audio to average over; name some with --inputs")
         waveforms = [read_audio(files[number * len(files) // count], rate) for number in range(count)]
@@ -171,13 +170,13 @@ def _clips(
     else:
         waveforms = [clip for _, clip in islice(plucked_clips(rate, count=count), count)]
         described = f"{count} stretches of the built-in strings"
-    gain = config.audio.gain if paths else 1.0  # the strings come at full level
+    gain = config.audio.gain if paths else 1.0  # the built-in strings are at full level
     cut = [_stretch(gain * waveform, length, generator) for waveform in waveforms]
     return [config.model.coding.encode(clip).astype(np.int64) for clip in cut], described
 
 
 def _stretch(waveform: NDArray[np.floating], length: int, generator: np.random.Generator) -> NDArray[np.floating]:
-    """Returns a stretch from anywhere; before a clip that is too short stands silence."""
+    """Returns a random stretch of a clip; silence is put before a clip that is too short."""
     if len(waveform) < length:
         return np.pad(waveform, (length - len(waveform), 0))
     start = int(generator.integers(len(waveform) - length + 1))

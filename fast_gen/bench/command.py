@@ -1,4 +1,4 @@
-"""`wavegen bench`: how fast each engine is on this machine, and whether each computes what the model says."""
+"""`wavegen bench`: the speed of every engine on this machine, and whether it agrees with the full network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from fast_gen.bench.process import TEXTBOOK
-from fast_gen.bench.run import BenchJob, BenchRow, broken_promises, own_audio, run_bench, verification_audio
-from fast_gen.bench.view import left_out_lines, option_name, plain_rows, speed_table, verification_table
+from fast_gen.bench.run import BenchJob, BenchRow, own_audio, run_bench, tolerance_errors, verification_audio
+from fast_gen.bench.view import option_name, plain_rows, skipped_lines, speed_table, verification_table
 from fast_gen.engines.choice import engine_options
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.weight_cache import WeightCache
@@ -26,17 +26,17 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.network.model import WaveNet
 
-FRESH_PRESET = "small"
+RANDOM_PRESET = "small"
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What a user wants to know.
+    """The options of `wavegen bench`.
 
     Attributes:
-        checkpoint: what `find_checkpoint` takes; None for the newest run, or fresh weights where there is none.
-        seconds: of generating and starting, for all engines together, about; verifying comes on top.
-        verify: whether each engine is held against the full network.
+        checkpoint: what `find_checkpoint` takes; None for the newest run, or random weights if there is none.
+        seconds: approximate time for all engines together, without verification.
+        verify: whether each engine is compared with the full network.
     """
 
     checkpoint: str | None
@@ -47,27 +47,31 @@ class BenchRequest:
 def run_bench_command(
     request: BenchRequest, folder: DataFolder, *, console: Console, progress: Console, as_json: bool
 ) -> None:
-    """Measures every engine that can run here and prints what was found.
+    """Measures every engine that can run here and prints the results.
 
     Args:
         request: what to measure.
         folder: the data folder.
         console: for the result.
-        progress: for what is going on, of which a pipe with JSON must not hear.
+        progress: for progress, which must not get into JSON.
         as_json: JSON instead of tables.
 
     Raises:
-        UserError: the checkpoint cannot be read, or an engine breaks its promises (after all is printed).
+        UserError: the checkpoint cannot be read, or an engine is out of tolerance (after the results are printed).
     """
     with ExitStack() as stack:
         temporary = Path(stack.enter_context(TemporaryDirectory()))
-        path, fresh = _checkpoint(request.checkpoint, folder, temporary)
+        path, is_random = _checkpoint(request.checkpoint, folder, temporary)
         trained = load_trained(path)
         weights = GeneratorWeights.of(trained.model)
         cache = temporary / "weights"
         WeightCache(cache).keep(path, trained.config, weights)
         sample_rate = trained.config.audio.sample_rate
-        what = f"random weights of the preset {FRESH_PRESET}, as no model has been trained yet" if fresh else str(path)
+        what = (
+            f"random weights of the preset {RANDOM_PRESET}, as no model has been trained yet"
+            if is_random
+            else str(path)
+        )
         progress.print(what, highlight=False, soft_wrap=True)
         audio = None
         if request.verify:
@@ -96,14 +100,14 @@ def run_bench_command(
         console.print(speed_table(rows, sample_rate))
         if audio is not None:
             console.print(verification_table(rows, audio.source))
-        for line in left_out_lines(rows):
+        for line in skipped_lines(rows):
             console.print(line, highlight=False, soft_wrap=True)
         console.print(machine(), highlight=False, soft_wrap=True)
     _check(rows)
 
 
 def machine() -> str:
-    """Returns what the figures were taken on, in words."""
+    """Returns a description of the machine and the packages that were measured."""
     import numba
     import torch
 
@@ -115,7 +119,7 @@ def machine() -> str:
 
 
 def _checkpoint(name: str | None, folder: DataFolder, temporary: Path) -> tuple[Path, bool]:
-    """Returns a checkpoint's file, and whether it is one of fresh weights."""
+    """Returns a checkpoint file, and whether it has random weights."""
     try:
         return find_checkpoint(folder.root, name), False
     except UserError:
@@ -123,23 +127,23 @@ def _checkpoint(name: str | None, folder: DataFolder, temporary: Path) -> tuple[
             raise
     import torch
 
-    config = preset(FRESH_PRESET)
+    config = preset(RANDOM_PRESET)
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(config.model, generator)
-    # the last layer starts at zero, where all codes are alike and every engine is right
+    # the last layer starts at zero, where all codes are equally likely and no engine can be wrong
     torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
-    path = temporary / f"{FRESH_PRESET}.pth"
+    path = temporary / f"{RANDOM_PRESET}.pth"
     write_checkpoint(path, KIND, {"config": plain_config(config), "weights": model.state_dict()})
     return path, True
 
 
 def _check(rows: list[BenchRow]) -> None:
     failures = [
-        f"{option_name(row.option)}: {'; '.join(broken)}"
+        f"{option_name(row.option)}: {'; '.join(errors)}"
         for row in rows
         if row.measured is not None
         and row.measured.verification is not None
-        and (broken := broken_promises(row.option, row.measured.verification))
+        and (errors := tolerance_errors(row.option, row.measured.verification))
     ]
     if failures:
-        raise UserError(f"an engine does not compute what this model says: {' | '.join(failures)}")
+        raise UserError(f"an engine does not agree with the full network: {' | '.join(failures)}")

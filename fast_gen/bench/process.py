@@ -1,4 +1,4 @@
-"""One engine measured, in a process of its own: so that first sound and memory are those of a fresh start."""
+"""Measures one engine in its own process, so that first sound and memory are those of a fresh start."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from fast_gen.bench.verify import Verification
 
 TEXTBOOK = EngineOption("textbook", "cpu", "float32", 1, None)
-"""What the engines are measured against; it is none of them."""
+"""The baseline of the engines; not an engine itself."""
 
 Generate = Callable[[NDArray[np.float32], SamplingSettings], NDArray[np.int16]]
 
 
 @dataclass(frozen=True)
 class BenchTask:
-    """What to measure.
+    """One measurement.
 
     Attributes:
         option: the engine, or `TEXTBOOK`.
         checkpoint: file of the model.
         weights_folder: of a `WeightCache` that holds the model.
-        seconds: for which to generate.
+        seconds: of generating.
         codes: (clips, time) to verify with, or None.
     """
 
@@ -54,15 +54,15 @@ class BenchTask:
 
 @dataclass(frozen=True)
 class Measured:
-    """What was found.
+    """The result for one engine.
 
     Attributes:
         samples_per_second: of one clip, not counting the first chunk.
         first_sound_seconds: from the start of the process to the first chunk of `CHUNK_SAMPLES`.
-        peak_memory_bytes: of the whole process, without what verifying takes.
+        peak_memory_bytes: of the whole process, without verification.
         device_memory_bytes: on a GPU; None on the CPU.
         compiled: whether the first sound waited for the compiler.
-        verification: None if it was not asked for.
+        verification: None without --verify.
     """
 
     samples_per_second: float
@@ -82,7 +82,7 @@ def measure(task: BenchTask) -> Measured:
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    # Spawned, as a GPU cannot be used in a fork of a process that has touched it.
+    # Spawned, as a GPU does not work in a fork of a process that has used it.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(_measure_here, task, time.time()).result()
@@ -96,7 +96,7 @@ def measure(task: BenchTask) -> Measured:
 
 
 def sampling_rate(generate: Generate, seconds: float) -> float:
-    """Returns the samples that one clip gains in a second: the median of calls that each take a part of the time."""
+    """Returns samples per second of one clip: the median over calls that each take a part of the time."""
     length, until = 32, time.perf_counter() + seconds
     rates: list[float] = []
     while not rates or time.perf_counter() < until:
@@ -112,9 +112,9 @@ def sampling_rate(generate: Generate, seconds: float) -> float:
 
 
 def _measure_here(task: BenchTask, began: float) -> Measured:
-    """Measures in this process, which nothing else was done in; `began` is the time at which it was asked for."""
+    """Measures in this fresh process; `began` is the time at which `measure` started it."""
     found = WeightCache(task.weights_folder).find(task.checkpoint)
-    assert found is not None, "the caller has kept the weights"
+    assert found is not None, "the caller has stored the weights"
     option, weights = task.option, found[1]
     if option.engine == TEXTBOOK.engine:
         return _measure_textbook(weights, task.seconds, began)
@@ -140,7 +140,7 @@ def _measure_textbook(weights: GeneratorWeights, seconds: float, began: float) -
 
     from fast_gen.bench.textbook import Textbook
 
-    torch.set_num_threads(1)  # more make such small products slower; the process is this measurement's own
+    torch.set_num_threads(1)  # more make such small products slower; nothing else runs in this process
     textbook = Textbook(weights)
     textbook.generate(uniforms(0, rows=1, length=CHUNK_SAMPLES), SamplingSettings())
     first_sound = time.time() - began
@@ -148,9 +148,9 @@ def _measure_textbook(weights: GeneratorWeights, seconds: float, began: float) -
 
 
 def _peak_memory() -> int:
-    """Returns the most that this process has held in memory so far, in bytes."""
+    """Returns the peak memory of this process so far, in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # where the other way would count what the parent held before the process began
+    if status.exists():  # getrusage would count memory of the parent too
         line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,4 +1,4 @@
-"""Every engine on one model: measured one after the other within a time budget, and held to what it promises."""
+"""Measures every engine on one model within a time budget, and checks it against its tolerances."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.corpus import open_corpus
 
 GREATEST_LOGIT_DIFFERENCE = 5e-3
-"""Promised of float32; sums in another order round differently, on a trained model by 3e-4."""
+"""Tolerance of float32; sums in another order round differently, by 3e-4 on a trained model."""
 
 GREATEST_BITS_COST = 0.01
-"""Promised of every other precision, per sample."""
+"""Tolerance of the other precisions, per sample."""
 
 LEAST_EQUAL_SAMPLES = 0.999
-"""Promised of float32 on the CPU: all samples, but where two codes are equally likely up to rounding."""
+"""Tolerance of float32 on the CPU: all samples, except where two codes are equally likely up to rounding."""
 
 VERIFIED_CLIPS = 4
 VERIFIED_SAMPLES = 1_024  # of each clip
@@ -38,13 +38,13 @@ _LEAST_SECONDS, _GREATEST_SECONDS = 0.3, 4.0  # of generating, for one engine
 
 @dataclass(frozen=True)
 class BenchRow:
-    """An engine and what was found.
+    """An engine and its results.
 
     Attributes:
-        option: the engine, or `bench_process.TEXTBOOK`.
-        measured: None if it could not be measured.
-        compiling_seconds: how much later the first sound came when it had to be compiled; None if it was compiled.
-        reason: why there is nothing measured, or None.
+        option: the engine, or `process.TEXTBOOK`.
+        measured: None if it was skipped.
+        compiling_seconds: time that compiling adds to the first sound; None if it was compiled before.
+        reason: why it was skipped, or None.
     """
 
     option: EngineOption
@@ -55,13 +55,13 @@ class BenchRow:
 
 @dataclass(frozen=True)
 class BenchJob:
-    """What a bench is about.
+    """All measurements of a bench.
 
     Attributes:
         checkpoint: file of the model.
         weights_folder: of a `WeightCache` that holds the model.
         options: engines to measure, the textbook generator first.
-        seconds: for all of them together, about.
+        seconds: approximate time for all of them together.
         codes: (clips, time) to verify with, or None.
     """
 
@@ -73,15 +73,15 @@ class BenchJob:
 
 
 def run_bench(job: BenchJob, on_start: Callable[[EngineOption], None]) -> list[BenchRow]:
-    """Measures one engine after the other; those that cannot run here get a row without figures.
+    """Measures one engine after the other; those that cannot run here get a row with the reason.
 
     Args:
         job: what to measure.
-        on_start: told of each engine before it is measured.
+        on_start: called with each engine before it is measured.
     """
     left = sum(option.obstacle is None for option in job.options)
     until = time.monotonic() + job.seconds
-    starting = 0.0  # what the last one took besides generating
+    starting = 0.0  # time of the last one without generating
     rows = []
     for option in job.options:
         if option.obstacle is not None:
@@ -110,35 +110,35 @@ def _row(task: BenchTask) -> BenchRow:
     return BenchRow(task.option, measured, compiling, None)
 
 
-def broken_promises(option: EngineOption, verification: Verification) -> list[str]:
-    """Returns which of its promises an engine does not keep on this model, in words.
+def tolerance_errors(option: EngineOption, verification: Verification) -> list[str]:
+    """Returns the tolerances that an engine exceeds on this model, in words.
 
     >>> fine = Verification(2e-6, 2.5, 2.5, 1.0)
-    >>> broken_promises(EngineOption("cpu", "cpu", "float32", 1, None), fine)
+    >>> tolerance_errors(EngineOption("cpu", "cpu", "float32", 1, None), fine)
     []
     """
-    broken = []
+    errors = []
     if option.precision == "float32" and not verification.greatest_logit_difference <= GREATEST_LOGIT_DIFFERENCE:
-        broken.append(f"a logit differs by {verification.greatest_logit_difference:.1e}")
+        errors.append(f"a logit differs by {verification.greatest_logit_difference:.1e}")
     if option.precision != "float32" and not verification.bits_cost <= GREATEST_BITS_COST:
-        broken.append(f"it costs {verification.bits_cost:.4f} bits per sample")
-    if promises_equal_samples(option) and not verification.samples_equal >= LEAST_EQUAL_SAMPLES:
-        broken.append(f"only {verification.samples_equal:.1%} of the samples are those of the full network")
-    return broken
+        errors.append(f"it costs {verification.bits_cost:.4f} bits per sample")
+    if is_exact(option) and not verification.samples_equal >= LEAST_EQUAL_SAMPLES:
+        errors.append(f"only {verification.samples_equal:.1%} of the samples equal those of the full network")
+    return errors
 
 
-def promises_equal_samples(option: EngineOption) -> bool:
-    """Returns whether an engine promises the very samples of the full network."""
+def is_exact(option: EngineOption) -> bool:
+    """Returns whether an engine generates exactly the samples of the full network."""
     return option.device == "cpu" and option.precision == "float32"
 
 
 @dataclass(frozen=True)
 class Audio:
-    """What engines are verified on.
+    """The audio that engines are verified on.
 
     Attributes:
         codes: (clips, time).
-        source: what they are, in words.
+        source: a description of it.
     """
 
     codes: NDArray[np.int16]
@@ -146,11 +146,11 @@ class Audio:
 
 
 def verification_audio(config: RunConfig, split: dict[str, Any] | None, folder: DataFolder) -> Audio | None:
-    """Returns the middles of recordings that the model was not trained on; None where its corpus is not at hand.
+    """Returns the middles of held-out recordings; None if the corpus of the model is missing.
 
     Args:
         config: of the model's run.
-        split: what its checkpoint records of the corpus, if it does.
+        split: the split of the corpus from its checkpoint, or None.
         folder: the data folder.
     """
     if split is None:
@@ -181,9 +181,9 @@ def verification_audio(config: RunConfig, split: dict[str, Any] | None, folder: 
 
 
 def own_audio(weights: GeneratorWeights) -> Audio:
-    """Returns audio that the model makes itself."""
+    """Returns audio that the model generates."""
     engine = load_engine("auto", weights)
     engine.reset(VERIFIED_CLIPS)
     numbers = uniforms(1, rows=VERIFIED_CLIPS, length=VERIFIED_SAMPLES)
     codes = engine.generate(numbers, SamplingSettings(), stand_in(weights))
-    return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples that the model made itself")
+    return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples that the model generated")

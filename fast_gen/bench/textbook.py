@@ -1,4 +1,4 @@
-"""The generator that everybody writes, to measure against: a queue for each layer, eager torch, layer by layer."""
+"""The textbook generator as a baseline: a queue for each layer, eager torch, layer by layer."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from torch import Tensor
 
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 NOTHING = -(2**31)
-"""Stands for the time before the first code; no sample is it."""
+"""Marks the time before the first code; outside the range of samples."""
 
 
 class Textbook:
     """Fast WaveNet as tutorials write it (Le Paine et al. 2016): a deque of past inputs for each layer.
 
-    It is no engine, as it has nothing but the time loop; its codes are those of the engines in float32, up to rounding.
+    It is not an engine, as it only generates; its codes equal those of the engines in float32, up to rounding.
 
     Args:
         weights: the model.
@@ -42,7 +41,7 @@ class Textbook:
         self.reset(1)
 
     def reset(self, batch_size: int) -> None:
-        """Makes the history one silence code."""
+        """Resets the history to one silence code."""
         weights, taps = self.weights, self.weights.kernel_size
         nothing = torch.zeros(batch_size, weights.residual_channels)
         self.queues = [deque([nothing] * ((taps - 1) * dilation)) for dilation in weights.dilations]
@@ -50,10 +49,10 @@ class Textbook:
         self.codes.append(torch.full((batch_size,), weights.coding.silence))
 
     def step(self) -> Tensor:
-        """Returns the outputs (batch, output_channels) about the next sample."""
+        """Returns the outputs (batch, output_channels) for the next sample."""
         hidden = self.front_bias
         for table, codes in zip(self.front, self.codes, strict=True):
-            if self.weights.head == MU_LAW_HEAD:
+            if self.weights.head.one_hot_front:
                 added = F.embedding(codes.clamp(min=0), table)
             else:
                 added = codes[:, None] * table
@@ -71,15 +70,14 @@ class Textbook:
             hidden = hidden + F.linear(activated, self.residuals[layer], self.residual_biases[layer])
         hidden = F.relu(F.linear(F.relu(total), self.output1, self.output1_bias))
         outputs = F.linear(hidden, self.output2, self.output2_bias)
-        if self.weights.head != MU_LAW_HEAD:
-            outputs[:, mean_places(self.weights.head, outputs.shape[1])] += self.codes[-1][:, None] * STEP
+        self.weights.head.add_newest(outputs, self.codes[-1])
         return outputs
 
     @torch.inference_mode()
     def generate(self, numbers: NDArray[np.float32], settings: SamplingSettings) -> NDArray[np.int16]:
         """Returns codes (batch, time) that continue the history."""
-        made = []
+        picked = []
         for number in torch.from_numpy(numbers).unbind(1):
-            made.append(pick_by_head(self.weights.head, self.step(), number, settings))
-            self.codes.append(made[-1])
-        return torch.stack(made, dim=1).numpy().astype(np.int16)
+            picked.append(pick_by_head(self.weights.head, self.step(), number, settings))
+            self.codes.append(picked[-1])
+        return torch.stack(picked, dim=1).numpy().astype(np.int16)

@@ -1,4 +1,4 @@
-"""What a bench found, as a table and as plain values."""
+"""The results of a bench as tables and as plain values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from fast_gen.bench.process import TEXTBOOK
-from fast_gen.bench.run import BenchRow, broken_promises, promises_equal_samples
+from fast_gen.bench.run import BenchRow, is_exact, tolerance_errors
 from fast_gen.bench.verify import Verification
 from fast_gen.engines.choice import EngineOption
 
 
 def option_name(option: EngineOption) -> str:
-    """Returns a way to generate in a few words.
+    """Returns an engine with its device, precision and threads in a few words.
 
     >>> option_name(EngineOption("cpu", "cpu", "int8", 2, None))
     'cpu int8, 2 threads'
@@ -34,7 +34,7 @@ def textbook_rate(rows: Sequence[BenchRow]) -> float | None:
 
 
 def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
-    """Returns the figures of all that was measured."""
+    """Returns the table of speeds."""
     table = Table(title="one clip", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("engine", no_wrap=True)
     for heading in (
@@ -52,7 +52,7 @@ def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
             continue
         memory = f"{found.peak_memory_bytes / 1e6:,.0f}"
         if found.device_memory_bytes is not None:
-            memory += f" + {found.device_memory_bytes / 1e6:,.0f} on it"
+            memory += f" + {found.device_memory_bytes / 1e6:,.0f} GPU"
         table.add_row(
             option_name(row.option),
             f"{found.samples_per_second:,.0f}",
@@ -66,39 +66,39 @@ def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
 
 
 def verification_table(rows: Sequence[BenchRow], source: str) -> Table:
-    """Returns how far each engine is from the full network."""
-    title = f"against the full network, on {source}; in brackets what is not promised"
+    """Returns the table of differences to the full network."""
+    title = f"compared with the full network, on {source}; in brackets: no tolerance"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("engine", no_wrap=True)
     for heading in ("logits\ndiffer by", "bits/\nsample", "cost", "same\nsamples"):
         table.add_column(heading, justify="right")
-    table.add_column("promise")
+    table.add_column("tolerance")
     for row in rows:
         if row.measured is None or (found := row.measured.verification) is None:
             continue
-        broken = broken_promises(row.option, found)
+        errors = tolerance_errors(row.option, found)
         table.add_row(
             option_name(row.option),
             f"{found.greatest_logit_difference:.1e}",
             f"{found.bits:.4f}",
             f"{found.bits_cost:+.5f}",
-            f"{found.samples_equal:.1%}" if promises_equal_samples(row.option) else f"({found.samples_equal:.1%})",
-            f"broken: {'; '.join(broken)}" if broken else "kept",
+            f"{found.samples_equal:.1%}" if is_exact(row.option) else f"({found.samples_equal:.1%})",
+            f"exceeded: {'; '.join(errors)}" if errors else "kept",
         )
     return table
 
 
-def left_out_lines(rows: Sequence[BenchRow]) -> list[str]:
-    """Returns a line for each reason why something was not measured."""
+def skipped_lines(rows: Sequence[BenchRow]) -> list[str]:
+    """Returns a line for each reason why engines were skipped."""
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.reason is not None:
             reasons.setdefault(row.reason, []).append(option_name(row.option))
-    return [f"left out: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    return [f"skipped: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
 
 
 def plain_rows(rows: Sequence[BenchRow], sample_rate: int) -> list[dict[str, Any]]:
-    """Returns all that was found as plain values, for JSON."""
+    """Returns all results as plain values for JSON."""
     base = textbook_rate(rows)
     plain = []
     for row in rows:
@@ -110,7 +110,7 @@ def plain_rows(rows: Sequence[BenchRow], sample_rate: int) -> list[dict[str, Any
                 "device": row.option.device,
                 "precision": row.option.precision,
                 "threads": row.option.threads,
-                "left_out": row.reason,
+                "skipped": row.reason,
                 "samples_per_second": rate,
                 "real_time_factor": None if rate is None else rate / sample_rate,
                 "ratio_to_textbook": None if rate is None or base is None else rate / base,
@@ -127,4 +127,4 @@ def plain_rows(rows: Sequence[BenchRow], sample_rate: int) -> list[dict[str, Any
 def _plain_verification(option: EngineOption, found: Verification | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {**asdict(found), "bits_cost": found.bits_cost, "broken_promises": broken_promises(option, found)}
+    return {**asdict(found), "bits_cost": found.bits_cost, "tolerance_errors": tolerance_errors(option, found)}

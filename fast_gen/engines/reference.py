@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 
 def _aligned_rows(*shape: int, device: str) -> Tensor:
@@ -80,19 +80,12 @@ class _Layer:
 
 
 class _CodeFront:
-    """The first layer's input: a row of a table for each of the newest codes, added up.
-
-    Attributes:
-        nothing: what stands for the time before the first code.
-    """
+    """The first layer's input: the sum of one table row for each of the newest codes."""
 
     def __init__(self, weights: GeneratorWeights, device: str) -> None:
-        tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
-        tables[-1, :-1] += weights.front_bias
         # One table after the other; each ends in a row of zeros, for the time before the first code.
-        self._tables = torch.tensor(tables.reshape(-1, weights.residual_channels), device=device)
-        self.nothing = weights.quantization_channels
-        self._offsets = torch.arange(weights.kernel_size, device=device) * (self.nothing + 1)
+        self._tables = torch.tensor(weights.tables_with_bias().reshape(-1, weights.residual_channels), device=device)
+        self._offsets = torch.arange(weights.kernel_size, device=device) * (weights.quantization_channels + 1)
 
     def write(self, recent: Tensor, hidden: Tensor) -> None:
         """Writes (rows, residual_channels) for the newest codes of each row, int64 (rows, kernel_size)."""
@@ -100,23 +93,18 @@ class _CodeFront:
 
 
 class _SampleFront:
-    """The first layer's input: the newest 16-bit samples, each times a row, added up.
-
-    Attributes:
-        nothing: what stands for the time before the first sample: silence.
-    """
+    """The first layer's input: the sum of the newest 16-bit samples, each times a row."""
 
     def __init__(self, weights: GeneratorWeights, device: str) -> None:
         self._rows = torch.tensor(weights.front_tables[:, 0], device=device)
         self._bias = torch.tensor(weights.front_bias, device=device)
-        self.nothing = weights.coding.silence
 
     def write(self, recent: Tensor, hidden: Tensor) -> None:
         """Writes (rows, residual_channels) for the newest samples of each row, int64 (rows, kernel_size)."""
         torch.sum(recent.unsqueeze(-1) * self._rows, dim=1, out=hidden).add_(self._bias)
 
 
-class TorchQueue:
+class TorchQueue(BaseEngine):
     """Queues in ring buffers, float32 arithmetic; see `fast_gen.engines.contract.Engine`.
 
     On the CPU each row of the batch has products of its own: the rounding of one product over all rows depends on their
@@ -138,36 +126,14 @@ class TorchQueue:
     precisions = ("float32",)
     summary = "the reference, torch layer by layer"
 
-    @staticmethod
-    def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
-        device: str,
-        precision: str,  # noqa: ARG004 - there is one
-        threads: int,
-    ) -> str | None:
-        """Returns what keeps it from running so on a device, or None."""
-        if threads != 1:
-            return f"it takes one thread, not {threads}"
+    @classmethod
+    def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - it runs any model
         return missing_gpu() if device == "cuda" else None
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
-        """Returns None: it is ready at once."""
-        return None
-
     @gpu_failures_in_words
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
-        self._front: _CodeFront | _SampleFront
-        if weights.head == MU_LAW_HEAD:
-            self._front = _CodeFront(weights, device)
-        else:
-            self._front = _SampleFront(weights, device)
+    def _load(self) -> None:
+        weights, device = self.weights, self.device
+        self._front = (_CodeFront if weights.head.one_hot_front else _SampleFront)(weights, device)
         self._dilated = self._tensor(weights.dilated).flatten(1, 2)
         self._dilated_biases = self._tensor(weights.dilated_biases).unsqueeze(1)
         self._residual = self._tensor(weights.residual)
@@ -178,8 +144,6 @@ class TorchQueue:
             (weights.output2, weights.output2_bias),
         )
         self._outputs = [(self._tensor(matrix), self._tensor(bias)) for matrix, bias in outputs]
-        self._means = mean_places(weights.head, weights.output_channels)
-        self.reset(1)
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.tensor(array, device=self.device)
@@ -191,7 +155,7 @@ class TorchQueue:
         self.batch_size = batch_size
         self._rows_are_alike = True
         self._time = 0  # codes consumed, of which only the remainder by each dilation matters
-        self._recent = torch.full((batch_size, weights.kernel_size), self._front.nothing, device=self.device)
+        self._recent = torch.full((batch_size, weights.kernel_size), weights.head.nothing, device=self.device)
         self._recent[:, -1] = weights.coding.silence
         self._gates = _aligned_rows(batch_size, 2 * weights.dilation_channels, device=self.device)
         self._filter, self._gate = self._gates.chunk(2, dim=-1)
@@ -282,8 +246,7 @@ class TorchQueue:
         for number, ((matrix, bias), result) in enumerate(zip(self._outputs, self._results, strict=True)):
             self._product(bias.expand(result.shape), hidden.relu_() if number else hidden, matrix, result)
             hidden = result
-        if self.weights.head != MU_LAW_HEAD:
-            hidden[:, self._means] += self._recent[:, -1:] * STEP
+        self.weights.head.add_newest(hidden, self._recent[:, -1])
         return hidden
 
     def _product(self, addend: Tensor, inputs: Tensor, matrix: Tensor, out: Tensor) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, MU_LAW_HEAD, STEP, SixteenBitCoding
+from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, STEP, SixteenBitCoding
 from wavenet_app.core.errors import UserError
+from wavenet_app.heads import Head, Rule
 
 VOCODING_TEMPERATURE = 0.8
 """What vocoding takes where nobody says; see docs/results.md."""
@@ -114,73 +116,80 @@ def usual_settings(model: ModelConfig, temperature: float | None = None) -> Samp
     return SamplingSettings(temperature)
 
 
-def check_head(settings: SamplingSettings, head: str) -> None:
-    """Refuses settings that a head has no use for.
+def check_head(settings: SamplingSettings, head: Head) -> None:
+    """Refuses settings that a head cannot follow.
 
     Raises:
-        UserError: codes are to be left out by rank, of a model that gives 16-bit samples no ranks.
+        UserError: top-k or top-p is set for a head that does not rank codes.
     """
-    if head != MU_LAW_HEAD and (settings.top_k or settings.top_p < 1):
+    if not head.ranks_codes and (settings.top_k or settings.top_p < 1):
         raise UserError(
-            f"top-k and top-p rank mu-law codes, which this model's head ({head}) does not know; take a temperature"
+            f"top-k and top-p rank mu-law codes, which this model's head ({head.name}) does not know; "
+            "take a temperature"
         )
 
 
-def pick_by_head(head: str, outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
-    """Returns one code for each row: by `pick` from the logits of mu-law codes, else by `pick_sample`.
+def pick_by_head(head: Head, outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Returns one code for each row, by the rule of a head: `pick`, `pick_logistics` or `pick_gaussian`.
 
     Args:
-        head: as in `ModelConfig`.
+        head: the meaning of the outputs.
         outputs: (batch, output_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        settings: temperature, top-k and top-p, the last two for mu-law codes alone.
+        settings: temperature, top-k and top-p, the last two for heads that rank codes.
 
     Returns:
         int64 (batch,).
     """
-    if head == MU_LAW_HEAD:
-        return pick(outputs, uniforms, settings)
-    return pick_sample(head, outputs, uniforms, settings.temperature)
+    return _PICKS[head.rule](outputs, uniforms, settings)
 
 
-def pick_sample(head: str, outputs: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-    """Returns one 16-bit sample for each row, by the inverse of the cumulative distribution.
+def pick_logistics(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Returns one 16-bit sample for each row, by the inverse of the cumulative distribution of a mixture.
 
-    The definition that every engine follows, in float64 from the outputs on, whose meaning
-    is in `wavenet_app.network.heads`.
+    The definition for every engine, in float64 from the outputs on. `wavenet_app.heads.LogisticsHead` says what they
+    are.
 
-    1. Of a mixture, the logits give a component: weights exp((logit - greatest) / temperature) are accumulated in
-       order, and the first component is taken at which the sum is greater than t = u x total, with u = uniform +
-       `HALF_UNIFORM`. What is left of the uniform, (t - sum before) / weight, held `LEAST_REMAINDER` away from 0 and 1,
-       takes the place of u. At temperature 0 it is the component of the greatest logit, the first of equal ones.
-    2. The value is mean + temperature x scale x quantile(u), with log(u / (1 - u)) for a logistic.
-    3. The sample is the one nearest to the value, the higher of two as near, or the last one on its side.
+    1. The logits give a component: weights exp((logit - greatest) / temperature) are accumulated in order, and the
+       first component is taken at which the sum is greater than t = u x total, with u = uniform + `HALF_UNIFORM`. The
+       remainder (t - sum before) / weight, held `LEAST_REMAINDER` away from 0 and 1, replaces u. At temperature 0 it is
+       the component of the greatest logit, the first of equal ones.
+    2. The value is mean + temperature x scale x log(u / (1 - u)).
+    3. The sample is the nearest one to the value, the higher of two as near, or the last one on its side.
 
     Args:
-        head: "logistics" or "gaussian".
         outputs: (batch, output_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        temperature: 0 or more.
+        settings: the temperature counts alone.
 
     Returns:
         int64 (batch,).
+    """
+    logits, all_means, all_log_scales = outputs.double().chunk(3, dim=-1)
+    component, places = _component(logits, uniforms.double() + HALF_UNIFORM, settings.temperature)
+    means, log_scales = (part.gather(-1, component)[..., 0] for part in (all_means, all_log_scales))
+    return _nearest_samples(means, log_scales, places.log() - (-places).log1p(), settings.temperature)
+
+
+def pick_gaussian(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+    """Returns one 16-bit sample for each row, as steps 2 and 3 of `pick_logistics`, with the quantile of a Gaussian.
+
+    Arguments and result are those of `pick_logistics`.
 
     >>> import torch
-    >>> pick_sample("gaussian", torch.tensor([[0.5, -7.0]]), torch.tensor([0.5]), 1.0)
+    >>> pick_gaussian(torch.tensor([[0.5, -7.0]]), torch.tensor([0.5]), SamplingSettings())
     tensor([16384])
     """
     import torch
 
-    precise = outputs.double()
-    places = uniforms.double() + HALF_UNIFORM
-    if head == "gaussian":
-        means, log_scales = precise.unbind(-1)
-    else:
-        logits, all_means, all_log_scales = precise.chunk(3, dim=-1)
-        component, places = _component(logits, places, temperature)
-        means, log_scales = (part.gather(-1, component)[..., 0] for part in (all_means, all_log_scales))
+    means, log_scales = outputs.double().unbind(-1)
+    quantiles = torch.special.ndtri(uniforms.double() + HALF_UNIFORM)
+    return _nearest_samples(means, log_scales, quantiles, settings.temperature)
+
+
+def _nearest_samples(means: Tensor, log_scales: Tensor, quantiles: Tensor, temperature: float) -> Tensor:
+    """Returns int64 (batch,): the 16-bit samples at quantiles of distributions with these means and scales."""
     scales = temperature * (LEAST_SCALE + log_scales.clamp(max=GREATEST_LOG_SCALE).exp())
-    quantiles = torch.special.ndtri(places) if head == "gaussian" else places.log() - torch.log1p(-places)
     samples = ((means + scales * quantiles) / STEP + 0.5).floor()
     lowest = SixteenBitCoding.lowest
     return samples.clamp(lowest, lowest + SixteenBitCoding.size - 1).long()
@@ -249,3 +258,10 @@ def _allowed(logits: Tensor, weights: Tensor, settings: SamplingSettings) -> Ten
     if settings.top_k:
         kept[..., settings.top_k :] = False
     return torch.zeros_like(kept).scatter_(-1, ranking, kept)
+
+
+_PICKS: dict[Rule, Callable[[Tensor, Tensor, SamplingSettings], Tensor]] = {
+    Rule.CODE: pick,
+    Rule.LOGISTICS: pick_logistics,
+    Rule.GAUSSIAN: pick_gaussian,
+}

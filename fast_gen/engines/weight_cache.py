@@ -41,9 +41,11 @@ class WeightCache:
             place = self._place(checkpoint)
             with np.load(place, allow_pickle=False) as file:  # every array has a checksum
                 arrays = {name: file[name] for name in file.files}
+            if not all(np.isfinite(array).all() for array in arrays.values() if array.dtype == np.float32):
+                return None  # the checkpoint itself says what is wrong with it
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
-            conditioned, head = bool(arrays.pop("conditioned")), str(arrays.pop("head"))
+            conditioned, head = bool(arrays.pop("conditioned")), config.model.output_head
             weights = GeneratorWeights(**arrays, dilations=dilations, conditioned=conditioned, head=head)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UserError):
             return None
@@ -56,7 +58,8 @@ class WeightCache:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._place(checkpoint)) as file:
-                np.savez(file, **{**vars(weights), "config": np.array(config.model_dump_json())})
+                arrays = {name: value for name, value in vars(weights).items() if name != "head"}  # the config has it
+                np.savez(file, **{**arrays, "config": np.array(config.model_dump_json())})
             kept = sorted(self._folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
             for outdated in kept[:-KEPT_MODELS]:
                 outdated.unlink()

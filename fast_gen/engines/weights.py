@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.coding import MU_LAW_HEAD, STEP, Coding, coding_of
+from wavenet_app.coding import STEP, Coding
 from wavenet_app.core.dilation import receptive_field
+from wavenet_app.heads import DEFAULT_HEAD, Head
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,7 @@ class GeneratorWeights:
             Mixed voices are mixed rows. Where the model is told mel frames too, it makes the whole by itself.
         conditioned: whether something is added to the gates for each sample: see `fast_gen.engines.condition`. How it
             is made of speakers and mel frames, the model knows; engines get it ready.
-        head: what the outputs mean, as in `ModelConfig`; see `wavenet_app.network.heads`.
+        head: what the outputs mean.
     """
 
     front_tables: Array
@@ -67,7 +68,7 @@ class GeneratorWeights:
     dilations: tuple[int, ...]
     voices: Array
     conditioned: bool
-    head: str = MU_LAW_HEAD
+    head: Head = DEFAULT_HEAD
 
     @classmethod
     def of(cls, model: WaveNet) -> GeneratorWeights:
@@ -95,23 +96,23 @@ class GeneratorWeights:
             dilations=tuple(config.dilations),
             voices=_voices(model),
             conditioned=config.conditioned,
-            head=config.head,
+            head=model.head,
         )
 
     @classmethod
-    def smallest(cls, head: str) -> GeneratorWeights:
+    def smallest(cls, head: Head) -> GeneratorWeights:
         """Returns a model of zeros, one of everything; what holds for it by its types alone holds for any model.
 
         Args:
-            head: what its outputs mean, as in `ModelConfig`.
+            head: what its outputs mean.
         """
 
         def zeros(*shape: int) -> Array:
             return np.zeros(shape, np.float32)
 
-        codes, outputs = 2 if head == MU_LAW_HEAD else 1, 3 if head == "logistics" else 2
+        rows, outputs = head.coding.size if head.one_hot_front else 1, head.output_channels
         return cls(
-            front_tables=zeros(2, codes, 1),
+            front_tables=zeros(2, rows, 1),
             front_bias=zeros(1),
             dilated=zeros(1, 2, 1, 2),
             dilated_biases=zeros(1, 2),
@@ -134,6 +135,16 @@ class GeneratorWeights:
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
 
+    def tables_with_bias(self) -> Array:
+        """Returns the front as kernels read it: (kernel_size, rows of `front_tables` + 1, residual_channels).
+
+        With one row per code, the newest tap's rows include the bias, and the last row of each tap is zero, for the
+        time before the first code. For 16-bit samples the newest tap's last row is the bias.
+        """
+        tables = np.pad(self.front_tables, ((0, 0), (0, 1), (0, 0)))
+        tables[-1, slice(None, -1) if self.head.one_hot_front else -1] += self.front_bias
+        return tables
+
     @property
     def kernel_size(self) -> int:
         """Taps of every dilated convolution and of the front."""
@@ -147,7 +158,7 @@ class GeneratorWeights:
     @property
     def coding(self) -> Coding:
         """What the codes are that an engine takes and gives."""
-        return coding_of(self.head, self.quantization_channels)
+        return self.head.coding
 
     @property
     def output_channels(self) -> int:
@@ -189,7 +200,7 @@ class GeneratorWeights:
 def _front_tables(model: WaveNet) -> Array:
     """Returns the rows that the front adds up; of 16-bit samples what a single step of theirs adds, which is exact."""
     front: Any = model.front
-    if model.config.head == MU_LAW_HEAD:
+    if model.head.one_hot_front:
         return _array(front.tables)
     return _array(front.weight)[:, None] * np.float32(STEP)
 

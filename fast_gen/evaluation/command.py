@@ -1,4 +1,4 @@
-"""`wavegen eval` from request to report: is the model good, in numbers that mean something?"""
+"""`wavegen eval` from request to report."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from fast_gen.evaluation.view import render
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
+from wavenet_app.core.options import make_console
 
 
 def run_eval(
     request: EvalRequest, folder: DataFolder, *, console: Console, as_json: bool, page: Path | None
 ) -> EvalReport:
-    """Measures a model, prints the table or JSON, and writes the page where one is asked for.
+    """Measures a model, prints the table or JSON, and writes the page.
 
     Args:
         request: what to measure.
-        folder: root of all that is kept.
-        console: for the table or the JSON, which stands alone on it.
-        as_json: whether it is JSON.
-        page: file of the page; None for none.
+        folder: the data folder.
+        console: for the table or the JSON, and nothing else.
+        as_json: JSON instead of a table.
+        page: the file of the page, or None.
 
     Raises:
-        UserError: the checkpoint or the audio is not there, a setting is not fit, or the page cannot be written.
+        UserError: the checkpoint or the audio is missing, a setting is invalid, or the page cannot be written.
     """
     if page is not None:
         if page.is_dir():
-            raise UserError(f"--report takes the page's file, and {page} is a folder")
+            raise UserError(f"--report takes a file, and {page} is a folder")
         make_folder(page.parent)
-    aside = Console(stderr=True)  # what is said meanwhile must not get into the JSON
+    aside = make_console(stderr=True)  # progress must not get into the JSON
     report, sound = evaluate(request, folder, aside)
     if as_json:
         console.print_json(report.to_json())

@@ -1,4 +1,4 @@
-"""Everything that `wavegen eval` measures of a model, put together."""
+"""All measurements of `wavegen eval`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import GeneratedSound, generated_sound
 from fast_gen.evaluation.report import EvalReport
-from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
-from fast_gen.evaluation.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
+from fast_gen.evaluation.subject import EvalRequest, EvalSubject
+from fast_gen.evaluation.vocoded import SAMPLED, VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
@@ -24,23 +24,23 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.evaluation.held_out_audio import held_out_audio
 from wavenet_app.evaluation.held_out_bits import held_out_bits
-from wavenet_app.training.view import DecodeView
 
 
 @dataclass(frozen=True, eq=False)
 class EvalSound:
-    """What a report is about, to be heard and drawn.
+    """The waveforms behind a report, to play and to draw.
 
     Attributes:
-        generated: of a model that speaks by itself, else None.
-        vocoded: of a model that is told mel frames, else empty.
+        generated: of a model without mel frames, else None.
+        vocoded: of a vocoder, else empty.
         coding: of the model's samples.
-        history: a row for each validation of the training, as the checkpoint holds them.
-        history_lpc: what LPC-24 needs on the clips of these validations.
+        history: a row for each validation during training, from the checkpoint.
+        history_lpc: bits per sample of LPC-24 on the same clips.
     """
 
     generated: GeneratedSound | None
@@ -51,15 +51,15 @@ class EvalSound:
 
 
 def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tuple[EvalReport, EvalSound]:
-    """Returns the report, and the sound that it is about.
+    """Returns the report and the waveforms behind it.
 
     Args:
         request: what to measure.
-        folder: root of all that is kept.
+        folder: the data folder.
         console: for progress only.
 
     Raises:
-        UserError: the checkpoint or the audio is not there, or a setting is not fit.
+        UserError: the checkpoint or the audio is missing, or a setting is invalid.
     """
     began = time.monotonic()
     path = find_checkpoint(folder.root, request.checkpoint)
@@ -67,16 +67,13 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     config = trained.config
     settings = usual_settings(config.model, request.temperature)
     if request.turns is not None and config.model.mel is None:
-        raise UserError(f"--refine is for models that are told mel frames, and {config.name} is not")
+        raise UserError(f"--refine is for vocoders, and {config.name} does not take mel frames")
     turns = USUAL_TURNS if request.turns is None else request.turns
     named_voice = _named_voice(request, config.model)
     weights = GeneratorWeights.of(trained.model)
-    choose_engine(request.engine, weights)  # refuses at once what would be refused after the first minute
-    decoding = DecodeView(console)
-    with decoding.progress:
-        audio = held_out_audio(
-            trained, request.paths, folder, decoding.on_decode, voice_is_named=named_voice is not None
-        )
+    choose_engine(request.engine, weights)  # fails here, not after a minute of measuring
+    with progress_bar(console, "decoding") as on_decode:
+        audio = held_out_audio(trained, request.paths, folder, on_decode, voice_is_named=named_voice is not None)
     corpus, rate = audio.corpus, audio.corpus.sample_rate
     mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
     tells = Tells(config.model.speakers, mel, named_voice)
@@ -102,7 +99,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
                 coding=coding,
                 progress=on_clip,
             )
-        floor, floor_pairs = dict(vocoded.model.floor), len(clips)
+        floor, floor_pairs = dict(vocoded.versions[SAMPLED].floor), len(clips)
     report = EvalReport(
         checkpoint=str(path),
         name=config.name,
@@ -124,16 +121,16 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
 
 
 def _named_voice(request: EvalRequest, model: ModelConfig) -> NDArray[np.float32] | None:
-    """Returns the voice that the user says all of the named audio is in, (speakers,)."""
+    """Returns the share of each speaker in all of the given audio, (speakers,); None without --speaker."""
     if request.speaker is None:
         return None
     if not request.paths:
-        raise UserError("--speaker says who speaks in audio that is named; of what the run held out, its own rule does")
+        raise UserError("--speaker names the speaker of the audio given as PATH; add a path or leave --speaker out")
     return speaker_shares(request.speaker, model.speakers)
 
 
 def _vocode(request: EvalRequest, subject: EvalSubject, turns: int, console: Console) -> tuple[VocodedClip, ...]:
-    """Returns held-out clips made from their own mel frames, under a bar."""
+    """Returns held-out clips vocoded from their own mel frames, under a progress bar."""
     engine = subject.engine(request.engine, console)
     num_samples = max(1, round(request.clip_seconds * subject.corpus.sample_rate))
     chosen = chosen_clips(subject.corpus.validation, request.clips)

@@ -1,4 +1,4 @@
-"""What training shows of a model: audio while it trains, and one line about its clips at the end."""
+"""For training: preview audio during a run, and one line about the clips of the model at its end."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ VOCODED_CLIPS = 2  # Griffin-Lim takes longer over a clip than the model
 
 
 def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -> NDArray[np.float32]:
-    """Returns audio from a model in training, always with the same random numbers so that previews can be compared.
+    """Returns audio from a model in training, always with the same random numbers, so that previews compare.
 
     Args:
         model: the net, on any device.
         config: the settings of its run.
         num_samples: length.
-        heard: the speaker and the mel frames, as far as the model is told of them.
+        heard: the speaker and the mel frames, as far as the model takes them.
 
     Returns:
         float32 (num_samples,) in [-1, 1].
@@ -53,10 +53,10 @@ def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -
 
 
 def judge(checkpoint: Path, corpus: Corpus) -> str:
-    """Returns one line on a trained model: of its own clips, how many failed and their bits per sample.
+    """Returns one line about a trained model: how many of its clips failed, and their bits per sample.
 
-    Speakers take turns. A model that is told mel frames has no clips of its own; of held-out clips made from their
-    frames, the line says how far they lie from the originals.
+    Speakers take turns. For a vocoder, the line says how far held-out clips, vocoded from their own frames, are from
+    the originals.
 
     Args:
         checkpoint: the file.
@@ -112,6 +112,5 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
         for clip in chosen_clips(corpus.validation, VOCODED_CLIPS)
     ]
     distances = [spectral_distances(clip, rate, coding) for clip in clips]
-    ours = float(np.mean([ours for ours, _ in distances]))
-    rivals = {name: float(np.mean([theirs[name] for _, theirs in distances])) for name in clips[0].rivals}
-    return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, ours, rivals)
+    means = {name: float(np.mean([distance[name] for distance in distances])) for name in clips[0].versions}
+    return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, means)

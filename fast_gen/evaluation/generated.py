@@ -1,4 +1,4 @@
-"""What a model says by itself, beside real clips: the part of `wavegen eval` for models that are told no mel frames."""
+"""Generated clips beside real ones: the part of `wavegen eval` for models without mel frames."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from rich.console import Console
 
 from fast_gen.engines.condition import voice
 from fast_gen.evaluation.report import GeneratedFacts, Likeness, failures_of
-from fast_gen.evaluation.subject import EvalRequest, EvalSubject, progress_bar
+from fast_gen.evaluation.subject import EvalRequest, EvalSubject
 from fast_gen.generation.ranking import ScoredClip, scored
 from fast_gen.generation.stream import generate
+from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.evaluation.frechet import embed, frechet_distance
@@ -20,19 +21,19 @@ from wavenet_app.evaluation.pair_table import Average, as_coded, quantisation_fl
 from wavenet_app.evaluation.runaway import failure
 from wavenet_app.evaluation.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
 
-FLOOR_PIECES = 8  # real pieces that the floor of the codes is taken on; STOI and PESQ take a second for each
+FLOOR_PIECES = 8  # real pieces for the floor of the codes; STOI and PESQ take a second for each
 
 Waveforms = list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
 class GeneratedSound:
-    """What a model says by itself, to be heard and drawn.
+    """Generated and real clips, to play and to draw.
 
     Attributes:
         clips: the generated ones.
-        real: real pieces of about their length, as the codes hold them.
-        real_features: of the real pieces that the clips were compared with.
+        real: real pieces of about their length, quantised.
+        real_features: of the half of the real pieces that the clips were compared with.
         features: of the generated clips.
     """
 
@@ -48,7 +49,7 @@ def generated_sound(
     """Generates clips, speakers taking turns, and compares them with real ones.
 
     Returns:
-        What the clips are like; the clips; the floor of the codes, and of how many real pieces it is.
+        The facts about the clips, the clips, the floor of the codes, and the number of real pieces it was measured on.
     """
     corpus, tells, model = subject.corpus, subject.tells, subject.model
     rate, coding = corpus.sample_rate, model.config.coding
@@ -71,7 +72,7 @@ def generated_sound(
 
 
 def _turns(request: EvalRequest, tells: Tells) -> NDArray[np.float32] | None:
-    """Returns the voice of each clip that is to be generated, (clips, speakers); None for a model without speakers."""
+    """Returns the share of each speaker in each clip, (clips, speakers); None for a model without speakers."""
     if not tells.places:
         return None
     if tells.voice is not None:
@@ -80,7 +81,7 @@ def _turns(request: EvalRequest, tells: Tells) -> NDArray[np.float32] | None:
 
 
 def _names(shares: NDArray[np.float32] | None, tells: Tells) -> tuple[str, ...]:
-    """Returns who speaks in each clip, in words."""
+    """Returns the speaker of each clip, or a mix in words."""
     if shares is None:
         return ()
     names = list(tells.places)
@@ -99,7 +100,7 @@ def _generate(
     num_samples: int,
     console: Console,
 ) -> NDArray[np.float32]:
-    """Returns the generated clips (clips, samples), made under a bar."""
+    """Returns the generated clips (clips, samples), under a progress bar."""
     engine = subject.engine(request.engine, console)
     done = 0
     with progress_bar(console, "generating") as show:
@@ -129,10 +130,9 @@ def _generated_facts(
     seconds: float,
     temperature: float,
 ) -> tuple[GeneratedFacts, tuple[SoundFeatures, SoundFeatures]]:
-    """Returns what the generated clips are like beside real ones, and the features of real and generated clips.
+    """Returns facts about the generated clips beside real ones, and the features of real and generated clips.
 
-    The real pieces are dealt to two sets in turn: one to compare with, the other to say how far real audio lies from
-    real audio.
+    Every second real piece is compared with; the others give the distance of real audio to real audio.
     """
     compared, others = real[0::2], real[1::2]
     wanted, points = sound_features(compared, sample_rate), embed(compared, sample_rate)
@@ -142,7 +142,7 @@ def _generated_facts(
         return Likeness(sound_distances(wanted, features), distance, len(waveforms))
 
     waveforms = [clip.waveform for clip in clips]
-    heard = sound_features(waveforms, sample_rate)
+    features = sound_features(waveforms, sample_rate)
     facts = GeneratedFacts(
         seconds=seconds,
         temperature=temperature,
@@ -151,16 +151,16 @@ def _generated_facts(
         failures=failures_of(clips),
         real_seconds=len(real[0]) / sample_rate,
         real_failures=tuple(failure(piece, sample_rate) for piece in real),
-        voiced=(heard.voiced_share, wanted.voiced_share),
-        paused=(heard.pause_share(wanted.pause_threshold), wanted.pause_share(wanted.pause_threshold)),
-        likeness=likeness(waveforms, heard),
+        voiced=(features.voiced_share, wanted.voiced_share),
+        paused=(features.pause_share(wanted.pause_threshold), wanted.pause_share(wanted.pause_threshold)),
+        likeness=likeness(waveforms, features),
         yardstick=likeness(others, sound_features(others, sample_rate)) if others else None,
     )
-    return facts, (wanted, heard)
+    return facts, (wanted, features)
 
 
 def _real_pieces(corpus: Corpus, num_samples: int, count: int) -> Waveforms:
-    """Returns pieces of the held-out clips, spread over all of them; where most clips are shorter, of their length."""
+    """Returns pieces of the held-out clips, spread over all of them, no longer than the median clip."""
     clips = corpus.validation
     lengths = [clip.num_samples for clip in clips]
     piece = max(1, min(num_samples, int(np.median(lengths))))

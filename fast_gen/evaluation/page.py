@@ -1,4 +1,4 @@
-"""The page that `wavegen eval --report` writes: one file with players, spectrograms and curves, and no request."""
+"""The page of `wavegen eval --report`: one file with players, spectrograms and curves that loads nothing else."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from fast_gen.evaluation.generated import GeneratedSound
 from fast_gen.evaluation.page_figures import history_figure, sound_figure
 from fast_gen.evaluation.report import EvalReport
 from fast_gen.evaluation.view import notes, number, sections, vocoded_rows
-from fast_gen.evaluation.vocoded import GRIFFIN_LIM, SPECTRAL_DISTANCE, VocodedFacts
-from wavenet_app.audio.files import wav_bytes
+from fast_gen.evaluation.vocoded import SAMPLED, SPECTRAL_DISTANCE, VocodedFacts
 from wavenet_app.audio.pictures import Scale, common_scale, spectrogram_figure
+from wavenet_app.audio.writing import wav_bytes
 from wavenet_app.core.figures import png_bytes
 from wavenet_app.core.files import write_whole
 from wavenet_app.evaluation.pair_table import as_coded
 
 DOTS_PER_INCH = 100
-SPECTROGRAM_INCHES = (6.0, 4.0)  # so many that their text can be read; two or three stand side by side
+SPECTROGRAM_INCHES = (6.0, 4.0)  # large enough to read with three side by side
 
-# The policy makes the browser refuse any request, should a name in the page ever slip through the escaping.
+# Makes the browser refuse any request, even if escaping a name in the page fails.
 POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -48,9 +48,9 @@ def write_report(path: Path, report: EvalReport, sound: EvalSound) -> None:
     """Writes the page, whole or not at all.
 
     Args:
-        path: where to; missing folders are made.
+        path: the file; missing folders are made.
         report: the figures.
-        sound: what is heard and drawn.
+        sound: the waveforms to play and draw.
 
     Raises:
         UserError: the file cannot be written.
@@ -59,7 +59,7 @@ def write_report(path: Path, report: EvalReport, sound: EvalSound) -> None:
 
 
 def page(report: EvalReport, sound: EvalSound) -> str:
-    """Returns the page as HTML; it takes what `write_report` takes."""
+    """Returns the page as HTML, from the arguments of `write_report`."""
     history = sound.history and _image(
         png_bytes(history_figure(sound.history, sound.history_lpc), DOTS_PER_INCH), "bits per sample over steps"
     )
@@ -115,9 +115,9 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
         "spectrum, energy, pitch and pauses of real and generated clips",
     )
     return f"""<h2>Generated clips</h2>
-<p>Their pictures and those of the real clips have one scale.</p>
+<p>All pictures of generated and real clips have the same scale.</p>
 <div class="clips">{"".join(generated)}</div>
-<h2>Real clips, as the codes hold them</h2>
+<h2>Real clips, quantised</h2>
 <div class="clips">{"".join(real)}</div>
 <h2>Sound, generated beside real</h2>
 {curves}"""
@@ -126,23 +126,20 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
 def _vocoded_clips(sound: EvalSound, facts: VocodedFacts, sample_rate: int) -> str:
     shown = []
     for clip, file in zip(sound.vocoded, facts.files, strict=True):
-        failed = f"failed: {file.failure}" if file.failure else ""
         original = as_coded(clip.original, sound.coding)
-        scale = common_scale((original, clip.vocoded, clip.rivals[GRIFFIN_LIM]), sample_rate)
-        players = []
-        for name, distances, mark, waveform in (
-            ("original, as the codes hold it", None, "", original),
-            ("vocoded", file.model, failed, clip.vocoded),
-            (GRIFFIN_LIM, file.rivals[GRIFFIN_LIM], "", clip.rivals[GRIFFIN_LIM]),
-        ):
-            fact = "" if distances is None else f"{number(distances[SPECTRAL_DISTANCE].value)} dB"
-            players.append(_clip(name, fact, mark, waveform, sample_rate, scale))
+        scale = common_scale((original, *clip.versions.values()), sample_rate)
+        players = [_clip("original, quantised", "", "", original, sample_rate, scale)]
+        for name, waveform in clip.versions.items():
+            distance = f"{number(file.versions[name][SPECTRAL_DISTANCE].value)} dB"
+            failed = f"failed: {file.failure}" if file.failure and name == SAMPLED else ""
+            players.append(_clip(name, distance, failed, waveform, sample_rate, scale))
         shown.append(f'<h3>{escape(clip.name)}</h3><div class="clips triples">{"".join(players)}</div>')
     heads, rows = vocoded_rows(facts.files)
     return f"""<h2>Held-out clips, vocoded from their own mel frames</h2>
-<p>Log-spectral distance to the original as the codes hold it. The pictures of a clip have one scale.</p>
+<p>Log-spectral distance to the quantised original. Refined noise and Griffin-Lim need no model: the model's share in a
+refined clip is what is nearer than refined noise. The pictures of a clip have the same scale.</p>
 {"".join(shown)}
-<p>Each clip to its quantised original: this model / Griffin-Lim.</p>
+<p>Each clip to its quantised original: {" / ".join(facts.versions)}.</p>
 {_table(heads, [rows])}"""
 
 
@@ -171,7 +168,7 @@ def _skipped(report: EvalReport) -> str:
     if not report.skipped:
         return ""
     rows = [(file.name, file.reason) for file in report.skipped]
-    return f"<h2>Left out: {len(rows)}</h2>{_table(('file', 'reason'), [rows])}"
+    return f"<h2>Skipped: {len(rows)}</h2>{_table(('file', 'reason'), [rows])}"
 
 
 def _table(heads: Sequence[str], bodies: Iterable[Sequence[Sequence[str]]]) -> str:

@@ -1,4 +1,4 @@
-"""The curves of the report: how the bits fell in training, and how the sound of the clips is distributed."""
+"""The figures of the report: bits per sample during training, and the sound of the clips as distributions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def history_figure(history: list[dict[str, float]], lpc: float) -> Figure:
-    """Returns bits per sample over the steps of training, with the LPC-24 floor.
+    """Returns bits per sample over the steps of training, with the LPC-24 baseline.
 
     Args:
         history: rows with step, train and validation; at least one.
-        lpc: bits per sample of linear prediction; not drawn where it is NaN.
+        lpc: bits per sample of linear prediction; NaN is not drawn.
     """
     figure = new_figure(height=3.2)
     axes = figure.subplots()
@@ -41,7 +41,7 @@ def sound_figure(real: SoundFeatures, generated: SoundFeatures, sample_rate: int
     """Returns mean spectrum, energy, pitch and pauses of generated beside real clips.
 
     Args:
-        real: of the clips that are compared with.
+        real: of the real clips.
         generated: of the generated ones.
         sample_rate: in Hz.
     """
@@ -59,11 +59,11 @@ def sound_figure(real: SoundFeatures, generated: SoundFeatures, sample_rate: int
     _histograms(energy, [np.concatenate(features.levels) for features in (real, generated)])
     _histograms(pitch, [SEMITONE_ORIGIN * 2 ** (features.pitch / 12) for features in (real, generated)])
     _histograms(pauses, [features.pauses(threshold) for features in (real, generated)])
-    spectrum.set_xlabel("kHz; median, and where eight in ten frames lie")
+    spectrum.set_xlabel("kHz; median, and the range of 80 % of the frames")
     spectrum.set_ylabel("level (dB)")
     spectrum.legend()
     energy.axvline(threshold, color="grey", linestyle="--", linewidth=1)
-    energy.set_xlabel("level of a frame (dB); a pause is left of the line")
+    energy.set_xlabel("level of a frame (dB); pauses are left of the line")
     pitch.set_xlabel("pitch of voiced frames (Hz)")
     pauses.set_xlabel("length of a pause (s)")
     for axes in (energy, pitch, pauses):

@@ -1,4 +1,4 @@
-"""What `wavegen eval` found, as plain values: the verdict in words, every figure, and JSON."""
+"""The results of `wavegen eval` as plain values: the verdict in words, every figure, and JSON."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SOUNDS = {
 
 @dataclass(frozen=True)
 class Likeness:
-    """How far a set of clips lies from real ones.
+    """Distances of a set of clips to real ones.
 
     Attributes:
-        sounds: distances of what can be heard.
+        sounds: distances of spectrum, pitch, energy and pauses.
         frechet: Frechet distance on our own embedding, in dB^2.
         clips: how many clips the set holds.
     """
@@ -42,12 +42,12 @@ class Likeness:
 
 @dataclass(frozen=True)
 class GeneratedFacts:
-    """What generated clips are like.
+    """Properties of generated clips.
 
     Attributes:
         seconds: length of each clip.
         temperature: that they were sampled at.
-        speakers: who speaks in each clip; empty for a model without speakers.
+        speakers: the speaker of each clip; empty for a model without speakers.
         bits: of each clip under the model itself, at temperature 1.
         failures: of each clip.
         real_seconds: length of each real piece.
@@ -55,7 +55,7 @@ class GeneratedFacts:
         voiced: share of the frames with a pitch, in generated and in real clips.
         paused: share of the time that is pause, in generated and in real clips.
         likeness: of the generated clips to half of the real pieces.
-        yardstick: of the other half to that half: what a perfect model would reach. None where there is one piece.
+        yardstick: of the other half to that half, which a perfect model would reach; None for a single piece.
     """
 
     seconds: float
@@ -73,24 +73,24 @@ class GeneratedFacts:
 
 @dataclass(frozen=True)
 class EvalReport:
-    """Everything that was found.
+    """All results.
 
     Attributes:
         checkpoint: the file.
         name: of the run.
         sample_rate: in Hz.
         gain: of the run, at which everything was measured.
-        coding: what the samples are that have the bits, such as "256 mu-law codes".
+        coding: of the samples, such as "256 mu-law codes".
         bits: bits per sample on held-out audio.
-        trained_validation: the figure that training itself ended with, over all samples of its held-out clips, or None.
-        fitted_on: what the classical predictors were fitted on.
-        generated: of the generated clips; None for a model that is told mel frames and so has none.
-        vocoded: of held-out clips made from their own mel frames; None for any other model.
-        floor: pair metrics of coded against original clips: what no model of these codes can beat.
-        floor_pairs: how many real pieces the floor was taken on.
-        skipped: files that were left out, each with its reason.
-        remarks: sentences that the user should see once.
-        seconds: how long it all took.
+        trained_validation: the last validation of training, in bits per sample over all held-out clips, or None.
+        fitted_on: the audio that the classical predictors were fitted on, in words.
+        generated: of the generated clips; None for a vocoder.
+        vocoded: of held-out clips vocoded from their own mel frames; None for any other model.
+        floor: pair metrics of coded against original clips, which no model of these codes can beat.
+        floor_pairs: how many real pieces the floor was measured on.
+        skipped: files that were not measured, each with its reason.
+        remarks: notes about the audio for the user.
+        seconds: that the evaluation took.
     """
 
     checkpoint: str
@@ -117,7 +117,9 @@ class EvalReport:
             lines.append(failure_sentence(self.generated.failures, f"generated clips of {self.generated.seconds:g} s"))
         if self.vocoded is not None:
             lines.append(vocoded_sentence(self.vocoded))
-            lines.append(failure_sentence(tuple(file.failure for file in self.vocoded.files), "vocoded clips"))
+            lines.append(
+                failure_sentence(tuple(file.failure for file in self.vocoded.files), "vocoded clips as sampled")
+            )
         return lines
 
     def to_json(self) -> str:

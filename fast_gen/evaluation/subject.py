@@ -1,13 +1,10 @@
-"""What `wavegen eval` is asked, the model that it is about, and the bar that is seen meanwhile."""
+"""The request of `wavegen eval`, the model and audio that it measures, and its progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
 from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import Engine
@@ -20,19 +17,18 @@ from wavenet_app.network.model import WaveNet
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What a user wants to know.
+    """The options of `wavegen eval`.
 
     Attributes:
         checkpoint: what `find_checkpoint` takes; None for the newest run.
-        paths: audio to measure on; empty for the clips that the run held out.
+        paths: audio to measure on; empty for the held-out clips of the run.
         seconds: audio to measure bits on, at most; 0 for all of it.
-        clips: how many to generate, or of a model that is told mel frames, how many held-out ones to vocode.
+        clips: how many to generate, or with a vocoder, how many held-out ones to vocode.
         clip_seconds: length of each, at most.
-        temperature: that they are sampled at; None for the usual one.
-        speaker: whose voice all of the named audio is, as `speaker_shares` takes it; None for what the rule of the run
-            says of each file.
-        turns: by which vocoded clips are moved towards their frames; None for the usual number. Of a model that is
-            told mel frames only.
+        temperature: that they are sampled at; None for the default.
+        speaker: of all audio in `paths`, as `speaker_shares` takes it; None for the speaker that the run's rule gives
+            each file.
+        turns: iterations of the refinement, for vocoders; None for the default.
         seed: of the generated clips.
         engine: name of an engine, or "auto".
     """
@@ -54,11 +50,11 @@ class EvalSubject:
     """A model with the audio that it is measured on.
 
     Attributes:
-        model: the net, where it is quickest.
+        model: the network, on the fastest device.
         weights: the same as plain arrays.
-        corpus: its validation clips are the ones to measure.
-        tells: what the model is told of them.
-        settings: temperature, top-k and top-p of what it generates.
+        corpus: its validation clips are measured.
+        tells: their conditioning.
+        settings: temperature, top-k and top-p of generated clips.
     """
 
     model: WaveNet
@@ -68,20 +64,10 @@ class EvalSubject:
     settings: SamplingSettings
 
     def engine(self, name: str, console: Console) -> Engine:
-        """Returns what generates; says if it will have to be waited for."""
+        """Returns an engine with the weights of the model; prints a line if it has to compile first."""
 
         def on_choice(choice: EngineChoice) -> None:
             if choice.preparation:
                 console.print(choice.preparation, highlight=False)
 
         return start_engine(name, self.weights, on_choice=on_choice)[1]
-
-
-@contextmanager
-def progress_bar(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows a bar while it is entered; what it gives is called with (done, total)."""
-    with Progress(
-        TextColumn(text), BarColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(text)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,60 +1,66 @@
-"""`wavegen sample` from request to files, told to a terminal."""
+"""`wavegen sample` from request to files."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fast_gen.generation.destination import Destination, picture_of
+from fast_gen.generation.level import output_level
 from fast_gen.generation.session import ReadyToSample, SampleRequest, get_ready
 from fast_gen.generation.stream import generate
-from wavenet_app.audio.files import printable, write_wav
+from wavenet_app.audio.files import printable
 from wavenet_app.audio.pictures import write_spectrogram
+from wavenet_app.audio.writing import write_audio
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
 
-if TYPE_CHECKING:
-    pass
-
 
 def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
-    """Generates the clips and writes each as <run>-seed<seed>-<number>.wav with a .png of its spectrogram.
+    """Generates the clips and writes each as <run>-seed<seed>-<number>, with a .png of its spectrogram.
+
+    They are at the level of the recordings that the model was trained on, as far as nothing clips.
 
     Returns:
-        The WAV files, in order.
+        The audio files, in order.
 
     Raises:
-        UserError: the checkpoint, the prime, a setting or the disk does not allow it.
+        UserError: the checkpoint, the prime, a setting or the folder is invalid.
     """
     if request.keep is not None and not request.rank:
-        raise UserError("--keep says how many of the most likely clips to keep, so it needs --rank")
+        raise UserError("--keep keeps the most likely clips; add --rank")
+    destination = request.destination
+    if destination.file is not None:
+        destination.check_free(picture_of(destination.file))
+    destination.check_count(_kept(request, request.clips or 1))
     ready = get_ready(request, folder, console)
+    destination.check_count(_kept(request, ready.clips))
     if request.rank and ready.shares is not None and request.speaker is None:
-        raise UserError("--rank compares clips of one voice; say whose with --speaker")
+        raise UserError("--rank compares clips of one speaker; choose one with --speaker")
     if request.rank and len(ready.primes) > 1:
-        raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}")
-    make_folder(request.out)
+        raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}; pass one --prime")
+    make_folder(destination.folder)
     if request.rank:
         waveforms = _ranked_clips(ready, request, console)
     else:
         waveforms = _clips(ready, request, console, first_row=0, count=ready.clips)
-    return _write_clips(waveforms, request, ready, console)
+    return _write_clips(waveforms, request, ready, destination, console)
 
 
 def _clips(
     ready: ReadyToSample, request: SampleRequest, console: Console, *, first_row: int, count: int
 ) -> NDArray[np.float32]:
-    """Generates clips (count, samples) under a bar, and says how fast."""
+    """Generates clips (count, samples) under a progress bar, and prints the speed."""
     sample_rate = ready.config.audio.sample_rate
     num_samples = max(1, round(request.seconds * sample_rate))
-    # compiles what is not yet compiled, so that the speed shown is the engine's own
+    # compiles the engine if needed, so that the speed shown does not include it
     generate(
         ready.engine,
         num_samples=1,
@@ -97,7 +103,7 @@ def _clips(
 
 
 def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console) -> NDArray[np.float32]:
-    """Generates clips (kept, samples), the most likely first, those that failed anew; and says what was done."""
+    """Generates clips (kept, samples), the most likely first, replaces failed ones, and prints their likelihoods."""
     from fast_gen.generation.ranking import ROUNDS, ranked, scored  # needs torch, which plain sampling does not
 
     model = load_trained(ready.checkpoint).model
@@ -112,32 +118,46 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     kept = ranking.clips[: request.keep]
     listed = ", ".join(f"{clip.bits:.3f}" + (f" ({clip.failure})" if clip.failure else "") for clip in kept)
     console.print(
-        f"made anew because of noise or silence: {ranking.redone}; still so after {ROUNDS} tries: {ranking.failed}\n"
+        f"generated again because of noise or silence: {ranking.redone}; "
+        f"still noise or silence after {ROUNDS} tries: {ranking.failed}\n"
         f"bits per sample, the most likely clip first: {listed}"
-        + (f"; left out: {len(ranking.clips) - len(kept)}" if len(kept) < len(ranking.clips) else ""),
+        + (f"; skipped: {len(ranking.clips) - len(kept)}" if len(kept) < len(ranking.clips) else ""),
         highlight=False,
     )
     return np.stack([clip.waveform for clip in kept])
 
 
 def _write_clips(
-    waveforms: NDArray[np.float32], request: SampleRequest, ready: ReadyToSample, console: Console
+    waveforms: NDArray[np.float32],
+    request: SampleRequest,
+    ready: ReadyToSample,
+    destination: Destination,
+    console: Console,
 ) -> list[Path]:
-    config = ready.config
+    """Writes clips at the training level (clips, samples) at the level of the recordings, and prints their names."""
+    audio = ready.config.audio
     written = []
-    for number, generated in enumerate(waveforms):
-        waveform = np.concatenate([ready.heard_before(number), generated]) if request.keep_prime else generated
-        path = request.out / f"{config.name}-seed{request.seed}-{number}.wav"
-        write_wav(path, waveform, config.audio.sample_rate)
-        write_spectrogram(path.with_suffix(".png"), waveform, config.audio.sample_rate, path.stem)
-        continued = (
-            f"; continues {printable(ready.primes[number % len(ready.primes)].path.name)}" if ready.primes else ""
-        )
-        console.print(
-            f"{path}  (and its spectrogram, {path.stem}.png{continued})", highlight=False, markup=False, soft_wrap=True
-        )
+    free = destination.paths(f"{ready.config.name}-seed{request.seed}")
+    for number, (generated, path) in enumerate(zip(waveforms, free, strict=False)):
+        waveform = np.concatenate([ready.prime_waveform(number), generated]) if request.keep_prime else generated
+        level = output_level(audio.gain, float(np.abs(waveform).max()))
+        written_waveform = level.of(waveform)
+        write_audio(path, written_waveform, audio.sample_rate)
+        picture = picture_of(path)
+        write_spectrogram(picture, written_waveform, audio.sample_rate, path.stem)
+        facts = [f"and its spectrogram, {picture.name}"]
+        if level.remark is not None:
+            facts.append(f"written {level.remark}")
+        if ready.primes:
+            facts.append(f"continues {printable(ready.primes[number % len(ready.primes)].path.name)}")
+        console.print(f"{path}  ({'; '.join(facts)})", highlight=False, markup=False, soft_wrap=True)
         written.append(path)
     return written
+
+
+def _kept(request: SampleRequest, clips: int) -> int:
+    """Returns how many of the clips are written."""
+    return min(clips, request.keep or clips)
 
 
 def _speed(samples: int, sample_rate: int, began: float) -> str:

@@ -1,4 +1,4 @@
-"""Recordings that clips continue: found, their ends read, and brought to the rate and level of a model."""
+"""Recordings that clips continue: found, read from the end, and brought to the rate and level of a model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.sources import scan_sources
 
 MOST_BY_DEFAULT = 16
-"""Recordings that are continued where nobody says how many clips there are to be."""
+"""Recordings that are continued without -n."""
 
 Say = Callable[[str], None]
-"""Takes a line that the user should read."""
+"""Prints a note for the user."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Prime:
 
     Attributes:
         path: the file.
-        waveform: float32 (samples,), its end at the model's rate and level, as much of it as was asked for.
+        waveform: float32 (samples,), its end, or all of it, at the model's rate and level.
     """
 
     path: Path
@@ -38,16 +38,16 @@ class Prime:
 
 
 def find_primes(paths: Sequence[Path], say: Say) -> list[Path]:
-    """Returns the recordings that are named and those in folders that are named, in order.
+    """Returns the recordings among the paths and in the folders among them, in order.
 
     Raises:
-        UserError: a path does not exist, or there is no audio in any.
+        UserError: a path does not exist, or none has audio.
     """
     if not paths:
         return []
     sources = scan_sources(paths)
     for folder, reason in sources.unlisted:
-        say(f"left out: {printable(str(folder))}: {reason}")
+        say(f"skipped: {printable(str(folder))}: {reason}")
     if sources.remark:
         say(f"--prime: {sources.remark}")
     if not sources.files:
@@ -58,21 +58,21 @@ def find_primes(paths: Sequence[Path], say: Say) -> list[Path]:
 def read_primes(
     files: Sequence[Path], config: RunConfig, *, named: Sequence[Path], clips: int, samples: int | None, say: Say
 ) -> tuple[Prime, ...]:
-    """Reads as many recordings as there are clips, or fewer if there are no more; what is not taken is said.
+    """Reads at most one recording for each clip; skipped ones are listed.
 
     Args:
         files: the recordings.
-        config: of the run that the model comes from.
-        named: what the user named; a file among them that cannot be read is an error, one in a folder is left out.
-        clips: that are to be generated.
-        samples: of each end, at the model's rate; None for whole recordings.
-        say: takes what the user should know.
+        config: of the model's run.
+        named: the paths from the user; an unreadable file among them is an error, one in a folder is skipped.
+        clips: how many to generate.
+        samples: at the end of each, at the model's rate; None for whole recordings.
+        say: prints a note.
 
     Raises:
-        UserError: none can be read, or not one of those that were named.
+        UserError: none can be read, or one in `named` cannot.
     """
     primes: list[Prime] = []
-    left_out = 0
+    skipped = 0
     for file in files:
         if len(primes) == clips:
             break
@@ -81,13 +81,13 @@ def read_primes(
         except UnreadableAudioError as error:
             if file in named:
                 raise
-            left_out += 1
-            say(f"left out: {error}")
+            skipped += 1
+            say(f"skipped: {error}")
     if not primes:
-        raise UserError(f"none of the {left_out} recordings to continue can be read")
-    if left_out:
-        say(f"{left_out} recordings are left out")
-    beyond = len(files) - left_out - len(primes)
+        raise UserError(f"none of the {skipped} recordings to continue can be read")
+    if skipped:
+        say(f"{skipped} recordings are skipped")
+    beyond = len(files) - skipped - len(primes)
     if beyond:
         say(f"{len(primes)} of {len(files)} recordings are continued; {beyond} more with -n {len(primes) + beyond}")
     return tuple(primes)
@@ -96,15 +96,15 @@ def read_primes(
 def prime_codes(
     primes: Sequence[Prime], *, first_row: int, rows: int, samples: int, coding: Coding
 ) -> NDArray[np.int64] | None:
-    """Returns the codes (rows, time) that clips continue, None without primes; the primes take turns over the rows.
+    """Returns the codes (rows, time) that clips continue, None without primes; primes take turns over the rows.
 
-    A prime that is shorter than others has silence before it, as an engine puts it before every clip.
+    A prime that is shorter than others starts with silence, as every clip of an engine does.
 
     Args:
         primes: the recordings.
-        first_row: number of the first clip.
+        first_row: of the first clip.
         rows: how many clips.
-        samples: that a model can see; what lies further back is left out.
+        samples: of the receptive field; earlier ones are dropped.
         coding: the model's.
     """
     if not primes:
@@ -118,7 +118,7 @@ def prime_codes(
 
 
 def _read_prime(path: Path, config: RunConfig, samples: int | None, say: Say) -> Prime:
-    """Reads a recording once, in memory that depends on what is kept alone."""
+    """Reads a recording once, in memory that grows only with the samples that are kept."""
     name = printable(path.name)
     rate = config.audio.sample_rate
     end: deque[NDArray[np.float32]] = deque()

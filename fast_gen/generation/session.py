@@ -1,4 +1,4 @@
-"""From what a user asks for to a loaded model, an engine and its conditioning, ready to generate."""
+"""From a request to a loaded model, an engine and its conditioning, ready to generate."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from fast_gen.engines.real_time import engine_in_real_time
 from fast_gen.engines.sampling import SamplingSettings, check_head
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
+from fast_gen.generation.destination import Destination
 from wavenet_app.audio.files import printable
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.config import RunConfig
@@ -33,28 +34,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What a user asked to hear.
+    """The options of `wavegen sample`.
 
     Attributes:
         checkpoint: what `find_checkpoint` takes; None for the newest run.
         seconds: length of each clip.
-        out: folder for the files.
+        out: folder for the files, or the file of the only clip.
         clips: how many, generated as one batch; None for one, or one for each recording to continue up to
             `primes.MOST_BY_DEFAULT`.
         seed: of the random numbers.
-        temperature: 0 for the likeliest code every time.
+        temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
         primes: recordings to continue, and folders of them; they take turns over the clips.
-        prime_seconds: how much of the end of each is taken; None for what the model can see, or the whole of it if it
-            is kept.
-        keep_prime: whether the recording stands before what is generated.
+        prime_seconds: how much of the end of each is continued; None for the receptive field, or all of it with
+            `keep_prime`.
+        keep_prime: whether each file starts with its recording.
         engine: name of an engine, or "auto".
-        precision: of the weights; None for float32, or for playing the first precision that keeps up.
+        precision: of the weights; None for float32, or when playing, the first precision that keeps up.
         threads: of the CPU, for the engine.
-        rank: whether clips that ran away are made anew, and the most likely one comes first.
+        rank: whether failed clips are replaced, and the most likely clip comes first.
         keep: how many of the ranked clips are kept; None for all.
         speaker: a name, or names with weights; None for all in turn.
+        format_name: of the files; None for the suffix of `out`, or WAV in a folder.
+        overwrite: whether files that exist are replaced.
     """
 
     checkpoint: str | None
@@ -74,22 +77,29 @@ class SampleRequest:
     rank: bool = False
     keep: int | None = None
     speaker: str | None = None
+    format_name: str | None = None
+    overwrite: bool = False
+
+    @property
+    def destination(self) -> Destination:
+        """Where the clips are written; raises UserError where the request contradicts itself."""
+        return Destination.of(self.out, self.format_name, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
 class ReadyToSample:
-    """All that generating needs.
+    """Everything that generation needs.
 
     Attributes:
-        engine: what generates.
-        checkpoint: what it generates from.
+        engine: generates the samples.
+        checkpoint: the file of the model.
         config: the settings of the model's run.
         settings: temperature, top-k and top-p.
-        clips: how many there are to be.
-        primes: the recordings that they continue in turn; empty for none.
-        shares: of each speaker in the voice of each clip, (clips, speakers), or of one row for all; None for a model
-            without speakers.
-        condition: what comes of these.
+        clips: how many to generate.
+        primes: the recordings that the clips continue in turn; empty for none.
+        shares: the share of each speaker in each clip, (clips, speakers), or one row for all; None for a model without
+            speakers.
+        condition: the conditioning made of `shares`.
     """
 
     engine: Engine
@@ -102,7 +112,7 @@ class ReadyToSample:
     condition: ChunkCondition | None = None
 
     def prime_codes(self, first_row: int, rows: int) -> NDArray[np.int64] | None:
-        """Returns the codes (rows, time) that clips continue, as far as the model can see them; None for none."""
+        """Returns the codes (rows, time) that clips continue, at most a receptive field; None for none."""
         if not self.primes:
             return None
         from fast_gen.generation.primes import prime_codes
@@ -116,8 +126,8 @@ class ReadyToSample:
             coding=model.coding,
         )
 
-    def heard_before(self, row: int) -> NDArray[np.float32]:
-        """Returns the recording (samples,) that a clip continues, as the codes hold it; nothing where there is none."""
+    def prime_waveform(self, row: int) -> NDArray[np.float32]:
+        """Returns the recording (samples,) that a clip continues, quantised as the model reads it; empty for none."""
         if not self.primes:
             return np.zeros(0, np.float32)
         coding = self.config.model.coding
@@ -127,26 +137,26 @@ class ReadyToSample:
 def get_ready(
     request: SampleRequest, folder: DataFolder, console: Console, *, in_real_time: bool = False
 ) -> ReadyToSample:
-    """Loads the checkpoint, the prime and an engine, and says which.
+    """Loads the checkpoint, the primes and an engine, and prints which.
 
     Args:
         request: what to generate.
-        folder: root of the data.
-        console: for what is said.
-        in_real_time: whether a precision that was not asked for is the first that keeps up with the sample rate.
+        folder: the data folder.
+        console: for notes to the user.
+        in_real_time: whether the default precision is the first that keeps up with the sample rate.
 
     Raises:
-        UserError: one of them, or a setting, is not fit.
+        UserError: one of them, or a setting, is invalid.
     """
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
     path = find_checkpoint(folder.root, request.checkpoint)
     config, weights = _read(path, WeightCache(folder.cache / "weights"), request, console)
     if config.model.mel is not None:
         raise UserError(
-            f"{config.name} turns recordings or mel frames into sound, and has nothing to say by itself; "
-            f"take: wavegen vocode {config.name} RECORDING"
+            f"{config.name} is a vocoder, which turns recordings or mel frames into audio; "
+            f"run: wavegen vocode {config.name} RECORDING"
         )
-    check_head(settings, config.model.head)
+    check_head(settings, config.model.output_head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)
 
@@ -171,10 +181,10 @@ def get_ready(
 
 
 def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tuple[int, tuple[Prime, ...]]:
-    """Returns how many clips there are to be, and the recordings that they continue; says what is done to these."""
+    """Returns the number of clips and the recordings that they continue; prints how these are changed."""
     if not request.primes:
         if request.keep_prime or request.prime_seconds is not None:
-            raise UserError("--keep-prime and --prime-seconds are about a recording to continue; name it with --prime")
+            raise UserError("--keep-prime and --prime-seconds need a recording to continue; add --prime")
         return request.clips or 1, ()
     from fast_gen.generation.primes import MOST_BY_DEFAULT, find_primes, read_primes
 
@@ -191,14 +201,14 @@ def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tupl
     for prime in primes:
         if len(prime.waveform) < seen:
             say(
-                f"note: of {printable(prime.path.name)} the model hears {len(prime.waveform) / rate:.3f} s and silence "
-                f"before; it could look back {seen / rate:.3f} s"
+                f"note: {printable(prime.path.name)} fills {len(prime.waveform) / rate:.3f} s of the receptive field "
+                f"of {seen / rate:.3f} s; the rest is silence"
             )
     return clips, primes
 
 
 def _shares(request: SampleRequest, config: RunConfig, clips: int, console: Console) -> NDArray[np.float32] | None:
-    """Returns the share of each speaker in the voices, None without any; says whose turn it is if nobody chose."""
+    """Returns the share of each speaker in the voices, None for no speakers; prints the turns without --speaker."""
     speakers = config.model.speakers
     if request.speaker is not None:
         return speaker_shares(request.speaker, speakers)[None]
@@ -206,14 +216,14 @@ def _shares(request: SampleRequest, config: RunConfig, clips: int, console: Cons
         return None
     turns = [number % len(speakers) for number in range(clips)]
     listed = ", ".join(speakers[turn] for turn in turns[: len(speakers)])
-    console.print(f"clips are spoken in turn by: {listed} (--speaker chooses)", highlight=False, markup=False)
+    console.print(f"speakers in turn: {listed} (choose with --speaker)", highlight=False, markup=False)
     return np.eye(len(speakers), dtype=np.float32)[turns]
 
 
 def _read(
     path: Path, cache: WeightCache, request: SampleRequest, console: Console
 ) -> tuple[RunConfig, GeneratorWeights]:
-    """Returns the settings and the weights of a checkpoint, out of the cache if it has been read before."""
+    """Returns the settings and the weights of a checkpoint, from the cache if it has been read before."""
     say = partial(console.print, highlight=False, soft_wrap=True)
     found = cache.find(path)
     first = "" if found else "  (read for the first time, which takes a moment)"

@@ -12,7 +12,7 @@ from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from wavenet_app.core.errors import UserError
 
-CHUNK_SAMPLES = 1024  # 64 ms at 16 kHz: short enough to play at once, long enough for an engine to get going
+CHUNK_SAMPLES = 1024  # 64 ms at 16 kHz: short enough to play soon, long enough to run an engine at full speed
 
 
 def stream(
@@ -27,32 +27,31 @@ def stream(
     condition: ChunkCondition | None = None,
     chunk_samples: int = CHUNK_SAMPLES,
 ) -> Iterator[NDArray[np.float32]]:
-    """Returns an iterator over a batch of clips, in chunks that joined are the same for any chunk length.
+    """Returns an iterator over a batch of clips in chunks; joined, they are the same for any chunk length.
 
-    The engine starts anew: each clip begins after one receptive field of silence, which is how training pads the start
-    of every file, and after `prime_codes` where they are given. Clip number `row` uses the uniform numbers of
-    (seed, row), so on the CPU it is the same whichever other clips are generated with it. The engine is in use until
-    the iterator is done with; memory does not grow with time.
+    The engine is reset: each clip starts after one receptive field of silence, which is how training pads the start of
+    every file, and after `prime_codes` if they are given. Clip number `row` uses the uniform numbers of (seed, row), so
+    on the CPU it is the same in a batch of any clips. The engine is in use until the iterator ends; memory does not
+    grow with time.
 
     Args:
-        engine: what generates.
-        num_samples: length of each clip, in samples; None goes on for ever.
+        engine: generates the samples.
+        num_samples: length of each clip, in samples; None for no end.
         batch_size: number of clips.
         seed: any integer.
         settings: temperature, top-k and top-p.
         first_row: number of the first clip.
-        prime_codes: codes that the clips continue, (time,) for all or (batch_size, time). They are no part of
-            the result.
-        condition: what the model is told throughout, such as a speaker: a single step that holds for ever.
+        prime_codes: codes that the clips continue, (time,) for all or (batch_size, time); not part of the result.
+        condition: the conditioning of the whole clip, such as a speaker: a single step that does not end.
         chunk_samples: samples in a chunk; the last one may be shorter.
 
     Returns:
-        Waveforms, float32 (batch_size, up to chunk_samples) in [-1, 1], at the level that the model was trained on:
-        divide by the gain that stands in the checkpoint for the level of the training files.
+        Waveforms, float32 (batch_size, up to chunk_samples) in [-1, 1], at the level of the training; `output_level`
+        brings them to that of the recordings.
 
     Raises:
         UserError: a count is too small.
-        ValueError: `prime_codes` has the wrong shape or codes that the model does not know.
+        ValueError: `prime_codes` has the wrong shape or codes outside the range of the model.
     """
     for what, count in (("samples", num_samples), ("clips", batch_size), ("samples a chunk", chunk_samples)):
         if count is not None and count < 1:
@@ -91,23 +90,23 @@ def generate(
     """Returns whole clips: the chunks of `stream`, joined.
 
     Args:
-        engine: what generates.
+        engine: generates the samples.
         num_samples: length of each clip, in samples.
         batch_size: number of clips.
         seed: any integer.
         settings: temperature, top-k and top-p.
         first_row: number of the first clip.
         prime_codes: codes that the clips continue, (time,) for all or (batch_size, time).
-        condition: what the model is told throughout, such as a speaker.
-        progress: called after each chunk with the number of samples of a clip that it brought.
+        condition: the conditioning of the whole clip, such as a speaker.
+        progress: called after each chunk with its number of samples.
 
     Returns:
-        float32 (batch_size, num_samples) in [-1, 1], at the level that the model was trained on. The model's
-        coding turns it back into exactly the codes that were picked.
+        float32 (batch_size, num_samples) in [-1, 1], at the level of the training. The model's coding turns it back
+        into exactly the codes that were picked.
 
     Raises:
         UserError: a count is too small.
-        ValueError: `prime_codes` has the wrong shape or codes that the model does not know.
+        ValueError: `prime_codes` has the wrong shape or codes outside the range of the model.
     """
     chunks = stream(
         engine,

@@ -1,1 +1,1 @@
-"""Play sound while it is generated."""
+"""Play audio while it is generated."""

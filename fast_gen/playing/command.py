@@ -1,4 +1,4 @@
-"""`wavegen sample --play` and `--stdout`: sound that leaves while it is being generated; and `wavegen devices`."""
+"""`wavegen sample --play` and `--stdout`: output while generating; and `wavegen devices`."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from fast_gen.generation.destination import Destination, picture_of
+from fast_gen.generation.level import OutputLevel, output_level
 from fast_gen.generation.session import ReadyToSample, SampleRequest, get_ready
 from fast_gen.generation.stream import stream
 from fast_gen.playing.device import NO_DEVICE, NoSoundError, open_output, output_devices
 from fast_gen.playing.player import Player
 from fast_gen.playing.view import LiveView
 from wavenet_app.audio.files import pcm16, read_audio
+from wavenet_app.audio.formats import WAV
 from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.audio.wav_stream import SamplePipe, WavFile, wav_header
+from wavenet_app.audio.writing import wav_blocks, write_audio_blocks
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 
-_WORTH_SAYING_SECONDS = 1.0  # a shorter wait for the first sound needs no words
+_ANNOUNCED_SECONDS = 1.0  # a shorter wait for the first sound is not announced
 
 
 @dataclass(frozen=True)
 class LiveRequest:
-    """Where the sound goes while it is made.
+    """Where audio goes while it is generated.
 
     Attributes:
-        play: to a sound device, and to a WAV file.
+        play: to a sound device and to a file.
         device: number or part of the name of the device; None for the system's default.
-        forever: until it is stopped.
-        pipe: to this pipe, and to no file; None for no pipe.
-        raw: to the pipe without the header of a WAV.
+        forever: generate until Ctrl-C.
+        pipe: to this pipe instead of a file; None for no pipe.
+        raw: to the pipe without a WAV header.
     """
 
     play: bool = False
@@ -50,10 +54,10 @@ class LiveRequest:
 
 
 class Pace:
-    """How fast an engine makes sound, not counting its first chunk, which may compile, nor what happens in between.
+    """Measures the speed of an engine without its first chunk, which may compile, and without the time between chunks.
 
     Attributes:
-        speed: seconds of sound made in a second; None until the second chunk is there.
+        speed: seconds of audio per second; None before the second chunk.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -78,28 +82,31 @@ class Pace:
 
 
 def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, console: Console) -> Path | None:
-    """Generates one clip and plays it or pipes it meanwhile, in memory that does not grow with its length.
+    """Generates one clip and plays or pipes it meanwhile, in memory that does not grow with its length.
 
-    Ctrl-C ends it cleanly; what was made until then is kept. Only the picture of a clip that has an end is drawn from
-    the whole of it.
+    It is at the level of the recordings that the model was trained on, or at that of the training if this is lower,
+    because the peak is not known in advance. Ctrl-C ends it cleanly and keeps what was generated. An endless clip
+    has no picture, which needs the whole clip.
 
     Args:
         request: what to generate.
-        live: where it goes.
-        folder: root of all that is written.
-        console: for all that is said; with a pipe it must not be standard output.
+        live: where the audio goes.
+        folder: the data folder.
+        console: for messages; with a pipe, it must not be standard output.
 
     Returns:
-        The WAV file, <run>-seed<seed>-0.wav with a picture of its spectrogram or <run>-seed<seed>-forever.wav; None if
-        there is none, as with a pipe.
+        The audio file, <run>-seed<seed>-<number> with a picture of its spectrogram, or without one
+        <run>-seed<seed>-forever-<number>; None if there is none, as with a pipe.
 
     Raises:
-        UserError: the request contradicts itself, or what `run_sampling` raises; or a clip without end cannot be heard.
+        UserError: the request contradicts itself, or as in `run_sampling`; or an endless clip cannot be played.
     """
-    _check(request, live)
+    destination = request.destination
+    _check(request, live, destination)
     ready = get_ready(replace(request, clips=1), folder, console, in_real_time=live.play)
     sample_rate = ready.config.audio.sample_rate
-    intro = _intro(request, ready)
+    level = output_level(ready.config.audio.gain)
+    intro = _intro(request, ready, level)
     num_samples = None if live.forever else max(1, round(request.seconds * sample_rate))
     total = None if num_samples is None else len(intro) + num_samples
     player = _player(live, sample_rate, total, console) if live.play else None
@@ -111,30 +118,35 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         prime_codes=ready.prime_codes(0, 1),
         condition=ready.condition,
     )
+    chunks = (level.of(chunk) for chunk in chunks)
     if live.pipe is None:
-        path = request.out / f"{ready.config.name}-seed{request.seed}-{'forever' if live.forever else 0}.wav"
-        with WavFile(path, sample_rate) as file:
+        path = next(destination.paths(f"{ready.config.name}-seed{request.seed}{'-forever' if live.forever else ''}"))
+        with WavFile(_growing(path), sample_rate) as file:
             _generate_into(file, player, intro, chunks, sample_rate, console)
         if file.num_samples == 0:
             return None
-        console.print(f"{path}  ({file.num_samples / sample_rate:.2f} s)", highlight=False, soft_wrap=True)
+        if file.path != path:
+            write_audio_blocks(path, wav_blocks(file.path), sample_rate)
+            file.path.unlink()
+        facts = f"{file.num_samples / sample_rate:.2f} s{f'; written {level.remark}' if level.remark else ''}"
+        console.print(f"{path}  ({facts})", highlight=False, soft_wrap=True)
         if not live.forever:
-            write_spectrogram(path.with_suffix(".png"), read_audio(path, sample_rate), sample_rate, path.stem)
+            write_spectrogram(picture_of(path), read_audio(path, sample_rate), sample_rate, path.stem)
         return path
     header = b"" if live.raw else wav_header(sample_rate, total)
     try:
         _generate_into(SamplePipe(live.pipe, header), None, intro, chunks, sample_rate, console)
-        live.pipe.flush()  # what Ctrl-C has left unwritten
-    except BrokenPipeError:  # whoever reads has enough
+        live.pipe.flush()  # what Ctrl-C left in the buffer
+    except BrokenPipeError:  # the reader has closed its end
         _drop(live.pipe)
-    except UserError:  # what could not be written would not be written at the end either
+    except UserError:  # the flush at exit would fail again
         _drop(live.pipe)
         raise
     return None
 
 
 def _drop(pipe: BinaryIO) -> None:
-    """Leads a pipe to nowhere, so that Python's own last flush does not complain."""
+    """Redirects a pipe to the null device, so that Python's flush at exit does not fail."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), pipe.fileno())
 
@@ -161,38 +173,49 @@ def run_devices(console: Console) -> None:
     console.print(table)
 
 
-def _check(request: SampleRequest, live: LiveRequest) -> None:
+def _growing(path: Path) -> Path:
+    """Returns the WAV that grows while a clip is generated: the file itself, or one that becomes it at the end."""
+    return path if path.suffix.lower() == WAV.suffix else path.with_name(f"{path.name}{WAV.suffix}")
+
+
+def _check(request: SampleRequest, live: LiveRequest, destination: Destination) -> None:
     if live.play and live.pipe is not None:
-        raise UserError("--play and --stdout exclude each other; leave one out")
+        raise UserError("--play and --stdout exclude each other; use one of them")
     if live.raw and live.pipe is None:
-        raise UserError("--raw leaves out the header of what goes to a pipe; add --stdout")
+        raise UserError("--raw writes to a pipe without a header; add --stdout")
     if request.rank or request.keep is not None:
-        raise UserError("--rank compares whole clips, so they cannot be heard while they are made; leave one out")
+        raise UserError("--rank compares whole clips, so it does not work with --play or --stdout; use one of them")
     if request.clips not in (None, 1):
-        raise UserError(f"--play and --stdout take one clip, not {request.clips}; leave out -n")
+        raise UserError(f"--play and --stdout take one clip, not {request.clips}; remove -n")
     if len(request.primes) > 1:
         raise UserError(f"--play and --stdout take one clip, so one recording to continue, not {len(request.primes)}")
     if not live.play and live.device is not None:
-        raise UserError("--device says where to play; add --play")
+        raise UserError("--device is the device to play on; add --play")
     if not live.play and live.pipe is None:
-        raise UserError("--forever makes no end and so no file that is done; add --play or --stdout")
+        raise UserError("--forever never finishes a file; add --play or --stdout")
+    if destination.audio_format != WAV and (live.pipe is not None or live.forever):
+        option = "--stdout streams" if live.pipe is not None else "--forever has no end and so writes"
+        raise UserError(f"{option} {WAV.name}, not {destination.audio_format.name}; use --format {WAV.name}")
+    if live.pipe is None and destination.file is not None:
+        beside = _growing(destination.file), picture_of(destination.file)
+        destination.check_free(*(beside[:1] if live.forever else beside))
     if live.pipe is not None and live.pipe.isatty():
         raise UserError("--stdout writes a WAV, which a terminal cannot show; pipe it: wavegen sample --stdout | aplay")
 
 
-def _intro(request: SampleRequest, ready: ReadyToSample) -> NDArray[np.int16]:
-    """Returns what is heard before the first generated sample."""
-    return pcm16(ready.heard_before(0)) if request.keep_prime else np.zeros(0, dtype=np.int16)
+def _intro(request: SampleRequest, ready: ReadyToSample, level: OutputLevel) -> NDArray[np.int16]:
+    """Returns what is played before the first generated sample."""
+    return pcm16(level.of(ready.prime_waveform(0))) if request.keep_prime else np.zeros(0, dtype=np.int16)
 
 
 def _player(live: LiveRequest, sample_rate: int, num_samples: int | None, console: Console) -> Player | None:
-    """Returns a player, or None, with a line that says why, if nothing can be heard here."""
+    """Returns a player, or prints the reason and returns None where nothing can be played."""
     try:
         return Player(partial(open_output, device=live.device), sample_rate, num_samples)
     except NoSoundError as error:
         if live.forever:
             raise
-        console.print(f"not played: {error}; the WAV is written all the same", highlight=False, soft_wrap=True)
+        console.print(f"not played: {error}; the file is still written", highlight=False, soft_wrap=True)
         return None
 
 
@@ -209,7 +232,7 @@ def _generate_into(
     stopped = False
     try:
         with LiveView(console, player) as view:
-            told = player is None
+            announced = player is None
             if len(intro):
                 target.write(intro)
                 if player is not None:
@@ -222,9 +245,9 @@ def _generate_into(
                 if player is None:
                     continue
                 player.feed(samples, pace.speed, view.update)
-                if not told and pace.speed is not None:
+                if not announced and pace.speed is not None:
                     _announce(player, pace.speed, console)
-                    told = True
+                    announced = True
                 if player.lost is not None and not player.bounded:
                     break
             if player is not None:
@@ -243,31 +266,30 @@ def _generate_into(
 
 
 def _announce(player: Player, speed: float, console: Console) -> None:
-    """Says how long the first sound will be waited for, if that is long."""
+    """Prints the wait for the first sound if it is long."""
     seconds = player.seconds_until_sound(speed)
-    if seconds < _WORTH_SAYING_SECONDS:
+    if seconds < _ANNOUNCED_SECONDS:
         return
-    gaps = "" if player.bounded or speed >= 1 else "; as it never ends, there will be gaps all the same"
+    gaps = "" if player.bounded or speed >= 1 else "; there will still be gaps, as the clip is endless"
     console.print(
-        f"{speed:.2f} x real time: buffering first, so that it does not run dry; playing begins in about "
-        f"{seconds:.0f} s{gaps}",
+        f"{speed:.2f} x real time: buffering first to avoid gaps; playing starts in about {seconds:.0f} s{gaps}",
         highlight=False,
         soft_wrap=True,
     )
 
 
 def _account(player: Player) -> str:
-    """Returns what became of the playing, in a line."""
+    """Returns one line about gaps and lost devices."""
     if player.lost is not None:
-        return f"playing ended early: {player.lost}; the file has all that was made"
+        return f"playing ended early: {player.lost}; the file is complete"
     if not player.playing:
         return "nothing was played yet"
-    told = []
+    problems = []
     if player.gaps:
-        told.append(f"the sound ran dry {_times(player.gaps)}, {player.silent_seconds:.2f} s of silence in all")
+        problems.append(f"the buffer ran empty {_times(player.gaps)}, {player.silent_seconds:.2f} s of silence in all")
     if player.late_blocks:
-        told.append(f"the machine was too busy to serve the device in time {_times(player.late_blocks)}")
-    return "; ".join([*told, "the file has no gaps"]) if told else "played without a gap"
+        problems.append(f"the machine was too busy to serve the device in time {_times(player.late_blocks)}")
+    return "; ".join([*problems, "the file has no gaps"]) if problems else "played without a gap"
 
 
 def _times(count: int) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wavenet_app.core.errors import UserError
 
 Fill = Callable[[NDArray[np.int16], bool], None]
-"""Fills a block with the next samples; the flag says that the device had to wait for the block before."""
+"""Fills a block with the next samples; the flag is set if the device had to wait for the previous block."""
 
 _BRIDGES = (
     "; if PulseAudio or PipeWire plays here, on Debian or Ubuntu: sudo apt install libasound2-plugins or pipewire-alsa"
@@ -27,41 +27,41 @@ NO_DEVICE = f"this machine has no sound output device that PortAudio can see{_BR
 
 
 class NoSoundError(UserError):
-    """Nothing can be played here; says why, and what to do about it."""
+    """Nothing can be played here; the message has the reason and a remedy."""
 
 
 class Output(Protocol):
-    """A mono 16-bit output that asks for its samples.
+    """A mono 16-bit output that requests its samples.
 
     Attributes:
         sample_rate: in Hz.
-        latency: seconds from asking for a sample to hearing it.
+        latency: seconds from requesting a sample to playing it.
     """
 
     sample_rate: int
     latency: float
 
     def start(self) -> None:
-        """Begins to ask for samples; raises NoSoundError if the device refuses."""
+        """Starts to request samples; raises NoSoundError if the device refuses."""
 
     def running(self) -> bool:
-        """Returns whether it still asks for samples."""
+        """Returns whether it still requests samples."""
 
     def close(self, *, play_out: bool) -> None:
-        """Ends it: after all it was given is heard, or at once. Closing twice is no error."""
+        """Closes the output, after playing its remaining samples or at once; may be called twice."""
 
 
 @dataclass(frozen=True)
 class OutputDevice:
-    """A device that plays.
+    """An output device.
 
     Attributes:
-        index: number to ask for it with.
-        name: what its driver calls it.
-        system: the sound system that it is reached through, such as ALSA or Core Audio.
-        channels: how many at most.
-        sample_rate: the one it likes best, in Hz.
-        default: whether it is the one that plays if none is named.
+        index: number that `--device` takes.
+        name: from its driver.
+        system: its sound system, such as ALSA or Core Audio.
+        channels: the most that it plays.
+        sample_rate: its default, in Hz.
+        default: whether it plays without `--device`.
     """
 
     index: int
@@ -73,10 +73,10 @@ class OutputDevice:
 
 
 def output_devices() -> list[OutputDevice]:
-    """Returns the devices that play, in the order of their numbers; none if there are none.
+    """Returns the output devices in the order of their numbers; may be empty.
 
     Raises:
-        NoSoundError: PortAudio, which knows them, is not installed, or does not say.
+        NoSoundError: PortAudio is not installed, or cannot list them.
     """
     sounddevice = _sounddevice()
     default = _default_index(sounddevice)
@@ -99,16 +99,16 @@ def output_devices() -> list[OutputDevice]:
 
 
 def open_output(sample_rate: int, fill: Fill, device: str | None = None) -> Output:
-    """Returns an output that is ready to start, at another rate if the device does not play the one asked for.
+    """Returns an output that is ready to start, at the device's own rate if it does not play `sample_rate`.
 
     Args:
         sample_rate: in Hz.
-        fill: called from a thread of the device, with int16 (samples,) to be filled at once.
-        device: a number or part of a name out of `output_devices`; None for the system's default.
+        fill: called from a thread of the device to fill int16 (samples,) without waiting.
+        device: a number or part of a name from `output_devices`; None for the system's default.
 
     Raises:
-        NoSoundError: PortAudio is not installed, there is no output device, or the device is taken.
-        UserError: no device, or more than one, has the number or name that was asked for.
+        NoSoundError: PortAudio is not installed, there is no output device, or it is in use.
+        UserError: no device, or more than one, has this number or name.
     """
     sounddevice = _sounddevice()
     _hush_alsa()
@@ -160,7 +160,7 @@ class _PortAudioOutput:
             return False
 
     def close(self, *, play_out: bool) -> None:
-        if self._closed:  # PortAudio would look at memory that is free
+        if self._closed:  # PortAudio would read freed memory
             return
         self._closed = True
         if play_out:
@@ -171,29 +171,29 @@ class _PortAudioOutput:
 
 
 def _sounddevice() -> Any:
-    """Returns the module, whose import looks for PortAudio."""
+    """Returns the module; its import loads PortAudio."""
     try:
         import sounddevice
     except OSError:
         how = "; on Debian or Ubuntu: sudo apt install libportaudio2" if sys.platform.startswith("linux") else ""
         raise NoSoundError(f"playing needs the PortAudio library, which is not installed{how}") from None
-    except Exception as error:  # noqa: BLE001 - an error of a class that the module has, which is not there
+    except Exception as error:  # noqa: BLE001 - its class is in the module that failed to load
         raise NoSoundError(f"PortAudio does not start ({_one_line(error)})") from None
     return sounddevice
 
 
 def _hush_alsa() -> None:
-    """Has ALSA keep to itself what it would write into the live display; what it could not play in time is counted."""
+    """Stops ALSA from printing into the live display; late blocks are counted anyway."""
     if not sys.platform.startswith("linux"):
         return
     with suppress(OSError):  # PortAudio may be built without ALSA
-        # Its threads may call this at any time, even as Python ends; so it is a function of C that does nothing.
+        # ALSA threads may call this even while Python exits, so the handler is a C function without effect.
         does_nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
         ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(does_nothing)
 
 
 def _default_index(sounddevice: Any) -> int:
-    """Returns the number of the device that plays if none is named, or -1."""
+    """Returns the number of the default device, or -1."""
     try:
         return int(sounddevice.query_devices(kind="output")["index"])
     except (sounddevice.PortAudioError, ValueError):

@@ -1,4 +1,4 @@
-"""Playing while generating: a bounded buffer between two threads, and when to begin."""
+"""Playing while generating: a bounded buffer between two threads, and when to start."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from fast_gen.engines.real_time import MARGIN
 from fast_gen.playing.device import Fill, NoSoundError, Output
 
 RESERVE_SECONDS = 0.25  # buffered before the first sound, however fast the engine
-LEAD_IN_SECONDS = 0.2  # of silence before the first sound: devices and sound servers swallow what comes as they wake
-ENDLESS_SECONDS = 30.0  # a clip without end is buffered for as if it had this length
-AHEAD_SECONDS = 2.0  # the engine runs ahead of the sound by so much more than what was buffered first
-PATIENCE_SECONDS = 3.0  # a device that asks for nothing for so long is gone
+LEAD_IN_SECONDS = 0.2  # of silence before the first sound: devices and sound servers drop the first samples
+ENDLESS_SECONDS = 30.0  # length that an endless clip is buffered for
+AHEAD_SECONDS = 2.0  # the engine may run ahead of playing by this much more than the first buffer
+PATIENCE_SECONDS = 3.0  # a device that asks for nothing this long is lost
 _POLL_SECONDS = 0.005
 _LEVEL_SECONDS = 0.05
 
 OpenOutput = Callable[[int, Fill], Output]
-"""Wished sample rate in Hz and what fills the blocks -> an output that is ready to start."""
+"""Preferred sample rate in Hz and what fills the blocks -> an output that is ready to start."""
 
 Convert = Callable[[NDArray[np.int16], bool], NDArray[np.int16]]
-"""Samples, and whether they are the last -> as many of them as can be said yet, at another rate."""
+"""Samples, and whether they are the last -> as many as are known yet at another rate."""
 
 
 class RingBuffer:
     """A bounded queue of samples between one thread that puts and one that takes, neither of which ever waits.
 
-    Each counter is written by one side only, and only after the samples that it stands for were copied. So no lock is
-    needed, which a device's thread must not wait for.
+    Each counter is written by one side only, after its samples were copied, so there is no lock that the device's
+    thread might wait for.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -43,7 +43,7 @@ class RingBuffer:
         return self._put - self._taken
 
     def put(self, samples: NDArray[np.int16]) -> int:
-        """Copies as many of the samples as there is room for; returns how many."""
+        """Copies as many of the samples as fit; returns how many."""
         count = min(len(samples), self.capacity - len(self))
         start = self._put % self.capacity
         before_end = min(count, self.capacity - start)
@@ -53,13 +53,13 @@ class RingBuffer:
         return count
 
     def take(self, block: NDArray[np.int16]) -> int:
-        """Moves as many samples as there are to the beginning of the block; returns how many."""
+        """Moves as many samples as there are to the start of the block; returns how many."""
         count = self.peek(block)
         self._taken += count
         return count
 
     def peek(self, block: NDArray[np.int16]) -> int:
-        """Copies as many samples as there are to the beginning of the block; returns how many."""
+        """Copies as many samples as there are to the start of the block; returns how many."""
         count = min(len(block), len(self))
         start = self._taken % self.capacity
         before_end = min(count, self.capacity - start)
@@ -69,14 +69,14 @@ class RingBuffer:
 
 
 def seconds_to_buffer(speed: float, total_seconds: float | None) -> float:
-    """Returns how much sound must wait before playing begins, so that it does not run dry.
+    """Returns how much audio to buffer before playing starts, so that there are no gaps.
 
-    After b seconds of a clip of T seconds, the rest takes (T - b) / speed to make. It must be made before the T
+    After b seconds of a clip of T seconds, the rest takes (T - b) / speed to generate. It must be ready before T
     seconds have been played, so b >= T (1 - speed).
 
     Args:
-        speed: seconds of sound made in a second.
-        total_seconds: length of the clip, None for no end: a slow engine will then run dry in the end.
+        speed: seconds of audio per second.
+        total_seconds: length of the clip; None for no end, where a slow engine has gaps sooner or later.
 
     >>> seconds_to_buffer(2.0, 60.0)
     0.25
@@ -88,26 +88,25 @@ def seconds_to_buffer(speed: float, total_seconds: float | None) -> float:
 
 
 class Player:
-    """Plays chunks in the order in which they are fed, beginning when enough of them wait.
+    """Plays chunks in the order in which they are fed, once enough of them are buffered.
 
-    All methods are for the thread that generates; the device takes from the buffer in a thread of its own. What a
-    device cannot be given in time is silence, which is counted, and the sound goes on where it stopped: nothing is
-    left out or repeated.
+    All methods are for the thread that generates; the device takes from the buffer in its own thread. Where samples are
+    not ready in time, the device gets silence, which is counted; no sample is skipped or repeated.
 
     Attributes:
-        gaps: how often the buffer ran dry.
+        gaps: how often the buffer ran empty.
         silent_samples: samples of silence in those gaps, at the rate of the output.
-        late_blocks: how often the device itself reported that it had to wait.
-        lost: why nothing is played any more, or None.
+        late_blocks: how often the device reported that it had to wait.
+        lost: why playing ended early, or None.
     """
 
     def __init__(self, open_output: OpenOutput, sample_rate: int, num_samples: int | None) -> None:
         """Opens the output.
 
         Args:
-            open_output: gives the output.
+            open_output: opens the output.
             sample_rate: in Hz.
-            num_samples: of the whole clip, None for no end.
+            num_samples: of the whole clip; None for no end.
 
         Raises:
             NoSoundError: it cannot be opened.
@@ -128,7 +127,7 @@ class Player:
 
     @property
     def playing(self) -> bool:
-        """Whether the first sound was given to the device."""
+        """Whether playing has started."""
         return self._buffer is not None
 
     @property
@@ -138,7 +137,7 @@ class Player:
 
     @property
     def buffered_seconds(self) -> float:
-        """Seconds of sound that were fed and not yet taken."""
+        """Seconds of audio that were fed and not yet taken."""
         waiting = sum(map(len, self._waiting)) if self._buffer is None else len(self._buffer)
         return waiting / self._sample_rate
 
@@ -149,18 +148,18 @@ class Player:
 
     @property
     def fill_level(self) -> float:
-        """How full the buffer is, from 0 to 1."""
+        """The filled share of the buffer, from 0 to 1."""
         return 0.0 if self._buffer is None else len(self._buffer) / self._buffer.capacity
 
     def level(self) -> float:
-        """Returns the greatest magnitude, from 0 to 1, of what is just about to be heard."""
+        """Returns the greatest magnitude, from 0 to 1, of the next 0.05 s to be played."""
         block = np.zeros(max(1, round(_LEVEL_SECONDS * self._sample_rate)), dtype=np.int16)
         if self._buffer is not None:
             self._buffer.peek(block)
         return float(np.abs(block.astype(np.int32)).max()) / 32768
 
     def seconds_until_sound(self, speed: float) -> float:
-        """Returns for how long an engine of this speed still generates before playing begins."""
+        """Returns the seconds until playing starts, with an engine of this speed."""
         missing = seconds_to_buffer(speed, self._total_seconds) - self.buffered_seconds
         return 0.0 if self.playing else max(0.0, missing) / speed
 
@@ -169,13 +168,13 @@ class Player:
 
         Args:
             samples: of any number.
-            speed: seconds of sound that the engine makes in a second, None if that is not known yet.
-            on_wait: called again and again while it waits.
+            speed: seconds of audio per second; None if unknown yet.
+            on_wait: called repeatedly while it waits.
         """
         self._pass_on(self._convert(samples, False), speed, on_wait)
 
     def finish(self, on_wait: Callable[[], None] | None = None) -> None:
-        """Waits until all that was fed is heard, and closes the output."""
+        """Waits until all samples have been played, and closes the output."""
         self._pass_on(self._convert(np.zeros(0, dtype=np.int16), True), None, on_wait)
         if self._buffer is None and self.buffered_seconds and self.lost is None:
             self._begin()
@@ -187,7 +186,7 @@ class Player:
         self._output.close(play_out=self.lost is None)
 
     def stop(self) -> None:
-        """Falls silent at once and closes the output."""
+        """Stops playing at once and closes the output."""
         self._ended = True
         self._output.close(play_out=False)
 
@@ -218,7 +217,7 @@ class Player:
             self.lost = str(error)
 
     def _fill(self, block: NDArray[np.int16], late: bool) -> None:
-        """Fills a block for the device, in the device's thread: copies and counts, no more."""
+        """Fills a block for the device, in the device's thread: only copies and counts."""
         taken = 0 if self._buffer is None else self._buffer.take(block)
         block[taken:] = 0
         dry = taken < len(block) and not self._ended
@@ -230,7 +229,7 @@ class Player:
         self._blocks += 1
 
     def _wait_while(self, waiting: Callable[[], bool], on_wait: Callable[[], None] | None) -> None:
-        """Waits for the device to take samples, but not for a device that is gone."""
+        """Waits until the device takes samples or is lost."""
         blocks, since = self._blocks, time.monotonic()
         while self.lost is None and waiting():
             time.sleep(_POLL_SECONDS)
@@ -239,14 +238,14 @@ class Player:
             if self._blocks != blocks:
                 blocks, since = self._blocks, time.monotonic()
             elif not self._output.running() or time.monotonic() - since > PATIENCE_SECONDS:
-                self.lost = "the sound device is gone"
+                self.lost = "the sound device stopped responding"
 
 
-def _converter(rate: int, wished_rate: int) -> Convert:
-    """Returns what turns consecutive samples of one rate into those of another."""
-    if rate == wished_rate:
+def _converter(rate: int, output_rate: int) -> Convert:
+    """Returns a function that resamples consecutive samples."""
+    if rate == output_rate:
         return lambda samples, _last: samples
     import soxr
 
-    resampler = soxr.ResampleStream(rate, wished_rate, 1, dtype="int16")
+    resampler = soxr.ResampleStream(rate, output_rate, 1, dtype="int16")
     return lambda samples, last: resampler.resample_chunk(samples, last=last)

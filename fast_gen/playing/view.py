@@ -1,4 +1,4 @@
-"""One line in the terminal that lives while sound is made."""
+"""The live status line in the terminal during playing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def bar(fraction: float, width: int = _BAR_WIDTH) -> str:
 
 
 def level_fraction(level: float) -> float:
-    """Returns where a magnitude stands on a scale of decibels, from 0 at -60 dB to 1 at full scale.
+    """Returns a magnitude on a scale of decibels, from 0 at -60 dB to 1 at full scale.
 
     >>> level_fraction(1.0), level_fraction(0.0)
     (1.0, 0.0)
@@ -38,7 +38,7 @@ def level_fraction(level: float) -> float:
 
 
 class LiveView:
-    """Shows elapsed time and speed, and of a player the buffer and the level; only where the console is a terminal."""
+    """Shows time and speed, and the buffer and level of a player; only if the console is a terminal."""
 
     def __init__(self, console: Console, player: Player | None) -> None:
         self.speed: float | None = None
@@ -59,7 +59,7 @@ class LiveView:
             self._live.stop()
 
     def update(self) -> None:
-        """Shows the present state, if the last one has been seen for a moment."""
+        """Shows the current state, at most every 0.12 s."""
         now = time.monotonic()
         if self._live is None or now - self._shown_at < _SECONDS_BETWEEN:
             return
@@ -67,7 +67,7 @@ class LiveView:
         self._live.update(Text(self.line(), no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def line(self) -> str:
-        """Returns the present state as text."""
+        """Returns the current state as text."""
         parts = [f"{time.monotonic() - self._began:6.1f} s"]
         if self.speed is not None:
             parts.append(f"{self.speed:.2f} x real time")

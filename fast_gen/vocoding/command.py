@@ -1,4 +1,4 @@
-"""`wavegen vocode` from request to files, told to a terminal."""
+"""`wavegen vocode` from request to files."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.engines.weights import GeneratorWeights
+from fast_gen.generation.destination import Destination
+from fast_gen.generation.level import OutputLevel, output_level
 from fast_gen.vocoding.refine import USUAL_TURNS, refined_blocks
 from fast_gen.vocoding.sources import MEL_SUFFIXES, Source, open_source
 from fast_gen.vocoding.vocode import vocode
@@ -29,34 +30,37 @@ from wavenet_app.audio.mel import MelFrames
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import Trained, find_checkpoint, load_trained
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import listed_speakers, speaker_shares
 
 CONVERSION = (
-    "a recording of somebody else keeps their melody, pace and much of their colour, which its frames hold: as a way "
-    "to change voices, --speaker is a toy"
+    "the mel frames of another speaker keep their pitch, pace and much of their timbre, so --speaker changes a voice "
+    "only in part"
 )
 
 
 @dataclass(frozen=True)
 class VocodeRequest:
-    """What a user asked to have made into sound.
+    """The options of `wavegen vocode`.
 
     Attributes:
         checkpoint: what `find_checkpoint` takes.
         source: a recording, a folder of them, or saved mel frames.
-        out: folder for the WAV files.
-        speaker: a name, or names with weights; only and always for a model with speakers.
+        out: folder for the files, or the file that a single source becomes.
+        speaker: a name, or names with weights; required with speakers, else None.
         seed: of the random numbers.
-        temperature: 0 for the likeliest code every time.
+        temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
-        turns: by which the sound is moved towards its frames, as `refine.refined` does.
+        turns: iterations of `refine.refined`.
         engine: name of an engine, or "auto".
         precision: of the weights.
         threads: of the CPU, for the engine.
+        format_name: of the files; None for the suffix of `out`, or WAV in a folder.
+        overwrite: whether a file that `out` names is replaced, and in a folder, files that exist are made again.
     """
 
     checkpoint: str
@@ -71,21 +75,28 @@ class VocodeRequest:
     engine: str = "auto"
     precision: str = PRECISIONS[0]
     threads: int = 1
+    format_name: str | None = None
+    overwrite: bool = False
+
+    @property
+    def destination(self) -> Destination:
+        """Where the results are written; raises UserError where the request contradicts itself."""
+        return Destination.of(self.out, self.format_name, overwrite=self.overwrite)
 
 
 @dataclass(frozen=True)
 class Vocoder:
-    """All that vocoding needs.
+    """Everything that vocoding needs.
 
     Attributes:
         trained: the model.
-        engine: what generates.
-        mel: makes its frames.
-        shares: (speakers,), of each speaker in the voice, or None.
+        engine: generates the samples.
+        mel: computes its frames.
+        shares: (speakers,), the share of each speaker in the voice, or None.
         settings: temperature, top-k and top-p.
         seed: of the random numbers.
-        key: changes with all of these.
-        turns: by which the sound is moved towards its frames.
+        key: changes with the model and all options that change the samples.
+        turns: iterations of the refinement.
     """
 
     trained: Trained
@@ -99,61 +110,66 @@ class Vocoder:
 
 
 def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console) -> list[Path]:
-    """Makes a WAV of each recording or saved mel, at the level of the training, and says where.
+    """Makes an audio file of each recording or saved mel, at the level of the recordings, and prints where.
 
-    A recording becomes <out>/<its name>.wav; the tree of a folder is mirrored in <out>, where files that are already
-    there are left. What a stopped run has made of a file is gone on with by the next one that asks for the same, as if
-    it had not been stopped; only of 1,024 codes some share a 16-bit sample, so there the rest is another draw.
+    A recording becomes <out>/<its name>; the tree of a folder is mirrored in <out>, where files that already exist are
+    kept. The next run of the same command resumes a file that was stopped, with the same result; only some of 1,024
+    codes share a 16-bit sample, so there the rest is another draw.
 
     Returns:
-        The WAV files made now, in order.
+        The files made now, in order.
 
     Raises:
-        UserError: the checkpoint, the source, a setting or the disk does not allow it; with a folder, if no file of it
-            can be used.
+        UserError: the checkpoint, the source, a setting or the folder is invalid; with a folder, no file of it can be
+            used.
     """
     if not request.source.exists():
         raise UserError(f"there is no file or folder {printable(str(request.source))}")
+    destination = request.destination
+    if request.source.is_dir() and destination.file is not None:
+        raise UserError(f"--out {request.out} is one file, and {request.source} is a folder; name a folder")
+    destination.check_free()
     jobs = _jobs(request, console) if request.source.is_dir() else [_job(request)]
     vocoder = get_vocoder(request, folder, console)
     if any(source.suffix.lower() in MEL_SUFFIXES for source, _ in jobs):
-        console.print(f"saved frames are taken as {vocoder.mel.described}", highlight=False, soft_wrap=True)
+        console.print(f"saved frames are read as {vocoder.mel.described}", highlight=False, soft_wrap=True)
     if not request.source.is_dir():
         return [_vocode_file(*jobs[0], vocoder, console)]
-    left = [target for _, target in jobs if target.exists()]
-    if left:
-        console.print(f"{len(left)} of {len(jobs)} files are already in {request.out}; they are left", highlight=False)
+    kept = {target for _, target in jobs if target.exists() and not request.overwrite}
+    if kept:
+        console.print(
+            f"{len(kept)} of {len(jobs)} files exist in {request.out} and are kept; --overwrite makes them again",
+            highlight=False,
+        )
     made: list[Path] = []
     failures: list[str] = []
     for source, target in jobs:
-        if target.exists():
+        if target in kept:
             continue
         try:
             made.append(_vocode_file(source, target, vocoder, console))
         except UserError as error:
             failures.append(str(error))
-            console.print(f"[yellow]left out:[/yellow] {escape(str(error))}", highlight=False, soft_wrap=True)
-    if failures and not made and not left:
+            print_labelled(console, "skipped", str(error))
+    if failures and not made and not kept:
         raise UserError(f"none of the {len(failures)} files in {request.source} can be used; the first: {failures[0]}")
-    console.print(f"{len(made)} made, {len(left)} left, {len(failures)} left out", highlight=False)
+    console.print(f"{len(made)} made, {len(kept)} kept, {len(failures)} skipped", highlight=False)
     return made
 
 
 def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) -> Vocoder:
-    """Loads the checkpoint and an engine, and says which.
+    """Loads the checkpoint and an engine, and prints which.
 
     Raises:
-        UserError: one of them, the speaker or a setting is not fit.
+        UserError: one of them, the speaker or a setting is invalid.
     """
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
     model = trained.config.model
     if model.mel is None:
-        raise UserError(
-            f"{trained.config.name} was not trained to turn mel frames into sound; train with --condition mel"
-        )
-    check_head(settings, model.head)
+        raise UserError(f"{trained.config.name} is not a vocoder; train one with --condition mel")
+    check_head(settings, model.output_head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)
 
@@ -171,7 +187,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
     if shares is not None:
-        console.print(f"[yellow]note:[/yellow] {CONVERSION}", highlight=False, soft_wrap=True)
+        print_labelled(console, "note", CONVERSION)
     return Vocoder(trained, engine, mel, shares, settings, request.seed, key, request.turns)
 
 
@@ -179,25 +195,25 @@ def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | No
     if speaker is not None:
         return speaker_shares(speaker, model.speakers)
     if model.speakers:
-        raise UserError(f"--speaker says whose voice it is to be; there are: {listed_speakers(model.speakers)}")
+        raise UserError(f"choose a voice with --speaker; there are: {listed_speakers(model.speakers)}")
     return None
 
 
 def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
-    """Returns each file of a folder with the WAV that it becomes; says what is not taken."""
+    """Returns each file of a folder with the audio file that it becomes; prints what is skipped."""
     sources = scan_sources([request.source])
     files = [file for _, file in sources.files]
     files += [file for file in request.source.rglob("*") if file.suffix.lower() in MEL_SUFFIXES and file.is_file()]
     made = request.out.resolve()
-    if request.source.resolve() in made.parents:  # what earlier runs have made is no recording of the user's
+    if request.source.resolve() in made.parents:  # results of earlier runs are not input
         files = [file for file in files if made not in file.resolve().parents]
     others = {suffix: count for suffix, count in sources.others.items() if suffix not in MEL_SUFFIXES}
     if others:
-        console.print(f"{sum(others.values())} other files are not taken: {', '.join(sorted(others))}", highlight=False)
+        console.print(f"{sum(others.values())} other files skipped: {', '.join(sorted(others))}", highlight=False)
     for unlisted, reason in sources.unlisted:
-        console.print(f"[yellow]left out:[/yellow] {escape(printable(str(unlisted)))}: {reason}", highlight=False)
+        print_labelled(console, "skipped", f"{printable(str(unlisted))}: {reason}")
     if not files:
-        raise UserError(f"there is neither audio nor saved mel frames in {request.source}")
+        raise UserError(f"{request.source} has neither audio nor saved mel frames")
     names = [file.relative_to(request.source) for file in sorted(files)]
     counts = Counter(name.with_suffix("") for name in names)
     return [
@@ -206,36 +222,38 @@ def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
 
 
 def _job(request: VocodeRequest) -> tuple[Path, Path]:
-    """Returns a single file with the WAV that it becomes."""
+    """Returns a single file with the audio file that it becomes."""
     return request.source, _target(request, Path(request.source.name), whole_name=False)
 
 
 def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
-    """Returns where the sound of a file goes; under its whole name if another differs in the suffix alone."""
-    target = request.out / (name.with_name(f"{name.name}.wav") if whole_name else name.with_suffix(".wav"))
+    """Returns the audio file that a source becomes; it has the whole name if another source has the same stem."""
+    destination = request.destination
+    suffix = destination.audio_format.suffix
+    in_folder = request.out / (name.with_name(f"{name.name}{suffix}") if whole_name else name.with_suffix(suffix))
+    target = destination.file or in_folder
     source = request.source / name if request.source.is_dir() else request.source
     if target.exists() and target.samefile(source):
-        raise UserError(f"the result would take the place of {source}; choose another --out")
+        raise UserError(f"the result would replace {source}; choose another --out")
     return target
 
 
 def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -> Path:
-    """Makes one WAV; goes on where an earlier run was stopped."""
-    with console.status("listening to its level"):
+    """Makes one audio file; resumes where an earlier run was stopped."""
+    with console.status("measuring its level"):
         source = open_source(path, vocoder.mel, vocoder.trained.config)
     for remark in source.remarks:
-        console.print(
-            f"[yellow]note:[/yellow] {escape(printable(path.name))} {remark}", highlight=False, soft_wrap=True
-        )
+        print_labelled(console, "note", f"{printable(path.name)} {remark}")
     config = vocoder.trained.config
     rate, hop = config.audio.sample_rate, vocoder.mel.hop
+    level = output_level(config.audio.gain)
     status = path.stat()
     of_file = f"{path.absolute()} {status.st_size} {status.st_mtime_ns}".encode("utf-8", "surrogateescape")
     key = f"{vocoder.key}{hashlib.blake2b(of_file, digest_size=8).hexdigest()}"
     with PartialWav(target, rate, key, hop) as file, _bar(console) as progress:
         done = file.num_samples
         if done:
-            console.print(f"going on at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
+            console.print(f"resuming at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
         task = progress.add_task(printable(path.name), total=source.expected_samples, completed=done, factor="")
         known = file.last(-(-config.model.receptive_field // hop) * hop)
         blocks = vocode(
@@ -251,23 +269,22 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         began = time.monotonic()
         try:
             for block in blocks:
-                # the last frame of a recording reaches beyond its end
+                # the last frame extends beyond the end of a recording
                 wanted = math.inf if source.num_samples is None else source.num_samples - file.num_samples
                 file.write(pcm16(block[: int(min(wanted, len(block)))]))
                 speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
                 progress.update(task, completed=file.num_samples, factor=f"{speed:.2f} x real time")
-            if vocoder.turns:
-                progress.update(task, completed=0, factor="refining")
-                file.finish_as(_refined(file, source, vocoder, lambda samples: progress.update(task, advance=samples)))
-            else:
-                file.finish()
+            progress.update(task, completed=0, factor="refining" if vocoder.turns else "writing")
+            waveforms = _refined(file, source, vocoder) if vocoder.turns else map(from_pcm16, file.blocks())
+            file.finish_as(_written(waveforms, level, lambda samples: progress.update(task, advance=samples)))
         except KeyboardInterrupt:
             progress.stop()
-            console.print(f"stopped at {file.num_samples / rate:.1f} s; the same command goes on from there")
+            console.print(f"stopped at {file.num_samples / rate:.1f} s; run the same command to resume")
             raise SystemExit(130) from None
     speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
     console.print(
-        f"{printable(str(target))}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time)",
+        f"{printable(str(target))}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time"
+        f"{f'; written {level.remark}' if level.remark else ''})",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -275,17 +292,22 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
     return target
 
 
-def _refined(
-    file: PartialWav, source: Source, vocoder: Vocoder, on_samples: Callable[[int], None]
-) -> Iterator[NDArray[np.int16]]:
-    """Yields the sound of a file moved towards the frames that it was made from."""
+def _refined(file: PartialWav, source: Source, vocoder: Vocoder) -> Iterator[NDArray[np.float32]]:
+    """Yields the waveform of a file in blocks (samples,), refined towards the frames that it was made from."""
 
     def read(first: int, last: int) -> NDArray[np.float32]:
         return from_pcm16(file.between(first, last))
 
-    for block in refined_blocks(read, source.frames(), vocoder.mel, vocoder.turns):
-        yield pcm16(block)
-        on_samples(len(block))
+    return refined_blocks(read, source.frames(), vocoder.mel, vocoder.turns)
+
+
+def _written(
+    waveforms: Iterable[NDArray[np.float32]], level: OutputLevel, on_samples: Callable[[int], None]
+) -> Iterator[NDArray[np.int16]]:
+    """Yields blocks (samples,) at the level of the training as 16-bit samples at the level of the file."""
+    for waveform in waveforms:
+        yield pcm16(level.of(waveform))
+        on_samples(len(waveform))
 
 
 def _bar(console: Console) -> Progress:

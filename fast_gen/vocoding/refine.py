@@ -1,11 +1,10 @@
-"""Vocoded sound, moved turn by turn towards the mel frames that were asked for.
+"""Refinement: vocoded audio is moved, iteration by iteration, towards the mel frames of its conditioning.
 
-A model that draws sample after sample cannot take back what it drew, so the frames of its sound are some decibels off
-those it was told. Each turn scales the bands of every frame by how much they lack, and goes back to the waveform that
-has about that spectrum: Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform", section
-III, with magnitudes that are the sound's own but for their bands. Harmonics, phases and noise stay the model's. A turn
-sets out from a little further on in the direction of the last one: Perraudin, Balazs and Sondergaard 2013, "A fast
-Griffin-Lim algorithm", section 3.
+A model that samples one value after another cannot correct earlier ones, so the frames of its audio are some decibels
+off. Each iteration scales the bands of every frame to the level that the conditioning has, and returns to a waveform
+with about that spectrum: Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform", section
+III, but with the audio's own magnitudes within each band. Harmonics, phases and noise stay the model's. Iterations have
+momentum: Perraudin, Balazs and Sondergaard 2013, "A fast Griffin-Lim algorithm", section 3.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from wavenet_app.audio.mel import Frames, MelFrames
 Waveform = NDArray[np.float32]
 
 USUAL_TURNS = 64
-"""As many as the iterations of Griffin-Lim that vocoded sound is compared with."""
+"""The default, and the iterations of Griffin-Lim that vocoded audio is compared with."""
 
-_BLOCK_FRAMES = 2048  # many times what a turn spreads over, for that is made twice
+_BLOCK_FRAMES = 2048  # many times the overlap, which is computed twice
 _NOISE_LEVEL = 0.1  # RMS
 _MOMENTUM = np.float32(0.99)  # as librosa's Griffin-Lim takes it; with 1.1 the frames come less near
-_GREATEST_FACTOR = 20.0  # of a band in a turn, where the sound has next to nothing
+_GREATEST_FACTOR = 20.0  # of a band in an iteration, where the audio has almost nothing
 
 
 def refined(waveform: Waveform, frames: Frames, mel: MelFrames, turns: int) -> Waveform:
-    """Returns a waveform whose mel frames are nearer to those given, float32 (frames x hop,), within [-1, 1].
+    """Returns a waveform whose mel frames are nearer to `frames`, float32 (frames x hop,), within [-1, 1].
 
     Args:
         waveform: (frames x hop,).
         frames: (frames, n_mels).
-        mel: how they were made.
-        turns: how often it is moved; 0 returns what was given.
+        mel: computes the frames.
+        turns: iterations; 0 returns the waveform unchanged.
     """
     if not turns or not len(frames):
         return waveform
@@ -59,12 +58,12 @@ def refined(waveform: Waveform, frames: Frames, mel: MelFrames, turns: int) -> W
 
 
 def refined_noise(frames: Frames, mel: MelFrames, turns: int, seed: int) -> Waveform:
-    """Returns white noise refined, (frames x hop,): what the frames say of the sound without any model.
+    """Returns refined white noise, (frames x hop,): what the frames give without any model.
 
     Args:
         frames: (frames, n_mels).
-        mel: how they were made.
-        turns: how often it is moved; of what it was at first, one leaves little.
+        mel: computes the frames.
+        turns: iterations.
         seed: of the noise.
     """
     noise = np.random.default_rng(seed).normal(scale=_NOISE_LEVEL, size=len(frames) * mel.hop).astype(np.float32)
@@ -77,14 +76,18 @@ def refined_blocks(
     """Yields what `refined` returns for a waveform of any length, in blocks, in constant memory.
 
     Args:
-        read: returns samples first to last of the waveform, (last - first,), fewer at its end.
+        read: returns the samples from first to last, (last - first,), fewer at the end of the waveform.
         frames: all its frames, in pieces (frames, n_mels).
-        mel: how they were made.
-        turns: how often it is moved.
+        mel: computes the frames.
+        turns: iterations.
     """
-    # a turn spreads what is changed over a window
+    # an iteration spreads a change over one window
     around = turns * -(-(2 * mel.margin + mel.hop) // mel.hop)
-    held, first, done = mel.silent(0), 0, 0  # `first` is the frame that `held` begins with, `done` how many are made
+    held, first, done = (
+        mel.silent(0),
+        0,
+        0,
+    )  # `first` is the first frame of `held`, `done` the number of finished frames
 
     def block(last: int) -> Waveform:
         sound = read(first * mel.hop, (first + len(held)) * mel.hop)
@@ -106,9 +109,9 @@ def refined_blocks(
 
 
 def band_shares(mel: MelFrames) -> NDArray[np.float32]:
-    """Returns by how much each band has a say in what scales a frequency, (n_fft // 2 + 1, n_mels); rows sum to one.
+    """Returns the share of each band in the factor of a frequency, (n_fft // 2 + 1, n_mels); rows sum to one.
 
-    A frequency outside all bands goes with the nearest one inside.
+    A frequency outside all bands has the shares of the nearest one inside.
     """
     covered = mel.bank.sum(axis=1)
     inside = np.flatnonzero(covered)

@@ -1,4 +1,4 @@
-"""What `wavegen vocode` takes: recordings and saved mel frames, read as frames piece by piece."""
+"""The input of `wavegen vocode`: recordings and saved mel frames, read as frames piece by piece."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from wavenet_app.core.errors import UserError
 MEL_SUFFIXES = (".npy", ".pt")
 
 _FRAMES_AT_ONCE = 4096
-_HIGHEST = 15.0  # natural logarithms of magnitudes lie well below; decibels and many plain magnitudes do not
-_TOLERANCE = 0.01  # what half precision makes of the floor
+_HIGHEST = 15.0  # natural logarithms of magnitudes are well below; decibels and many plain magnitudes are not
+_TOLERANCE = 0.01  # rounding of the floor in half precision
 
 
 @dataclass
 class Recording:
-    """A sound file as frames of the waveform at the level of the training.
+    """A sound file as mel frames at the level of the training.
 
     Attributes:
         path: the file.
-        num_samples: length at the model's rate; None until all frames were read.
-        expected_samples: what the header says of it.
+        num_samples: length at the model's rate; None until all frames have been read.
+        expected_samples: the length from the header.
         gain: factor on the waveform.
-        remarks: what the user should know.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -46,10 +46,10 @@ class Recording:
 
     @classmethod
     def at(cls, path: Path, mel: MelFrames, config: RunConfig) -> Recording:
-        """Opens a recording, and reads it once to learn its level.
+        """Opens a recording and reads it once to measure its level.
 
         Raises:
-            UnreadableAudioError: nothing can be read.
+            UnreadableAudioError: it cannot be read.
         """
         rate = config.audio.sample_rate
         remarks: list[str] = []
@@ -79,9 +79,9 @@ class SavedFrames:
 
     Attributes:
         path: the file.
-        array: (frames, n_mels), on disk as far as the format allows.
-        num_samples: length of the sound that they stand for.
-        remarks: what the user should know.
+        array: (frames, n_mels), memory-mapped if the format allows.
+        num_samples: length of their waveform.
+        remarks: notes for the user.
     """
 
     path: Path
@@ -145,7 +145,7 @@ def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callabl
         for first in range(0, len(array), _FRAMES_AT_ONCE)
     )
     if lowest >= 0:
-        warn("holds nothing below 0, which looks like magnitudes; their logarithms are wanted")
+        warn("holds nothing below 0, which looks like magnitudes; the model takes their logarithms")
     return array
 
 
@@ -156,7 +156,7 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
     """Opens a recording or saved frames, by the suffix.
 
     Raises:
-        UserError: it is neither, or unfit.
+        UserError: it is neither, or invalid.
     """
     if path.suffix.lower() in MEL_SUFFIXES:
         return SavedFrames.at(path, mel)
@@ -167,9 +167,9 @@ def _load_numpy(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         return array
-    except ValueError:  # whose text advises to load Python's objects all the same
+    except ValueError:  # its own text advises to load Python objects
         raise UserError(
-            f"{printable(str(path))} cannot be read as mel frames: it is no array of numbers, or not a whole one"
+            f"{printable(str(path))} cannot be read as mel frames: it is not an array of numbers, or cut short"
         ) from None
 
 
@@ -183,17 +183,15 @@ def _load(path: Path) -> NDArray[Any]:
         import torch
 
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # whose text advises to load it all the same
-        raise UserError(
-            f"{name} was refused: it is no saved tensor, or holds more than that (such a file could run code)"
-        ) from None
+    except pickle.UnpicklingError:  # its own text advises to load it anyway
+        raise UserError(f"{name} was refused: it is not just a saved tensor (other files could run code)") from None
     except (OSError, ValueError, EOFError, RuntimeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{name} cannot be read as mel frames: {reason}") from None
     if not isinstance(loaded, torch.Tensor):
-        raise UserError(f"{name} holds a {type(loaded).__name__} where a tensor of mel frames is wanted")
+        raise UserError(f"{name} holds a {type(loaded).__name__} instead of a tensor of mel frames")
     if loaded.layout != torch.strided:
-        raise UserError(f"{name} holds a sparse tensor where a plain one of mel frames is wanted")
+        raise UserError(f"{name} holds a sparse tensor instead of a plain one of mel frames")
     plain = loaded.detach()
     return plain.float().numpy() if plain.is_floating_point() else plain.numpy()
 

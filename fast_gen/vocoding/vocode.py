@@ -1,4 +1,4 @@
-"""Log-mel frames to waveform, block by block: as long as the input, in memory that does not depend on its length."""
+"""Log-mel frames to waveform, block by block, in memory that does not depend on the length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wavenet_app.audio.mel import Frames, told_silence
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import WaveNet
 
-BLOCK_FRAMES = 16  # 0.2 s: progress moves, and what an interruption loses is soon made again
+BLOCK_FRAMES = 16  # 0.2 s: short enough for progress and for interruptions
 
 
 def vocode(
@@ -29,25 +29,25 @@ def vocode(
     last_codes: NDArray[np.integer] | None = None,
     block_frames: int = BLOCK_FRAMES,
 ) -> Iterator[NDArray[np.float32]]:
-    """Returns an iterator over the waveform of frames, in blocks that joined are the same for any block length.
+    """Returns an iterator over the waveform of frames in blocks; joined, they are the same for any block length.
 
-    The clip begins after silence, as in training: silence codes, and frames of silence. What it is from a frame on can
-    be made without what lies before, given the codes before that frame as far as the receptive field reaches.
+    The clip starts after silence, as in training: silence codes, and frames of silence. It can resume at any frame,
+    given the codes of one receptive field before it.
 
     Args:
-        engine: what generates, of the same model; in use until the iterator is done with.
+        engine: generates, with the weights of the model; in use until the iterator ends.
         model: projects the frames.
-        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.told` makes them; read as they are
-            needed.
-        shares: (speakers,), of each speaker in the voice, for a model with speakers.
+        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.told` makes them; read when they
+            are needed.
+        shares: (speakers,), the share of each speaker in the voice, for a model with speakers.
         seed: any integer.
         settings: temperature, top-k and top-p.
-        done_frames: frames that have been made before.
-        last_codes: the codes made before, or the last of them, at least a receptive field if there are so many.
-        block_frames: frames made at a time.
+        done_frames: frames that an earlier run has generated.
+        last_codes: the codes of these frames, or at least the last receptive field of them.
+        block_frames: frames in a block.
 
     Returns:
-        Waveforms, float32 (samples,), hop samples for each frame, at the level that the model was trained on.
+        Waveforms, float32 (samples,), hop samples for each frame, at the level of the training.
     """
     assert model.config.mel is not None
     hop, coding = model.config.mel.hop, engine.weights.coding
@@ -77,9 +77,9 @@ def _condition(model: WaveNet, frames: Frames, shares: NDArray[np.float32] | Non
 
 
 def _pieces(frames: Iterable[Frames], silence: Frames, before: int, done: int, block: int) -> Iterator[Frames]:
-    """Yields `before` frames, then `block` frames each time, all with CONTEXT_FRAMES around them.
+    """Yields `before` frames, then `block` frames at a time, all with CONTEXT_FRAMES around them.
 
-    They are cut from the clip's frames between silence, from `before` frames ahead of frame `done` on.
+    The first piece ends at frame `done`; silence surrounds the clip.
     """
 
     def padded() -> Iterator[Frames]:

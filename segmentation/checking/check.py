@@ -1,4 +1,4 @@
-"""A look over a data set before training: files that cannot be used, masks that mislead, and how classes are shared."""
+"""Checks a data set before training: unusable files, misleading masks, and the share of every class."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class SplitReport:
-    """What one split holds.
+    """The content of one split.
 
     Attributes:
         split: its name.
         images: number of images in it.
-        checked: number of them that were read.
+        checked: how many of them were read.
         pixels: pixels of every class in those, int64, shape (num_classes,).
         ignored: pixels that do not count.
         smallest: (width, height) of the image of fewest pixels; None if none could be read.
         largest: (width, height) of the image of most pixels.
-        skipped: files that the data set leaves out.
+        skipped: files that the data set skips.
         broken: files that cannot be used; training skips a few and fails on many.
-        suspicious: files that can be used but look odd.
+        suspicious: usable files that look odd.
         remarks: lines about the whole split.
     """
 
@@ -68,15 +68,15 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a data set holds, and what is wrong with it.
+    """The content of a data set, and what is wrong with it.
 
     Attributes:
         name: of the data set.
         format: of its files.
         classes: name of every class.
         splits: a report each.
-        problems: lines on what makes training pointless or impossible.
-        warnings: lines on what should be known before training.
+        problems: lines on what prevents a useful training.
+        warnings: lines on what the user should know before training.
     """
 
     name: str
@@ -104,12 +104,12 @@ def check_datasets(
     limit: int | None = None,
     progress: Progress = lambda _done, _total: None,
 ) -> CheckReport:
-    """Reads the splits of a data set and says what is in them.
+    """Reads the splits of a data set and reports what they hold.
 
     Args:
         datasets: its splits, training first.
-        limit: images of each split to read, spread evenly; None for all.
-        progress: called with the number of images read, and of those to be read.
+        limit: images of each split to read, evenly spread; None for all.
+        progress: called with the number of images read, and of all.
     """
     chosen = [evenly_spread(len(dataset), limit) for dataset in datasets]
     total, done = sum(map(len, chosen)), 0
@@ -125,19 +125,19 @@ def check_datasets(
 
 
 def quick_check(datasets: Sequence[SegmentationDataset], limit: int = QUICK_FILES) -> CheckReport:
-    """Reads a sample of each split, so that training does not start on what cannot succeed.
+    """Reads a sample of each split, so that no training starts that cannot succeed.
 
-    Where the training sample holds a single class, every mask is read before that is believed.
+    If the training sample holds a single class, every training mask is read before that is reported.
 
     Args:
         datasets: the splits, training first.
-        limit: images of each to read, spread evenly.
+        limit: images of each to read, evenly spread.
 
     Returns:
-        The report, whose warnings are worth showing; its first split is training.
+        The report, with warnings for the user; its first split is the training split.
 
     Raises:
-        UserError: too many files of a sample are broken, or the masks teach nothing; the line says which and why.
+        UserError: too many files of a sample are broken, or the masks teach nothing; the message says which and why.
     """
     report = check_datasets(datasets, limit=limit)
     too_many = any(len(split.broken) > most_broken(split.checked) for split in report.splits)
@@ -242,7 +242,7 @@ def _beside(split: SplitReport) -> str:
 
 
 def _in_two_splits(datasets: Sequence[SegmentationDataset]) -> list[str]:
-    """Returns a line if the same image file is in two splits, which makes validation look better than it is."""
+    """Returns a line if the same image file is in two splits, which makes the validation score too good."""
     seen: dict[bytes, str] = {}
     twice: list[str] = []
     for dataset in datasets:
@@ -258,7 +258,7 @@ def _in_two_splits(datasets: Sequence[SegmentationDataset]) -> list[str]:
         seen.update(own)
     if not twice:
         return []
-    return [f"{len(twice)} images are in two splits, so validation flatters: {', '.join(twice[:3])}"]
+    return [f"{len(twice)} images are in two splits, so the validation score is too good: {', '.join(twice[:3])}"]
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`wavegen seg-check`: reads a data set's splits, prints what is in them and draws a sheet of overlays."""
+"""`wavegen seg-check`: reads the splits of a data set, prints a report and draws a sheet of overlays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from segmentation.checking.check import check_datasets
-from segmentation.checking.view import CheckProgress, render
+from segmentation.checking.view import render
 from segmentation.datasets.batches import evenly_spread
 from segmentation.datasets.catalogue import open_dataset
 from segmentation.datasets.dataset import SPLITS, SegmentationDataset
@@ -18,6 +18,8 @@ from segmentation.datasets.format import Options
 from segmentation.datasets.overlays import Picture, write_sheet
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import make_console
+from wavenet_app.core.terminal import progress_bar
 
 PICTURES = 8
 
@@ -38,7 +40,7 @@ def run_check(
         folder: the data root.
         console: to print on.
         as_json: whether JSON is printed instead of tables.
-        files: images of each split to read; None for all.
+        files: images of each split to read, evenly spread; None for all.
         format_options: choices of single formats, such as the classes of COCO.
 
     Returns:
@@ -48,9 +50,8 @@ def run_check(
         UserError: there is no such data set, no split of it can be opened, or the sheet cannot be written.
     """
     datasets, missing = _splits_of(argument, folder, format_options)
-    view = CheckProgress(Console(stderr=True))
-    with view.progress:
-        report = check_datasets(datasets, limit=files, progress=view.on_image)
+    with progress_bar(make_console(stderr=True), "reading") as on_image:
+        report = check_datasets(datasets, limit=files, progress=on_image)
     report = replace(report, problems=(*report.problems, *missing))
     sheet = folder.segmentation_results / f"check_{report.name}.png"
     pictures = _pictures(datasets)

@@ -6,9 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,29 +17,12 @@ _EXAMPLES = 3
 _UNREADABLE = ("cannot be read", "cannot be used")
 
 
-class CheckProgress:
-    """A bar over the images that are read.
-
-    Args:
-        console: to draw on; nothing is drawn where it is no terminal.
-    """
-
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task = self.progress.add_task("reading", total=None)
-
-    def on_image(self, done: int, total: int) -> None:
-        """Moves the bar."""
-        self.progress.update(self._task, completed=done, total=total)
-
-
 def render(report: CheckReport, argument: str | None, sheet: Path | None) -> RenderableType:
-    """Returns tables of splits, class shares and files, and the verdict.
+    """Returns tables of splits, class shares and files, with warnings and problems.
 
     Args:
-        report: what was found.
-        argument: of the command, for the next one; None for the built-in shapes.
+        report: the report.
+        argument: data set argument of the command; None for the built-in data set.
         sheet: where the sheet of overlays was written; None if there is none.
     """
     parts: list[RenderableType] = [_splits(report), _classes(report)]
@@ -51,18 +32,18 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
         if table is not None:
             parts.append(table)
     for split in report.splits:
-        parts += [Text(f"{split.split}: {remark}") for remark in split.remarks]
+        parts += [f"{split.split}: {remark}" for remark in split.remarks]
     parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
-        parts.append(Text(f"overlays: {sheet}  (look at them: do the colours lie on the things?)", no_wrap=True))
+        parts.append(Text(f"overlays: {sheet}  (check that the colours cover the right objects)", no_wrap=True))
     if not report.problems:
         parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
     return Group(*parts)
 
 
 def _splits(report: CheckReport) -> Table:
-    table = Table(title=f"{escape(report.name)} ({report.format}), {len(report.classes)} classes", title_justify="left")
+    table = Table(title=f"{report.name} ({report.format}), {len(report.classes)} classes", title_justify="left")
     for heading in (
         "split",
         "images",
@@ -100,7 +81,7 @@ def _classes(report: CheckReport) -> Table:
         table.add_column(split.split, justify="right")
     for class_id, name in enumerate(report.classes):
         if any(split.pixels[class_id] for split in report.splits):
-            table.add_row(str(class_id), escape(name), *(_share(split, class_id) for split in report.splits))
+            table.add_row(str(class_id), name, *(_share(split, class_id) for split in report.splits))
     return table
 
 
@@ -122,10 +103,8 @@ def _files(title: str, notes: Sequence[tuple[str, tuple[FileNote, ...]]]) -> Tab
     table.add_column(f"which (unreadable ones, and at most {_EXAMPLES} of others; --json lists all)")
     for (split, problem), files in grouped.items():
         most = len(files) if problem.endswith(_UNREADABLE) else _EXAMPLES
-        examples = "\n".join(
-            escape(f"{note.path}" + (f": {note.detail}" if note.detail else "")) for note in files[:most]
-        )
-        table.add_row(split, f"{len(files):,}", escape(problem), examples)
+        examples = "\n".join(f"{note.path}" + (f": {note.detail}" if note.detail else "") for note in files[:most])
+        table.add_row(split, f"{len(files):,}", problem, examples)
     return table
 
 

@@ -1,4 +1,4 @@
-"""`wavegen info` and `export` for DeepLabs: what a file says about itself, and a file without training state."""
+"""`wavegen info` and `wavegen export` for DeepLabs."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.pretrained import KIND, Pretrained, read_pretrained
 from segmentation.config import SegmentationConfig
 from segmentation.network.deeplab import build_model
-from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
-from wavenet_app.core.terminal import clock
+from wavenet_app.core.terminal import clock, thinned
 
-_UNSAID = 16  # any stride will do for counting parameters
+_UNSAID = 16  # any stride has the same number of parameters
 _MOST_NAMES = 40  # of classes; --json has all
 _MOST_ROWS = 8  # of the history
 
 
 def run_deeplab_info(name: str, folder: DataFolder, *, console: Console, as_json: bool) -> None:
-    """Prints the layout, shape, classes and history of a DeepLab's file, ours or from elsewhere.
+    """Prints the layout, shape, classes and history of a DeepLab file, ours or of another project.
 
     Raises:
         UserError: there is no such file, or it cannot be read.
@@ -40,7 +38,7 @@ def run_deeplab_info(name: str, folder: DataFolder, *, console: Console, as_json
 
 
 def describe(pretrained: Pretrained) -> dict[str, Any]:
-    """Returns what a file says about itself, as plain values; None for what it does not say."""
+    """Returns what a file holds, as plain values; None for what it does not store."""
     stride = pretrained.shape.get("output_stride")
     model = pretrained.config(stride or _UNSAID)
     content = pretrained.content
@@ -68,7 +66,7 @@ def describe(pretrained: Pretrained) -> dict[str, Any]:
 def export_deeplab(checkpoint: str, name: str | None, folder: DataFolder) -> Path:
     """Writes a checkpoint of ours without its training state into the pretrained folder, and returns the file there.
 
-    Of the folder and file that it was trained on and from only the names are left, since it may be given to others.
+    Of the paths of its data set and start weights only the names are kept, because the file may be shared.
 
     Args:
         checkpoint: what `find_segmenter` takes.
@@ -80,15 +78,11 @@ def export_deeplab(checkpoint: str, name: str | None, folder: DataFolder) -> Pat
     """
     content = read_checkpoint(find_segmenter(checkpoint, folder), KIND)
     config = validated(SegmentationConfig, content["config"])
-    chosen = name or config.name
-    if Path(chosen).name != chosen:
-        raise UserError(f"--name '{chosen}' must be a plain name without folders")
-    target = folder.pretrained / f"{config.model.architecture}_{chosen}.pth"
+    target = folder.pretrained / f"{config.model.architecture}_{export_name(name or config.name)}.pth"
     for section, field in (("data", "dataset"), ("training", "start_from")):
         settings = content["config"][section]
         settings[field] = settings[field] and Path(settings[field]).name
-    left_out = ("training", "format", "version")
-    write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in left_out})
+    write_exported(target, KIND, content)
     return target
 
 
@@ -107,37 +101,35 @@ def _table(facts: dict[str, Any]) -> Table:
     if facts["history"]:
         rows.append(("trained", f"{facts['steps']:,} steps in {clock(facts['seconds'])}"))
         rows.append(("history", "\n".join(_history_lines(facts["history"]))))
-    table = Table(title=escape(facts["file"]), title_justify="left", show_header=False)
+    table = Table(title=facts["file"], title_justify="left", show_header=False)
     for heading, text in rows:
-        table.add_row(heading, escape(text))
+        table.add_row(heading, text)
     return table
 
 
 def _stride(facts: dict[str, Any]) -> str:
     stride, rates = facts["model"]["output_stride"], facts["atrous_rates"]
     if stride is None:
-        return "8 or 16, which the file does not say"
+        return "8 or 16, the file does not store it"
     return f"{stride}, rates of the pyramid {', '.join(map(str, rates))}"
 
 
 def _classes(facts: dict[str, Any]) -> str:
     count, names = facts["model"]["num_classes"], facts["classes"]
     if names is None:
-        return f"{count}, whose names the file does not say"
+        return f"{count}, the file does not store their names"
     more = f" and {count - _MOST_NAMES} more" if count > _MOST_NAMES else ""
     return f"{count}: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _history_lines(history: list[dict[str, Any]]) -> list[str]:
-    """Returns lines spread evenly over the validations, the last one among them."""
-    every = -(-len(history) // _MOST_ROWS)
     return [
         f"step {row['step']:>6}  loss {row['train']:.3f}  mIoU "
         + ("-" if row["validation"] is None else f"{row['validation']:.1%}")
-        for row in history[::-1][::every][::-1]
+        for row in thinned(history, _MOST_ROWS)
     ]
 
 
 def _plain(row: dict[str, float]) -> dict[str, Any]:
-    """Returns a row of the history with None for what is no number, which JSON has no word for."""
+    """Returns a row of the history with None for NaN and infinity, which JSON does not have."""
     return {name: value if math.isfinite(value) else None for name, value in row.items()}

@@ -1,7 +1,8 @@
-"""What a DeepLab's tensors say about it: whose names they have, which backbone, how many classes. Reads no file."""
+"""Recognises a DeepLab by its tensors: the layout of their names, the backbone, the number of classes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,16 +15,29 @@ Weights = dict[str, Tensor]
 # A training script's dict holds the weights under one of these names, beside the optimizer's state.
 _WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model", "weights")
 
-# The first of these that a state dict holds tells the backbone; those that are None are known by name alone.
+# The first of these that a state dict holds identifies the backbone; None marks a backbone that is not built here.
 _BACKBONES: dict[str, str | None] = {
     "backbone.layer3.22.conv3.weight": "resnet101",
     "backbone.layer3.6.conv3.weight": None,
     "backbone.layer3.5.conv3.weight": "resnet50",
     "backbone.16.0.weight": "mobilenet_v3_large",
+    "backbone.17.conv.1.0.weight": "mobilenet_v2",
     "backbone.coarse.blocks.0.dilated.weight": "dilated",
 }
+# DeepLabV3Plus-Pytorch cuts MobileNetV2 in two, whose layers keep their numbers.
+_HALVES = re.compile(r"^backbone\.(low|high)_level_features\.")
+# Prefixes that other wrappers of a model put before all its names: DataParallel, torch.compile, Lightning modules.
+_PREFIXES = ("module.", "model.", "net.")
+
+# A name that only files of another project hold -> the project.
+_OTHER_PROJECTS = {
+    "aspp.aspp1.atrous_conv.weight": "jfzhang95's pytorch-deeplab-xception",
+    "cat_conv.0.weight": "bubbliiiing's deeplabv3-plus-pytorch",
+    "decode_head.conv_seg.weight": "MMSegmentation",
+    "segmentation_head.0.weight": "segmentation_models_pytorch",
+    "segmentation_head.conv_pool.convolution.weight": "transformers",
+}
 _UNREADABLE = {
-    "backbone.low_level_features.": "MobileNetV2",
     "backbone.stage4.": "HRNet",
     "backbone.conv3.": "Xception",
 }
@@ -35,19 +49,29 @@ def state_dict(content: Any) -> Weights:
     Raises:
         UserError: there are no weights in it.
     """
-    for name in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
-            break
+    while isinstance(content, dict) and (inner := next((name for name in _WRAPPERS if _is_dict(content, name)), None)):
+        content = content[inner]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise UserError(f"it holds no state dict, neither bare nor under one of {', '.join(_WRAPPERS)}")
-    if all(name.startswith("module.") for name in content):  # as DataParallel saves it
-        return {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    return dict(content)
+    return _without_prefixes({name.replace("_orig_mod.", ""): tensor for name, tensor in content.items()})
+
+
+def _is_dict(content: Mapping[str, Any], name: str) -> bool:
+    return isinstance(content.get(name), dict)
+
+
+def _without_prefixes(weights: Weights) -> Weights:
+    """Returns the tensors of the model under their own names; what stands beside it, such as a loss, is left out."""
+    while not any(name.startswith("backbone.") for name in weights):
+        prefix = next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in weights)), None)
+        if prefix is None:
+            break
+        weights = {name.removeprefix(prefix): weights[name] for name in weights if name.startswith(prefix)}
+    return weights
 
 
 def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weights]:
-    """Returns whose layout a state dict has, what it says about the model, and its tensors under our own names.
+    """Returns the layout of a state dict, the shape of its model, and its tensors under our own names.
 
     Args:
         weights: state dict of torchvision's DeepLabV3, of DeepLabV3Plus-Pytorch's V3 or V3+, or of our own models,
@@ -55,14 +79,14 @@ def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weigh
 
     Returns:
         "torchvision" or "DeepLabV3Plus-Pytorch"; fields of `SegmentationModelConfig`, among which "output_stride" is
-        missing where no tensor tells it; the renamed tensors.
+        missing where no tensor determines it; the renamed tensors.
 
     Raises:
-        UserError: it is no DeepLab that is known here.
+        UserError: it is no known DeepLab.
     """
-    backbone = _backbone(weights)
     layout = "DeepLabV3Plus-Pytorch"
-    renamed = dict(weights)
+    weights = renamed = {_HALVES.sub("backbone.", name): tensor for name, tensor in weights.items()}
+    backbone = _backbone(weights)
     if "classifier.classifier.0.convs.0.0.weight" in weights:
         inner = "classifier.classifier."
         renamed = {
@@ -96,6 +120,12 @@ def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weigh
 
 
 def _backbone(weights: Mapping[str, Tensor]) -> str:
+    for name, project in _OTHER_PROJECTS.items():
+        if name in weights:
+            raise UserError(
+                f"it is a file of {project}, whose DeepLab is another network; readable are files of torchvision, of "
+                "DeepLabV3Plus-Pytorch and our own"
+            )
     readable = ", ".join(name for name in _BACKBONES.values() if name)
     for prefix, name in _UNREADABLE.items():
         if any(key.startswith(prefix) for key in weights):

@@ -1,4 +1,4 @@
-"""Which file a DeepLab's name stands for, and which of the two halves a file belongs to."""
+"""Which file a DeepLab's name stands for, and whether a file is a DeepLab or a WaveNet."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from pathlib import Path
 from wavenet_app.core.checkpoint import read_plain
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.runs import BEST, first_file, places_of, run_names
 
 PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
+SUFFIXES = (".pth", ".safetensors")
 
 
 def find_pretrained(name: str, data: DataFolder) -> Path:
     """Returns the file that a name stands for: a path, or a deeplab_*.pth of the data folder, with or without prefix.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such file, and the message lists the known names; or a short name fits more than one.
     """
-    path = _first_file(Path(name), *_pretrained_places(name, data))
+    path = first_file(Path(name)) or _pretrained(name, data)
     if path is not None:
         return path
     known = _pretrained_names(data)
@@ -29,21 +31,19 @@ def find_segmenter(name: str, data: DataFolder) -> Path:
     """Returns the file that a name stands for: a file, a run's folder or name, or a deeplab_*.pth of data/pretrained.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such file, and the message lists the known names; or a short name fits more than one.
     """
-    run = data.segmentation_runs / name / "best.pth"
-    path = _first_file(Path(name), Path(name) / "best.pth", run, *_pretrained_places(name, data))
+    path = first_file(*places_of(name, data.segmentation_runs, BEST)) or _pretrained(name, data)
     if path is not None:
         return path
-    known = sorted(path.parent.name for path in data.segmentation_runs.glob("*/best.pth")) + _pretrained_names(data)
+    known = run_names(data.segmentation_runs, BEST) + _pretrained_names(data)
     listed = f"there are: {', '.join(known)}" if known else "none is there yet; make one with: wavegen seg-train"
     raise UserError(f"no segmentation checkpoint is called '{name}'; {listed}")
 
 
 def find_of_either_half(name: str, data: DataFolder) -> Path | None:
     """Returns the file that a name stands for, of a WaveNet's run or a DeepLab's: a path, a run's folder or name."""
-    runs = (data.checkpoints, data.segmentation_runs)
-    return _first_file(Path(name), Path(name) / "best.pth", *(folder / name / "best.pth" for folder in runs))
+    return first_file(*places_of(name, data.checkpoints, BEST), *places_of(name, data.segmentation_runs, BEST))
 
 
 def holds_deeplab(path: Path) -> bool:
@@ -52,7 +52,7 @@ def holds_deeplab(path: Path) -> bool:
     Raises:
         UserError: the file cannot be read.
     """
-    if path.name.startswith(PREFIXES):
+    if path.name.startswith(PREFIXES) or path.suffix == ".safetensors":
         return True
     content = read_plain(path)
     return not (isinstance(content, dict) and content.get("format") == "wavegen-wavenet")
@@ -65,24 +65,36 @@ def is_deeplab(name: str, data: DataFolder) -> bool:
         UserError: there is a file of that name, but it cannot be read.
     """
     path = find_of_either_half(name, data)
-    if path is not None:
-        return holds_deeplab(path)
-    try:
-        find_pretrained(name, data)
-    except UserError:
-        return False
-    return True
+    return bool(pretrained_files(name, data)) if path is None else holds_deeplab(path)
 
 
-def _first_file(*places: Path) -> Path | None:
-    return next((place for place in places if place.is_file()), None)
+def pretrained_files(name: str, data: DataFolder) -> list[Path]:
+    """Returns the files of data/pretrained that a name fits: with exactly that name, else with a prefix before it."""
+    suffixes = [suffix for suffix in SUFFIXES if name.endswith(suffix)] or SUFFIXES
+    stem = name.removesuffix(suffixes[0])
+
+    def there(*prefixes: str) -> list[Path]:
+        places = (data.pretrained / f"{prefix}{stem}{suffix}" for prefix in prefixes for suffix in suffixes)
+        return [place for place in places if place.is_file()]
+
+    return there("") or there(*PREFIXES)
 
 
-def _pretrained_places(name: str, data: DataFolder) -> list[Path]:
-    """Returns where a trained DeepLab of that name may lie in the data folder, with or without its prefix."""
-    stem = name.removesuffix(".pth")
-    return [data.pretrained / f"{prefix}{stem}.pth" for prefix in ("", *PREFIXES)]
+def _pretrained(name: str, data: DataFolder) -> Path | None:
+    """Returns the one file of data/pretrained that a name fits, or None.
+
+    Raises:
+        UserError: it fits more than one.
+    """
+    files = pretrained_files(name, data)
+    if len(files) > 1:
+        raise UserError(
+            f"'{name}' fits {' and '.join(path.name for path in files)} in {data.pretrained}; give the whole name, "
+            f"such as {files[0].name}"
+        )
+    return files[0] if files else None
 
 
 def _pretrained_names(data: DataFolder) -> list[str]:
-    return sorted(path.stem for prefix in PREFIXES for path in data.pretrained.glob(f"{prefix}*.pth"))
+    found = (path for prefix in PREFIXES for suffix in SUFFIXES for path in data.pretrained.glob(f"{prefix}*{suffix}"))
+    return sorted({path.stem for path in found})

@@ -1,4 +1,4 @@
-"""Trained DeepLabs, our own and others': found, read safely, loaded whole, or taken over as far as they fit."""
+"""Trained DeepLabs, ours and those of other projects: read safely, loaded whole, or as far as they fit a model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from torch import Tensor
 from segmentation.checkpoints.imagenet import load_imagenet
 from segmentation.checkpoints.layouts import recognise, state_dict
 from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.safetensors_file import SUFFIX, read_safetensors
 from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.network.deeplab import DeepLab, build_model, class_layers
-from wavenet_app.core.checkpoint import read_checkpoint, read_plain
+from wavenet_app.core.checkpoint import read_checkpoint, read_plain, refuse_not_finite
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import validated
@@ -23,15 +24,14 @@ KIND = "segmentation"
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A DeepLab file that was read and recognised.
+    """The content of a recognised DeepLab file.
 
     Attributes:
         path: the file.
-        layout: whose names the tensors had: "wavegen", "torchvision" or "DeepLabV3Plus-Pytorch".
-        shape: fields of `SegmentationModelConfig` that the file settles; "output_stride" is missing where nothing
-            says it.
+        layout: of the tensors' names: "wavegen", "torchvision" or "DeepLabV3Plus-Pytorch".
+        shape: fields of `SegmentationModelConfig` that the file determines; "output_stride" may be missing.
         weights: name in our model -> tensor.
-        content: all that a file of our own says beside: config, classes, palette, normalisation.
+        content: what a file of ours holds beside the weights: config, classes, palette, normalisation.
     """
 
     path: Path
@@ -44,10 +44,10 @@ class Pretrained:
         """Returns the shape of the model in the file.
 
         Args:
-            output_stride: 8 or 16, instead of what the file says.
+            output_stride: 8 or 16, to override that of the file.
 
         Raises:
-            UserError: neither the file nor the caller says the output stride.
+            UserError: neither the file nor the caller gives the output stride.
         """
         stride = output_stride or self.shape.get("output_stride")
         if stride is None:
@@ -62,12 +62,13 @@ def read_pretrained(path: Path) -> Pretrained:
     """Returns a DeepLab file, recognised from its tensors.
 
     Read are our own checkpoints, state dicts of torchvision's deeplabv3_resnet50, _resnet101 and _mobilenet_v3_large,
-    and DeepLabV3Plus-Pytorch's V3 and V3+ for ResNet, bare or in the dict that a training script saved.
+    and DeepLabV3Plus-Pytorch's V3 and V3+ for ResNet and MobileNetV2, bare or in the dict that a training script saved,
+    by torch or as safetensors.
 
     Raises:
-        UserError: the file is absent, damaged, could run code, or holds no DeepLab that is known here.
+        UserError: the file is absent, damaged, could run code, or holds no known DeepLab.
     """
-    content = read_plain(path)
+    content: Any = read_safetensors(path) if path.suffix == SUFFIX else read_plain(path)
     if isinstance(content, dict) and str(content.get("format", "")).startswith("wavegen-"):
         content = read_checkpoint(path, KIND)
         config = validated(SegmentationConfig, content["config"])
@@ -76,6 +77,7 @@ def read_pretrained(path: Path) -> Pretrained:
         layout, shape, weights = recognise(state_dict(content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    refuse_not_finite(path, weights)
     return Pretrained(path, layout, shape, weights)
 
 
@@ -84,7 +86,7 @@ def load_pretrained(pretrained: Pretrained, output_stride: int | None = None) ->
 
     Args:
         pretrained: the file.
-        output_stride: 8 or 16, where the file does not say it, or where another is wanted.
+        output_stride: 8 or 16, for files that do not store it, or to override it.
 
     Raises:
         UserError: the output stride is not known, or the tensors do not fit each other.
@@ -101,17 +103,17 @@ def load_pretrained(pretrained: Pretrained, output_stride: int | None = None) ->
 
 
 def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
-    """Gives a model all that fits of a file: the backbone always, each head as far as it is alike.
+    """Loads all of a file that fits a model: the backbone always, each head as far as its shape is the same.
 
     Args:
         model: the model, whose other weights stay as they are.
         pretrained: the file.
 
     Returns:
-        Lines that say what was taken, what is new and what was left out.
+        Lines on what was loaded, what is new and what was ignored.
 
     Raises:
-        UserError: the backbone or its norm is another one.
+        UserError: the backbone or its norm is different.
     """
     config, shape = model.config, pretrained.shape
     if shape["backbone"] != config.backbone:
@@ -136,7 +138,7 @@ def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
         in_model = any(name.startswith(prefix) for name in model.state_dict())
         in_file = any(name.startswith(prefix) for name in pretrained.weights)
         if not in_model:
-            lines += [f"the {part} of the file is left out: the model has none"] * in_file
+            lines += [f"the {part} of the file is ignored: the model has none"] * in_file
             continue
         by_class = tuple(f"{name}." for name in class_layers(model) if name.startswith(prefix))
         found = _fitting(model, pretrained, prefix, by_class)
@@ -157,31 +159,31 @@ def take_over(model: DeepLab, pretrained: Pretrained) -> list[str]:
 
 
 def _remedy(config: SegmentationModelConfig, shape: dict[str, Any]) -> str:
-    """Returns which settings would make the head of a file fit; nothing if they do not differ."""
+    """Returns the settings that would make the head of a file fit; nothing if they do not differ."""
     settings = " ".join(
         f"--set model.{name}={str(shape[name]).lower()}"
         for name in ("architecture", "aspp_channels", "separable")
         if shape[name] != getattr(config, name)
     )
-    return f"; to take it over: {settings}" if settings else ""
+    return f"; to load it: {settings}" if settings else ""
 
 
 def _other_stride(config: SegmentationModelConfig, shape: dict[str, Any]) -> list[str]:
-    """Returns a line if a model goes on at another output stride than its file was trained at, or perhaps does."""
+    """Returns a line if a model continues at another output stride than its file was trained at, or might."""
     stride = shape.get("output_stride")
     if stride is None:
         other = 8 if config.output_stride == 16 else 16
         return [
-            f"no tensor says at which output stride it was trained; it goes on at {config.output_stride} "
+            f"no tensor determines the output stride of its training; it continues at {config.output_stride} "
             f"(for the other: --set model.output_stride={other})"
         ]
     if stride != config.output_stride:
-        return [f"trained at output stride {stride}, it goes on at {config.output_stride}"]
+        return [f"trained at output stride {stride}, it continues at {config.output_stride}"]
     return []
 
 
 def _other_rates(config: SegmentationModelConfig, shape: dict[str, Any]) -> list[str]:
-    """Returns a line if a head goes on with other rates than it was trained with, at the same output stride."""
+    """Returns a line if a head continues with other rates than it was trained with, at the same output stride."""
     stride, rates = shape.get("output_stride"), list(config.pyramid_rates)
     if stride != config.output_stride:  # whose rates go by the stride
         return []
@@ -190,16 +192,16 @@ def _other_rates(config: SegmentationModelConfig, shape: dict[str, Any]) -> list
         return []
     kept = ",".join(map(str, before))
     return [
-        f"trained with the rates {before}, it goes on with {rates}; to keep them: --set model.atrous_rates=[{kept}]"
+        f"trained with the rates {before}, it continues with {rates}; to keep them: --set model.atrous_rates=[{kept}]"
     ]
 
 
 class StartWeights(NamedTuple):
-    """What training starts from.
+    """The weights that a training starts from.
 
     Attributes:
         from_scratch: whether all weights are random.
-        lines: for the user; for "auto" they say why it starts from random weights, where it must.
+        lines: for the user; with "auto" they give the reason for random weights.
     """
 
     from_scratch: bool
@@ -207,7 +209,7 @@ class StartWeights(NamedTuple):
 
 
 def start_weights(model: DeepLab, start_from: str, data: DataFolder) -> StartWeights:
-    """Gives a new model the weights that training starts from.
+    """Loads the weights that a training starts from into a new model.
 
     Args:
         model: the model, with random weights.
@@ -215,7 +217,7 @@ def start_weights(model: DeepLab, start_from: str, data: DataFolder) -> StartWei
         data: the data folder, whose pretrained/ may hold ImageNet's weights too.
 
     Raises:
-        UserError: what was asked for by name is not to be had, or does not fit.
+        UserError: the weights that `start_from` names do not exist or do not fit.
     """
     if start_from == "none":
         return StartWeights(True, ["the model starts from random weights"])

@@ -1,4 +1,4 @@
-"""A trained DeepLab as it stands in a checkpoint, with all that its use needs: classes, colours, ids, normalisation."""
+"""A trained DeepLab of a checkpoint, with all that its use needs: classes, colours, ids and normalisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
-from segmentation.config import SegmentationConfig
+from segmentation.config import ATROUS_RATES, SegmentationConfig
 from segmentation.datasets.catalogue import FORMATS
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.datasets.labels import LabelMap, voc_palette
@@ -22,10 +22,10 @@ from wavenet_app.core.settings import validated
 
 @dataclass(frozen=True)
 class ClassTable:
-    """What a model's class ids mean.
+    """The meaning of a model's class ids.
 
     Attributes:
-        names: of the classes; empty if the file does not say them.
+        names: of the classes; empty if the file does not store them.
         palette: colour of every class, uint8, shape (num_classes, 3).
         labels: how ids are written back for the data set's own tools.
     """
@@ -36,11 +36,11 @@ class ClassTable:
 
     @classmethod
     def of_dataset(cls, dataset: SegmentationDataset) -> ClassTable:
-        """Returns what a data set says of its classes."""
+        """Returns the classes of a data set."""
         return cls(dataset.classes, dataset.palette, dataset.labels)
 
     def to_plain(self) -> dict[str, Any]:
-        """Returns it as plain values for a checkpoint."""
+        """Returns plain values for a checkpoint."""
         return {
             "classes": list(self.names),
             "palette": self.palette.tolist(),
@@ -50,7 +50,7 @@ class ClassTable:
 
     @classmethod
     def from_plain(cls, content: dict[str, Any]) -> ClassTable:
-        """Returns what `to_plain` made plain."""
+        """Returns the table that `to_plain` returned as plain values."""
         identity = LabelMap.identity(len(content["classes"]))
         labels = replace(identity, raw_ids=tuple(content["raw_ids"]), raw_ignore=content["raw_ignore"])
         return cls(tuple(content["classes"]), np.array(content["palette"], dtype=np.uint8), labels)
@@ -66,8 +66,8 @@ class Segmenter:
         table: what its class ids mean.
         mean: of red, green and blue, 0 to 1.
         std: of red, green and blue.
-        config: all settings of the run; None for a file from elsewhere.
-        content: everything else that a file of our own says.
+        config: all settings of the run; None for a file of another project.
+        content: everything else that a file of ours holds.
     """
 
     path: Path
@@ -80,30 +80,29 @@ class Segmenter:
 
     @property
     def image_scale(self) -> float:
-        """The share of their size at which the model was trained to see images."""
+        """The scale of the images in training, as a share of their size."""
         return (self.config and self.config.data.image_scale) or 1.0
 
     @property
     def name(self) -> str:
-        """Name of the run, or of the file if it is from elsewhere."""
+        """Name of the run, or of the file if it is of another project."""
         return self.config.name if self.config else self.path.stem
 
 
 def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
     """Returns the model of a checkpoint, ours or one of those that `pretrained.read_pretrained` knows.
 
-    Files from elsewhere say nothing of their classes: they get VOC's colours, numbers as ids and ImageNet's
-    normalisation.
+    Files from other projects store no classes: they get VOC's colours, numbers as ids and ImageNet's normalisation.
 
     Args:
         path: the file.
-        output_stride: 8 or 16, where the file does not say it, or where another is wanted.
+        output_stride: 8 or 16, for files that do not store it, or to override it.
 
     Raises:
-        UserError: the file is absent, damaged, no DeepLab, or does not say its output stride.
+        UserError: the file is absent, damaged, no DeepLab, or does not store its output stride.
     """
-    if output_stride not in (None, 8, 16):
-        raise UserError(f"--output-stride takes 8 or 16, not {output_stride}")
+    if output_stride not in (None, *ATROUS_RATES):
+        raise UserError(f"--output-stride takes 1, 2, 4, 8 or 16, not {output_stride}")
     pretrained = read_pretrained(path)
     model = load_pretrained(pretrained, output_stride)
     if not pretrained.content:
@@ -124,7 +123,7 @@ def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
 
 
 def class_names(segmenter: Segmenter) -> tuple[str, ...]:
-    """Returns the names of a model's classes, made up of their numbers where the file does not say them."""
+    """Returns the names of a model's classes, made of their numbers if the file does not store them."""
     return segmenter.table.names or tuple(f"class {number}" for number in range(segmenter.model.config.num_classes))
 
 
@@ -136,12 +135,12 @@ def check_classes(segmenter: Segmenter, dataset: SegmentationDataset) -> None:
         alike = next((format.name for format in FORMATS if format.num_classes == count), None)
         guess = f", as {alike} has" if not names and alike else ""
         raise UserError(
-            f"{segmenter.path} tells {count} classes apart{guess}, but {dataset.name} ({dataset.format}) has "
-            f"{dataset.num_classes}; take the data set that it was trained on, or one with the same classes"
+            f"{segmenter.path} has {count} classes{guess}, but {dataset.name} ({dataset.format}) has "
+            f"{dataset.num_classes}; use the data set of its training, or one with the same classes"
         )
     for number, (own, other) in enumerate(zip(names, dataset.classes, strict=False)):
         if own != other:
             raise UserError(
                 f"class {number} of {segmenter.path} is '{own}', but '{other}' in {dataset.name}; "
-                "take a data set with the same classes"
+                "use a data set with the same classes"
             )

@@ -24,19 +24,19 @@ Batch = dict[str, Any]
 class TrainingCrops(IterableDataset[Batch]):
     """Endless training batches, resumed at any step without replaying the steps before it.
 
-    The images are shuffled anew for every pass and dealt out in a row, so every batch is full and every image comes
-    up once a pass. Order and augmentation are functions of the seed and the place in the row alone.
+    Every pass has its own order, and passes follow each other without a gap: every batch is full, and every image comes
+    once per pass. Order and augmentation depend only on the seed and the place in this sequence.
 
     A batch holds "image", float32 (batch, 3, *crop_size), normalised, and "mask", int64 (batch, *crop_size), 255 =
-    ignore. To be given to `loaded`; the batches are the same for any number of workers.
+    ignore. `loaded` iterates over them; the batches are the same for any number of workers.
 
     Args:
         dataset: images of the training split.
-        augmentation: what happens to them.
+        augmentation: how they are changed.
         batch_size: images a batch.
         seed: of order and augmentation.
-        start_step: batches to pass over.
-        stride: every how many-th batch is made from there on, where several processes share them out.
+        start_step: number of the first batch.
+        stride: distance between batches, where several ranks divide them.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class ValidationImages(Dataset[Batch]):
 
     Args:
         dataset: images of the validation split.
-        limit: if there are more images than this, so many are picked, spread evenly; None for all.
+        limit: the most images to take, evenly spread; None for all.
     """
 
     def __init__(self, dataset: SegmentationDataset, *, limit: int | None = None) -> None:
@@ -138,8 +138,8 @@ class ValidationImages(Dataset[Batch]):
         }
 
 
-class loaded:  # noqa: N801 (used like a function, as enumerate is)
-    """Iterates over batches that are made in worker processes, in order; may be iterated over again.
+class loaded:  # noqa: N801 (used like a function, such as enumerate)
+    """Iterates over batches from worker processes, in order; can be iterated several times.
 
     Args:
         source: `TrainingCrops` or `ValidationImages`.
@@ -155,7 +155,7 @@ class loaded:  # noqa: N801 (used like a function, as enumerate is)
         on_broken: Callable[[FileNote], None] = lambda _note: None,
     ) -> None:
         self._on_broken = on_broken
-        # A generator of its own, for a loader otherwise draws from torch's global one.
+        # its own generator, because a loader otherwise draws from torch's global one
         self._loader: DataLoader[Any] = DataLoader(
             source,
             batch_size=None,
@@ -172,17 +172,17 @@ class loaded:  # noqa: N801 (used like a function, as enumerate is)
                 if batch:
                     yield batch
         except UserError as error:
-            # What comes out of a worker has its traceback in the message; only its last line is for the user.
+            # errors of a worker have their traceback in the message; only its last line is for the user
             raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
 
 
 def _leave_interrupts_to_the_parent(_worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal; training that is asked to stop still needs its batches.
+    # Ctrl-C reaches every process of a terminal, but the training still needs batches until it stops
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def evenly_spread(total: int, limit: int | None) -> list[int]:
-    """Returns at most `limit` of the numbers 0 to total - 1, spread evenly; all for None.
+    """Returns at most `limit` of the numbers 0 to total - 1, evenly spread; all for None.
 
     >>> evenly_spread(10, 3)
     [1, 5, 8]

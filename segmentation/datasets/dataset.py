@@ -1,4 +1,4 @@
-"""What a segmentation data set is: pairs of image and mask of class ids, whatever the format on the disk."""
+"""A segmentation data set: pairs of an image and a mask of class ids, in any format on the disk."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class FileNote:
-    """A file that was left out, or that is used but was mended or looks odd.
+    """A file that is skipped, or that is used but was repaired or looks odd.
 
     Attributes:
         path: of the file.
-        problem: what is wrong, in words that all files with this problem share.
-        detail: what is special to this file; may be empty.
+        problem: what is wrong; the same text for all files with this problem.
+        detail: what is specific to this file; may be empty.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class FileNote:
 
 
 class SegmentationDataset(Dataset[Sample]):
-    """Labelled images of one split, read when asked for.
+    """Labelled images of one split, read on access.
 
     Formats whose masks are not files of class ids override `mask`.
 
@@ -63,8 +63,8 @@ class SegmentationDataset(Dataset[Sample]):
         classes: name of every class, in the order of the ids.
         palette: colour of every class, uint8, shape (num_classes, 3).
         labels: raw ids to classes and back; `labels.decode` gives what the data set's own tools expect.
-        skipped: files that are left out, each with the reason.
-        notes: files that are used, but were mended or look odd.
+        skipped: files that are not used, each with the reason.
+        notes: files that are used, but were repaired or look odd.
         remarks: lines about the whole set, such as how its masks are coded.
     """
 
@@ -112,7 +112,7 @@ class SegmentationDataset(Dataset[Sample]):
         return self._masks[index]
 
     def image(self, index: int) -> NDArray[np.uint8]:
-        """Returns an image as RGB, shape (height, width, 3); most sets are labelled in stored, not EXIF orientation.
+        """Returns an image as RGB, shape (height, width, 3); in the stored, not the EXIF orientation.
 
         Raises:
             UserError: the file cannot be read.
@@ -169,10 +169,10 @@ def existing_pairs(
 
 
 def refuse_empty(images: Sequence[object], skipped: Sequence[FileNote], where: str) -> None:
-    """Raises a UserError if a split has no image left, naming the first file that was left out and why."""
+    """Raises a UserError if a split has no image left, with the first skipped file and its reason."""
     if images:
         return
-    why = f"; of {len(skipped)} files left out the first is {skipped[0]}" if skipped else ""
+    why = f"; {len(skipped)} files are skipped, the first is {skipped[0]}" if skipped else ""
     raise UserError(f"{where} holds no labelled image{why}")
 
 

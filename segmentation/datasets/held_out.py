@@ -9,7 +9,7 @@ HELD_OUT_SHARE = 0.2
 
 
 def is_held_out(names: Sequence[str]) -> list[bool]:
-    """Returns which files are for validation, where the data set does not say: a fifth, at least one, by name.
+    """Returns which files are held out for validation: a fifth, at least one, by name.
 
     >>> sum(is_held_out([f"{number}.png" for number in range(10)]))
     2

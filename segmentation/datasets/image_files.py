@@ -1,4 +1,4 @@
-"""Image and mask files as arrays: every mode, depth and orientation met in practice, and a line for the rest."""
+"""Image and mask files as arrays, of every mode, depth and orientation that is common in practice."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def read_mask(path: Path) -> MaskPixels:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Returns the files of a folder and its sub-folders, sorted, hidden ones left out."""
+    """Returns the files of a folder and its sub-folders, sorted, without hidden ones."""
     return sorted(
         path
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Class ids: what a data set's raw ids mean, how they are written back, and in which colours they are drawn."""
+"""Class ids: the meaning of raw ids, how they are written back, and their colours."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MOST_CLASSES = 255  # ids 0 to 254: masks are kept in bytes, and 255 is taken
 _UNKNOWN = -1
 
 
-class UnknownIds(ValueError):  # noqa: N818 (says what was met; whoever knows the file makes an error of it)
-    """Raw ids that no class and no rule covers.
+class UnknownIds(ValueError):  # noqa: N818 (the caller knows the file and raises the error)
+    """A mask holds raw ids that stand for no class.
 
     Attributes:
-        ids: those met, ascending.
+        ids: the unknown ids, ascending.
     """
 
     def __init__(self, ids: Sequence[int]) -> None:

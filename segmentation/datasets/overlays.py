@@ -1,4 +1,4 @@
-"""Masks in colour, laid over their images, and sheets of them."""
+"""Masks in colour, over their images, and sheets of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.labels import IGNORE
-from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
+from wavenet_app.core.figures import new_figure, write_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +25,7 @@ _DOTS_PER_INCH = 110
 
 
 class Picture(NamedTuple):
-    """What one place of a sheet shows.
+    """One picture of a sheet.
 
     Attributes:
         title: above it.
@@ -69,13 +68,9 @@ def overlay(
 def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[np.uint8], title: str) -> Figure:
     """Returns a figure of images beside their overlays, with the colours of the classes that occur.
 
-    The figure belongs to the caller alone: no global state of matplotlib is read or changed.
-
     Raises:
         ValueError: there is no picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     if not pictures:
@@ -85,8 +80,7 @@ def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[
     names = [*classes, *[""] * (IGNORE - len(classes)), "ignored"]
     colours = coloured(np.array([occurring], dtype=np.uint8), palette)[0] / 255
     legend_rows = -(-len(occurring) // _LEGEND_COLUMNS)
-    figure = Figure(figsize=(12, 2.6 * rows + 0.25 * legend_rows + 0.6), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(2.6 * rows + 0.25 * legend_rows + 0.6, width=12, dots_per_inch=_DOTS_PER_INCH)
     figure.suptitle(title)
     places = figure.subplots(rows, 2 * _COLUMNS, squeeze=False).ravel()
     for place in places:
@@ -114,10 +108,4 @@ def write_sheet(
         UserError: the file cannot be written.
         ValueError: there is no picture.
     """
-    figure = sheet(pictures, classes, palette, title)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            figure.savefig(file, format="png")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    write_png(path, sheet(pictures, classes, palette, title))

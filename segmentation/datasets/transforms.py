@@ -1,4 +1,4 @@
-"""Random scale, crop, flip and colour for training; normalisation for every use; randomness that is passed in."""
+"""Random scale, crop, flip and colour for training, as functions of a seed; normalisation for every use."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to a training image.
+    """How training images are changed at random.
 
     Attributes:
         crop_size: (height, width) of what the model sees, in pixels.
-        scales: least and greatest factor that the image is scaled by, drawn evenly (Chen et al. 2017, section 4.1).
+        scales: least and greatest factor that the image is scaled by, drawn uniformly (Chen et al. 2017, section 4.1).
         flip: probability of a mirrored image.
-        photometric: greatest share by which brightness, contrast and saturation change; 0 for not at all.
-        mean: of red, green and blue, 0 to 1; taken off.
-        std: of red, green and blue; divided by.
+        photometric: greatest share by which brightness, contrast and saturation change; 0 for none.
+        mean: of red, green and blue, 0 to 1; it is subtracted.
+        std: of red, green and blue; the divisor.
     """
 
     crop_size: tuple[int, int]
@@ -42,9 +42,9 @@ class Augmentation:
 class RandomScaledCrop(v2.Transform):
     """Scales by a random factor and cuts out at most the crop's size, at a random place.
 
-    Only what will be seen is scaled, which for a crop of 512 out of 2048 x 1024 saves nine tenths of the work. Where
-    the scaled image is smaller than the crop, the result is smaller too. Images are interpolated with smoothing, masks
-    take the nearest pixel.
+    Only the crop is scaled, which for a crop of 512 out of 2048 x 1024 saves nine tenths of the work. Where the scaled
+    image is smaller than the crop, so is the result. Images are interpolated with smoothing, masks take the nearest
+    pixel.
 
     Args:
         crop_size: greatest (height, width) of the result, in pixels.
@@ -93,15 +93,15 @@ def scaled_image(image: Tensor, size: list[int]) -> Tensor:
 def training_transform(augmentation: Augmentation) -> v2.Transform:
     """Returns the transform of (image, mask) into a normalised float crop and its mask, both of the crop's size.
 
-    What lies beyond a small image is the mean colour, and ignored in the mask. The transform draws from torch's global
-    generator, as torchvision's do; `augment` keeps that from being seen.
+    Around a small image the crop has the mean colour, and its mask is ignored. The transform draws from torch's global
+    generator, as torchvision's do; `augment` restores that.
     """
     strength = augmentation.photometric
     return v2.Compose(
         [
             RandomScaledCrop(augmentation.crop_size, augmentation.scales),
             v2.RandomHorizontalFlip(augmentation.flip),
-            # hue stays: turning it takes as long as all the rest
+            # no change of hue: it would take as long as all the rest
             v2.ColorJitter(strength, strength, strength),
             v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
             v2.Normalize(list(augmentation.mean), list(augmentation.std)),
@@ -116,15 +116,15 @@ def training_transform(augmentation: Augmentation) -> v2.Transform:
 def augment(
     transform: v2.Transform, image: tv_tensors.Image, mask: tv_tensors.Mask, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Returns what a transform makes of an image and its mask, as a function of the seed alone.
+    """Returns a transformed image and mask, as a function of the seed alone.
 
-    torch's global generator is as it was afterwards. Not to be called from several threads of one process at a time.
+    torch's global generator is restored afterwards. Not safe to call from several threads of one process.
 
     Args:
         transform: such as `training_transform` gives.
         image: uint8, shape (3, height, width).
         mask: uint8, shape (height, width).
-        seed: of all that is drawn, 0 to 2^64 - 1.
+        seed: of all random choices, 0 to 2^64 - 1.
 
     Returns:
         The image, float32 of shape (3, *crop_size), and the mask, int64 of shape crop_size.

@@ -1,4 +1,4 @@
-"""How good a model is on a data set: whole images at their own resolution, one confusion matrix over all of them."""
+"""Scores a model on a data set: whole images at their own resolution, one confusion matrix over all of them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Evaluation:
     Attributes:
         scores: of all images together, at the size of their masks.
         dataset: the images.
-        images: how many of them were looked at.
-        windowed: how many of those were too large to be seen whole, though no window was asked for.
-        labeller: what labelled them, with its protocol.
+        images: how many of them were scored.
+        windowed: how many of those were cut into windows because of their size, without a --window.
+        labeller: the model, with its protocol.
         broken: images that cannot be used, which are not scored.
     """
 
@@ -37,11 +37,11 @@ class Evaluation:
 
     @property
     def skipped(self) -> tuple[FileNote, ...]:
-        """Files that are not scored: those that the data set leaves out, and broken ones."""
+        """Files that are not scored: those that the data set skips, and broken ones."""
         return (*self.dataset.skipped, *self.broken)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns it as plain values for JSON; what has no number is None."""
+        """Returns plain values for JSON; NaN becomes None."""
         scores, protocol = self.scores, self.labeller.protocol
         return {
             "dataset": self.dataset.name,
@@ -81,9 +81,9 @@ def evaluate(
     Args:
         labeller: model and protocol; its classes are those of the data set.
         dataset: the split.
-        limit: images to look at, spread evenly; None for all.
+        limit: images to score, evenly spread; None for all.
         workers: processes that read images.
-        progress: told how many images are done, of how many.
+        progress: called with the number of images done, and of all.
 
     Raises:
         UserError: more images or masks cannot be used than `BrokenFiles` allows.

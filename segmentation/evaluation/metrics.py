@@ -1,4 +1,4 @@
-"""How good predicted masks are: one confusion matrix over a whole data set, and what follows from it."""
+"""The quality of predicted masks: one confusion matrix over a whole data set, and the scores that follow from it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from segmentation.datasets.labels import IGNORE
 
 @dataclass(frozen=True)
 class SegmentationScores:
-    """What a confusion matrix says.
+    """A confusion matrix and its scores.
 
     Attributes:
         confusion: pixels of class `row` that were predicted as class `column`, int64, (num_classes, num_classes).
@@ -44,26 +44,26 @@ class SegmentationScores:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the pixels that have the right class, ignored ones left out; NaN if there is none."""
+        """Share of the pixels that have the right class, ignored ones not counted; NaN if there is none."""
         total = int(self.confusion.sum())
         return float(np.trace(self.confusion) / total) if total else float("nan")
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Classes that are nowhere, neither in the masks nor predicted; they have no IoU."""
+        """Classes that are neither in the masks nor predicted; they have no IoU."""
         return tuple(name for name, value in zip(self.classes, self.iou, strict=True) if np.isnan(value))
 
     @property
     def only_predicted(self) -> tuple[str, ...]:
-        """Classes that are in no mask but were predicted; their IoU is 0, and counts."""
+        """Classes that are predicted but in no mask; their IoU is 0, and counts in the mean."""
         true, predicted = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         return tuple(name for name, t, p in zip(self.classes, true, predicted, strict=True) if p and not t)
 
 
 class ConfusionMatrix:
-    """Counts predictions against masks, image by image, on whatever device they are.
+    """Counts predictions against masks, image by image, on any device.
 
-    Counting over the data set, not averaging over images, is what VOC, Cityscapes and ADE20K do.
+    Like VOC, Cityscapes and ADE20K, it counts over the whole data set instead of averaging over images.
 
     Args:
         classes: name of every class.
@@ -97,7 +97,7 @@ class ConfusionMatrix:
         self._metric.update(predicted.flatten().long(), mask.flatten().long())
 
     def scores(self) -> SegmentationScores:
-        """Returns the scores of all that was counted."""
+        """Returns the scores of all counted pixels."""
         if not self._metric.update_called:
             empty = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
             return SegmentationScores(empty, self.classes)

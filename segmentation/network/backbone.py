@@ -1,4 +1,4 @@
-"""Backbones: images to features at an output stride of 8 or 16, the last stages dilated instead of down-sampled."""
+"""Backbones: images to features at a chosen output stride, the last stages dilated instead of down-sampled."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import mobilenet_v3_large, resnet50, resnet101
 
 from segmentation.config import BackboneName, NormName
+from segmentation.network.mobilenet_v2 import early_padded_features
 from segmentation.network.norm import MakeNorm, make_norm
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.core.dilation import dilation_cycle
@@ -19,7 +20,7 @@ class Backbone(nn.ModuleDict):
 
     Args:
         stages: name -> stage, in the order they run in; the names are those of torchvision's state dicts.
-        taps: stage -> "low_level" (stride 4, for the decoder), "middle" (for the auxiliary head) or "out".
+        taps: stage -> "low_level" (stride 4 or less, for the decoder), "middle" (for the auxiliary head) or "out".
         channels: tap -> its width.
     """
 
@@ -43,14 +44,16 @@ def build_backbone(name: BackboneName, output_stride: int, norm: NormName) -> Ba
     """Returns a backbone with random weights.
 
     Args:
-        name: "dilated", "resnet50", "resnet101" or "mobilenet_v3_large".
-        output_stride: 8 or 16, pixels of the image to one of the last features.
+        name: "dilated", "resnet50", "resnet101", "mobilenet_v2" or "mobilenet_v3_large".
+        output_stride: pixels of the image to one of the last features: 4, 8 or 16; for "dilated" also 1 or 2.
         norm: name of the normalisation.
     """
     if name == "dilated":
         return _gated(output_stride, make_norm(norm))
     if name == "mobilenet_v3_large":
-        return _mobilenet(output_stride, make_norm(norm, eps=1e-3, momentum=0.01))  # as torchvision trained it
+        return _mobilenet_v3(output_stride, make_norm(norm, eps=1e-3, momentum=0.01))  # as torchvision trained it
+    if name == "mobilenet_v2":
+        return _mobilenet_v2(output_stride, make_norm(norm))
     return _resnet(name, output_stride, make_norm(norm))
 
 
@@ -94,26 +97,33 @@ def _dilated(convolution: nn.Conv2d, dilation: int) -> DilatedConv:
 def _resnet(name: BackboneName, output_stride: int, norm: MakeNorm) -> Backbone:
     net = (resnet50 if name == "resnet50" else resnet101)(norm_layer=norm)
     # As in torchvision, a stage's first block keeps the dilation of the stage before it.
-    if output_stride == 8:
-        dilate(net.layer3, first=1, rest=2)
-        dilate(net.layer4, first=2, rest=4)
-    else:
-        dilate(net.layer4, first=1, rest=2)
+    dilation = 1
+    for stage, stride in ((net.layer2, 8), (net.layer3, 16), (net.layer4, 32)):
+        if stride > output_stride:
+            dilate(stage, first=dilation, rest=2 * dilation)
+            dilation *= 2
     stages = {stage: module for stage, module in net.named_children() if stage not in ("avgpool", "fc")}
     taps = {"layer1": "low_level", "layer3": "middle", "layer4": "out"}
     return Backbone(stages, taps, {"low_level": 256, "middle": 1024, "out": 2048})
 
 
-def _mobilenet(output_stride: int, norm: MakeNorm) -> Backbone:
+def _mobilenet_v3(output_stride: int, norm: MakeNorm) -> Backbone:
     features = mobilenet_v3_large(norm_layer=norm).features
-    # Blocks 7 to 12 would run at stride 16, blocks 13 to 15 at stride 32 (Howard et al. 2019, table 1).
-    if output_stride == 8:
-        dilate(features[7:13], first=2, rest=2)
-        dilate(features[13:16], first=4, rest=4)
-    else:
-        dilate(features[13:16], first=2, rest=2)
+    # The stages that start with blocks 4, 7 and 13 would run at strides 8, 16 and 32 (Howard et al. 2019, table 1).
+    # As in torchvision, a stage's first block is dilated like the others.
+    dilation = 1
+    for stage, stride in ((features[4:7], 8), (features[7:13], 16), (features[13:16], 32)):
+        if stride > output_stride:
+            dilation *= 2
+            dilate(stage, first=dilation, rest=dilation)
     taps = {"3": "low_level", "4": "middle", "16": "out"}
     return Backbone(dict(features.named_children()), taps, {"low_level": 24, "middle": 40, "out": 960})
+
+
+def _mobilenet_v2(output_stride: int, norm: MakeNorm) -> Backbone:
+    features = early_padded_features(output_stride, norm)
+    taps = {"3": "low_level", "6": "middle", "17": "out"}
+    return Backbone(dict(features.named_children()), taps, {"low_level": 24, "middle": 32, "out": 320})
 
 
 class GatedStage(nn.Module):
@@ -168,14 +178,23 @@ class GatedStage(nn.Module):
 
 
 def _gated(output_stride: int, norm: MakeNorm) -> Backbone:
-    last_stride = output_stride // 8
-    # Without the last halving, taps stand twice as far apart, so that the field in pixels stays the same.
-    last_dilations = tuple(spacing * 2 // last_stride for spacing in dilation_cycle(4, repeats=2))
+    strides, widened = {}, {}
+    reached = 1
+    for name, stride in (("stem", 2), ("fine", 4), ("middle", 8), ("coarse", 16)):
+        after = min(stride, output_stride)
+        # Without a halving, taps stand twice as far apart, so that the field in pixels stays the same.
+        strides[name], widened[name] = after // reached, stride // after
+        reached = after
+
+    def stage(name: str, in_channels: int, channels: int, dilations: tuple[int, ...]) -> GatedStage:
+        spacing = tuple(dilation * widened[name] for dilation in dilations)
+        return GatedStage(in_channels, channels, 2 * channels, stride=strides[name], dilations=spacing, norm=norm)
+
     stages = {
-        "stem": nn.Sequential(nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), norm(32), nn.ReLU()),
-        "fine": GatedStage(32, 32, 64, stride=2, dilations=(1, 2), norm=norm),
-        "middle": GatedStage(64, 64, 128, stride=2, dilations=(1, 2, 4), norm=norm),
-        "coarse": GatedStage(128, 128, 256, stride=last_stride, dilations=last_dilations, norm=norm),
+        "stem": nn.Sequential(nn.Conv2d(3, 32, 3, stride=strides["stem"], padding=1, bias=False), norm(32), nn.ReLU()),
+        "fine": stage("fine", 32, 32, (1, 2)),
+        "middle": stage("middle", 64, 64, (1, 2, 4)),
+        "coarse": stage("coarse", 128, 128, dilation_cycle(4, repeats=2)),
     }
     taps = {"fine": "low_level", "middle": "middle", "coarse": "out"}
     return Backbone(stages, taps, {"low_level": 64, "middle": 128, "out": 256})

@@ -42,7 +42,7 @@ class HeadV3(nn.Sequential):
 
 
 class HeadV3Plus(nn.Module):
-    """Pyramid, enlarged onto low-level features at stride 4, then 3x3 and 1x1 (Chen et al. 2018, section 3.1).
+    """Pyramid, enlarged onto low-level features, then 3x3 and 1x1 (Chen et al. 2018, section 3.1).
 
     The names of the parameters are those of the most used implementation, DeepLabV3Plus-Pytorch, which like this class
     has one 3x3 where the paper has two.
@@ -50,7 +50,7 @@ class HeadV3Plus(nn.Module):
     Args:
         config: the shape of the model.
         channels: width of the last features.
-        low_level_channels: width of the features at stride 4.
+        low_level_channels: width of the low-level features.
     """
 
     def __init__(self, config: SegmentationModelConfig, channels: int, low_level_channels: int) -> None:
@@ -67,7 +67,7 @@ class HeadV3Plus(nn.Module):
         )
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
-        """Returns scores (batch, num_classes, height, width) at stride 4."""
+        """Returns scores (batch, num_classes, height, width) at the stride of the low-level features."""
         low_level = self.project(features["low_level"])
         enlarged = _resized(self.aspp(features["out"]), low_level.shape[2:])
         return self.classifier(torch.cat([low_level, enlarged], dim=1))
@@ -115,8 +115,8 @@ class DeepLab(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Returns the scores of every pixel, before the softmax.
 
-        The images are padded with zeros, right and below, to whole multiples of the output stride, and the scores are
-        cropped back, so that features stand at the same places whatever the size.
+        The scores of ceil(height / stride) by ceil(width / stride) features are enlarged to the size of the images,
+        as torchvision and DeepLabV3Plus-Pytorch do, so that their files give their numbers at every size.
 
         Args:
             images: (batch, 3, height, width), normalised, of any height and width from 1 on.
@@ -125,21 +125,14 @@ class DeepLab(nn.Module):
             "out": (batch, num_classes, height, width), and in training mode, of a model with an auxiliary head, "aux"
             of the same shape.
         """
-        height, width = images.shape[2:]
-        stride = self.config.output_stride
-        below, right = -height % stride, -width % stride
-        padded = F.pad(images, (0, right, 0, below)) if below or right else images
-        features = self.backbone(padded)
+        features = self.backbone(images)
         scores = self.classifier(features)
         if self.context is not None:
             scores = self.context(scores)
         results = {"out": scores}
         if self.training and self.aux_classifier is not None:
             results["aux"] = self.aux_classifier(features["middle"])
-        enlarged = {name: _resized(low, padded.shape[2:]) for name, low in results.items()}
-        if padded is images:  # cropping nothing would still cost a copy of the gradient
-            return enlarged
-        return {name: whole[:, :, :height, :width] for name, whole in enlarged.items()}
+        return {name: _resized(low, images.shape[2:]) for name, low in results.items()}
 
     def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Returns the parameters of the backbone and those of all heads, which learn at a greater rate."""

@@ -17,9 +17,9 @@ MakeNorm = Callable[[int], nn.Module]
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch norm that takes its running statistics where a batch has one value per channel, which has no variance.
+    """Batch norm that uses its running statistics where a batch has one value per channel, and so no variance.
 
-    That is so after image pooling with a batch of one, where torch's own layer raises an error.
+    After image pooling a batch of one image has one value per channel; torch's layer raises an error.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -30,10 +30,10 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class SynchronisedBatchNorm(BatchNorm):
-    """Batch norm over the batches of all processes that train together; with one process it is `BatchNorm`.
+    """Batch norm over the batches of all ranks that train together; with one rank it is `BatchNorm`.
 
-    torch's own SyncBatchNorm refuses tensors that are not on a GPU, and a CPU's processes need it no less.
-    Every process must bring batches of one size, as the crops of a training step are.
+    torch's SyncBatchNorm takes only tensors on a GPU, but ranks on a CPU need it as much.
+    The batches of all ranks must have one size, as the crops of a training step have.
     Source: Peng et al. 2018, "MegDet", section 3.2.
     """
 
@@ -62,7 +62,7 @@ class SynchronisedBatchNorm(BatchNorm):
 
 
 class _MeanOfAll(torch.autograd.Function):
-    """The mean of a tensor over all processes, and of its gradient too."""
+    """The mean of a tensor over all ranks, and of its gradient too."""
 
     @staticmethod
     def forward(_context: Any, own: Tensor) -> Tensor:
@@ -84,11 +84,11 @@ def _by_channel(values: Tensor) -> Tensor:
 
 
 class StatisticsWarmUp:
-    """Makes batch norm's running statistics the mean over all batches so far, as long as those are few.
+    """Makes batch norm's running statistics the mean over all batches so far, as long as these are few.
 
-    By a small momentum alone they would for hundreds of batches be mixed with the zeros and ones that they begin with,
-    and a young model would score far below what it has learnt. How many batches there were is in the layers' own
-    buffers, so a resumed run goes on alike, and trained weights keep their momentum.
+    With a small momentum, hundreds of batches would be mixed with the initial zeros and ones, and a model would at
+    first score far below what it has learnt. The number of batches is in the layers' own buffers, so a resumed run
+    continues exactly, and trained weights keep their momentum.
 
     Args:
         model: the model that is trained.
@@ -106,7 +106,7 @@ class StatisticsWarmUp:
         """Sets the share that the next batch takes in the statistics."""
         if not self._norms:
             return
-        if self._batches is None:  # read once, for a GPU would wait for it
+        if self._batches is None:  # read once, because each read waits for the GPU
             counts = [layer.num_batches_tracked for layer, _ in self._norms]
             self._batches = max(int(count) for count in counts if count is not None)
         self._batches += 1

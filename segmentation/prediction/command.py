@@ -1,19 +1,20 @@
-"""`wavegen seg-predict`: labels an image or a folder of them, and says where the results are."""
+"""`wavegen seg-predict`: labels an image or a folder of images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from segmentation.checking.view import CheckProgress
 from segmentation.checkpoints.segmenter import class_names
 from segmentation.prediction.options import LabelOptions, open_labeller, windows_line
 from segmentation.prediction.predict import FOLDERS, Prediction, find_images, predict
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import make_console
+from wavenet_app.core.terminal import progress_bar
 
 _MOST_CLASSES = 12  # rows of the table of classes
 
@@ -21,7 +22,7 @@ _MOST_CLASSES = 12  # rows of the table of classes
 def run_prediction(
     options: LabelOptions, path: Path, folder: DataFolder, *, console: Console, out: Path | None = None
 ) -> Prediction:
-    """Labels images, and prints which classes they hold, which files were left out, and where the results are.
+    """Labels images, and prints which classes they hold, which files are skipped, and where the results are.
 
     Args:
         options: checkpoint and protocol.
@@ -31,15 +32,14 @@ def run_prediction(
         out: folder of the results; None for segmentation_results/<run>/<name of the folder, if it is one>.
 
     Raises:
-        UserError: there is no such checkpoint or image, none of the images can be read, or a result not written.
+        UserError: there is no such checkpoint or image, none of the images can be read, or a result cannot be written.
     """
     segmenter, labeller = open_labeller(options, folder)
     below = folder.segmentation_results / segmenter.name
     target = out or (below / path.resolve().name if path.is_dir() else below)
     inputs, others = find_images(path, target)
-    view = CheckProgress(Console(stderr=True))
-    with view.progress:
-        prediction = predict(labeller, segmenter.table, inputs, target, progress=view.on_image)
+    with progress_bar(make_console(stderr=True), "reading") as on_image:
+        prediction = predict(labeller, segmenter.table, inputs, target, progress=on_image)
     if not prediction.written:
         raise UserError(
             prediction.skipped[0].detail + f" (none of {len(inputs)} images could be read)" * (len(inputs) > 1)
@@ -49,10 +49,10 @@ def run_prediction(
         console.print(windows_line(prediction.windowed), highlight=False)
     console.print(_classes(prediction, class_names(segmenter)))
     for note in prediction.skipped:
-        console.print(f"[yellow]left out:[/yellow] {escape(note.detail)}", highlight=False)
+        print_labelled(console, "skipped", note.detail)
     if others:
         endings = ", ".join(sorted({note.path.suffix or note.path.name for note in others}))
-        console.print(f"{len(others)} files are no images ({escape(endings)})", highlight=False)
+        console.print(f"{len(others)} files are no images ({endings})", highlight=False)
     console.print(
         f"{len(prediction.written)} of {len(inputs)} images labelled: {', '.join(FOLDERS)} in {target}",
         highlight=False,
@@ -70,7 +70,7 @@ def _classes(prediction: Prediction, names: tuple[str, ...]) -> Table:
     present = [number for number in order if prediction.pixels[number]]
     for number in present[:_MOST_CLASSES]:
         share = prediction.pixels[number] / prediction.pixels.sum()
-        table.add_row(escape(names[number]), f"{share:.2%}")
+        table.add_row(names[number], f"{share:.2%}")
     if len(present) > _MOST_CLASSES:
         table.add_row(f"and {len(present) - _MOST_CLASSES} more", "")
     return table

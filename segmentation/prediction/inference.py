@@ -1,4 +1,4 @@
-"""From an image of any size to its mask: whole or by overlapping windows, at several scales, mirrored too."""
+"""The mask of an image of any size: whole or by overlapping windows, at several scales, mirrored too."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from segmentation.datasets.transforms import normalise
 from segmentation.network.deeplab import DeepLab
 
 LARGE_WINDOWS = (257, 1025)
-"""Least and greatest side, in pixels, of the windows that images are cut into which are too large to be seen whole."""
+"""Least and greatest side, in pixels, of the windows that very large images are cut into."""
 
-_MOST_PIXELS = 2**22  # of an image that is seen whole, at its largest scale
-_MOST_SCORES = 2**28  # pixels times classes, of an image that is seen whole, or of a row of windows: 1 GiB
+_MOST_PIXELS = 2**22  # of an image that is labelled whole, at its largest scale
+_MOST_SCORES = 2**28  # pixels times classes, of an image that is labelled whole, or of a row of windows: 1 GiB
 _STRIDE_SHARE = 2 / 3  # of a window's side lies between it and the next one
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How masks are made; scores say little without it.
+    """How masks are made; scores of different protocols cannot be compared.
 
     Attributes:
         scales: factors that the image is enlarged by; class probabilities are averaged over all of them.
-        flip: whether the mirrored image is averaged in too.
-        window: side in pixels of the image of the square windows that it is cut into; None sees it whole, as long as
-            it is not too large for that (`window_for`).
+        flip: whether to average over the mirrored image too.
+        window: side of the square windows that the image is cut into, in pixels; None labels it whole, unless it is too
+            large (`window_for`).
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -49,7 +49,7 @@ class Labeller:
     """A model with its normalisation and a protocol.
 
     Attributes:
-        model: in evaluation mode, on the device that shall work.
+        model: in evaluation mode, on the device to use.
         mean: of red, green and blue, 0 to 1.
         std: of red, green and blue.
         protocol: how masks are made.
@@ -69,10 +69,10 @@ class Labeller:
         return f"{self.protocol}{seen}; output stride {self.model.config.output_stride}"
 
     def window_for(self, height: int, width: int) -> int | None:
-        """Returns the window that an image is cut into, None for none.
+        """Returns the side of the windows that an image is cut into; None if it is labelled whole.
 
-        That is the protocol's, or for images of more than 4 million pixels at their largest scale, or of more than
-        2^28 scores, one of `LARGE_WINDOWS`, so that memory stays bounded: the more classes, the smaller.
+        That is the protocol's window. Without one, images of more than 4 million pixels at their largest scale, or of
+        more than 2^28 scores, get one within `LARGE_WINDOWS` to bound memory: the more classes, the smaller.
         """
         window, classes = self.protocol.window, self.model.config.num_classes
         pixels = height * width * max(1.0, *(self.image_scale * scale for scale in self.protocol.scales)) ** 2
@@ -81,7 +81,7 @@ class Labeller:
         return None if window is None or max(height, width) <= window else window
 
     def is_too_large(self, height: int, width: int) -> bool:
-        """Returns whether an image is cut into windows though none was asked for."""
+        """Returns whether an image is cut into windows because of its size, without a window in the protocol."""
         return self.protocol.window is None and self.window_for(height, width) is not None
 
     @torch.inference_mode()
@@ -111,13 +111,13 @@ class Labeller:
                 band[:, :, left : left + columns] += weight * seen
             done = following - top
             mask[top:following] = band[:, :done].argmax(0).to(torch.uint8).to(image.device)
-            # what the next row of windows sees as well stays
+            # what overlaps with the next row of windows stays
             band[:, : rows - done] = band[:, done:].clone()
             band[:, rows - done :] = 0
         return mask
 
     def probabilities(self, image: Tensor) -> Tensor:
-        """Returns the mean class probabilities over scales and mirror images, of an image seen whole.
+        """Returns the mean class probabilities over scales and mirror images, of a whole image.
 
         Args:
             image: uint8, shape (3, height, width).

@@ -1,4 +1,4 @@
-"""What seg-eval and seg-predict share: a checkpoint by its name, and how it is to label, from the command line."""
+"""Options that seg-eval and seg-predict share: the checkpoint, and how it labels."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LARGEST_SCALE = 8.0
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """How a user wants images labelled.
+    """How to label images.
 
     Attributes:
         checkpoint: a file, a run's folder or name, or the name of a pretrained file.
-        scales: numbers with commas between, such as "0.5,1,1.5".
-        flip: whether the mirrored image is averaged in.
-        window: side of sliding windows in pixels; None sees images whole.
-        output_stride: 8 or 16, where the file does not say it, or where another is wanted.
+        scales: numbers separated by commas, such as "0.5,1,1.5".
+        flip: whether to average over the mirrored image too.
+        window: side of sliding windows in pixels; None labels images whole.
+        output_stride: 8 or 16, for files that do not store it, or to override it.
     """
 
     checkpoint: str
@@ -35,7 +35,7 @@ class LabelOptions:
 
 
 def open_labeller(options: LabelOptions, folder: DataFolder) -> tuple[Segmenter, Labeller]:
-    """Returns the model of a checkpoint, and what labels by it on the best device of this machine.
+    """Returns the model of a checkpoint, and its labeller on the best device of this machine.
 
     Raises:
         UserError: there is no such checkpoint, or an option does not fit.
@@ -47,10 +47,10 @@ def open_labeller(options: LabelOptions, folder: DataFolder) -> tuple[Segmenter,
 
 
 def windows_line(count: int) -> str:
-    """Returns what is to be said of images that were too large to be seen whole, though no window was asked for."""
+    """Returns the note on images that were cut into windows because of their size, without a --window."""
     images = "1 image was" if count == 1 else f"{count} images were"
     return (
-        f"note: {images} too large to be seen whole, and cut into windows of {LARGE_WINDOWS[0]} to {LARGE_WINDOWS[1]} "
+        f"note: {images} too large to label whole, and cut into windows of {LARGE_WINDOWS[0]} to {LARGE_WINDOWS[1]} "
         "pixels a side"
     )
 
@@ -62,7 +62,7 @@ def _scales(text: str) -> tuple[float, ...]:
         scales = ()
     if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
         raise UserError(
-            f"--scales takes numbers up to {LARGEST_SCALE:g} with commas between, as 0.5,1,1.5; not '{text}'"
+            f"--scales takes numbers up to {LARGEST_SCALE:g} separated by commas, such as 0.5,1,1.5; not '{text}'"
         )
     return scales
 

@@ -30,7 +30,7 @@ _BAND_ROWS = 512  # rows that are mixed into an overlay at a time
 
 @dataclass(frozen=True)
 class Input:
-    """An image to be labelled.
+    """An image to label.
 
     Attributes:
         path: of the file.
@@ -43,14 +43,14 @@ class Input:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What became of all images.
+    """The results of all images.
 
     Attributes:
         out: folder of the results.
         written: the images that were labelled.
-        skipped: the files that were not, and why.
+        skipped: the files that cannot be read, and why.
         pixels: of every class, in all images, int64, shape (num_classes,).
-        windowed: how many of those written were too large to be seen whole, though no window was asked for.
+        windowed: how many of those written were cut into windows because of their size, without a --window.
     """
 
     out: Path
@@ -61,13 +61,13 @@ class Prediction:
 
 
 def find_images(path: Path, out: Path) -> tuple[list[Input], list[FileNote]]:
-    """Returns the images of a folder and its sub-folders, or the one given, and notes on files that are none.
+    """Returns the images of a folder and its sub-folders, or the given one, and notes on the other files.
 
-    Where two images differ by their ending alone, it stays in the names of their results.
+    Where two images differ only by their suffix, the names of their results keep it.
 
     Args:
         path: an image or a folder.
-        out: folder of results, which are left out should it lie in that folder.
+        out: folder of the results; it is skipped if it lies in `path`.
 
     Raises:
         UserError: there is no such file or folder, or no image in it.
@@ -107,7 +107,7 @@ def predict(
         table: what the class ids mean.
         inputs: the images.
         out: folder of the results.
-        progress: told how many images are done, of how many.
+        progress: called with the number of images done, and of all.
 
     Raises:
         UserError: a result cannot be written.

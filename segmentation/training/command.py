@@ -1,16 +1,16 @@
-"""`wavegen seg-train` from options to result, told to a terminal."""
+"""`wavegen seg-train` from options to result, with what the terminal shows."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
-from segmentation.checking.view import CheckProgress
 from segmentation.training.run import SegmentationOptions, prepare_run
 from segmentation.training.task import SegmentationResult, train
 from segmentation.training.view import TrainingView, show_result, show_start
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.loop.loop import quiet_lightning
+from wavenet_app.core.terminal import progress_bar
 
 
 def run_training(options: SegmentationOptions, folder: DataFolder, *, console: Console) -> SegmentationResult:
@@ -20,9 +20,8 @@ def run_training(options: SegmentationOptions, folder: DataFolder, *, console: C
         UserError: the options, the images or the disk do not allow it.
     """
     device = training_device()
-    reading = CheckProgress(console)
-    with reading.progress:
-        run = prepare_run(options, folder, device=device, on_mask=reading.on_image)
+    with progress_bar(console, "reading") as on_mask:
+        run = prepare_run(options, folder, device=device, on_mask=on_mask)
     show_start(console, run, device)
     view = TrainingView(console)
     with view.progress, quiet_lightning():

@@ -1,4 +1,4 @@
-"""What a run's settings leave open: how large images are seen, by which optimizer it learns, and for how long."""
+"""Values for the settings that a run leaves unset: image scale and crop, optimizer and loss, budget."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ BUILT_IN_MINUTES = 3.0
 """Default for the built-in data set, which is learnt in a few minutes."""
 
 MOST_CROP = {"cuda": 512, "mps": 256, "cpu": 256}
-"""Device -> pixels along a side of the crops, at most, where the settings leave it open."""
+"""Device -> pixels along a side of the crops, at most, where the setting is unset."""
 
 SEEN_SIDE = 256
-"""Pixels of the longer side of what the model sees on a CPU, where the settings leave it open."""
+"""Pixels of the longer side of what the model sees on a CPU, where the setting is unset."""
 
 LEAST_IMAGE_SCALE = 0.25
 
@@ -28,13 +28,13 @@ _SAME_SHAPE = 1.1  # by how much the proportions of images of one shape may diff
 
 
 def fit_to_images(config: SegmentationConfig, images: SplitReport, device: str) -> SegmentationConfig:
-    """Returns the settings with image scale and crop size, as the images and the device want them.
+    """Returns the settings with the image scale and crop size that suit the images and the device.
 
-    On a CPU a run sees few images, and each at half its size costs a quarter; see docs/results.md for what that gives.
+    On a CPU a run sees few images, and each at half its size costs a quarter; docs/results.md has the measurements.
 
     Args:
         config: the settings.
-        images: a look over the training split.
+        images: the report on the training split.
         device: "cpu", "cuda" or "mps".
     """
     width, height = images.largest or (_GRAIN, _GRAIN)
@@ -49,11 +49,11 @@ def fit_to_images(config: SegmentationConfig, images: SplitReport, device: str) 
 
 
 def fit_to_start(training: SegmentationTrainingConfig, *, from_scratch: bool) -> dict[str, Any]:
-    """Returns values for what is left open of the optimizer, the loss and the random resizing.
+    """Returns values for the unset settings of the optimizer, the loss and the random resizing.
 
-    Trained weights go on with the gradient descent, the loss and the scales that the papers tune them by. From random
-    ones, AdamW gets much further in the same time, rare classes stay unlearned for long unless they weigh more, and
-    crops are not spent on images of half their size with ignored pixels around.
+    Trained weights get the gradient descent, loss and scales of the papers. From random weights, AdamW learns much more
+    in the same time, rare classes are learnt late unless they weigh more, and a smaller range of scales wastes fewer
+    crops on images of half their size surrounded by ignored pixels.
 
     Args:
         training: the settings.

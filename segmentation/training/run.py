@@ -1,18 +1,19 @@
-"""One segmentation run from its options: settings, images, folders, in that order."""
+"""A segmentation run from its options: settings, images and folders, in that order."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from segmentation.checking.check import quick_check
-from segmentation.checkpoints.pretrained import KIND, start_weights
-from segmentation.config import SegmentationConfig, preset
+from segmentation.checkpoints.imagenet import is_at_hand
+from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.pretrained import KIND, read_pretrained, start_weights
+from segmentation.config import PRESETS, SegmentationConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.datasets.format import Options
@@ -21,43 +22,27 @@ from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, 
 from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.checkpoints import read_unfinished
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
-from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
-
-LOGGERS = ("tensorboard", "wandb", "none")
+from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
+from wavenet_app.core.settings import override, validated
 
 
 @dataclass(frozen=True)
-class SegmentationOptions:
-    """What a user asked of a run; None and empty mean "not said".
+class SegmentationOptions(TrainingOptions):
+    """What a user asks of a run; None and empty mean that an option is not given.
 
     Attributes:
-        dataset: data set argument; None for the built-in shapes.
-        preset: name of a preset, or "auto".
-        config_file: TOML file laid over the preset.
-        assignments: section.field=value texts laid over that.
-        name: name of the run.
-        max_steps: optimizer steps.
-        minutes: wall-clock minutes.
-        seed: seed of weights, crops and their order.
+        dataset: data set argument; None for the built-in data set.
         format_options: choices of single formats, such as the classes of COCO.
-        resume: name or last.pth of a run to go on with.
-        logger: where curves and overlays go: tensorboard, wandb or none.
     """
 
     dataset: str | None = None
-    preset: str = "auto"
-    config_file: Path | None = None
-    assignments: tuple[str, ...] = ()
-    name: str | None = None
-    max_steps: int | None = None
-    minutes: float | None = None
-    seed: int | None = None
     format_options: Options = field(default_factory=dict)
-    resume: str | None = None
-    logger: str = "tensorboard"
+
+    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
+        """Returns (section, field, value) of the data set and the options of its format."""
+        return ("data", "dataset", self.dataset), *(("data", *option) for option in self.format_options.items())
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class SegmentationRun:
     Attributes:
         task: model and data; its config is complete.
         plan: budget and folders.
-        resume: content of the checkpoint to go on from, or None.
+        resume: content of the checkpoint to resume, or None.
         notes: what the user should know before it starts, a line each.
     """
 
@@ -89,43 +74,50 @@ def prepare_run(
     device: str,
     on_mask: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> SegmentationRun:
-    """Resolves options into a run, and looks a sample of the images over before anything is trained.
+    """Resolves options into a run, and checks a sample of the images before the training.
 
     Args:
-        options: what the user asked for.
+        options: the options of the user.
         folder: the data folder.
         device: "cpu", "cuda" or "mps"; decides what "auto" means.
-        on_mask: told how many masks are read for class weights, of how many.
+        on_mask: called with the number of masks read for the class weights, and of all.
 
     Raises:
         UserError: a setting, the data set or the run to resume does not exist or fit, or the masks teach nothing.
     """
-    if options.logger not in LOGGERS:
-        raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
-    resume = None
+    options.check_logger()
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
-        last = _last_checkpoint(options.resume, folder)
-        resume = read_unfinished(last, KIND, f"begin a new run by --set training.start_from={last}")
-    config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
+        resume, resume_notes = read_resumed(
+            options.resume,
+            folder.segmentation_runs,
+            KIND,
+            called="segmentation run",
+            otherwise="begin a new run by --set training.start_from={path}",
+        )
+    config = _settings(options, folder, device) if resume is None else _resumed_settings(options, resume)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
     report = quick_check([training, validation])
-    notes = [*training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
+    notes = [*resume_notes, *training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
-    # a path that means the same in any current folder, for resuming from elsewhere
+    # an absolute path, so that the run can be resumed from any current folder
     config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})
-    name = config.name if resume or options.name else _free_name(config, options, folder)
+    name = (
+        config.name
+        if resume or options.name
+        else free_name(_base_name(config, options, folder), folder.segmentation_runs)
+    )
     config = override(config, {"name": name})
     if resume is None:
         config = _of_classes(config, options, training)
-        if (folder.segmentation_runs / name / "last.pth").exists():
-            raise UserError(
-                f"a run called '{name}' exists already; choose another --name, or go on with --resume {name}"
-            )
+        refuse_existing(name, folder.segmentation_runs)
     elif list(training.classes) != resume["classes"]:
         raise UserError(
-            f"{training.name} has other classes than when the run '{name}' began; begin a new run without --resume"
+            f"{training.name} no longer has the classes that the run '{name}' began with; begin a new run without "
+            "--resume"
         )
     model = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
     if resume is None:
@@ -142,7 +134,7 @@ def prepare_run(
     if resume is not None:
         _refuse_spent(config, resume["training"])
     if config.training.processes is None:
-        # a run from before there was a choice had one
+        # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     weights = _class_weights(config, training, resume, on_mask)
     task = SegmentationTask(config, model, training, validation, device, weights)
@@ -150,10 +142,10 @@ def prepare_run(
 
 
 def _file_lines(argument: str | None, splits: Sequence[SegmentationDataset]) -> list[str]:
-    """Returns a line for each reason that files are left out or mended for, with their number and the first of them."""
+    """Returns a line for each reason why files are skipped or repaired, with their number and the first of them."""
     lines = []
     for split in splits:
-        for notes, what in ((split.skipped, "left out"), (split.notes, "mended or odd")):
+        for notes, what in ((split.skipped, "skipped"), (split.notes, "repaired or odd")):
             for problem, count in Counter(note.problem for note in notes).most_common():
                 first = next(note.path.name for note in notes if note.problem == problem)
                 files = f"{count} file is" if count == 1 else f"{count} files are"
@@ -180,16 +172,40 @@ def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: Data
     )
 
 
-def _settings(options: SegmentationOptions, device: str) -> SegmentationConfig:
-    chosen = options.preset if options.preset != "auto" else ("mobilenet" if device == "cuda" else "small")
-    config = preset(chosen)
-    if options.config_file:
-        config = override(config, read_config_file(options.config_file))
-    return override(config, _changes(options))
+def _settings(options: SegmentationOptions, folder: DataFolder, device: str) -> SegmentationConfig:
+    chosen = options.preset
+    if chosen == "auto":
+        chosen = auto_preset(str(options.given("training", "start_from") or "auto"), folder, device)
+    return options.applied_to(preset(chosen))
+
+
+def auto_preset(start_from: str, folder: DataFolder, device: str) -> str:
+    """Returns the preset of a run that names none: "dilated", unless trained weights ask for another backbone.
+
+    Args:
+        start_from: as in the settings; "auto" looks for ImageNet's weights on this machine alone.
+        folder: the data folder.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: `start_from` is the name of a file that is absent or cannot be read.
+    """
+    mobilenet = "mobilenet_v3_large"
+    if start_from == "none":
+        return "dilated"
+    if start_from == "auto":
+        backbone = mobilenet if is_at_hand(mobilenet, folder.pretrained) else "dilated"
+    elif start_from == "imagenet":
+        backbone = mobilenet
+    else:
+        backbone = read_pretrained(find_pretrained(start_from, folder)).shape["backbone"]
+    if backbone == mobilenet:
+        return "mobilenet" if device == "cuda" else "small"
+    return backbone if backbone in PRESETS else "dilated"
 
 
 def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
-    """Raises a UserError if a resumed run has nothing left to do."""
+    """Raises a UserError if a resumed run has spent its budget."""
     steps, minutes = config.training.max_steps, config.training.minutes
     for limit, is_spent, option in (
         (f"{steps} steps", steps is not None and done["step"] >= steps, "--max-steps"),
@@ -203,43 +219,27 @@ def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
 
 
 def _resumed_settings(options: SegmentationOptions, resume: dict[str, Any]) -> SegmentationConfig:
-    for given, flag in (
-        (options.dataset, "the data set"),
-        (options.name, "--name"),
-        (options.config_file, "--config"),
-        *((choice, f"--{name.replace('_', '-')}") for name, choice in options.format_options.items()),
-        (None if options.preset == "auto" else options.preset, "--preset"),
-    ):
-        if given:
-            raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
+    refuse_beside_resume(
+        (
+            (options.dataset, "the data set"),
+            (options.name, "--name"),
+            (options.config_file, "--config"),
+            *((choice, f"--{name.replace('_', '-')}") for name, choice in options.format_options.items()),
+            (options.preset != "auto", "--preset"),
+        )
+    )
     before = validated(SegmentationConfig, resume["config"])
-    after = override(before, _changes(options))
+    after = override(before, options.changes())
     if after.model != before.model:
-        raise UserError("--resume goes on with the model as it is; leave out --set model..., or begin a new run")
+        raise UserError("--resume keeps the model as it is; leave out --set model..., or begin a new run")
     return after
-
-
-def _changes(options: SegmentationOptions) -> dict[str, Any]:
-    changes = parse_assignments(list(options.assignments))
-    for section, name, value in (
-        ("data", "dataset", options.dataset),
-        *(("data", name, choice) for name, choice in options.format_options.items()),
-        ("training", "max_steps", options.max_steps),
-        ("training", "minutes", options.minutes),
-        ("training", "seed", options.seed),
-    ):
-        if value is not None:
-            changes.setdefault(section, {})[name] = value
-    if options.name is not None:
-        changes["name"] = options.name
-    return changes
 
 
 def _of_classes(
     config: SegmentationConfig, options: SegmentationOptions, training: SegmentationDataset
 ) -> SegmentationConfig:
     """Returns the settings with the data set's number of classes."""
-    asked = {**_from_file(options).get("model", {}), **_changes(options).get("model", {})}.get("num_classes")
+    asked = options.given("model", "num_classes")
     if asked not in (None, training.num_classes):
         raise UserError(
             f"model.num_classes = {asked}, but {training.name} has {training.num_classes} classes; leave it out"
@@ -259,21 +259,6 @@ def _class_weights(
     return before or balanced_weights(training, on_mask)
 
 
-def _from_file(options: SegmentationOptions) -> dict[str, Any]:
-    return read_config_file(options.config_file) if options.config_file else {}
-
-
-def _free_name(config: SegmentationConfig, options: SegmentationOptions, folder: DataFolder) -> str:
+def _base_name(config: SegmentationConfig, options: SegmentationOptions, folder: DataFolder) -> str:
     base = name_of(config.data.dataset, folder)
-    if options.preset != "auto":
-        base = f"{base}-{options.preset}"
-    taken = {path.name for path in folder.segmentation_runs.glob("*")}
-    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
-
-
-def _last_checkpoint(name: str, folder: DataFolder) -> Path:
-    for path in (Path(name), Path(name) / "last.pth", folder.segmentation_runs / name / "last.pth"):
-        if path.is_file():
-            return path
-    runs = sorted(path.parent.name for path in folder.segmentation_runs.glob("*/last.pth"))
-    raise UserError(f"there is no segmentation run '{name}' to resume; there are: {', '.join(runs) or 'none'}")
+    return base if options.preset == "auto" else f"{base}-{options.preset}"

@@ -1,4 +1,4 @@
-"""Training DeepLab: images, model and loss put together and handed to `fit`."""
+"""Training DeepLab: images, model and loss as a task of the training loop."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from wavenet_app.core.loop.task import Task
 from wavenet_app.core.version import software
 
 BALANCING_MASKS = 500
-"""Training masks, at most, that class weights are taken from, spread evenly."""
+"""Most training masks that class weights are computed from, evenly spread."""
 
 _MOST_WORKERS = 8
 _PICTURES = 3  # of the validation images, in TensorBoard
@@ -49,13 +49,13 @@ _DROPOUT_STREAM = 2  # beside the streams 0 and 1 of `TrainingCrops`
 
 @dataclass(frozen=True)
 class SegmentationResult:
-    """What a finished run says.
+    """The result of a run.
 
     Attributes:
         checkpoint: the best checkpoint; the last one if no validation could be scored.
         status: the loop's final status; its `best` is the mean IoU of that checkpoint.
         scores: of the last validation.
-        validated: images that each validation looked at.
+        validated: images of each validation.
     """
 
     checkpoint: Path
@@ -68,12 +68,12 @@ class SegmentationTask(Task):
     """Class ids for the pixels of random crops; scored by the mean IoU over whole validation images.
 
     Args:
-        config: the run's settings, with nothing left open that `recipe` decides.
-        model: what is to learn, with as many classes as the data set has.
+        config: the run's settings, with all that `recipe` decides filled in.
+        model: the model to train, with as many classes as the data set.
         training: images to train on.
         validation: images to validate on.
-        device: "cpu", "cuda" or "mps", where the loop will run.
-        class_weights: of the loss, shape (num_classes,); None for all alike.
+        device: "cpu", "cuda" or "mps", where the loop runs.
+        class_weights: of the loss, shape (num_classes,); None for equal weights.
 
     Attributes:
         broken: image -> note, for those that turned out to be broken in this process and are skipped.
@@ -101,7 +101,7 @@ class SegmentationTask(Task):
         self.broken: dict[Path, FileNote] = {}
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
-        """Returns (number of the batch, batch of `TrainingCrops`) without end; every process has crops of its own."""
+        """Returns (number of the batch, batch of `TrainingCrops`) without end; every rank has its own crops."""
         settings = self.config.training
         assert settings.crop_size is not None
         assert settings.scale_range is not None
@@ -165,7 +165,7 @@ class SegmentationTask(Task):
         )
 
     def loss(self, batch: Any) -> Tensor:
-        """Returns the cross-entropy of a batch's pixels that count, with the auxiliary head's share."""
+        """Returns the cross-entropy of a batch, with the auxiliary head's share."""
         number, crops = batch
         self.statistics.before_batch()
         images = crops["image"].contiguous(memory_format=torch.channels_last)
@@ -189,12 +189,12 @@ class SegmentationTask(Task):
         return torch.from_numpy(matrix.scores().confusion)
 
     def score(self, tally: Tensor) -> float:
-        """Returns the mean IoU of a confusion matrix over the images that were looked at."""
+        """Returns the mean IoU of a confusion matrix."""
         self.scores = SegmentationScores(tally.long().numpy(), self.validation.classes)
         return self.scores.mean_iou
 
     def labeller(self, model: nn.Module) -> Labeller:
-        """Returns what labels whole images by a model of this task."""
+        """Returns the labeller of whole images for a model of this task."""
         assert isinstance(model, DeepLab)
         return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale)
 
@@ -203,7 +203,7 @@ class SegmentationTask(Task):
         return len(batch[1]["mask"])
 
     def content(self) -> dict[str, Any]:
-        """Returns all that using the model needs: config, classes, palette, ids and normalisation, as plain values."""
+        """Returns all that using the model needs, as plain values: config, classes, palette, ids and normalisation."""
         return {
             "config": self.config.model_dump(mode="json"),
             **ClassTable.of_dataset(self.training).to_plain(),
@@ -220,7 +220,7 @@ class SegmentationTask(Task):
 
 
 def cross_entropy(scores: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Returns the mean cross-entropy over the pixels that count, 0 if there are none, where torch's has no number.
+    """Returns the mean cross-entropy over the pixels that are not ignored; 0 if there are none, where torch's is NaN.
 
     Args:
         scores: before the softmax, (batch, num_classes, height, width).
@@ -246,7 +246,7 @@ def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int]
 
     Args:
         dataset: the training split; at most `BALANCING_MASKS` masks are read.
-        progress: told how many masks are read, of how many.
+        progress: called with the number of masks read, and of all.
 
     Raises:
         UserError: more masks cannot be used than `BrokenFiles` allows.
@@ -265,7 +265,7 @@ def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int]
 
 
 def fit_precision(precision: str, device: str) -> str:
-    """Returns Lightning's name of an arithmetic: bfloat16 by autocast for "auto" on GPUs that have it.
+    """Returns Lightning's name of a precision: bfloat16 by autocast for "auto" on GPUs that have it.
 
     On a CPU with AVX-512's bfloat16 it made the default preset no faster (benchmarks/segmentation_precision.py).
 
@@ -291,13 +291,13 @@ def train(
     Args:
         task: the model and its data.
         plan: how long and where to; its run folder also gets config.json.
-        on_step: told of every step.
-        on_validation: told of every validation.
+        on_step: called after every step.
+        on_validation: called after every validation.
         on_broken: called with a note on each image that cannot be used and is skipped.
-        resume: content of a last.pth to go on from.
+        resume: content of a last.pth to resume.
 
     Raises:
-        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
@@ -328,7 +328,7 @@ def train(
 
 
 def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]]:
-    """Returns a few validation images, each beside its mask and the model's, laid over it; (height, 3 x width, 3)."""
+    """Returns a few validation images, each beside overlays of its mask and the model's; (height, 3 x width, 3)."""
     labeller = task.labeller(model)
     made = []
     for index in evenly_spread(len(task.validation), _PICTURES):
@@ -346,7 +346,7 @@ def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]
 
 
 class _Seeded:
-    """Within it torch's global generators are seeded; after it they are as they were before.
+    """Seeds torch's global generators on entry and restores them on exit.
 
     Args:
         seed: 0 to 2^63 - 1.

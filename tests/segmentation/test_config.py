@@ -1,4 +1,4 @@
-"""Settings of DeepLab: rates tied to the stride, and a clear word for what does not fit."""
+"""Settings of DeepLab: rates follow the stride, and values that do not fit are named."""
 
 import pytest
 
@@ -10,6 +10,7 @@ from wavenet_app.core.settings import override, parse_assignments
 def test_rates_follow_the_output_stride_unless_given():
     assert SegmentationModelConfig(output_stride=16).pyramid_rates == (6, 12, 18)
     assert SegmentationModelConfig(output_stride=8).pyramid_rates == (12, 24, 36)
+    assert SegmentationModelConfig(output_stride=4).pyramid_rates == (24, 48, 72)
     assert SegmentationModelConfig(output_stride=8, atrous_rates=(3, 5)).pyramid_rates == (3, 5)
 
 
@@ -31,6 +32,7 @@ def test_unknown_preset_lists_the_known():
     ("assignment", "message"),
     [
         ("model.output_stride=32", "model.output_stride = 32"),
+        ("model.output_stride=2", "mobilenet_v3_large has the output strides 4, 8 and 16, not 2"),
         ("model.atrous_rates=[0, 6]", "each rate must be at least 1"),
         ("model.num_classes=256", "model.num_classes = 256"),
         ("model.backbone=vgg", "model.backbone = 'vgg'"),

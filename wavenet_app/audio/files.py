@@ -1,18 +1,15 @@
-"""Sound files to mono waveforms and back: any rate, bit depth and channel count, in constant memory."""
+"""Sound files to mono waveforms: any rate, bit depth and channel count, in constant memory."""
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import stat
 import warnings
-import wave
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import soundfile
@@ -20,29 +17,28 @@ import soxr
 from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
 
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
     {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"}
     | {".w64", ".rf64"}
 )
-# Audio that libsndfile cannot decode: a folder scan still names these files, rather than calling them no audio.
+# Audio that libsndfile cannot decode: a folder scan lists these files as audio with an error.
 UNDECODABLE_SUFFIXES: frozenset[str] = frozenset(
     {".m4a", ".aac", ".wma", ".amr", ".ape", ".wv", ".mka", ".webm", ".mp4", ".ac3", ".dsf"}
 )
 
-_BLOCK_FRAMES = 8192  # small, because a damaged file loses what its last block held
-_TOLERATED_SECONDS = 0.1  # the length in an MP3's header is off by encoder padding; that is no damage
-# Outside of these, in Hz, a header is nonsense, and resampling would fill the disk.
+_BLOCK_FRAMES = 8192  # small, because a damaged file loses its last block
+_TOLERATED_SECONDS = 0.1  # encoder padding makes the length in an MP3's header inexact; that is no damage
+# Outside these, in Hz, a header is nonsense, and resampling would fill the disk.
 _LEAST_RATE, _GREATEST_RATE = 500, 1_000_000
 
 
 class UnreadableAudioError(UserError):
-    """A file that gives no usable audio.
+    """A file without usable audio.
 
     Attributes:
         path: the file.
-        reason: why, in a few words that fit behind the file's name.
+        reason: a few words that follow the name of the file.
     """
 
     def __init__(self, path: Path, reason: str) -> None:
@@ -53,7 +49,7 @@ class UnreadableAudioError(UserError):
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a sound file's header says; `frames` counts samples of one channel and may be an estimate for MP3."""
+    """The header of a sound file; `frames` counts samples of one channel and may be an estimate for MP3."""
 
     sample_rate: int
     channels: int
@@ -63,7 +59,7 @@ class AudioInfo:
 
 
 def probe(path: Path) -> AudioInfo:
-    """Returns what the file's header says, without decoding the file.
+    """Returns the header of a file, without decoding the file.
 
     Raises:
         UnreadableAudioError: the file cannot be opened or is not audio.
@@ -78,12 +74,12 @@ def read_audio(path: Path, sample_rate: int, on_remark: Callable[[str], None] | 
     Integer formats are scaled to [-1, 1); float formats are taken as they are.
 
     Args:
-        path: the file; its content, not its suffix, says the format.
+        path: the file; its content, not its suffix, decides the format.
         sample_rate: of the result, in Hz.
-        on_remark: called with what is wrong if the file is damaged but partly readable; None issues a warning.
+        on_remark: called with the damage if only a part of the file is readable; None issues a warning.
 
     Raises:
-        UnreadableAudioError: nothing can be read, or there are NaN or infinite samples.
+        UnreadableAudioError: nothing can be read, or samples are NaN or infinite.
     """
     blocks = list(read_blocks(path, sample_rate, on_remark))
     return np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
@@ -94,10 +90,10 @@ def read_blocks(
 ) -> Iterator[NDArray[np.float32]]:
     """Yields what `read_audio` returns in consecutive blocks, shape (samples,) each, in constant memory.
 
-    A file that ends before its header says, or that breaks while it is decoded, is yielded as far as it goes.
+    A file that is cut short or damaged is yielded up to that point.
 
     Raises:
-        UnreadableAudioError: nothing can be read, or there are NaN or infinite samples.
+        UnreadableAudioError: nothing can be read, or samples are NaN or infinite.
     """
     with _opened(path) as file:
         rate = file.samplerate
@@ -121,14 +117,14 @@ def read_blocks(
             yield mono if resampler is None else resampler.resample_chunk(mono)
         if resampler is not None and frames:
             yield resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-        promised = max(file.frames, _frames_promised(path, file))
+        expected = max(file.frames, _frames_in_header(path, file))
 
     if not frames:
         raise UnreadableAudioError(path, damage or "holds no samples")
-    if not damage and promised - frames > _TOLERATED_SECONDS * rate:
+    if not damage and expected - frames > _TOLERATED_SECONDS * rate:
         damage = "is cut short"
     if damage:
-        remark = f"{damage}; only the first {frames / rate:.2f} s of {promised / rate:.2f} s were read"
+        remark = f"{damage}; only the first {frames / rate:.2f} s of {expected / rate:.2f} s were read"
         if on_remark is None:
             warnings.warn(f"{path} {remark}", stacklevel=2)
         else:
@@ -153,53 +149,8 @@ def from_pcm16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
     return samples.astype(np.float32) / np.float32(32768)
 
 
-def write_wav(path: Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
-    """Writes a mono 16-bit WAV; the file appears whole or not at all.
-
-    Args:
-        path: where to; missing folders are made.
-        waveform: shape (samples,), clipped to [-1, 1].
-        sample_rate: in Hz.
-
-    Raises:
-        UserError: the file cannot be written, for example because the disk is full.
-        ValueError: the waveform has another shape or is not finite.
-    """
-    samples = np.asarray(waveform)
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"a waveform must be finite and of shape (samples,), not {samples.shape}")
-    pcm = pcm16(samples).astype("<i2")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
-            _write_pcm(file, pcm, sample_rate)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def wav_bytes(waveform: NDArray[np.floating], sample_rate: int) -> bytes:
-    """Returns the file that `write_wav` would write, to be put into something else.
-
-    Args:
-        waveform: shape (samples,), clipped to [-1, 1].
-        sample_rate: in Hz.
-
-    >>> wav_bytes(np.zeros(3), 8_000)[:4]
-    b'RIFF'
-    """
-    buffer = io.BytesIO()
-    _write_pcm(buffer, pcm16(waveform).astype("<i2"), sample_rate)
-    return buffer.getvalue()
-
-
-def _write_pcm(file: IO[bytes], pcm: NDArray[np.int16], sample_rate: int) -> None:
-    with wave.open(file, "wb") as writer:
-        writer.setparams((1, 2, sample_rate, len(pcm), "NONE", "not compressed"))
-        writer.writeframes(pcm.tobytes())
-
-
 def printable(name: str) -> str:
-    r"""Returns a file's name without control characters and bytes that are not UTF-8, which no output could show.
+    r"""Returns a file's name with control characters and bytes that are not UTF-8 replaced.
 
     >>> printable("new\nline \udce9") == "new\ufffdline \ufffd"
     True
@@ -208,14 +159,14 @@ def printable(name: str) -> str:
 
 
 def readable_status(path: Path) -> os.stat_result:
-    """Returns the file's status, once it is sure that the file can be opened and holds at least a byte.
+    """Returns the status of a file that can be opened and is not empty.
 
     Raises:
-        UnreadableAudioError: it cannot; libsndfile would only say "System error".
+        UnreadableAudioError: it cannot be opened, or is empty; libsndfile would only report "System error".
     """
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would block
             raise UnreadableAudioError(path, "not a regular file")
         with path.open("rb"):
             pass
@@ -230,10 +181,10 @@ def readable_status(path: Path) -> os.stat_result:
 def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     readable_status(path)
     try:
-        file = soundfile.SoundFile(os.fsencode(path))  # soundfile itself cannot encode every file name
+        file = soundfile.SoundFile(os.fsencode(path))  # soundfile cannot encode every file name
     except soundfile.LibsndfileError as error:
         raise UnreadableAudioError(path, _unreadable_reason(path, error)) from None
-    except TypeError:  # soundfile asks for rate and channels where the suffix is .raw
+    except TypeError:  # soundfile needs rate and channels for .raw
         raise UnreadableAudioError(path, "raw samples without a header; convert it to WAV or FLAC") from None
     with file:
         if not _LEAST_RATE <= file.samplerate <= _GREATEST_RATE:
@@ -251,8 +202,8 @@ def _library_reason(error: soundfile.LibsndfileError) -> str:
     return str(error.error_string).strip().rstrip(".").removeprefix("Error : ")
 
 
-def _frames_promised(path: Path, file: soundfile.SoundFile) -> int:
-    """Returns the frames that a WAV or AIFF header announces; libsndfile reports only those that are there."""
+def _frames_in_header(path: Path, file: soundfile.SoundFile) -> int:
+    """Returns the frames in a WAV or AIFF header; libsndfile reports only those that are present."""
     bits = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
     if file.format not in {"WAV", "WAVEX", "AIFF"} or file.subtype not in bits:
         return 0
@@ -262,7 +213,7 @@ def _frames_promised(path: Path, file: soundfile.SoundFile) -> int:
         while len(head := stream.read(8)) == 8:
             size = int.from_bytes(head[4:], "little" if little_endian else "big")
             if head[:4] in {b"data", b"SSND"}:
-                # A writer to a pipe leaves an impossible size, which promises nothing.
+                # A writer to a pipe leaves an impossible size, which means unknown.
                 return 0 if size >= 0x7FFFFFFF else size * 8 // (bits[file.subtype] * file.channels)
             stream.seek(size + size % 2, os.SEEK_CUR)
     return 0

@@ -1,4 +1,4 @@
-"""Log-mel frames of a waveform: frame f stands for samples f x hop to (f + 1) x hop."""
+"""Log-mel frames of a waveform: frame f covers samples f x hop to (f + 1) x hop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Frames = NDArray[np.float32]
 
 
 class MelFrames:
-    """Makes the frames of waveforms: ln(max(floor, magnitude of a band)), by torchaudio's MelSpectrogram.
+    """Computes the frames of waveforms: ln(max(floor, magnitude of a band)), by torchaudio's MelSpectrogram.
 
-    A waveform of N samples has ceil(N / hop) frames. The Hann window of frame f is centred on the middle of the hop
-    that it stands for and reaches (n_fft - hop) / 2 samples beyond it at both ends; before the waveform and after it
-    stands digital silence. So frames do not depend on where a waveform is cut into pieces.
+    A waveform of N samples has ceil(N / hop) frames. The Hann window of frame f is centred on its hop and extends
+    (n_fft - hop) / 2 samples beyond both ends; digital silence surrounds the waveform. So frames do not depend on how a
+    waveform is cut into pieces.
 
     Args:
         mel: resolved settings.
@@ -31,7 +31,7 @@ class MelFrames:
     (3, 20)
 
     Attributes:
-        melody: finds the pitch of frames; None where models of these settings are not told it.
+        melody: finds the pitch of frames; None if the settings have no melody.
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
@@ -60,7 +60,7 @@ class MelFrames:
 
     @property
     def described(self) -> str:
-        """What these frames are, in words.
+        """The frames and their settings in words.
 
         >>> MelFrames(MelConfig(n_mels=20).resolved(8_000), 8_000).described.partition(": ")[2]
         '20 bands of 0 to 4,000 Hz, hop 100, window 400, at 8,000 Hz'
@@ -85,7 +85,7 @@ class MelFrames:
         return self.of_widened(np.pad(waveform, (self.margin, after)))
 
     def of_widened(self, waveform: NDArray[np.float32]) -> Frames:
-        """Returns the frames of a stretch of hops that is given with `margin` samples more at both ends."""
+        """Returns the frames of whole hops, given with `margin` more samples at both ends."""
         if len(waveform) < 2 * self.margin + self.hop:
             return np.zeros((0, self.mel.n_mels), np.float32)
         with torch.no_grad():
@@ -117,31 +117,31 @@ class MelFrames:
             yield rest
 
     def silent(self, frames: int) -> Frames:
-        """Returns frames (frames, n_mels) of silence, which stand before a clip's first frame and after its last."""
+        """Returns frames (frames, n_mels) of silence, which surround a clip."""
         return np.full((frames, self.mel.n_mels), self.silence, np.float32)
 
     def told(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
-        """Yields frames as a model is told them, (frames, columns): with the melody that follows their own pitch.
+        """Yields the conditioning of frames, (frames, columns): with the melody from the pitch of the frames.
 
         Args:
             pieces: (frames, n_mels), all frames of a clip.
         """
-        return iter(pieces) if self.melody is None else self.melody.followed(pieces, self.silent(1))
+        return iter(pieces) if self.melody is None else self.melody.of_frames(pieces, self.silent(1))
 
     def told_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
-        """Returns frames as a model is told them, (frames, columns): with the melody of the sound itself.
+        """Returns the conditioning of frames, (frames, columns): with the melody from the waveform.
 
-        The first and the last two frames have none; they are to be context.
+        The first and last two frames have no melody; pass them as context.
 
         Args:
             frames: (frames, n_mels).
-            waveform: (frames x hop,), the sound that they stand for.
+            waveform: (frames x hop,), of these frames.
         """
-        return frames if self.melody is None else self.melody.heard(frames, waveform)
+        return frames if self.melody is None else self.melody.of_waveform(frames, waveform)
 
 
 def told_silence(mel: MelConfig, frames: int) -> Frames:
-    """Returns frames (frames, columns) of silence as a model is told them: without a melody."""
+    """Returns the conditioning (frames, columns) of silence: without a melody."""
     silence = np.zeros((frames, mel.columns), np.float32)
     silence[:, : mel.n_mels] = math.log(mel.floor)
     return silence

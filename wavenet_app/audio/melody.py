@@ -1,9 +1,9 @@
-"""How far a voice is in its period, told beside the mel frames: from frames alone, or from the sound they are of.
+"""The melody: the phase of the voice within its period as conditioning, from mel frames or from their waveform.
 
-Given the samples before, a net hardly needs frames to go on with a voice, so it does not learn to take the pitch from
-them; left to itself it then drifts. Told at every step where the voice is in its period, it learns to follow. Source
-of the idea: the sine excitation of Wang et al. 2019, "Neural source-filter-based waveform model for statistical
-parametric speech synthesis", section 3.1; here the sine is a condition.
+Given the past samples, a network hardly needs frames to continue a voice, so it does not learn to take the pitch from
+them, and drifts when it generates. With the phase of the voice at every step, it learns to follow. Source of the idea:
+the sine excitation of Wang et al. 2019, "Neural source-filter-based waveform model for statistical parametric speech
+synthesis", section 3.1; here the sine is conditioning.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ Frames = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 LOWEST_PITCH, HIGHEST_PITCH = 75.0, 500.0
-"""Hz, of the voices that are followed."""
+"""Range of the pitch, in Hz."""
 
-_PERIODS_A_SECOND = 16_000  # periods that are compared lie so far apart
-_HIGHEST_HARMONIC = 2_000.0  # Hz; above, the bands are too wide to tell harmonics apart
+_PERIODS_A_SECOND = 16_000  # resolution of the periods that are compared
+_HIGHEST_HARMONIC = 2_000.0  # Hz; above, the bands are too wide to separate harmonics
 _NEIGHBOURS = np.array([0.25, 0.5, 0.25])
-_LOOKAHEAD = 2  # frames: one whose pitch a frame's last steps go towards, and that one's own neighbour
-# Of speech frames, 95 % of those without a voice stay below the first, 95 % of those with one above the sum.
+_LOOKAHEAD = 2  # frames: the next one for interpolating pitch, and the neighbour of that one
+# 95 % of the unvoiced frames of speech are below the first, 95 % of the voiced ones above the sum.
 _LEAST_LIKENESS, _LIKENESS_RANGE = 0.12, 0.25
-_FOLLOWED_SECONDS = 0.025  # over which the sound's own phase is averaged
+_AVERAGED_SECONDS = 0.025  # over which the phase of the waveform is averaged
 
 
 class Melody:
-    """Finds the pitch of mel frames, and says of each step how far the voice is in its period.
+    """Finds the pitch of mel frames and the phase of the voice at each step.
 
-    The bands are spread over the frequencies again; the cosine transform of the magnitudes below 2 kHz then is an
-    autocorrelation, whose peak lies at the period. In voiced frames of read speech (80 bands, window of 50 ms) 95 % of
-    the periods so found are within 3 % of those found in the sound.
+    The bands are spread over the frequencies again; the cosine transform of the magnitudes below 2 kHz is then an
+    autocorrelation, whose peak is at the period. In voiced frames of read speech (80 bands, window of 50 ms) 95 % of
+    these periods are within 3 % of those of the waveform.
 
     Attributes:
-        beyond: frames of sound that `heard` must have on both sides of those whose melody is wanted.
+        beyond: frames that `of_waveform` needs as context on both sides.
 
     Args:
         mel: resolved settings of the frames.
@@ -50,7 +50,7 @@ class Melody:
     def __init__(self, mel: MelConfig, bank: NDArray[np.float32], sample_rate: int) -> None:
         self.mel = mel
         self.sample_rate = sample_rate
-        self._reach = round(_FOLLOWED_SECONDS * sample_rate / 2)
+        self._reach = round(_AVERAGED_SECONDS * sample_rate / 2)
         self.beyond = _LOOKAHEAD + -(-self._reach // mel.hop)
         frequencies = np.linspace(0, sample_rate / 2, len(bank))
         low = np.minimum(frequencies / _HIGHEST_HARMONIC, 1)
@@ -61,7 +61,7 @@ class Melody:
         self._cosines = np.cos(2 * np.pi * frequencies[:, None] * self._seconds)
 
     def pitch(self, frames: Frames) -> tuple[Floats, Floats]:
-        """Returns Hz and how sure it is that there is a voice, 0 to 1, both (frames - 2,): of all frames but the ends.
+        """Returns the pitch in Hz and the confidence of voicing, 0 to 1, (frames - 2,) each: without the end frames.
 
         Args:
             frames: (frames, n_mels), as `MelFrames` makes them.
@@ -79,14 +79,14 @@ class Melody:
         hertz = 1 / (self._seconds[peak] + aside / _PERIODS_A_SECOND)
         return hertz, np.clip((at - _LEAST_LIKENESS) / _LIKENESS_RANGE, 0, 1)
 
-    def followed(self, pieces: Iterable[Frames], silence: Frames) -> Iterator[Frames]:
-        """Yields frames with their melody behind the bands, (frames, columns); the periods follow the pitch alone.
+    def of_frames(self, pieces: Iterable[Frames], silence: Frames) -> Iterator[Frames]:
+        """Yields frames with their melody after the bands, (frames, columns); the phase is integrated from the pitch.
 
-        What is yielded does not depend on how the frames are cut into pieces.
+        The result does not depend on how the frames are cut into pieces.
 
         Args:
             pieces: (frames, n_mels), all frames of a clip.
-            silence: (1, n_mels), a frame of silence, which stands before the first and after the last.
+            silence: (1, n_mels), a frame of silence, which surrounds the clip.
         """
         cycles = 0.0
         edge = held = silence.repeat(_LOOKAHEAD, axis=0)
@@ -99,23 +99,23 @@ class Melody:
             yield self._joined(held[_LOOKAHEAD : _LOOKAHEAD + count], turns, sure)
             held = held[count:]
 
-    def heard(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
-        """Returns frames with their melody behind the bands, (frames, columns); the periods are those of the sound.
+    def of_waveform(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
+        """Returns frames with their melody after the bands, (frames, columns); the phase is that of the waveform.
 
-        The pitch of the frames says about how fast the voice turns; by how much it is ahead of that is the phase of the
-        sound once it is turned back. The first and the last two frames have no melody, which is zeros.
+        The waveform is demodulated by the phase integrated from the pitch of the frames; the phase that is left is
+        added to it. The first and last two frames have no melody, which is zeros.
 
         Args:
             frames: (frames, n_mels).
-            waveform: (frames x hop,), the sound that they stand for.
+            waveform: (frames x hop,), of these frames.
         """
         from scipy.signal import fftconvolve
 
         count = len(frames) - 2 * _LOOKAHEAD
-        told = np.zeros((len(frames), self.mel.columns), np.float32)
-        told[:, : self.mel.n_mels] = frames
+        joined = np.zeros((len(frames), self.mel.columns), np.float32)
+        joined[:, : self.mel.n_mels] = frames
         if count < 1:
-            return told
+            return joined
         turns, sure, _ = self._turns(frames, 0.0)
         hold, hop = self.mel.hold, self.mel.hop
         centres = np.arange(len(turns)) * hold + (hold - 1) / 2
@@ -125,31 +125,31 @@ class Melody:
         ahead = np.angle(fftconvolve(within * np.exp(-1j * angle), window, mode="same"))
         places = np.arange(len(turns)) * hold + hold // 2
         inner = frames[_LOOKAHEAD : _LOOKAHEAD + count]
-        told[_LOOKAHEAD : _LOOKAHEAD + count] = self._joined(inner, turns + ahead[places] / (2 * np.pi), sure)
-        return told
+        joined[_LOOKAHEAD : _LOOKAHEAD + count] = self._joined(inner, turns + ahead[places] / (2 * np.pi), sure)
+        return joined
 
     def _likeness(self, frame: Frames) -> Floats:
-        """Returns how like the sound of a frame is to itself a period later, (periods,), at most 1."""
-        # a frame by itself, since a product over many frames rounds in another way than one over few
+        """Returns the autocorrelation of a frame at each period, (periods,), at most 1."""
+        # one frame at a time, as a product over many frames rounds differently from one over few
         magnitudes = np.exp(frame.astype(np.float64)) @ self._spread
         likeness: Floats = (magnitudes @ self._cosines) / (magnitudes.sum() + 1e-3)
         return likeness
 
     def _turns(self, frames: Frames, begun: float) -> tuple[Floats, Floats, float]:
-        """Returns cycles at the middle of each step and how sure a voice is, of all frames but two at both ends.
+        """Returns cycles at the middle of each step and the confidence, of all frames but two at both ends.
 
         Args:
             frames: (frames, n_mels).
-            begun: cycles at the beginning of the first step; returned last are those at the end of the last step.
+            begun: cycles at the start of the first step; those at the end of the last step are returned last.
         """
         hertz, sure = self.pitch(frames)
         upsampling, count = self.mel.upsampling, len(frames) - 2 * _LOOKAHEAD
-        # places of the steps' middles, in frames from the middle of the first frame that has a pitch
+        # middles of the steps, in frames from the middle of the first frame with a pitch
         places = (np.arange(count * upsampling) + 0.5) / upsampling + 0.5
         lower = places.astype(np.int64)
         share = places - lower
         cycles_a_step = self.mel.hold / self.sample_rate * hertz[lower] ** (1 - share) * hertz[lower + 1] ** share
-        # one after the other from what was begun, so that it is the same however the frames are cut
+        # summed from the start, so that the result is the same however the frames are cut
         ends = np.cumsum(np.concatenate([[begun], cycles_a_step]))
         return ends[:-1] + cycles_a_step / 2, sure[lower] * (1 - share) + sure[lower + 1] * share, float(ends[-1])
 

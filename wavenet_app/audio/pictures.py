@@ -25,11 +25,11 @@ COLOURS = "magma"
 
 
 class Scale(NamedTuple):
-    """Where the axes of a picture end.
+    """The limits of the axes of a picture.
 
     Attributes:
         reach: greatest amplitude.
-        top: greatest level, in dB; the least one lies `RANGE_DECIBELS` below.
+        top: greatest level, in dB; the least one is `RANGE_DECIBELS` below.
     """
 
     reach: float
@@ -37,7 +37,7 @@ class Scale(NamedTuple):
 
 
 def common_scale(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> Scale:
-    """Returns the scale on which waveforms (samples,), at least one, can be told louder and softer by their pictures.
+    """Returns one scale for the pictures of several waveforms (samples,), at least one.
 
     >>> common_scale([np.zeros(4), np.array([0.5, -0.8, 0.5])], 8_000).reach
     0.8
@@ -74,13 +74,13 @@ def spectrogram_figure(
 ) -> Figure:
     """Returns a figure with the waveform in a strip above its spectrogram.
 
-    The figure belongs to the caller alone: no global state of matplotlib is read or changed.
+    No global state of matplotlib is read or changed.
 
     Args:
         waveform: shape (samples,); may be empty.
         sample_rate: in Hz.
         title: above the picture.
-        scale: None for the waveform's own.
+        scale: limits of the axes; None for the waveform's own.
 
     Raises:
         ValueError: the waveform has another shape or is not finite.
@@ -109,7 +109,7 @@ def comparison_figure(waveforms: Mapping[str, NDArray[np.floating]], sample_rate
         ValueError: there is no waveform, or one has another shape or is not finite.
     """
     if not waveforms:
-        raise ValueError("there is nothing to compare")
+        raise ValueError("there are no waveforms to compare")
     drawn = {title: spectrogram(_checked(waveform), sample_rate) for title, waveform in waveforms.items()}
     top = max(float(levels.max()) for levels, _ in drawn.values())
     figure = new_figure(height=1.0 + 2.4 * len(drawn))
@@ -156,7 +156,7 @@ def _own_scale(samples: NDArray[np.floating], levels: NDArray[np.float32]) -> Sc
 
 
 def _draw_waveform(axes: Axes, samples: NDArray[np.floating], sample_rate: int, reach: float) -> None:
-    # Lowest and highest sample of each column keep every peak, which plain thinning would lose.
+    # The lowest and highest sample of each column keep every peak, unlike plain decimation.
     step = max(-(-len(samples) // GREATEST_COLUMNS), 1)
     if len(samples):
         starts = np.arange(0, len(samples), step)
@@ -180,7 +180,7 @@ def _draw_spectrogram(
         vmax=top,
         extent=(times[0] - hop / 2, times[-1] + hop / 2, 0.0, sample_rate / 2_000),
     )
-    axes.set_facecolor(image.cmap(0.0))  # where a shorter clip has ended
+    axes.set_facecolor(image.cmap(0.0))  # after the end of a shorter clip
     axes.set_xlim(0, max(float(times[-1]), hop))
     axes.set_ylabel("frequency (kHz)")
     return image

@@ -1,11 +1,11 @@
-"""16-bit WAV that grows: a file that is valid at every moment, a pipe, and a file that takes several runs."""
+"""16-bit WAV that grows: a file that is valid after every chunk, a pipe, and a file that takes several runs."""
 
 from __future__ import annotations
 
 import glob
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -13,11 +13,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.audio.writing import write_audio_blocks
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
 
 HEADER_BYTES = 44
-UNKNOWN_SIZE = 0xFFFFFFFF  # what readers take for "until the end"; also all that a field of the header can say
+_BLOCK_SAMPLES = 65_536
+UNKNOWN_SIZE = 0xFFFFFFFF  # readers take it for "until the end"; the greatest size that a header can have
 
 
 def wav_header(sample_rate: int, num_samples: int | None) -> bytes:
@@ -25,7 +26,7 @@ def wav_header(sample_rate: int, num_samples: int | None) -> bytes:
 
     Args:
         sample_rate: in Hz.
-        num_samples: None if nobody knows yet, as in a pipe. More than the format can count is taken as None.
+        num_samples: None if unknown, as in a pipe, or more than the format can count.
     """
     data_bytes = UNKNOWN_SIZE if num_samples is None else min(2 * num_samples, UNKNOWN_SIZE)
     riff_bytes = min(data_bytes + HEADER_BYTES - 8, UNKNOWN_SIZE)
@@ -34,10 +35,10 @@ def wav_header(sample_rate: int, num_samples: int | None) -> bytes:
 
 
 class WavFile:
-    """A WAV file that is written chunk by chunk; after each chunk its header says exactly what it holds.
+    """A WAV file that is written chunk by chunk; after each chunk its header has the exact length.
 
-    The samples are written before the header that counts them, so whatever ends the process leaves a file that any
-    reader takes. It appears, in place of an older one of that name, with the first chunk.
+    The samples are written before the header that counts them, so a killed process leaves a valid file. The first chunk
+    creates the file or replaces an older one.
 
     Attributes:
         path: the file.
@@ -55,7 +56,7 @@ class WavFile:
         """Appends samples.
 
         Raises:
-            UserError: the file cannot be written, for example because the disk is full; it keeps what it holds.
+            UserError: the file cannot be written, for example because the disk is full; it keeps its samples.
         """
         try:
             if self._file is None:
@@ -71,7 +72,7 @@ class WavFile:
             raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Ends the file; also after an interrupted write, of which it keeps what is on the disk."""
+        """Closes the file; keeps what an interrupted write has put on the disk."""
         if self._file is None:
             return
         file, self._file = self._file, None
@@ -98,14 +99,14 @@ class WavFile:
 
 
 class SamplePipe:
-    """Samples written to a pipe, behind a header; each chunk at once.
+    """Writes a header and then samples to a pipe, each chunk at once.
 
     Attributes:
         num_samples: how many were written.
     """
 
     def __init__(self, pipe: BinaryIO, header: bytes) -> None:
-        """Takes the pipe, and what comes before the samples, such as `wav_header`; nothing for samples alone."""
+        """Takes the pipe and the header, such as `wav_header`; empty for samples alone."""
         self.num_samples = 0
         self._pipe = pipe
         self._header = header
@@ -115,7 +116,7 @@ class SamplePipe:
 
         Raises:
             BrokenPipeError: the reader has closed its end.
-            UserError: it is a file after all, and its disk is full.
+            UserError: it is a file, and its disk is full.
         """
         try:
             self._pipe.write(self._header + samples.astype("<i2").tobytes())
@@ -129,21 +130,21 @@ class SamplePipe:
 
 
 class PartialWav:
-    """A WAV file that may take several runs to make: until it is whole, it stands under another name.
+    """A sound file that may take several runs: until it is complete, it is a WAV under another name.
 
     Attributes:
-        path: the file that it becomes.
+        path: the complete file.
         num_samples: how many it holds.
     """
 
     def __init__(self, path: Path, sample_rate: int, key: str, multiple: int) -> None:
-        """Opens what an earlier run with the same key has left, or begins anew.
+        """Opens the partial file of an earlier run with the same key, or starts a new one.
 
         Args:
-            path: the file that it becomes.
+            path: the complete file.
             sample_rate: in Hz.
-            key: changes with all that changes the sound; what was left under another key is deleted.
-            multiple: only so many samples, or a multiple of them, are taken over from an earlier run.
+            key: changes with everything that changes the samples; partial files with another key are deleted.
+            multiple: the samples of an earlier run are cut to a multiple of this number.
 
         Raises:
             UserError: the folder cannot be written.
@@ -167,14 +168,14 @@ class PartialWav:
             raise UserError(f"cannot write {path}: {error.strerror or error}") from None
 
     def last(self, samples: int) -> NDArray[np.int16]:
-        """Returns the last samples, at most so many."""
+        """Returns at most this many samples from the end."""
         return self.between(max(0, self.num_samples - samples), self.num_samples)
 
     def write(self, samples: NDArray[np.int16]) -> None:
-        """Appends samples; they are in the file when this returns.
+        """Appends samples and flushes them to the file.
 
         Raises:
-            UserError: the file cannot be written, for example because the disk is full; it keeps what it holds.
+            UserError: the file cannot be written, for example because the disk is full; it keeps its samples.
         """
         try:
             self._file.seek(HEADER_BYTES + 2 * self.num_samples)
@@ -189,44 +190,30 @@ class PartialWav:
         self._file.seek(HEADER_BYTES + 2 * first)
         return np.frombuffer(self._file.read(2 * (min(last, self.num_samples) - first)), dtype="<i2").astype(np.int16)
 
+    def blocks(self) -> Iterator[NDArray[np.int16]]:
+        """Yields all samples in blocks (samples,)."""
+        for first in range(0, self.num_samples, _BLOCK_SAMPLES):
+            yield self.between(first, first + _BLOCK_SAMPLES)
+
     def finish_as(self, blocks: Iterable[NDArray[np.int16]]) -> None:
-        """Gives other samples, made of those it holds, the name of the file, and deletes its own when that is done.
+        """Writes the file in the format of its suffix out of samples made of those held, then deletes the partial file.
 
         Args:
             blocks: as many samples as it holds, or more, of which the rest is cut off.
 
         Raises:
-            UserError: they cannot be written; what was appended is still there to be gone on with.
+            UserError: the file cannot be written; the next run can resume from the partial file.
         """
-        left = self.num_samples
-        try:
-            with replacing(self.path) as file:
-                file.write(wav_header(self._sample_rate, left))
-                for block in blocks:
-                    file.write(block[:left].astype("<i2").tobytes())
-                    left -= len(block[:left])
-                file.flush()
-                os.fsync(file.fileno())
-            self._file.close()
-            self._partial.unlink()
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
 
-    def finish(self) -> None:
-        """Gives the file its name.
+        def wanted() -> Iterator[NDArray[np.int16]]:
+            left = self.num_samples
+            for block in blocks:
+                yield block[:left]
+                left -= len(block[:left])
 
-        Raises:
-            UserError: it cannot be written.
-        """
-        try:
-            self._file.seek(0)
-            self._file.write(wav_header(self._sample_rate, self.num_samples))
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._partial.replace(self.path)
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror or error}") from None
+        write_audio_blocks(self.path, wanted(), self._sample_rate)
+        self._file.close()
+        self._partial.unlink()
 
     def __enter__(self) -> PartialWav:
         return self
@@ -234,5 +221,5 @@ class PartialWav:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the file; what is not finished can be gone on with."""
+        """Closes the file; the next run can resume a partial file."""
         self._file.close()

@@ -1,1 +1,1 @@
-"""Trained models: find, load, describe and export them."""
+"""Trained models: finds, loads, describes and exports them."""

@@ -1,4 +1,4 @@
-"""`wavegen info`: what a checkpoint says about itself."""
+"""`wavegen info`: describes a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from rich.table import Table
 
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.terminal import thinned
 from wavenet_app.corpus.baseline import Baseline, verdict
+
+_MAX_ROWS = 8  # of the history
 
 
 def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as_json: bool) -> None:
@@ -45,7 +48,7 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Returns what a checkpoint says about itself, as plain values.
+    """Returns the description of a checkpoint as plain values.
 
     Raises:
         UserError: the checkpoint cannot be read.
@@ -71,10 +74,8 @@ def describe(path: Path) -> dict[str, Any]:
     }
 
 
-def _history_lines(history: list[dict[str, float]], count: int = 8) -> list[str]:
-    """Returns at most `count` lines, evenly spread over the history, the last one included."""
-    stride = max(1, -(-len(history) // count))
+def _history_lines(history: list[dict[str, float]]) -> list[str]:
     return [
         f"step {row['step']:>6}  train {row['train']:.3f}  validation {row['validation']:.3f}"
-        for row in history[::-1][::stride][::-1]
+        for row in thinned(history, _MAX_ROWS)
     ]

@@ -1,4 +1,4 @@
-"""A trained WaveNet as it stands in a checkpoint: finding it, loading it, stripping it for others."""
+"""Trained WaveNets: finds checkpoints, loads them, and exports them without training state."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavenet_app.config import RunConfig
-from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.runs import BEST, first_file, places_of, run_names
 from wavenet_app.core.settings import validated
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ class Trained:
     """A loaded checkpoint.
 
     Attributes:
-        model: the net with its averaged weights, on the CPU.
+        model: the model with its averaged weights, on the CPU.
         config: all settings of the run.
-        content: everything else that the file says: history, baseline, split, validation.
+        content: all other content of the file: history, baseline, split, validation.
     """
 
     model: WaveNet
@@ -34,7 +35,7 @@ class Trained:
 
 
 def plain_config(config: RunConfig) -> dict[str, Any]:
-    """Returns a config as the plain values that checkpoints and JSON hold."""
+    """Returns a config as plain values for checkpoints and JSON."""
     return config.model_dump(mode="json")
 
 
@@ -42,9 +43,9 @@ def load_trained(path: Path) -> Trained:
     """Returns the model of a checkpoint.
 
     Raises:
-        UserError: the file is absent, damaged, or its weights do not fit its own config.
+        UserError: the file is missing or damaged, or its weights do not match its config.
     """
-    from wavenet_app.network.model import WaveNet  # imports torch, which finding a checkpoint does not need
+    from wavenet_app.network.model import WaveNet  # imports torch, which is not needed to find a checkpoint
 
     content = read_checkpoint(path, KIND)
     config = validated(RunConfig, content["config"])
@@ -52,75 +53,66 @@ def load_trained(path: Path) -> Trained:
     try:
         model.load_state_dict(content["weights"])
     except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit its config ({str(error).splitlines()[1].strip()})") from None
+        raise UserError(f"{path}: its weights do not match its config ({str(error).splitlines()[1].strip()})") from None
     return Trained(model.eval(), config, content)
 
 
 def find_checkpoint(data_dir: Path, name: str | None) -> Path:
-    """Returns the file that a name stands for.
+    """Returns the checkpoint file for a name.
 
     Args:
         data_dir: root of the data folder.
-        name: a file, a run's folder or name, the name of a pretrained file, or None for the newest run.
+        name: a file, the folder or name of a run, the name of a pretrained file, or None for the newest run.
 
     Raises:
-        UserError: nothing goes by that name; the message lists what there is.
+        UserError: there is no such checkpoint; the message lists the existing ones.
     """
     runs = data_dir / "checkpoints"
     if name is None:
-        candidates = sorted(runs.glob("*/best.pth"), key=lambda path: path.stat().st_mtime)
+        candidates = sorted(runs.glob(f"*/{BEST}"), key=lambda path: path.stat().st_mtime)
         if not candidates:
-            raise UserError(f"there is no trained model in {runs} yet; make one with: wavegen train FOLDER")
+            raise UserError(f"there is no trained model in {runs} yet; train one with: wavegen train FOLDER")
         return candidates[-1]
     stem = name.removesuffix(".pth").removeprefix("wavenet_")
-    for path in (
-        Path(name),
-        Path(name) / "best.pth",
-        runs / name / "best.pth",
-        data_dir / "pretrained" / f"wavenet_{stem}.pth",
-    ):
-        if path.is_file():
-            return path
-    known = [path.parent.name for path in runs.glob("*/best.pth")]
+    path = first_file(*places_of(name, runs, BEST), data_dir / "pretrained" / f"wavenet_{stem}.pth")
+    if path is not None:
+        return path
+    known = run_names(runs, BEST)
     known += [path.stem.removeprefix("wavenet_") for path in (data_dir / "pretrained").glob("wavenet_*.pth")]
     listed = f"there are: {', '.join(sorted(known))}" if known else f"none has been trained in {runs} yet"
     raise UserError(f"no checkpoint is called '{name}'; {listed}")
 
 
 def export(path: Path, target: Path) -> None:
-    """Writes a checkpoint without its training state: what generation needs, and what the model says about itself.
+    """Writes a checkpoint without its training state.
 
-    Of the folders that it was trained on only the names are left, since the file may be given to others.
+    Of the folders with the training audio only the names are kept, because the file may be shared.
 
     Args:
-        path: the checkpoint to strip.
-        target: where to, by custom data/pretrained/wavenet_<name>.pth.
+        path: the checkpoint.
+        target: file to write, usually data/pretrained/wavenet_<name>.pth.
 
     Raises:
-        UserError: the checkpoint cannot be read or the target not written.
+        UserError: the checkpoint cannot be read or the target cannot be written.
     """
     content = read_checkpoint(path, KIND)
-    left_out = ("training", "split", "format", "version")
     corpus = content["config"]["corpus"]
     corpus["paths"] = [Path(path).name for path in corpus["paths"]]
-    write_checkpoint(target, KIND, {key: value for key, value in content.items() if key not in left_out})
+    write_exported(target, KIND, content)
 
 
 def export_run(checkpoint: str | None, name: str | None, folder: DataFolder) -> Path:
     """Exports a checkpoint into the pretrained folder and returns the file written there.
 
     Args:
-        checkpoint: what `find_checkpoint` takes.
+        checkpoint: name as for `find_checkpoint`.
         name: middle of wavenet_<name>.pth; None for the run's own name.
         folder: the data folder.
 
     Raises:
-        UserError: nothing goes by the checkpoint's name, the name holds a slash, or the file cannot be written.
+        UserError: there is no such checkpoint, the name contains a slash, or the file cannot be written.
     """
     path = find_checkpoint(folder.root, checkpoint)
-    chosen = name or load_trained(path).config.name
-    if Path(chosen).name != chosen:
-        raise UserError(f"--name '{chosen}' must be a plain name without folders")
-    target = folder.pretrained / f"wavenet_{chosen}.pth"
+    target = folder.pretrained / f"wavenet_{export_name(name or load_trained(path).config.name)}.pth"
     export(path, target)
     return target

@@ -1,17 +1,20 @@
-"""Safe reading and writing of checkpoints: tensors and plain values, whole or not at all. Knows no model."""
+"""Safe reading and writing of checkpoints of any model: tensors and plain values, whole or not at all."""
 
 from __future__ import annotations
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.finite import not_finite
+from wavenet_app.core.tensor_file import read_tensors
 from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
+
+_NOT_EXPORTED = ("training", "split", "format", "version")
 
 
 def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
@@ -19,7 +22,7 @@ def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
 
     Args:
         path: where the file goes; its folder is made.
-        kind: what wrote it, such as "wavenet"; `read_checkpoint` asks for the same.
+        kind: of model, such as "wavenet"; `read_checkpoint` takes the same.
         content: tensors, numbers, texts, None, and lists and dicts of these.
 
     Raises:
@@ -27,7 +30,7 @@ def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     """
     import torch
 
-    whole = io.BytesIO()  # torch's own file writer would hide the reason of a failure
+    whole = io.BytesIO()  # torch's own file writer hides the reason of a failure
     torch.save({"format": f"wavegen-{kind}", "version": FORMAT_VERSION, "software": software(), **content}, whole)
     write_whole(path, whole.getvalue())
 
@@ -40,8 +43,8 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         kind: what the checkpoint must be, such as "wavenet".
 
     Raises:
-        UserError: the file is absent, cut short, of another kind or a newer version, or holds anything but tensors
-            and plain values.
+        UserError: the file is absent, cut short, of another kind or a newer version, holds anything but tensors
+            and plain values, or NaN or infinity in a tensor.
     """
     content = read_plain(path)
     found = content.get("format") if isinstance(content, dict) else None
@@ -49,42 +52,48 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
         raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {found!r})")
     if content["version"] > FORMAT_VERSION:
         raise UserError(f"{path} was written by a newer wavegen (format {content['version']}); upgrade to read it")
+    refuse_not_finite(path, content)
     return content
 
 
-def read_plain(path: Path) -> Any:
-    """Returns what `torch.save` wrote, whoever called it, tensors on the CPU. Nothing in the file is ever executed.
+def refuse_not_finite(path: Path, content: Any) -> None:
+    """Raises a UserError if a tensor that was read from `path` holds NaN or infinity."""
+    ruined = not_finite(content)
+    if ruined is not None:
+        raise UserError(f"{path} holds NaN or infinity in {ruined}; take another checkpoint, or train again")
 
-    Numbers of numpy, as which training scripts keep their best score, are plain values too.
+
+def read_plain(path: Path) -> Any:
+    """Returns what any program wrote with `torch.save`, tensors on the CPU. Nothing in the file is ever executed.
 
     Raises:
-        UserError: the file is absent, cut short, or holds anything but tensors and plain values.
+        UserError: the file is absent, damaged, cut short, or holds anything but tensors and plain values.
     """
-    import torch
-
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}")
-    try:
-        with torch.serialization.safe_globals(_numbers_of_numpy()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise UserError(
-            f"{path} was refused: it is not a checkpoint, or holds more than tensors and plain values "
-            "(such a file could run code)"
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} cannot be read, it is damaged or cut short ({reason})") from None
+    return read_tensors(path)
 
 
-def _numbers_of_numpy() -> list[Any]:
-    """Returns what rebuilds a number of numpy, and nothing else, under the names that numpy 1 and numpy 2 write."""
-    import numpy as np
+def write_exported(path: Path, kind: str, content: dict[str, Any]) -> None:
+    """Writes a checkpoint without its training state, for use and for sharing.
 
-    rebuild = np.float64(0).__reduce__()[0]
-    return [
-        (rebuild, "numpy.core.multiarray.scalar"),
-        (rebuild, "numpy._core.multiarray.scalar"),
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.int32)),
-    ]
+    Args:
+        path: where the file goes.
+        kind: as `write_checkpoint` takes it.
+        content: what `read_checkpoint` returned.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_checkpoint(path, kind, {key: value for key, value in content.items() if key not in _NOT_EXPORTED})
+
+
+def export_name(name: str) -> str:
+    """Returns the name of an exported file, which must not hold a folder.
+
+    Raises:
+        UserError: it holds a slash.
+    """
+    if Path(name).name != name:
+        raise UserError(f"--name '{name}' must be a plain name without folders")
+    return name

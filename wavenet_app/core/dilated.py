@@ -33,7 +33,7 @@ class DilatedConv(nn.Module):
         ndim: 1 for (batch, channels, time), 2 for (batch, channels, height, width).
         causal: causal padding if true, else same padding.
         bias: whether a bias is added.
-        groups: each of so many parts of the channels is convolved alone; `in_channels` of them make it depthwise.
+        groups: number of parts of the channels that are convolved separately; `in_channels` makes it depthwise.
 
     Raises:
         ValueError: `ndim` is neither 1 nor 2.
@@ -82,15 +82,15 @@ class DilatedConv(nn.Module):
         return self.forward_by_padding(inputs)
 
     def forward_by_padding(self, inputs: Tensor) -> Tensor:
-        """Returns what `forward` does, by padding first and convolving then: the reference that it is held to."""
+        """Returns what `forward` does, by padding first and convolving then: the reference for `forward`."""
         padded = F.pad(inputs, self.padding) if any(self.padding) else inputs
         return _CONVOLUTIONS[self.ndim](padded, self.weight, self.bias, dilation=self.dilation, groups=self.groups)
 
     def _centred(self, inputs: Tensor) -> Tensor:
         """Convolves with the same padding at both ends, which needs no padded copy.
 
-        Taps that fall outside the input wherever the kernel stands would only multiply zeros, and are left out: at the
-        great rates of image pyramids, on small images, that is most of them.
+        Taps that fall outside the input at every position would only multiply zeros, and are skipped: at the large
+        rates of image pyramids, on small images, these are most of them.
         """
         half = self.kernel_size // 2
         weight: Tensor = self.weight
@@ -123,7 +123,7 @@ class ResidualBlock(nn.Module):
         norm: makes the normalisation of a number of channels that stands before the activation; None for none.
         global_channels: width of a condition that holds everywhere, such as a speaker; 0 for none.
         local_channels: width of a condition that varies with the place, such as a mel spectrogram; 0 for none.
-        projects_residual: false for the last block of a stack, whose residual output nobody reads.
+        projects_residual: false for the last block of a stack, whose residual output is not used.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class ResidualBlock(nn.Module):
             (batch, skip_channels, *space) or None.
 
         Raises:
-            ValueError: a condition is missing that the block was built for, or given where it was not.
+            ValueError: a condition is missing, or given to a block without its projection.
         """
         hidden = self.dilated(inputs)
         if self.norm is not None:

@@ -1,4 +1,4 @@
-"""Arithmetic of dilated stacks: schedules and receptive fields, without a tensor in sight."""
+"""Arithmetic of dilated stacks: dilations and receptive fields. Imports no torch."""
 
 from collections.abc import Sequence
 

@@ -1,8 +1,8 @@
-"""The one kind of error that a user is meant to read."""
+"""The error for users."""
 
 
 class UserError(Exception):
-    """Bad input, said in one line: what is wrong, the value or file, and what to do.
+    """Bad input, in one line: what is wrong, the value or file, and what to do.
 
     The command line prints the message without a traceback and exits with code 2.
     """

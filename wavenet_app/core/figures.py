@@ -1,4 +1,4 @@
-"""Figures of matplotlib that nobody else sees, and their way into a PNG file, whole or not at all."""
+"""Matplotlib figures without global state, and PNG files of them that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 DOTS_PER_INCH = 120
 
 
-def new_figure(height: float, width: float = 10.0) -> Figure:
+def new_figure(height: float, width: float = 10.0, dots_per_inch: int = DOTS_PER_INCH) -> Figure:
     """Returns an empty figure that belongs to the caller alone: no global state of matplotlib is read or changed.
 
     Args:
         height: in inches.
         width: in inches.
+        dots_per_inch: resolution of its files.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=dots_per_inch, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder if it is not there; before long work, so that it is not done for nothing.
+    """Makes a folder if it is missing; to call before long work, so that its results can be written.
 
     Raises:
         UserError: it cannot be made, or no file can be written in it.
@@ -43,7 +44,7 @@ def make_folder(folder: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all, and makes its folder.
 
-    It is on the disk before it gets its name, so not even a loss of power leaves half of it.
+    It is flushed to the disk before it gets its name, so even a power failure leaves no partial file.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; an old file of that name is still there.
@@ -56,6 +57,28 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; free some space or choose another folder") from None
+
+
+def keep_as(path: Path, previous: Path) -> None:
+    """Gives a file, if it is there, a second name in the same folder, in place of what had that name.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    temporary = previous.with_name(f".{previous.name[:40]}.{uuid.uuid4().hex}.part")
+    try:
+        try:
+            os.link(path, temporary)
+        except FileNotFoundError:
+            return
+        except OSError:  # a file system without links
+            shutil.copyfile(path, temporary)
+        temporary.replace(previous)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {previous}: {error.strerror}; free some space or choose another folder"
+        ) from None
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -42,6 +42,6 @@ Logger = Annotated[
 
 def make_console(*, stderr: bool = False) -> Console:
     """Returns the console that a command prints to."""
-    from rich.console import Console
+    from wavenet_app.core.console import PlainConsole
 
-    return Console(stderr=stderr)
+    return PlainConsole(stderr=stderr)

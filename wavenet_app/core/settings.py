@@ -1,4 +1,4 @@
-"""What all settings have in common: frozen, refused by name when misspelt, laid over each other. Knows no setting."""
+"""The base of all settings: frozen, with errors for misspelt names, and overridden section by section."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wavenet_app.core.errors import UserError
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and no unknown field passes."""
+    """Base of all settings: frozen, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,7 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def override(config: AnySettings, changes: dict[str, Any]) -> AnySettings:
-    """Returns the config with nested `changes` laid over it.
+    """Returns the config with nested `changes` applied.
 
     Args:
         config: the settings to start from.
@@ -74,7 +74,7 @@ def validated(schema: type[AnySettings], values: dict[str, Any]) -> AnySettings:
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
-    """Returns `section.field=value` texts as nested values; a value is read as TOML, else taken as text.
+    """Returns `section.field=value` texts as nested values; values are TOML, or else plain text.
 
     Raises:
         UserError: a text is not of that form.
@@ -98,7 +98,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Returns a TOML file's nested values, to be laid over a preset by `override`.
+    """Returns a TOML file's nested values, for `override`.
 
     Raises:
         UserError: the file cannot be read or is not TOML.
@@ -122,7 +122,7 @@ def _first_problem(schema: type[Settings], error: ValidationError) -> str:
     problem = error.errors()[0]
     path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
     if problem["type"] != "extra_forbidden":
-        # what fields contradict each other about is said by a whole section, whose values would fill the line
+        # an error about several fields has the whole section as its input, which would fill the line
         value = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
         return f"{path}{value}: {problem['msg'].removeprefix('Value error, ')}"
     *sections, field = path.split(".")

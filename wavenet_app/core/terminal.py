@@ -1,9 +1,32 @@
-"""What every display in the terminal shares: durations, counts, and the bar of a run."""
+"""What every display in the terminal shares: durations, counts, notes and bars."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from wavenet_app.core.console import print_labelled
+
+T = TypeVar("T")
+
+
+class MoveBar(Protocol):
+    """Moves a bar to `done` of `total`; the name of the item is not shown."""
+
+    def __call__(self, done: int, total: int, item: str = "", /) -> None:
+        """Shows `done` of `total`."""
 
 
 def clock(seconds: float) -> str:
@@ -29,14 +52,43 @@ def number_of(count: int, noun: str) -> str:
 
 
 def run_bar(console: Console) -> Progress:
-    """Returns the bar of a run, unseen where the console is no terminal; its tasks have fields `text` and `left`."""
+    """Returns the bar of a run, hidden if the console is no terminal; its tasks have fields `text` and `left`."""
     return Progress(
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
+        TextColumn("{task.fields[left]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     )
+
+
+@contextmanager
+def progress_bar(console: Console, text: str) -> Iterator[MoveBar]:
+    """Shows a bar with a count while it is entered, if the console is a terminal; yields what moves it."""
+    columns = (TextColumn(text, markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(text, total=None)
+
+        def move(done: int, total: int, _item: str = "", /) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield move
+
+
+def print_notes(console: Console, notes: Sequence[str]) -> None:
+    """Prints what the user should know, a line each."""
+    for note in notes:
+        print_labelled(console, "note", note)
+
+
+def thinned(rows: Sequence[T], most: int) -> Sequence[T]:
+    """Returns at most `most` rows, evenly spread, the last one included.
+
+    >>> thinned([1, 2, 3, 4, 5], 3)
+    [1, 3, 5]
+    """
+    stride = max(1, -(-len(rows) // most))
+    return rows[::-1][::stride][::-1]

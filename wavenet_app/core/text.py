@@ -18,3 +18,15 @@ def decoded_text(content: bytes) -> str:
     """
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8")
     return content.decode(encoding)
+
+
+def without_control_characters(text: str) -> str:
+    r"""Returns a text with a replacement for every control character but tab and line break.
+
+    >>> without_control_characters("a\x1b[31mb\n") == "a\ufffd[31mb\n"
+    True
+    """
+    return text.translate(_REPLACEMENTS)
+
+
+_REPLACEMENTS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}

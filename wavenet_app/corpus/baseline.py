@@ -1,8 +1,8 @@
 """The classical predictors that a trained model must beat, in bits per sample of mu-law codes or of 16-bit samples.
 
-Three of them, each stronger than the one before: the histogram of the codes (order 0), the histogram given the code
-before (order 1), and backward-adaptive linear prediction (LPC) of order 24 with a logistic residual. The last is the
-floor that counts: it knows everything about the spectrum of the last 30 ms and nothing about speech or music.
+There are three, each stronger than the previous one: the histogram of the codes (order 0), the histogram given the
+previous code (order 1), and backward-adaptive linear prediction (LPC) of order 24 with a logistic residual. The last
+one is the baseline that counts: it models the spectrum of the last 30 ms and knows nothing about speech or music.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ ORDER = 24
 FRAME_SECONDS = 480 / 16_000
 HOP_SECONDS = 80 / 16_000
 DECAY = 0.97
-SCALE_FLOOR = 1e-5
+MIN_SCALE = 1e-5
 SCALE_FACTORS = (0.5, 0.7, 0.9)
 UNIFORM_SHARE = 0.005
-# Pseudo-counts that the order-1 table borrows from the histogram: the weight of the prior in a row seldom visited.
+# Pseudo-counts that each row of the order-1 table takes from the histogram: the prior of rows with few counts.
 PRIOR_COUNTS = 16.0
-# Of these the order-1 table has a row for each.
-MOST_CLASSES = 1_024
-# The tables and the one scale factor change in the fourth digit only beyond this much audio.
+# Up to this many codes, the order-1 table has one row for each code.
+MAX_CLASSES = 1_024
+# With more audio than this, the tables and the scale factor change only in the fourth digit.
 TABLE_SECONDS = 3_600
 SCALE_SECONDS = 60
-# Long clips are measured in pieces, so that memory does not grow with their length.
+# Long clips are measured in pieces, so memory does not grow with their length.
 PIECE_SECONDS = 600
-# Frames predicted at once: long enough to vectorise, short enough to stay in the processor's cache.
+# Frames predicted at once: enough to vectorise, few enough to stay in the processor's cache.
 CHUNK_FRAMES = 512
 EIGHT_BITS = MuLawCoding(256)
-# Samples counted at once, so that a clip of hours needs no more memory than one of minutes.
+# Samples counted at once, so a clip of hours needs no more memory than one of minutes.
 BLOCK = 1 << 20
 
 Codes = NDArray[np.int16]
@@ -51,11 +51,11 @@ class Baseline:
     """Bits per sample of the validation clips.
 
     Attributes:
-        unigram: code histogram of the training split, add-one smoothed; over all validation samples.
-        order1: the same given the code before; over all validation samples.
-        lpc: linear prediction; over everything after the first frame (30 ms) of each clip. NaN where no validation
+        unigram: by the add-one smoothed code histogram of the training split, over all validation samples.
+        order1: by the same histogram given the previous code, over all validation samples.
+        lpc: by linear prediction, over everything after the first frame (30 ms) of each clip. NaN if no validation
             clip is longer than that.
-        samples: validation samples that `lpc` is averaged over.
+        samples: number of validation samples that `lpc` averages.
     """
 
     unigram: float
@@ -66,15 +66,15 @@ class Baseline:
 
 @dataclass(frozen=True, eq=False)
 class FittedPredictors:
-    """The classical predictors with all that they take from training audio.
+    """The classical predictors, fitted to training audio.
 
     Attributes:
-        unigram_bits: of each code, the lowest first, shape (codes,).
-        order1_bits: of each class of codes given the class before, shape (before, after); see `_classes`.
-        within_bits: of each code given its own class, shape (codes,); zero where each code is a class.
+        unigram_bits: bits of each code, the lowest first, shape (codes,).
+        order1_bits: bits of each class of codes given the previous class, shape (previous, next); see `_classes`.
+        within_bits: bits of each code given its own class, shape (codes,); zero if each code is a class.
         factor: scale factor of the LPC residual.
         sample_rate: in Hz.
-        coding: what the codes are.
+        coding: the coding of the codes.
     """
 
     unigram_bits: Floats
@@ -85,19 +85,19 @@ class FittedPredictors:
     coding: Coding
 
     def unigram(self, codes: Codes) -> Floats:
-        """Returns the bits of each code, in its shape, by the histogram."""
-        return self.unigram_bits[_places(codes, self.coding)]
+        """Returns the bits of each code by the histogram, in the shape of `codes`."""
+        return self.unigram_bits[_indices(codes, self.coding)]
 
-    def order1(self, before: Codes, codes: Codes) -> Floats:
-        """Returns the bits of each code given the one before, in their shape."""
+    def order1(self, previous: Codes, codes: Codes) -> Floats:
+        """Returns the bits of each code given the previous one, in the shape of `codes`."""
         classes = _classes(self.coding)
-        places = _places(codes, self.coding)
-        known = classes[_places(before, self.coding)]
-        return self.order1_bits[known, classes[places]] + self.within_bits[places]
+        indices = _indices(codes, self.coding)
+        previous_classes = classes[_indices(previous, self.coding)]
+        return self.order1_bits[previous_classes, classes[indices]] + self.within_bits[indices]
 
 
 class LazyClips(Sequence[Codes]):
-    """A sequence of clips that are made when they are asked for, so that only one is in memory at a time.
+    """A sequence that loads each clip on access, so only one is in memory at a time.
 
     >>> clips = LazyClips(3, lambda index: np.full(2, index, dtype=np.int16))
     >>> len(clips), clips[2].tolist()
@@ -125,17 +125,17 @@ class LazyClips(Sequence[Codes]):
 def measure_baseline(
     training: Iterable[Codes], validation: Iterable[Codes], *, sample_rate: int, coding: Coding = EIGHT_BITS
 ) -> Baseline:
-    """Returns what the classical predictors, fitted on the training clips, need on the validation clips.
+    """Fits the classical predictors to the training clips and measures them on the validation clips.
 
-    Each clip is read at most once and dropped, so memory does not grow with their number. At most an hour of training
-    audio fills the tables and a minute chooses the scale of the LPC residual; a sequence is sampled evenly
-    for that (see `LazyClips`), any other iterable from its start. Without training audio the tables are uniform.
+    Each clip is read at most once and then dropped, so memory does not grow with the number of clips. At most an hour
+    of training audio fills the tables and a minute chooses the scale of the LPC residual. A sequence is sampled evenly
+    (see `LazyClips`), any other iterable from its start. Without training audio the tables are uniform.
 
     Args:
         training: arrays of codes, each of shape (samples,).
-        validation: likewise; every sample of it is measured.
+        validation: arrays of codes, each of shape (samples,); every sample is measured.
         sample_rate: in Hz; the LPC frame is 30 ms and moves by 5 ms, 480 and 80 samples at 16 kHz.
-        coding: what the codes are.
+        coding: the coding of the codes.
     """
     fitted = fit_predictors(training, sample_rate=sample_rate, coding=coding)
     seen = _Counts(coding)
@@ -156,7 +156,7 @@ def measure_baseline(
 
 
 def fit_predictors(training: Iterable[Codes], *, sample_rate: int, coding: Coding = EIGHT_BITS) -> FittedPredictors:
-    """Returns the predictors as `measure_baseline` fits them; takes the same.
+    """Returns the predictors that `measure_baseline` fits; takes the same arguments.
 
     >>> codes = np.array([1, 1, 1, 0], dtype=np.int16)
     >>> fitted = fit_predictors([codes], sample_rate=8_000, coding=MuLawCoding(2))
@@ -168,7 +168,7 @@ def fit_predictors(training: Iterable[Codes], *, sample_rate: int, coding: Codin
 
 
 def corpus_baseline(corpus: Corpus, *, coding: Coding = EIGHT_BITS) -> Baseline:
-    """Returns `measure_baseline` of a corpus's own split, at its own gain; every validation sample is measured."""
+    """Returns `measure_baseline` of a corpus's split at its gain; every validation sample is measured."""
     return measure_baseline(
         coded_pieces(corpus, corpus.training, coding),
         coded_pieces(corpus, corpus.validation, coding),
@@ -178,7 +178,7 @@ def corpus_baseline(corpus: Corpus, *, coding: Coding = EIGHT_BITS) -> Baseline:
 
 
 def coded_pieces(corpus: Corpus, clips: Sequence[Clip], coding: Coding) -> LazyClips:
-    """Returns clips of a corpus as codes, read when they are asked for, in pieces of at most ten minutes."""
+    """Returns clips of a corpus as codes, loaded on access, in pieces of at most ten minutes."""
     step = PIECE_SECONDS * corpus.sample_rate
     parts = [(clip, start) for clip in clips for start in range(0, clip.num_samples, step)]
 
@@ -190,28 +190,28 @@ def coded_pieces(corpus: Corpus, clips: Sequence[Clip], coding: Coding) -> LazyC
 
 
 def lpc_frame(sample_rate: int) -> int:
-    """Returns how many samples linear prediction needs before the first one that it predicts: 30 ms."""
+    """Returns the number of samples (30 ms) that linear prediction needs before the first predicted one."""
     return max(round(FRAME_SECONDS * sample_rate), ORDER + 1)
 
 
 def lpc_bits(
     codes: Codes, factors: Sequence[float], *, sample_rate: int, coding: Coding = EIGHT_BITS
 ) -> tuple[Floats, int]:
-    """Returns the bits that linear prediction needs for one clip, summed, and the number of samples they are for.
+    """Returns the total bits that linear prediction needs for one clip, and the number of samples they cover.
 
-    Every 5 ms a predictor of order 24 is solved from the 30 ms before by the autocorrelation method (Makhoul 1975,
-    "Linear Prediction: A Tutorial Review", section II-D) and predicts the next 5 ms from their true past. The residual
-    is logistic; its scale is a factor times a causal running mean of the absolute residual. A code's probability is
-    the logistic's mass between its decision edges, mixed with 0.5 % of uniform.
+    Every 5 ms the autocorrelation method (Makhoul 1975, "Linear Prediction: A Tutorial Review", section II-D) solves a
+    predictor of order 24 from the previous 30 ms, which predicts the next 5 ms from their true past. The residual is
+    logistic; its scale is a factor times a causal running mean of the absolute residual. A code's probability is the
+    mass of the logistic between the code's decision edges, mixed with 0.5 % of a uniform distribution.
 
     Args:
         codes: one clip, shape (samples,).
         factors: scale factors to try at once.
         sample_rate: in Hz.
-        coding: what the codes are.
+        coding: the coding of the codes.
 
     Returns:
-        Bits of shape (len(factors),), and the samples after the first frame; both zero where the clip ends before.
+        Bits of shape (len(factors),), and the number of samples after the first frame; both zero for a shorter clip.
     """
     from scipy.special import expit
 
@@ -219,9 +219,9 @@ def lpc_bits(
     bits = np.zeros(len(factors))
     samples = 0
     for chunk, prediction, deviation in _predictions(codes, sample_rate, coding):
-        places = _places(chunk, coding)
-        below = edges[places] - prediction
-        above = edges[places + 1] - prediction
+        indices = _indices(chunk, coding)
+        below = edges[indices] - prediction
+        above = edges[indices + 1] - prediction
         for position, factor in enumerate(factors):
             rate = 1 / (factor * deviation)
             mass = expit(above * rate) - expit(below * rate)
@@ -231,52 +231,52 @@ def lpc_bits(
 
 
 class _Counts:
-    """How often each code came, and each class of codes after each.
+    """Counts of each code, and of each pair of successive classes.
 
     Attributes:
-        codes: (codes,), the lowest first.
-        pairs: (class before, class).
+        codes: counts of shape (codes,), the lowest code first.
+        pairs: counts of shape (previous class, class).
     """
 
     def __init__(self, coding: Coding) -> None:
         self.coding = coding
         self.classes = _classes(coding)
         self.codes = np.zeros(coding.size, dtype=np.int64)
-        kinds = int(self.classes.max()) + 1
-        self.pairs = np.zeros((kinds, kinds), dtype=np.int64)
+        num_classes = int(self.classes.max()) + 1
+        self.pairs = np.zeros((num_classes, num_classes), dtype=np.int64)
 
     def add(self, codes: Codes) -> None:
-        """Counts one clip; silence stands before its first code."""
-        kinds = len(self.pairs)
-        before = self.classes[self.coding.silence - self.coding.lowest]
+        """Counts one clip; its first code follows silence."""
+        num_classes = len(self.pairs)
+        previous = self.classes[self.coding.silence - self.coding.lowest]
         for start in range(0, len(codes), BLOCK):
-            places = _places(codes[start : start + BLOCK], self.coding)
-            self.codes += np.bincount(places, minlength=len(self.codes))
-            block = self.classes[places]
-            pairs = np.concatenate([[before], block[:-1]]) * kinds + block
+            indices = _indices(codes[start : start + BLOCK], self.coding)
+            self.codes += np.bincount(indices, minlength=len(self.codes))
+            block = self.classes[indices]
+            pairs = np.concatenate([[previous], block[:-1]]) * num_classes + block
             self.pairs += np.bincount(pairs, minlength=self.pairs.size).reshape(self.pairs.shape)
-            before = block[-1]
+            previous = block[-1]
 
 
-def _places(codes: Codes, coding: Coding) -> NDArray[np.intp]:
-    """Returns how far each code lies above the lowest."""
+def _indices(codes: Codes, coding: Coding) -> NDArray[np.intp]:
+    """Returns the index of each code, counted from the lowest."""
     return codes.astype(np.intp) - coding.lowest
 
 
 def _classes(coding: Coding) -> NDArray[np.intp]:
-    """Returns the class of each code, (codes,), of which the order-1 table knows which follows which.
+    """Returns the class of each code, shape (codes,); the order-1 table counts pairs of classes.
 
-    A table of pairs of 16-bit samples would have billions of places, most of them never seen. So there a class is the
-    samples that share a mu-law code of 8 bits, and within it the histogram stands in.
+    A table of pairs of 16-bit samples would have billions of entries, most of them never seen. So a class of 16-bit
+    samples holds all that share an 8-bit mu-law code, and within a class the histogram applies.
     """
-    if coding.size <= MOST_CLASSES:
+    if coding.size <= MAX_CLASSES:
         return np.arange(coding.size)
     values = coding.decode(np.arange(coding.lowest, coding.lowest + coding.size))
     return EIGHT_BITS.encode(values).astype(np.intp)
 
 
 def _fit(training: Iterable[Codes], sample_rate: int, coding: Coding) -> tuple[_Counts, float]:
-    """Returns what was counted, and the scale factor of fewest bits."""
+    """Returns the counts, and the scale factor that needs the fewest bits."""
     counts = _Counts(coding)
     factor_bits = np.zeros(len(SCALE_FACTORS))
     table_budget, scale_budget = TABLE_SECONDS * sample_rate, SCALE_SECONDS * sample_rate
@@ -289,24 +289,24 @@ def _fit(training: Iterable[Codes], sample_rate: int, coding: Coding) -> tuple[_
             scale_budget -= samples
         if table_budget <= 0:
             break
-    # Without a clip of one frame all factors tie and the middle one stands.
+    # If no clip is longer than a frame, all factors tie: take the middle one.
     best = int(np.argmin(factor_bits)) if factor_bits.any() else len(SCALE_FACTORS) // 2
     return counts, SCALE_FACTORS[best]
 
 
 def _spread(clips: Iterable[Codes]) -> Iterator[Codes]:
-    """Yields a sequence's clips so that any first part is spread evenly over it; other iterables as they come."""
+    """Yields the clips of a sequence so that any prefix is spread evenly over it; other iterables in their order."""
     if not isinstance(clips, Sequence):
         yield from clips
         return
-    # The indices whose multiple of the golden ratio has a small fraction lie evenly (three-distance theorem).
+    # Indices sorted by the fraction of their multiple of the golden ratio are spread evenly (three-distance theorem).
     golden = (math.sqrt(5) - 1) / 2
     for index in np.argsort(np.arange(len(clips)) * golden % 1.0, kind="stable"):
         yield clips[int(index)]
 
 
 def _table_bits(counts: _Counts) -> tuple[Floats, Floats, Floats]:
-    """Returns bits of each code, of each class given the class before, (before, after), and of codes in their class."""
+    """Returns the bits of each code, of each class given the previous one, and of each code within its class."""
     histogram = counts.codes + 1.0
     unigram = histogram / histogram.sum()
     of_classes = np.bincount(counts.classes, weights=unigram)
@@ -316,7 +316,7 @@ def _table_bits(counts: _Counts) -> tuple[Floats, Floats, Floats]:
 
 
 def _predictions(codes: Codes, sample_rate: int, coding: Coding) -> Iterator[tuple[Codes, Floats, Floats]]:
-    """Yields the codes after the first frame in chunks, each with its prediction and running mean residual."""
+    """Yields the codes after the first frame in chunks, with their predictions and running mean residuals."""
     from scipy.signal import lfilter
 
     frame = lpc_frame(sample_rate)
@@ -337,12 +337,12 @@ def _predictions(codes: Codes, sample_rate: int, coding: Coding) -> Iterator[tup
         flat = prediction.ravel()[: len(chunk)]
         residual = np.abs(waveform[frame : frame + len(chunk)] - flat)
         means, _ = lfilter([1 - DECAY], [1, -DECAY], residual, zi=[DECAY * mean])
-        yield chunk, flat, np.maximum(np.concatenate([[mean], means[:-1]]), SCALE_FLOOR)
+        yield chunk, flat, np.maximum(np.concatenate([[mean], means[:-1]]), MIN_SCALE)
         mean = float(means[-1])
 
 
 def _autocorrelation(frames: Floats) -> Floats:
-    """Returns lags 0 to ORDER of every frame: (frames, samples) to (ORDER + 1, frames)."""
+    """Returns lags 0 to ORDER of each frame: (frames, samples) to (ORDER + 1, frames)."""
     from scipy.fft import irfft, next_fast_len, rfft
 
     length = next_fast_len(frames.shape[1] + ORDER, real=True)
@@ -351,9 +351,9 @@ def _autocorrelation(frames: Floats) -> Floats:
 
 
 def _solve_toeplitz(lags: Floats) -> Floats:
-    """Returns the predictors of all frames at once, by Levinson's recursion: (ORDER + 1, frames) to (ORDER, frames).
+    """Returns the predictors of all frames by Levinson's recursion: (ORDER + 1, frames) to (ORDER, frames).
 
-    Row j weighs the sample j + 1 steps back. Source: Makhoul 1975, equations 38a to 38e.
+    Row j is the weight of the sample j + 1 steps back. Source: Makhoul 1975, equations 38a to 38e.
     """
     error = np.maximum(lags[0] * 1.0001, np.finfo(np.float64).tiny)
     coefficients = np.zeros((ORDER, lags.shape[1]))
@@ -367,7 +367,7 @@ def _solve_toeplitz(lags: Floats) -> Floats:
 
 
 def verdict(validation: float, baseline: Baseline) -> str:
-    """Returns in plain words whether a model has learnt more than a classical linear predictor.
+    """Says whether a model has learnt more than a classical linear predictor.
 
     >>> verdict(3.0, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
     '1.10 bits below LPC-24: it has learnt more than a linear predictor can'

@@ -1,7 +1,7 @@
-"""Decode every sound file once: 16-bit samples on disk, found again by the file's content, mapped into memory.
+"""A cache of decoded audio: 16-bit samples on disk, keyed by the content of the source file and memory-mapped.
 
-One entry is two files under `<cache>/<settings>/<xx>/`: `<hash>.npy`, int16 of shape (samples,), and `<hash>.json`,
-which is written last and says that the entry is whole.
+An entry is two files under `<cache>/<settings>/<xx>/`: `<hash>.npy`, int16 of shape (samples,), and `<hash>.json`,
+which is written last and marks the entry as complete.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from wavenet_app.audio.files import UnreadableAudioError, probe, read_blocks, readable_status
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import replacing
+from wavenet_app.corpus.stored_samples import BlockChecksums, read_samples
 
 FORMAT_VERSION = 1
-_TAIL_BYTES = 4096  # a torn write loses a file's end, so this much of it is checked when an entry is opened
+_TAIL_BYTES = 4096  # an interrupted write loses the end of a file, so opening an entry checks this much of it
 _SPOOL_BYTES = 32 * 2**20
-_PORTION = 1024
+_BATCH_FILES = 1024
 _FRAMES_PER_SECOND = 100
 _MARGIN_SECONDS = 0.05
 _LEVELS_PER_DECIBEL = 2
@@ -43,18 +44,19 @@ class CachedAudio:
 
     Attributes:
         path: the `.npy` file, int16, shape (num_samples,).
-        key: hash of the source's content.
-        num_samples: at `sample_rate`.
+        key: hash of the content of the source.
+        num_samples: length at `sample_rate`.
         sample_rate: of the cached samples, in Hz.
         exponent: waveform = samples / 2^exponent; a power of two keeps 16-bit sources exact.
-        peak: greatest magnitude of the waveform.
+        peak: maximum magnitude of the waveform.
         second_peaks: the peak of each second (100 frames of 10 ms) of the waveform.
-        rises: (frame, level) wherever a 10 ms frame is louder than all before it; the level is in half decibels
-            under the peak. The first frame at any level can be read off these few pairs.
-        falls: (frame, level) wherever a frame is louder than all after it, from the end backwards.
-        native_rate: the source's own sample rate, in Hz.
-        channels: the source's.
-        remark: what was wrong with a damaged source, or None.
+        rises: (frame, level) of each 10 ms frame that is louder than all earlier ones; the level is in half decibels
+            relative to the peak. These few pairs give the first frame at any level.
+        falls: (frame, level) of each frame that is louder than all later ones, from the end backwards.
+        native_rate: sample rate of the source, in Hz.
+        channels: number of channels of the source.
+        remark: what is wrong with a damaged source, or None.
+        checksums: of each block of the samples, as `stored_samples` checks them; empty for an older entry.
     """
 
     path: Path
@@ -69,17 +71,18 @@ class CachedAudio:
     native_rate: int
     channels: int
     remark: str | None
+    checksums: bytes = b""
 
     @property
     def scale(self) -> float:
-        """What one step of the stored samples is worth."""
+        """Value of one step of the stored samples."""
         return 2.0**-self.exponent
 
     def trimmed(self, decibels: float) -> tuple[int, int]:
-        """Returns start and stop, in samples, of what is left when quiet ends are cut.
+        """Returns start and stop, in samples, of the file without its quiet ends.
 
-        Cut is what lies more than `decibels` below the file's own peak, in 10 ms frames, less a margin of 50 ms;
-        0 cuts nothing.
+        The ends consist of 10 ms frames more than `decibels` below the peak of the file; a margin of 50 ms is kept.
+        0 trims nothing.
         """
         if not decibels or not self.rises:
             return 0, self.num_samples
@@ -90,24 +93,27 @@ class CachedAudio:
         return max(0, first * frame - margin), min(self.num_samples, (last + 1) * frame + margin)
 
     def peaks_between(self, start: int, stop: int) -> tuple[float, ...]:
-        """Returns the peaks of the seconds that samples start to stop touch."""
+        """Returns the peaks of the seconds that overlap with samples start to stop."""
         length = _frame_length(self.sample_rate) * _FRAMES_PER_SECOND
         return self.second_peaks[start // length : -(-stop // length)]
 
     def samples(self) -> NDArray[np.int16]:
-        """Returns the stored samples as a read-only memory map, shape (num_samples,)."""
-        mapped: NDArray[np.int16] = np.load(self.path, mmap_mode="r")
-        return mapped
+        """Returns the stored samples as a read-only memory map, shape (num_samples,).
+
+        Raises:
+            UserError: the entry has gone or is damaged.
+        """
+        return read_samples(self.path, 0, self.num_samples, self.checksums)
 
 
 class AudioCache:
     """A folder of decoded audio at one sample rate.
 
-    Safe for several threads and processes at once: entries appear whole, and whoever comes second writes the same.
+    Safe for several threads and processes at once: entries appear complete, and a second writer writes the same.
 
     Args:
-        folder: shared by all sample rates.
-        sample_rate: that files are resampled to, in Hz.
+        folder: cache folder, shared by all sample rates.
+        sample_rate: rate that files are resampled to, in Hz.
     """
 
     def __init__(self, folder: Path, sample_rate: int) -> None:
@@ -119,10 +125,10 @@ class AudioCache:
     def decode_all(
         self, paths: Sequence[Path], progress: Progress | None = None
     ) -> list[CachedAudio | UnreadableAudioError]:
-        """Returns, for each path in order, its entry or why it has none; decodes what is not there yet, in threads.
+        """Returns the entry of each path in order, or its error; decodes missing entries in threads.
 
         Args:
-            paths: sound files.
+            paths: audio files.
             progress: called in this thread after each file with (done, total, file name).
 
         Raises:
@@ -131,13 +137,13 @@ class AudioCache:
         memo = self._read_memo()
         known = dict(memo)
         results: list[CachedAudio | UnreadableAudioError] = []
-        # Decoding and resampling leave the interpreter's lock, so threads suffice.
+        # Decoding and resampling release the interpreter's lock, so threads suffice.
         with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
             try:
-                # In portions, since a waiting future takes more memory than its result.
-                for first in range(0, len(paths), _PORTION):
-                    portion = paths[first : first + _PORTION]
-                    futures = {pool.submit(self._outcome, path, memo): path for path in portion}
+                # In batches, because a waiting future takes more memory than its result.
+                for first in range(0, len(paths), _BATCH_FILES):
+                    batch = paths[first : first + _BATCH_FILES]
+                    futures = {pool.submit(self._outcome, path, memo): path for path in batch}
                     for done, future in enumerate(as_completed(futures), start=first + 1):
                         future.result()
                         if progress is not None:
@@ -152,14 +158,14 @@ class AudioCache:
     def store(
         self, key: str, blocks: Iterable[NDArray[np.float32]], *, native_rate: int, channels: int, remarks: list[str]
     ) -> CachedAudio:
-        """Writes an entry from blocks of a waveform at the cache's rate, each of shape (samples,), in constant memory.
+        """Writes an entry from blocks of a waveform at the cache's rate, in constant memory.
 
         Args:
             key: name of the entry.
-            blocks: consecutive parts of the waveform.
-            native_rate: noted in the entry.
-            channels: noted in the entry.
-            remarks: looked at after the last block; kept with the entry.
+            blocks: consecutive parts of the waveform, each of shape (samples,).
+            native_rate: sample rate of the source in Hz, stored in the entry.
+            channels: number of channels of the source, stored in the entry.
+            remarks: read after the last block and stored in the entry.
 
         Raises:
             UserError: the cache cannot be written.
@@ -179,6 +185,7 @@ class AudioCache:
                 frame = _frame_length(self.sample_rate)
                 frame_peaks: list[NDArray[np.float32]] = []
                 tail = b""
+                checksums = BlockChecksums()
                 with replacing(path) as file:
                     header = {"descr": "<i2", "fortran_order": False, "shape": (num_samples,)}
                     np.lib.format.write_array_header_1_0(file, header)
@@ -187,6 +194,7 @@ class AudioCache:
                         frame_peaks.append(np.maximum.reduceat(np.abs(waveform), np.arange(0, len(waveform), frame)))
                         stored = np.round(waveform.astype(np.float64) * 2.0**exponent).astype("<i2").tobytes()
                         file.write(stored)
+                        checksums.add(stored)
                         tail = (tail + stored)[-_TAIL_BYTES:]
                     length = file.tell()
             peaks = np.concatenate(frame_peaks) if frame_peaks else np.zeros(0, dtype=np.float32)
@@ -205,17 +213,24 @@ class AudioCache:
                 native_rate=native_rate,
                 channels=channels,
                 remark="; ".join(remarks) or None,
+                checksums=checksums.bytes(),
             )
             self._write_json(
                 path.with_suffix(".json"),
-                {**asdict(entry), "path": path.name, "bytes": length, "tail": zlib.crc32(tail)},
+                {
+                    **asdict(entry),
+                    "path": path.name,
+                    "checksums": entry.checksums.hex(),
+                    "bytes": length,
+                    "tail": zlib.crc32(tail),
+                },
             )
         except OSError as error:
             raise _cannot_write(self.folder, error) from None
         return entry
 
     def load(self, key: str) -> CachedAudio | None:
-        """Returns the entry of that key, or None if there is none or it is damaged."""
+        """Returns the entry with this key, or None if it is missing or damaged."""
         path = self._path(key)
         try:
             values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -223,6 +238,7 @@ class AudioCache:
             for name in ("rises", "falls"):
                 values[name] = tuple((index, level) for index, level in values[name])
             values["second_peaks"] = tuple(values["second_peaks"])
+            values["checksums"] = bytes.fromhex(values.get("checksums", ""))
             entry = replace(CachedAudio(**values), path=path)
             with path.open("rb") as file:
                 whole = file.seek(0, os.SEEK_END) == length
@@ -263,7 +279,7 @@ class AudioCache:
         return self._entries / key[:2] / f"{key}.npy"
 
     def _read_memo(self) -> dict[str, list[Any]]:
-        """Returns path -> [size, time of change, hash], so that a later start need not read every file."""
+        """Returns path -> [size, modification time, hash], so a later start does not have to read every file."""
         try:
             memo = json.loads(self._memo_path.read_text(encoding="utf-8"))
             return {name: [int(size), int(time), str(key)] for name, (size, time, key) in memo.items()}
@@ -284,7 +300,7 @@ class AudioCache:
 
 
 def _exponent(low: float, high: float) -> int:
-    """Returns the greatest exponent at which low and high, times 2^exponent, fit in 16 bits."""
+    """Returns the largest exponent at which low and high, times 2^exponent, fit in 16 bits."""
     peak = max(-low, high)
     if not peak:
         return 15
@@ -297,13 +313,13 @@ def _frame_length(sample_rate: int) -> int:
 
 
 def _levels(frame_peaks: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Returns each frame's level in half decibels, rounded down; the loudest frame has 0."""
+    """Returns the level of each frame in half decibels, rounded down; the loudest frame is at 0."""
     relative = np.maximum(frame_peaks / frame_peaks.max(), 10 ** (-_LOWEST_DECIBELS / 20))
     return np.floor(20 * np.log10(relative) * _LEVELS_PER_DECIBEL).astype(np.int64)
 
 
 def _records(levels: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Returns (index, level) wherever a level is above all before it.
+    """Returns (index, level) of each level that is above all earlier ones.
 
     >>> _records(np.array([-9, -9, -3, -5, 0, -1]))
     [(0, -9), (2, -3), (4, 0)]

@@ -78,7 +78,7 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
         first: counted from the clip's own first frame; may be negative.
         last: one past the last; may lie beyond the clip.
     """
-    # the melody listens beyond the frames that a model sees around its own
+    # the melody depends on more frames than the model sees around its own
     aside = 0 if mel.melody is None else max(0, mel.melody.beyond - CONTEXT_FRAMES)
     first, last = first - aside, last + aside
     hop, margin = mel.hop, mel.margin

@@ -1,4 +1,4 @@
-"""A folder of audio as clips: found, decoded once, trimmed, split by file and levelled; or the built-in corpus."""
+"""A folder of audio as clips: found, decoded once, trimmed, split by file and normalised; or the built-in corpus."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import plucked
 from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
-from wavenet_app.corpus.sources import resolve_sources, scan_sources
+from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
 from wavenet_app.corpus.split import split_files
+from wavenet_app.corpus.stored_samples import read_samples
 
 __all__ = [
     "Clip",
@@ -30,29 +31,29 @@ __all__ = [
     "SkippedFile",
     "open_clips",
     "open_corpus",
-    "resolve_sources",
     "robust_peak",
     "split_record",
 ]
 
-GREATEST_AUTO_RATE = 16_000
+MAX_AUTO_RATE = 16_000
 TARGET_PEAK = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A stretch of one file, with its silent ends cut.
+    """A part of one file, without its silent ends.
 
     Attributes:
-        name: posix path relative to the folder that was given; says on which side of the split the clip is.
-        path: the source; the cached file for the built-in corpus.
-        cached: memory-mapped int16 samples at the corpus's rate.
+        name: posix path relative to the given folder; decides the clip's side of the split.
+        path: the source file; the cached file for the built-in corpus.
+        cached: file of int16 samples at the corpus's rate, to be memory-mapped.
         start: first sample of the clip in `cached`.
-        stop: one past its last.
-        scale: int16 -> waveform, before the corpus's gain.
-        peak: greatest magnitude of the whole file's waveform, before the gain.
-        native_rate: the source's own sample rate, in Hz.
-        speaker: who speaks; None where nobody asked.
+        stop: one past the last sample.
+        scale: factor from int16 to waveform, before the corpus's gain.
+        peak: maximum magnitude of the waveform of the whole file, before the gain.
+        native_rate: sample rate of the source, in Hz.
+        speaker: name of the speaker; None for a corpus without speakers.
+        checksums: of the blocks of `cached`, as `stored_samples` checks them.
     """
 
     name: str
@@ -64,16 +65,17 @@ class Clip:
     peak: float
     native_rate: int
     speaker: str | None = None
+    checksums: bytes = b""
 
     @property
     def num_samples(self) -> int:
-        """Length at the corpus's rate."""
+        """Number of samples at the corpus's rate."""
         return self.stop - self.start
 
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that was left out, and why."""
+    """A file that was skipped, and why."""
 
     name: str
     reason: str
@@ -86,10 +88,10 @@ class Corpus:
     Attributes:
         sample_rate: in Hz.
         gain: factor on every waveform.
-        training: clips to learn from.
-        validation: clips held out; no file is on both sides unless there is only one file.
-        skipped: files that were left out.
-        remarks: sentences that the user should see once.
+        training: clips to train on.
+        validation: held-out clips; no file is on both sides unless there is only one file.
+        skipped: files that were skipped.
+        remarks: sentences to show to the user once.
     """
 
     sample_rate: int
@@ -105,13 +107,16 @@ class Corpus:
         Only that part of the file is read.
 
         Args:
-            clip: one of this corpus.
-            start: counted from the clip's own first sample.
-            stop: one past the last sample; None for the clip's end. Both are held to the clip.
+            clip: a clip of this corpus.
+            start: first sample, counted from the start of the clip.
+            stop: one past the last sample; None for the end of the clip. Both are clamped to the clip.
+
+        Raises:
+            UserError: the decoded audio has gone or is damaged.
         """
         start = min(max(start, 0), clip.num_samples)
         stop = clip.num_samples if stop is None else min(max(stop, start), clip.num_samples)
-        stored = np.load(clip.cached, mmap_mode="r")[clip.start + start : clip.start + stop]
+        stored = read_samples(clip.cached, clip.start + start, clip.start + stop, clip.checksums)
         return np.clip(stored * np.float32(clip.scale * self.gain), np.float32(-1), np.float32(1))
 
     @property
@@ -121,7 +126,7 @@ class Corpus:
 
     @property
     def training_seconds(self) -> dict[str, float]:
-        """How much there is of each speaker to learn from, in seconds."""
+        """Seconds of training audio of each speaker."""
         samples = dict.fromkeys(self.speakers, 0)
         for clip in self.training:
             if clip.speaker is not None:
@@ -129,7 +134,7 @@ class Corpus:
         return {speaker: count / self.sample_rate for speaker, count in samples.items()}
 
     def duration(self, clips: Iterable[Clip]) -> float:
-        """Returns the length of the clips together, in seconds."""
+        """Returns the total length of clips, in seconds."""
         return sum(clip.num_samples for clip in clips) / self.sample_rate
 
 
@@ -143,15 +148,15 @@ def open_corpus(
     gain: float | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Opens folders and files of audio as one corpus; decodes what the cache does not hold yet.
+    """Opens folders and files of audio as one corpus; decodes files that are not in the cache yet.
 
     Args:
         paths: folders and files; empty for the built-in corpus.
-        audio: `trim_decibels` is used; rate and gain come from the arguments below.
+        audio: only `trim_decibels` is used; rate and gain come from the arguments below.
         split: `validation_fraction`, `split_by` and `speakers` are used.
-        cache_dir: where decoded audio is kept.
-        sample_rate: in Hz; None for the rate most files have, at most 16,000 (8,000 for the built-in corpus).
-        gain: None to fix it from the training split, so that its robust peak comes to 0.9.
+        cache_dir: folder for decoded audio.
+        sample_rate: in Hz; None for the most common rate of the files, at most 16,000 (8,000 for the built-in corpus).
+        gain: None to choose it from the training split, so that the robust peak becomes 0.9.
         progress: called after each decoded file with (done, total, file name).
 
     Raises:
@@ -162,27 +167,27 @@ def open_corpus(
     if paths:
         files, rate = _open_files(paths, cache_dir, sample_rate, split.speakers, skipped, remarks, progress)
     elif split.speakers:
-        raise UserError("the built-in corpus has no speakers; leave --speakers out, or give a folder of recordings")
+        raise UserError("the built-in corpus has no speakers; drop --speakers, or give a folder of recordings")
     else:
         rate = sample_rate or plucked.SAMPLE_RATE
         files = _open_plucked(AudioCache(cache_dir, rate))
     clips = [_clip(file, audio.trim_decibels) for file in files]
 
     if len(clips) == 1:
-        first, last = _cut_in_two(clips[0], rate, split.validation_fraction, remarks)
-        training, validation, levelled = [first], [last], [(files[0], first)]
+        first, last = _split_single_clip(clips[0], rate, split.validation_fraction, remarks)
+        training, validation, sources = [first], [last], [(files[0], first)]
     else:
         keys = [file.key for file in files]
-        if len(set(keys)) == 1:  # each folder holds one file of the same name
+        if len(set(keys)) == 1:  # each folder holds a single file, all with the same name
             keys = [file.name for file in files]
         sides = split_files(keys, split.validation_fraction, split.split_by)
         remarks += sides.remarks
         training, validation = ([clips[index] for index in side] for side in (sides.training, sides.validation))
-        levelled = [(files[index], clips[index]) for index in sides.training]
+        sources = [(files[index], clips[index]) for index in sides.training]
     if gain is None:
-        peaks = [peak for file, clip in levelled for peak in file.audio.peaks_between(clip.start, clip.stop)]
+        peaks = [peak for file, clip in sources for peak in file.audio.peaks_between(clip.start, clip.stop)]
         gain = TARGET_PEAK / robust_peak(peaks)
-    remarks += _unheard({clip.speaker for clip in validation} - {clip.speaker for clip in training})
+    remarks += _untrained_speakers({clip.speaker for clip in validation} - {clip.speaker for clip in training})
     return Corpus(rate, gain, tuple(training), tuple(validation), tuple(skipped), tuple(remarks))
 
 
@@ -194,14 +199,13 @@ def open_clips(
     speakers: str | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Opens folders and files of audio that are only to be measured: every file is a validation clip, none is split.
+    """Opens folders and files of audio for evaluation only: every file becomes one validation clip.
 
     Args:
         paths: folders and files, at least one.
-        audio: rate, gain and trimming of the run that the clips are measured for.
-        cache_dir: where decoded audio is kept.
-        speakers: the rule by which a file's speaker is found; files for which it finds none are left out. None where
-            nobody asks.
+        audio: rate, gain and trimming of the run that is evaluated.
+        cache_dir: folder for decoded audio.
+        speakers: the rule that finds the speaker of a file; files without one are skipped. None for no speakers.
         progress: called after each decoded file with (done, total, file name).
 
     Raises:
@@ -215,7 +219,7 @@ def open_clips(
 
 
 def robust_peak(peaks: Sequence[float]) -> float:
-    """Returns the peak that at most one in a thousand seconds exceeds, and of eight seconds or more at least one does.
+    """Returns the peak without outliers: one second in a thousand, and at least one of eight or more, is ignored.
 
     So a single pop does not set the level of a whole corpus. Silent seconds do not count.
 
@@ -233,9 +237,9 @@ def robust_peak(peaks: Sequence[float]) -> float:
 
 
 def split_record(corpus: Corpus) -> dict[str, Any]:
-    """Returns what a run records of its corpus, as plain values: names on each side, what was left out, rate, gain.
+    """Returns the record of a corpus as plain values: names on each side, skipped files, rate and gain.
 
-    With speakers, also how many seconds there are of each to learn from.
+    With speakers, also the seconds of training audio of each.
     """
     return {
         "sample_rate": corpus.sample_rate,
@@ -251,8 +255,8 @@ def split_record(corpus: Corpus) -> dict[str, Any]:
 
 
 class _File(NamedTuple):
-    name: str  # tells the file from every other of the corpus
-    key: str  # decides its side of the split; the name, unless two folders hold files of the same name
+    name: str  # unique within the corpus
+    key: str  # decides the side of the split; the name, unless two folders hold files of the same name
     path: Path
     audio: CachedAudio
     speaker: str | None = None
@@ -272,31 +276,37 @@ def _open_files(
     if sources.remark:
         remarks.append(sources.remark)
     if not sources.files:
-        places = ", ".join(str(path) for path in paths)
+        given = ", ".join(str(path) for path in paths)
         found = sources.remark or (skipped[0].reason if skipped else "there are no files")
-        raise UserError(f"no audio in {places}: {found}; wanted are {' '.join(sorted(AUDIO_SUFFIXES))}")
+        raise UserError(f"no audio in {given}: {found}; give {' '.join(sorted(AUDIO_SUFFIXES))} files")
     names, keys = _names(sources.files)
     found_paths = [path for _, path in sources.files]
-    told = _speakers(names, keys, speakers, skipped)
-    kept = [index for index, speaker in enumerate(told) if speaker is not None or speakers is None]
+    file_speakers = _speakers(names, keys, speakers, skipped)
+    kept = [index for index, speaker in enumerate(file_speakers) if speaker is not None or speakers is None]
     if not kept:
-        raise UserError(_nothing_left(skipped))
+        raise UserError(_no_usable_files(skipped))
     names, keys = [names[index] for index in kept], [keys[index] for index in kept]
-    found_paths, told = [found_paths[index] for index in kept], [told[index] for index in kept]
+    found_paths = [found_paths[index] for index in kept]
+    file_speakers = [file_speakers[index] for index in kept]
     rate = sample_rate or _auto_rate(found_paths)
 
     files: list[_File] = []
     first_names: dict[str, str] = {}
     for name, key, path, speaker, outcome in zip(
-        names, keys, found_paths, told, AudioCache(cache_dir, rate).decode_all(found_paths, progress), strict=True
+        names,
+        keys,
+        found_paths,
+        file_speakers,
+        AudioCache(cache_dir, rate).decode_all(found_paths, progress),
+        strict=True,
     ):
         if isinstance(outcome, UnreadableAudioError):
             skipped.append(SkippedFile(name, outcome.reason))
         elif not outcome.peak:
             mixed = "; its channels may cancel out" if outcome.channels > 1 else ""
-            skipped.append(SkippedFile(name, f"holds nothing but digital silence{mixed}"))
+            skipped.append(SkippedFile(name, f"holds only digital silence{mixed}"))
         elif outcome.key in first_names:
-            # A copy on the other side of the split would be a file that the model has seen.
+            # A copy on the other side of the split would leak training audio into validation.
             skipped.append(SkippedFile(name, f"a copy of {first_names[outcome.key]}, byte for byte"))
         else:
             first_names[outcome.key] = name
@@ -304,7 +314,7 @@ def _open_files(
             if outcome.remark:
                 remarks.append(f"{name} {outcome.remark}")
     if not files:
-        raise UserError(_nothing_left(skipped))
+        raise UserError(_no_usable_files(skipped))
     if any(file.audio.native_rate != rate for file in files):
         rates = Counter(file.audio.native_rate for file in files).most_common()
         listed = ", ".join(f"{native:,} Hz ({count})" for native, count in rates)
@@ -325,13 +335,24 @@ def _open_plucked(cache: AudioCache) -> list[_File]:
 def _clip(file: _File, trim_decibels: float) -> Clip:
     start, stop = file.audio.trimmed(trim_decibels)
     audio = file.audio
-    return Clip(file.name, file.path, audio.path, start, stop, audio.scale, audio.peak, audio.native_rate, file.speaker)
+    return Clip(
+        file.name,
+        file.path,
+        audio.path,
+        start,
+        stop,
+        audio.scale,
+        audio.peak,
+        audio.native_rate,
+        file.speaker,
+        audio.checksums,
+    )
 
 
 def _speakers(
     names: Sequence[str], keys: Sequence[str], rule: str | None, skipped: list[SkippedFile]
 ) -> list[str | None]:
-    """Returns the speaker of each file, None for those that are left out for want of one."""
+    """Returns the speaker of each file, None for files without one, which are skipped."""
     if rule is None:
         return [None] * len(names)
     speaker_of = speaker_rule(rule)
@@ -345,40 +366,40 @@ def _speakers(
     return found
 
 
-def _unheard(speakers: set[str | None]) -> list[str]:
+def _untrained_speakers(speakers: set[str | None]) -> list[str]:
     listed = sorted(speaker for speaker in speakers if speaker is not None)
     if not listed:
         return []
-    return [f"nothing to train on of {', '.join(listed)}: every file of theirs fell to validation by its hash"]
+    return [f"no training audio of {', '.join(listed)}: the split holds out all their files"]
 
 
-def _cut_in_two(clip: Clip, sample_rate: int, fraction: float, remarks: list[str]) -> tuple[Clip, Clip]:
-    """Returns the only file's training part and its held-out end."""
+def _split_single_clip(clip: Clip, sample_rate: int, fraction: float, remarks: list[str]) -> tuple[Clip, Clip]:
+    """Returns the training part and the held-out end of the only file."""
     if clip.num_samples < 2:
-        raise UserError(f"{clip.path} is the only file and holds a single sample; give more audio")
+        raise UserError(f"{clip.path} is the only file and has a single sample; give more audio")
     held_out = min(clip.num_samples - 1, max(1, round(clip.num_samples * fraction)))
     border = clip.stop - held_out
-    remarks.append(f"there is only one file; its last {held_out / sample_rate:.2f} s are held out for validation")
+    remarks.append(f"there is only one file: its last {held_out / sample_rate:.2f} s are held out for validation")
     return replace(clip, stop=border), replace(clip, name=f"{clip.name} (end)", start=border)
 
 
 def _auto_rate(paths: Sequence[Path]) -> int:
-    """Returns the commonest native rate, the higher of equally common ones, at most `GREATEST_AUTO_RATE`."""
+    """Returns the most common native rate, the highest on a tie, at most `MAX_AUTO_RATE`."""
 
     def native_rate(path: Path) -> int | None:
         try:
             return probe(path).sample_rate
-        except UnreadableAudioError:  # decoding comes upon it again and says so
+        except UnreadableAudioError:  # decoding fails again and reports it
             return None
 
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         rates = Counter(rate for rate in pool.map(native_rate, paths) if rate)
-    commonest = max(rates, key=lambda rate: (rates[rate], rate), default=GREATEST_AUTO_RATE)
-    return min(commonest, GREATEST_AUTO_RATE)
+    most_common = max(rates, key=lambda rate: (rates[rate], rate), default=MAX_AUTO_RATE)
+    return min(most_common, MAX_AUTO_RATE)
 
 
 def _names(files: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[str]]:
-    """Returns each file's unique name and its path relative to the folder that was given."""
+    """Returns the unique name of each file, and its path relative to the given folder."""
     keys = [printable(path.relative_to(root).as_posix()) for root, path in files]
     with_root = [printable(f"{root.absolute().name}/{key}") for key, (root, _) in zip(keys, files, strict=True)]
     names = [
@@ -392,8 +413,8 @@ def _names(files: Sequence[tuple[Path, Path]]) -> tuple[list[str], list[str]]:
     ], keys
 
 
-def _nothing_left(skipped: Sequence[SkippedFile]) -> str:
-    # Details of one file stand behind a comma, a semicolon or a bracket; without them equal reasons are equal.
+def _no_usable_files(skipped: Sequence[SkippedFile]) -> str:
+    # Details of a single file follow a comma, a semicolon or a bracket; without them, equal reasons compare equal.
     reasons = Counter(re.split(r"[,;(]", file.reason)[0].strip() for file in skipped)
     reason, count = reasons.most_common(1)[0]
     example = next(file for file in skipped if file.reason.startswith(reason))

@@ -11,32 +11,32 @@ SAMPLE_RATE = 8_000
 COUNT = 48
 SECONDS = 4.0
 SEED = 0
-VERSION = 2  # to be raised with every change of the sound, since clips are cached
+VERSION = 2  # raise it with every change of the sound: clips are cached
 
-# A minor pentatonic from A3 to C5, in Hz: few pitches, and a small net sees many of their periods (15 to 36 samples).
+# A minor pentatonic from A3 to C5, in Hz: few pitches, of whose periods (15 to 36 samples) a small net sees many.
 PITCHES = (220.00, 261.63, 293.66, 329.63, 392.00, 440.00, 523.25)
-# Lengths of notes in seconds; each line fills two seconds.
+# Lengths of notes in seconds; each pattern fills two seconds.
 RHYTHMS = ((0.5, 0.5, 0.5, 0.5), (0.25, 0.25, 0.5, 0.5, 0.5), (0.75, 0.25, 0.5, 0.5), (1.0, 0.5, 0.5))
 
-_DECAY_SECONDS = 1.0  # until the fundamental has fallen by 60 dB
+_DECAY_SECONDS = 1.0  # time in which the fundamental falls by 60 dB
 _SMOOTHING = 0.25  # weight of the older of two averaged samples; damps high partials
-# Standard deviation of the hiss: without it a linear predictor is all but perfect, and no figure would mean anything.
+# Standard deviation of the hiss: without it a linear predictor is almost perfect and the baseline means nothing.
 _HISS = 10 ** (-45 / 20)
-_RELEASE_SECONDS = 0.02  # the finger that stops a string before the next note
+_RELEASE_SECONDS = 0.02  # fade-out before the next note
 
 
 def plucked_clips(
     sample_rate: int = SAMPLE_RATE, seed: int = SEED, count: int = COUNT, seconds: float = SECONDS
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Yields named clips, each a melody of separate notes, waveform of shape (seconds x sample_rate,) in [-1, 1].
+    """Yields named clips, each a melody of separate notes: waveforms of shape (seconds x sample_rate,) in [-1, 1].
 
-    A clip depends on the seed and its own number alone, so a larger count keeps the earlier clips.
+    A clip depends only on the seed and its number, so a larger count keeps the earlier clips.
 
     Args:
         sample_rate: in Hz.
-        seed: of the melodies, rhythms and plucks.
+        seed: seed of the melodies, rhythms and plucks.
         count: number of clips.
-        seconds: length of each.
+        seconds: length of each clip.
     """
     length = round(seconds * sample_rate)
     for index in range(count):
@@ -51,7 +51,7 @@ def plucked_clips(
                     note = pluck(PITCHES[pitch], samples, sample_rate, generator)
                     clip[position : position + samples] = generator.uniform(0.7, 0.9) * note
                 position += samples
-                # Small steps, and never the same note twice: what makes a line of notes a melody.
+                # Small steps, and never the same note twice, make the notes a melody.
                 step = int(generator.choice([-2, -1, 1, 2]))
                 pitch = pitch + step if 0 <= pitch + step < len(PITCHES) else pitch - step
         clip += _HISS * generator.standard_normal(length, dtype=np.float32)
@@ -59,9 +59,9 @@ def plucked_clips(
 
 
 def pluck(frequency: float, num_samples: int, sample_rate: int, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Returns one plucked string, peak 1, shape (num_samples,).
+    """Returns the sound of one plucked string, peak 1, shape (num_samples,).
 
-    The string is a delay line of one period whose output is smoothed and fed back, filled with noise at the start:
+    The string is a delay line of one period, first filled with noise, whose output is smoothed and fed back:
     y[t] = x[t] + g (h0 y[t - N] + h1 y[t - N - 1] + h2 y[t - N - 2]). Source: Karplus and Strong 1983, "Digital
     Synthesis of Plucked-String and Drum Timbres"; the weighted average that stretches the decay and the interpolation
     that tunes the loop between whole samples are from Jaffe and Smith 1983, "Extensions of the Karplus-Strong
@@ -69,7 +69,7 @@ def pluck(frequency: float, num_samples: int, sample_rate: int, generator: np.ra
 
     Args:
         frequency: in Hz, below a tenth of the sample rate.
-        num_samples: length, the release included.
+        num_samples: length, including the release.
         sample_rate: in Hz.
         generator: draws the noise.
     """
@@ -83,14 +83,14 @@ def pluck(frequency: float, num_samples: int, sample_rate: int, generator: np.ra
     excitation = generator.uniform(-1, 1, size=round(period))
     for shift in (1, 2, 3):  # a soft plectrum: few high partials
         excitation = excitation + np.roll(excitation, shift)
-    # Takes out what would excite the loop at 0 Hz, where nothing is heard but the smoothing damps least.
+    # Removes what would excite the loop at 0 Hz, which is inaudible but where the smoothing damps least.
     weights = feedback ** (-np.arange(len(excitation)) / period)
     excitation -= weights @ excitation / weights.sum()
 
     history = delay + 2
     line = np.zeros(history + max(num_samples, len(excitation)))
     line[history : history + len(excitation)] = excitation
-    # A loop's worth at a time: no sample of a block depends on another of the same block.
+    # One loop delay at a time: the samples of a block do not depend on each other.
     for start in range(history, len(line), delay):
         stop = min(start + delay, len(line))
         line[start:stop] += feedback * np.convolve(line[start - history : stop - delay], taps, mode="valid")

@@ -1,4 +1,4 @@
-"""Which audio files do the given folders and files hold? Every other file is counted, none passes unmentioned."""
+"""Finds the audio files in given folders and files, and counts all other files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Sources:
     """What a scan found.
 
     Attributes:
-        files: pairs of (root, file): the folder that was given, or a given file's own folder, and the audio file.
-        others: how many files have each suffix that is not audio.
-        unlisted: folders that could not be listed, with the reason.
+        files: pairs of (root, file): the given folder, or the parent of a given file, and the audio file.
+        others: suffix -> number of files that are not audio.
+        unlisted: folders that cannot be listed, with the reason.
     """
 
     files: tuple[tuple[Path, Path], ...]
@@ -29,7 +29,7 @@ class Sources:
 
     @property
     def remark(self) -> str | None:
-        """A sentence that counts the files which are not audio, or None if there are none.
+        """A sentence that counts the files that are not audio, or None if there are none.
 
         >>> Sources((), {".txt": 10, ".json": 2}, ()).remark
         '12 files are not audio: .txt 10, .json 2'
@@ -42,17 +42,12 @@ class Sources:
         return f"{count} {'file is' if count == 1 else 'files are'} not audio: {listed}{', ...' if kinds[8:] else ''}"
 
 
-def resolve_sources(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """Returns the (root, file) pairs that `scan_sources` finds."""
-    return list(scan_sources(paths).files)
-
-
 def scan_sources(paths: Sequence[Path]) -> Sources:
     """Finds the audio files in folders, at any depth.
 
-    Files come in the order of `paths`, sorted within each. A file reached twice, by a link or because it was given
-    twice, counts once; a folder that a link leads back to is not entered again. Names that begin with a dot are
-    passed over inside folders. A file given by itself is taken whatever its suffix.
+    Files come in the order of `paths`, sorted within each. A file that is reached twice, through a link or because it
+    is given twice, counts once; a link back to a folder is not followed again. Inside folders, names that start with a
+    dot are ignored. A file that is given directly is accepted with any suffix.
 
     Raises:
         UserError: a path does not exist.
@@ -87,7 +82,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], unlisted: list[tuple[Path, s
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
-        # Links last, so that a file keeps its own name however many links lead to it.
+        # Links last, so a file keeps its own name even if links lead to it.
         entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
     except OSError as error:
         unlisted.append((folder, f"the folder cannot be listed ({(error.strerror or str(error)).lower()})"))
@@ -97,7 +92,7 @@ def _walk(folder: Path, seen: set[tuple[int, int]], unlisted: list[tuple[Path, s
             continue
         try:
             is_folder = entry.is_dir()
-        except OSError:  # a link that leads to itself
+        except OSError:  # a link to itself
             is_folder = False
         if is_folder:
             yield from _walk(folder / entry.name, seen, unlisted)

@@ -1,4 +1,4 @@
-"""Who speaks: the speaker of each file of a corpus, and the voice that a user asks for."""
+"""Speakers: the speaker of each file of a corpus, and the voice that a user chooses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wavenet_app.core.errors import UserError
 RULES = "folder, csv:FILE or regex:PATTERN"
 TABLE_RULE = "csv:"
 
-_GREATEST_WEIGHT = 1e6  # sums of such weights are no matter for floating point
+_MAX_WEIGHT = 1e6  # sums of such weights cannot overflow
 _LISTED_SPEAKERS = 40
 
 _FILE_COLUMNS = ("file", "path", "filename", "file_name", "audio", "wav", "clip", "name")
@@ -24,20 +24,22 @@ _SPEAKER_COLUMNS = ("speaker", "speaker_id", "speaker_name", "client_id", "voice
 
 
 class NoSpeakerError(Exception):
-    """A file that a rule finds no speaker for; its text says why."""
+    """A rule finds no speaker for a file; the text says why."""
 
 
 SpeakerRule = Callable[[str], str]
-"""Takes a file's path relative to the folder that was given, and returns its speaker or raises NoSpeakerError."""
+"""Takes the path of a file relative to the given folder, and returns its speaker or raises NoSpeakerError."""
 
 
 def speaker_rule(text: str) -> SpeakerRule:
-    """Returns the rule that `--speakers` asks for.
+    """Returns the rule that the value of `--speakers` names.
 
-    folder: the first folder below the one that was given. csv:FILE: a table of files and speakers, with commas, tabs,
-    semicolons or bars; its first line may name the columns, else files stand in the first and speakers in the second.
-    A file is looked up by its relative path, by its name, and by its name without suffix. regex:PATTERN: what the
-    group called speaker, or the first group, or the whole pattern matches in the relative path.
+    - folder: the first folder below the given one.
+    - csv:FILE: a table of files and speakers, separated by commas, tabs, semicolons or bars. Its first line may name
+      the columns; otherwise files are in the first column and speakers in the second. A file is looked up by its
+      relative path, by its name, and by its name without suffix.
+    - regex:PATTERN: what the group named speaker, or the first group, or the whole pattern matches in the relative
+      path.
 
     Raises:
         UserError: the text is none of these, the table cannot be read, or the pattern is not valid.
@@ -56,15 +58,15 @@ def speaker_rule(text: str) -> SpeakerRule:
 
 
 def speaker_shares(text: str, speakers: Sequence[str]) -> NDArray[np.float32]:
-    """Returns the share of each speaker in a voice, summing to one.
+    """Returns the share of each speaker in a voice; the shares sum to one.
 
     Args:
-        text: a speaker's name, or several with weights: jackson:0.6,theo:0.4. A name may itself hold commas and
-            colons, as long as it stands alone.
-        speakers: the names that there are.
+        text: the name of a speaker, or several with weights: jackson:0.6,theo:0.4. A single name may contain commas
+            and colons.
+        speakers: the names of all speakers.
 
     Raises:
-        UserError: a name is not among them, which lists them, or a weight is not a number of at least 0.
+        UserError: a name is unknown (the message lists the known ones), or a weight is not a number of at least 0.
 
     >>> speaker_shares("theo:1,ann:3", ["ann", "jo", "theo"]).tolist()
     [0.75, 0.0, 0.25]
@@ -85,7 +87,7 @@ def speaker_shares(text: str, speakers: Sequence[str]) -> NDArray[np.float32]:
             share = float(weight)
         except ValueError:
             share = -1.0
-        if not 0 <= share <= _GREATEST_WEIGHT:
+        if not 0 <= share <= _MAX_WEIGHT:
             raise UserError(f"--speaker {text}: the weight of {name.strip()} must be a number from 0 to 1,000,000")
         shares[speakers.index(name.strip())] += share
     if not shares.sum():
@@ -94,13 +96,13 @@ def speaker_shares(text: str, speakers: Sequence[str]) -> NDArray[np.float32]:
 
 
 def listed_speakers(speakers: Sequence[str]) -> str:
-    """Returns the names in words, of many the first ones and how many more there are.
+    """Returns the names as text: of many names, the first ones and the number of others.
 
     >>> listed_speakers(["ann", "jo"])
     'ann, jo'
     """
     more = len(speakers) - _LISTED_SPEAKERS
-    return ", ".join(speakers[:_LISTED_SPEAKERS]) + (f" and {more} more (wavegen info has all)" if more > 0 else "")
+    return ", ".join(speakers[:_LISTED_SPEAKERS]) + (f" and {more} more (wavegen info lists all)" if more > 0 else "")
 
 
 def _unknown(name: str, speakers: Sequence[str]) -> str:
@@ -112,7 +114,7 @@ def _unknown(name: str, speakers: Sequence[str]) -> str:
 def _by_folder(name: str) -> str:
     parts = PurePosixPath(name).parts
     if len(parts) < 2:
-        raise NoSpeakerError("no speaker: it lies in no folder below the one that was given")
+        raise NoSpeakerError("no speaker: it is not in a folder below the given one")
     return parts[0]
 
 
@@ -127,7 +129,7 @@ def _by_pattern(pattern: str) -> SpeakerRule:
         match = expression.search(name)
         found = match.group(group) if match else None
         if not found:
-            raise NoSpeakerError(f"no speaker: {pattern} matches nothing in its path")
+            raise NoSpeakerError(f"no speaker: {pattern} does not match its path")
         return found
 
     return rule
@@ -150,7 +152,7 @@ def _by_table(path: Path) -> SpeakerRule:
 
 
 def _read_table(path: Path) -> Mapping[str, str | None]:
-    """Returns each file's speaker; None where a table contradicts itself."""
+    """Returns the speaker of each file; None if the table gives several."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""Which files are held out for validation: decided by a hash of the name, so that added files move no other."""
+"""Splits files into training and validation by a hash of their names, so adding files moves no other file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wavenet_app.core.errors import UserError
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into the names that were split, in rising order, and sentences on what was out of the ordinary."""
+    """Ascending indices into the split names, and sentences about anything unusual."""
 
     training: tuple[int, ...]
     validation: tuple[int, ...]
@@ -22,44 +22,44 @@ class Split:
 
 
 def split_files(names: Sequence[str], validation_fraction: float, split_by: str | None = None) -> Split:
-    """Splits files by the hash of their names, or of what `split_by` matches in them.
+    """Splits files by the hash of their names, or of the part that `split_by` matches.
 
-    A side that would stay empty gets the group whose hash is nearest to its own range, as long as there are two.
+    If a side would be empty, it gets the group whose hash is nearest to its range, if there are at least two groups.
 
     Args:
-        names: posix paths relative to the folders that were given.
+        names: posix paths relative to the given folders.
         validation_fraction: share of the groups to hold out.
-        split_by: regular expression; names whose first group (or whole match, if the expression has no group) is
-            equal stay together. A name without a match stays by itself.
+        split_by: regular expression; names with the same first group (or the same whole match, if the expression has
+            no group) stay together. A name without a match is a group of its own.
 
     Raises:
-        UserError: the expression is not valid, or puts all of several files into one group.
+        UserError: the expression is invalid, or puts all files into one group.
 
     >>> split_files(["a.wav", "b.wav", "c.wav"], 0.1)
-    Split(training=(1, 2), validation=(0,), remarks=('no file fell to validation by its hash; held out a.wav',))
+    Split(training=(1, 2), validation=(0,), remarks=('no file hashes into the validation share, so a.wav is held out',))
     """
     keys, unmatched = _keys(names, split_by)
     remarks = []
     if unmatched:
         remarks.append(
-            f"--split-by '{split_by}' matches nothing in {unmatched} of {len(names)} names; these are split one by one"
+            f"--split-by '{split_by}' does not match {unmatched} of {len(names)} names; these are split one by one"
         )
     groups: dict[str, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         groups[key].append(index)
     if len(groups) == 1 and len(names) > 1:
         raise UserError(
-            f"--split-by '{split_by}' puts all {len(names)} files into one group ('{keys[0]}'), so that none can be "
-            "held out; use an expression that tells them apart"
+            f"--split-by '{split_by}' puts all {len(names)} files into one group ('{keys[0]}'), so none can be "
+            "held out; use an expression that separates them"
         )
     ordered = sorted(groups, key=hash_fraction)
     held_out = {key for key in ordered if hash_fraction(key) < validation_fraction}
     if len(ordered) > 1 and not held_out:
         held_out = {ordered[0]}
-        remarks.append(f"no file fell to validation by its hash; held out {_listed(groups[ordered[0]], names)}")
+        remarks.append(_moved("validation", groups[ordered[0]], names, "held out"))
     elif len(ordered) > 1 and len(held_out) == len(ordered):
         held_out.discard(ordered[-1])
-        remarks.append(f"no file fell to training by its hash; trains on {_listed(groups[ordered[-1]], names)}")
+        remarks.append(_moved("training", groups[ordered[-1]], names, "trained on"))
     return Split(
         training=tuple(index for index, key in enumerate(keys) if key not in held_out),
         validation=tuple(index for index, key in enumerate(keys) if key in held_out),
@@ -68,9 +68,9 @@ def split_files(names: Sequence[str], validation_fraction: float, split_by: str 
 
 
 def hash_fraction(key: str) -> float:
-    r"""Returns the place of a text in [0, 1), the same on every machine.
+    r"""Returns a hash of a text as a fraction in [0, 1), the same on every machine.
 
-    The text is brought to one Unicode form first: file systems differ in how they write an accent.
+    The text is normalised first, because file systems encode accents differently.
 
     >>> hash_fraction("caf\u00e9") == hash_fraction("cafe\u0301")
     True
@@ -98,5 +98,6 @@ def _keys(names: Sequence[str], split_by: str | None) -> tuple[list[str], int]:
     return keys, unmatched
 
 
-def _listed(indices: Sequence[int], names: Sequence[str]) -> str:
-    return names[indices[0]] + (f" and {len(indices) - 1} more" if len(indices) > 1 else "")
+def _moved(side: str, indices: Sequence[int], names: Sequence[str], use: str) -> str:
+    files = f"{names[indices[0]]} is" if len(indices) == 1 else f"{names[indices[0]]} and {len(indices) - 1} more are"
+    return f"no file hashes into the {side} share, so {files} {use}"

@@ -1,4 +1,4 @@
-"""Clips as batches of windows: every sample once an epoch, in an order that is a function of the seed and the step."""
+"""Clips as batches of windows: each sample once an epoch, in an order that depends only on the seed and the step."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from wavenet_app.corpus.corpus import Clip, Corpus
 Batch = dict[str, torch.Tensor]
 
 _POOL_BATCHES = 32
-_ACCEPTED_FILL = 0.75
-_LENGTHS = 16  # that batches come in: the math library writes code for each new shape of a product
+_MIN_FILL = 0.75
+_NUM_LENGTHS = 16  # of batches: the math library compiles code for each new shape of a product
 
 
 class TrainingWindows(IterableDataset[Batch]):
-    """Endless training batches, resumed at any step without replaying the steps before it.
+    """Endless training batches that resume at any step without replaying earlier steps.
 
-    Each clip is cut into as few windows as it takes, of nearly equal length, so that processes that step together
-    seldom wait for each other; by how much the cuts are shifted is drawn anew for each clip and epoch.
-    The windows of an epoch are shuffled and dealt to `batches_per_epoch` batches of nearly equal size. If many
-    windows are short, windows of similar length go into the same batch, so that little of a batch is padding.
+    Each clip is cut into as few windows as possible, of nearly equal length, so that ranks seldom wait for each other.
+    The cuts of each clip are shifted by a new random amount in each epoch. The windows of an epoch are shuffled and
+    distributed over `batches_per_epoch` batches of nearly equal size. If many windows are short, windows of similar
+    length share a batch, so that little of a batch is padding.
 
-    A batch holds "codes", int64 (batch, context + length), and "mask", bool (batch, length), length <= window, of which
-    there are sixteen different ones, as the math library takes longer to write code for a new shape than to use it:
+    A batch holds "codes", int64 (batch, context + length), and "mask", bool (batch, length), with length <= window:
     `codes[:, context:]` are the targets, the mask is False where they are padding, and the model sees `codes[:, :-1]`.
-    Before a clip's first sample and after its last stand silence codes.
+    Silence codes precede a clip's first sample and follow its last one. Batches have one of sixteen lengths, because
+    the math library takes longer to compile code for a new shape than to run it.
 
     With `tells`, a batch also holds what the model is told: "speaker", float32 (batch, speakers), one-hot, and "mel",
     float32 (batch, frames, n_mels) as `conditioning.Told` has it, for the samples from `codes[:, 1]` on; the first of
     these lies `Tells.phase` samples into the first frame after the context frames.
 
-    To be given to a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
+    Use it in a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
 
     Args:
-        corpus: its training clips are used.
-        context: samples before the first target that the model sees.
-        window: greatest number of targets in a row of the batch.
-        batch_size: greatest number of rows.
-        coding: of the waveform as integers.
-        seed: of the order.
-        start_step: batches, of this rank, to pass over.
-        rank: of this process; it gets every `world_size`-th batch.
+        corpus: corpus whose training clips are used.
+        context: number of samples that the model sees before the first target.
+        window: maximum number of targets in a row of the batch.
+        batch_size: maximum number of rows.
+        coding: coding of the waveform as integers.
+        seed: seed of the order.
+        start_step: number of batches of this rank to skip.
+        rank: rank of this process, which gets every `world_size`-th batch.
         world_size: number of processes.
         tells: what goes into a batch beside codes; None for nothing.
     """
@@ -81,25 +81,25 @@ class TrainingWindows(IterableDataset[Batch]):
         self.world_size = world_size
         self.tells = tells
         self._grid = 1 if tells is None else tells.grid
-        self._limit = greatest_cut(window, self._grid)
+        self._limit = max_cut_length(window, self._grid)
         self._lengths = np.array([clip.num_samples for clip in corpus.training], dtype=np.int64)
         self._num_windows = int(np.ceil(self._lengths / self._limit).sum())
         self._order: tuple[int, _Order] | None = None
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches, of all ranks together, in which every training sample comes up once."""
+        """Batches of all ranks together in which each training sample occurs once."""
         return math.ceil(self._num_windows / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        # A loader takes from its workers in turn, so worker w of n makes every n-th batch.
+        # A loader takes batches from its workers in rotation, so each of n workers makes every n-th batch.
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for step in itertools.count(self.start_step + first, stride):
             yield self.batch(step * self.world_size + self.rank)
 
     def batch(self, number: int) -> Batch:
-        """Returns batch `number`, counted over all ranks; a function of the seed and the number alone."""
+        """Returns batch `number`, counted over all ranks; it depends only on the seed and the number."""
         epoch, index = divmod(number, self.batches_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = epoch, self._shuffled(epoch)
@@ -116,28 +116,28 @@ class TrainingWindows(IterableDataset[Batch]):
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
         counts = -(-self._lengths // self._limit)
-        # no window may outgrow the greatest length, nor the first or last become much shorter than the others
+        # no window may exceed the maximum length, nor the first or last one be much shorter than the others
         reach = np.minimum(self._limit - -(-self._lengths // counts), self._lengths // counts // 4)
         shift = np.where(counts > 1, generator.integers(-reach, reach + 1), 0)
         clips, starts, stops = _cut(self._lengths, self._limit, shift, self._grid)
         windows = generator.permutation(self._num_windows).astype(np.int32)
         lengths = stops - starts
-        if lengths.mean() < _ACCEPTED_FILL * self.window:
+        if lengths.mean() < _MIN_FILL * self.window:
             pool = np.arange(self._num_windows) // (_POOL_BATCHES * self.batch_size)
             windows = windows[np.lexsort((lengths[windows], pool))]
         return _Order(clips, starts, stops, windows, generator.permutation(self.batches_per_epoch))
 
 
 class ValidationWindows(Dataset[Batch]):
-    """All validation samples, each once, in fixed batches as `TrainingWindows` makes them.
+    """All validation samples, each once, in fixed batches of the form that `TrainingWindows` describes.
 
     Args:
-        corpus: its validation clips are used.
-        context: samples before the first target that the model sees.
-        window: greatest number of targets in a row of the batch.
-        batch_size: greatest number of rows.
-        coding: of the waveform as integers.
-        limit_seconds: if there is more audio than this, whole windows spread evenly over it are picked; never none.
+        corpus: corpus whose validation clips are used.
+        context: number of samples that the model sees before the first target.
+        window: maximum number of targets in a row of the batch.
+        batch_size: maximum number of rows.
+        coding: coding of the waveform as integers.
+        limit_seconds: if there is more audio, only whole windows spread evenly over it are used, at least one.
         tells: what goes into a batch beside codes; None for nothing.
     """
 
@@ -160,19 +160,19 @@ class ValidationWindows(Dataset[Batch]):
         self.tells = tells
         grid = 1 if tells is None else tells.grid
         lengths = np.array([clip.num_samples for clip in corpus.validation], dtype=np.int64)
-        clips, starts, stops = _cut(lengths, greatest_cut(window, grid), np.zeros_like(lengths), grid)
+        clips, starts, stops = _cut(lengths, max_cut_length(window, grid), np.zeros_like(lengths), grid)
         total_seconds = lengths.sum() / corpus.sample_rate
         picked = np.arange(len(clips))
         if limit_seconds is not None and limit_seconds < total_seconds:
             count = max(1, int(len(clips) * limit_seconds / total_seconds))
             picked = ((np.arange(count) + 0.5) * len(clips) / count).astype(np.int64)
-        # Longest first: rows of a batch are then nearly equally long.
+        # Longest first, so the rows of a batch have nearly equal lengths.
         picked = picked[np.argsort((starts - stops)[picked], kind="stable")]
         self._windows = [(int(clips[place]), int(starts[place]), int(stops[place])) for place in picked]
 
     @property
     def num_samples(self) -> int:
-        """Targets in all batches together."""
+        """Total number of targets in all batches."""
         return sum(stop - start for _, start, stop in self._windows)
 
     def __len__(self) -> int:
@@ -187,7 +187,7 @@ class ValidationWindows(Dataset[Batch]):
 
 
 class _Order(NamedTuple):
-    """An epoch: windows as (clip, start, stop), the order they are dealt in, and the order of the batches."""
+    """An epoch: windows as (clip, start, stop), their order, and the order of the batches."""
 
     clips: NDArray[np.int32]
     starts: NDArray[np.int64]
@@ -196,11 +196,11 @@ class _Order(NamedTuple):
     batches: NDArray[np.int64]
 
 
-def greatest_cut(window: int, grid: int) -> int:
-    """Returns the greatest length of windows before their beginnings are moved back to the grid.
+def max_cut_length(window: int, grid: int) -> int:
+    """Returns the maximum length of windows before their starts are aligned to the grid.
 
     Raises:
-        UserError: windows are too short for the grid.
+        UserError: the windows are too short for the grid.
     """
     if window < 4 * grid and grid > 1:
         raise UserError(
@@ -213,9 +213,9 @@ def greatest_cut(window: int, grid: int) -> int:
 def _cut(
     lengths: NDArray[np.int64], window: int, shift: NDArray[np.int64], grid: int = 1
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """Returns clip index, start and stop of every window; all cuts of a clip are moved by its `shift`.
+    """Returns clip index, start and stop of each window; all cuts of a clip are moved by its `shift`.
 
-    Then they are moved back to the `grid`, so that a window can be longer than `window` by less than its spacing.
+    Then they are moved back to the `grid`, so a window can exceed `window` by less than one grid step.
 
     >>> [part.tolist() for part in _cut(np.array([10, 3]), 4, np.array([1, 0]))]
     [[0, 0, 0, 1], [0, 4, 7, 0], [4, 7, 10, 3]]
@@ -232,7 +232,7 @@ def _cut(
 def _collate(
     corpus: Corpus, windows: list[tuple[Clip, int, int]], window: int, context: int, coding: Coding, tells: Tells | None
 ) -> Batch:
-    step = math.ceil(window / _LENGTHS)
+    step = math.ceil(window / _NUM_LENGTHS)
     longest = max(stop - start for _, start, stop in windows)
     length = min(window, math.ceil(longest / step) * step)
     codes = np.full((len(windows), context + length), coding.silence, dtype=np.int64)

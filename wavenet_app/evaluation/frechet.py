@@ -1,8 +1,8 @@
-"""The Frechet distance between two sets of clips, on an embedding of our own that needs no network.
+"""The Frechet distance between two sets of clips, on a cepstral embedding that needs no network.
 
 It has the form of the Frechet audio distance (Kilgour et al. 2019, after Heusel et al. 2017, equation 6), but its
-embedding is not VGGish: no figure of it can be compared with a published FAD, only with itself at the same rate, gain
-and amount of audio.
+embedding is not VGGish: its values cannot be compared with a published FAD, only with each other at the same rate,
+gain and amount of audio.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from wavenet_app.evaluation.sound_frames import HOP_SECONDS, Floats, frames, log_mel
 
 PATCH_SECONDS = 0.5
-CEPSTRA = 12  # small, so that some dozens of patches already say something about the covariance
+CEPSTRA = 12  # few, so that some dozens of patches suffice to estimate the covariance
 
 
 def embed(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> Floats:
-    """Returns a point in 24 dimensions for each patch of 0.5 s, at every quarter of a second: shape (patches, 24).
+    """Returns a point in 24 dimensions for each patch of 0.5 s, every quarter of a second: shape (patches, 24).
 
     Each is the mean and the standard deviation, over the patch, of cepstra 0 to 11: the orthonormal cosine transform
-    of 40 mel bands in dB, over the root of 40, so that squares are dB^2 of a smoothed mel spectrum.
+    of 40 mel bands in dB, divided by the root of 40, so that squares are dB^2 of a smoothed mel spectrum.
 
     Args:
-        waveforms: clips of shape (samples,), at one gain; a clip shorter than a patch gives one of what there is.
+        waveforms: clips of shape (samples,), at one gain; a clip shorter than a patch gives one shorter patch.
         sample_rate: in Hz.
     """
     from scipy.fft import dct
@@ -41,16 +41,16 @@ def embed(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> Floats
 
 
 def frechet_distance(one: Floats, other: Floats) -> float:
-    """Returns |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of two sets of points, by their means and covariances.
+    """Returns |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the means and covariances of two sets of points.
 
-    It is biased upwards for few points, so only sets of equal size compare.
+    It is biased upwards for few points, so compare only sets of equal size.
 
     Args:
         one: shape (points, dimensions).
         other: shape (other points, dimensions).
 
     Returns:
-        In the squared unit of the points; NaN where a set has fewer than two.
+        The distance in the squared unit of the points; NaN if a set has fewer than two.
 
     >>> points = np.random.default_rng(0).normal(size=(100, 3))
     >>> round(frechet_distance(points, points + [2.0, 0.0, 0.0]), 6)
@@ -59,7 +59,7 @@ def frechet_distance(one: Floats, other: Floats) -> float:
     if min(len(one), len(other)) < 2:
         return float("nan")
     covariances = np.cov(one, rowvar=False), np.cov(other, rowvar=False)
-    # The eigenvalues of a product of two such matrices are real and not negative but for rounding.
+    # Apart from rounding, the eigenvalues of a product of two such matrices are real and not negative.
     roots = np.sqrt(np.maximum(np.linalg.eigvals(covariances[0] @ covariances[1]).real, 0.0))
     means = ((one.mean(axis=0) - other.mean(axis=0)) ** 2).sum()
     return float(max(0.0, means + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * roots.sum()))

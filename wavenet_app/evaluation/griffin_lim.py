@@ -1,4 +1,4 @@
-"""Log-mel frames back to sound without any model: what a vocoder has to beat."""
+"""Griffin-Lim: audio from log-mel frames without a model, the baseline of a vocoder."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ ITERATIONS = 64
 
 
 def griffin_lim(frames: Frames, mel: MelFrames) -> NDArray[np.float32]:
-    """Returns a waveform whose mel frames are about those given, by librosa.
+    """Returns a waveform whose mel frames approximate the given ones, by librosa.
 
-    Magnitudes of all frequencies are found by non-negative least squares, phases by 64 iterations of the fast
-    Griffin-Lim algorithm (Perraudin et al. 2013, "A fast Griffin-Lim algorithm") from fixed random ones.
+    Non-negative least squares gives the magnitudes of all frequencies, and 64 iterations of the fast Griffin-Lim
+    algorithm (Perraudin et al. 2013, "A fast Griffin-Lim algorithm") from fixed random phases give the phases.
 
     Args:
         frames: (frames, n_mels), as `MelFrames` makes them.
-        mel: how they were made.
+        mel: computes the frames.
 
     Returns:
         float32 (frames x hop,), clipped to [-1, 1].

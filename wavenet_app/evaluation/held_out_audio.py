@@ -1,4 +1,4 @@
-"""Which audio a trained model is measured on: none that it was trained on, and none left out without a word."""
+"""Selects the audio to evaluate a model on: nothing that it was trained on; skipped files are listed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from wavenet_app.checkpoints.trained import Trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.baseline import FittedPredictors, coded_pieces, fit_predictors
 from wavenet_app.corpus.cache import Progress
 from wavenet_app.corpus.corpus import Clip, Corpus, SkippedFile, open_clips, open_corpus
@@ -18,12 +19,12 @@ TRAINED_ON = "this model was trained on it"
 
 @dataclass(frozen=True)
 class HeldOutAudio:
-    """Audio to measure a model on.
+    """Audio to evaluate a model on.
 
     Attributes:
-        corpus: its validation clips are the ones to measure; what was left out stands in its `skipped`.
+        corpus: corpus whose validation clips are evaluated; `skipped` lists skipped files.
         fitted: the classical predictors.
-        fitted_on: a clause on which audio they were fitted to.
+        fitted_on: clause that describes the audio they were fitted on.
     """
 
     corpus: Corpus
@@ -39,19 +40,19 @@ def held_out_audio(
     *,
     voice_is_named: bool = False,
 ) -> HeldOutAudio:
-    """Opens the audio to measure a model on, at the rate, gain and trimming of its run.
+    """Opens the audio to evaluate a model on, at the rate, gain and trimming of its run.
 
-    Who speaks in a file, the rule of the run says; a file of somebody whom the model does not know is left out.
+    The rule of the run gives the speaker of each file; files of speakers that the model does not know are skipped.
 
     Args:
         trained: the model.
-        paths: folders and files, or names in the data folder; empty for the clips that the run itself held out.
+        paths: folders and files, or names in the data folder; empty for the held-out clips of the run.
         folder: the data folder.
         progress: called after each decoded file with (done, total, file name).
-        voice_is_named: whether the user says whose voice all of it is, so that no rule is asked.
+        voice_is_named: whether the user names the voice of all files, so that the rule is not used.
 
     Raises:
-        UserError: a path does not exist, no audio is left, or there is no path and the run's own audio is not here.
+        UserError: a path does not exist, no audio is left, or no path is given and the audio of the run is missing.
     """
     config = trained.config
     own, why_not = _own_corpus(trained, folder, progress)
@@ -61,23 +62,23 @@ def held_out_audio(
     elif own is not None:
         opened = own
     else:
-        raise UserError(f"the clips that this run held out are not here ({why_not}); name some audio to measure it on")
+        raise UserError(f"the held-out clips of this run are missing ({why_not}); name other audio to evaluate on")
     corpus = _without_training_clips(opened, trained, own if paths else None)
     coding = config.model.coding
-    source, fitted_on = (own, "the run's training clips") if own else (corpus, "the measured clips themselves")
+    source, fitted_on = (own, "the run's training clips") if own else (corpus, "the evaluated clips")
     clips = source.training if own else source.validation
     fitted = fit_predictors(coded_pieces(source, clips, coding), sample_rate=source.sample_rate, coding=coding)
     if own is None:
-        fitted_on += f", which favours them (the run's training clips are not here: {why_not})"
+        fitted_on += f", which favours the predictors (the run's training clips are missing: {why_not})"
     return HeldOutAudio(corpus, fitted, fitted_on)
 
 
 def _opened(
     trained: Trained, paths: Sequence[str], rule: str | None, folder: DataFolder, progress: Progress | None
 ) -> Corpus:
-    """Returns named audio, without the files of speakers that the model does not know, which `skipped` then names."""
+    """Returns the named audio; files of speakers that the model does not know are in `skipped`."""
     config = trained.config
-    hint = "" if rule is None else "; --speaker NAME says who speaks in all of it"
+    hint = "" if rule is None else "; give --speaker NAME if all files have the same speaker"
     sources = [folder.data_set(path) for path in paths]
     try:
         opened = open_clips(
@@ -92,7 +93,7 @@ def _opened(
     if rule is None:
         return opened
     known = config.model.speakers
-    strangers = tuple(
+    unknown = tuple(
         SkippedFile(clip.name, f"the model knows no speaker called '{clip.speaker}'")
         for clip in opened.validation
         if clip.speaker not in known
@@ -100,14 +101,14 @@ def _opened(
     kept = tuple(clip for clip in opened.validation if clip.speaker in known)
     if not kept:
         raise UserError(
-            f"none of the {len(strangers)} files is of a speaker that the model knows ({', '.join(known)}); the first: "
-            f"{strangers[0].name}: {strangers[0].reason}{hint}"
+            f"no speaker of the {number_of(len(unknown), 'file')} is known to the model ({', '.join(known)}); "
+            f"the first: {unknown[0].name}: {unknown[0].reason}{hint}"
         )
-    return replace(opened, validation=kept, skipped=(*opened.skipped, *strangers))
+    return replace(opened, validation=kept, skipped=(*opened.skipped, *unknown))
 
 
 def _own_corpus(trained: Trained, folder: DataFolder, progress: Progress | None) -> tuple[Corpus | None, str]:
-    """Returns the corpus that the run was trained on, if it is here, else why not."""
+    """Returns the corpus of the run, or None and why it is not available."""
     config = trained.config
     try:
         corpus = open_corpus(
@@ -123,17 +124,17 @@ def _own_corpus(trained: Trained, folder: DataFolder, progress: Progress | None)
         return None, str(error)
     known = _training_names(trained)
     if known and not known & {clip.name for clip in corpus.training}:
-        return None, f"{', '.join(config.corpus.paths)} holds other files now"
+        return None, f"{', '.join(config.corpus.paths)} contains other files now"
     return corpus, ""
 
 
 def _training_names(trained: Trained) -> set[str]:
-    """Returns the names of the training clips, as far as the checkpoint says; an exported one says nothing."""
+    """Returns the names of the training clips; empty for an exported checkpoint."""
     return set(trained.content.get("split", {}).get("training", ()))
 
 
 def _without_training_clips(opened: Corpus, trained: Trained, own: Corpus | None) -> Corpus:
-    """Returns the corpus without the validation clips that the model was trained on, which `skipped` then names."""
+    """Returns the corpus without the clips that the model was trained on; those are in `skipped`."""
     if own is not None:
         seen_files = {os.path.realpath(clip.path) for clip in own.training}
 
@@ -149,7 +150,7 @@ def _without_training_clips(opened: Corpus, trained: Trained, own: Corpus | None
     dropped = tuple(SkippedFile(clip.name, TRAINED_ON) for clip in opened.validation if seen(clip))
     if not kept:
         raise UserError(
-            f"all {len(dropped)} clips of it were trained on, so they say nothing about the model; "
-            "name other audio, or none for the clips that the run held out"
+            f"the model was trained on all {number_of(len(dropped), 'clip')} of this audio, which makes the result "
+            "meaningless; name other audio, or none for the held-out clips of the run"
         )
     return replace(opened, validation=kept, skipped=(*opened.skipped, *dropped))

@@ -1,4 +1,4 @@
-"""Bits per sample of held-out audio, by a model and by the classical predictors, on the very same samples."""
+"""Bits per sample of held-out audio, by a model and by the classical predictors, on the same samples."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from wavenet_app.evaluation.likelihood import code_bits
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 from wavenet_app.network.model import WaveNet
 
-LEAST_SECONDS = 1.0  # of each file, rather look at fewer files
+MIN_SECONDS = 1.0  # of each file; fewer files are measured rather than less of each
 
 
 @dataclass(frozen=True)
 class FileBits:
-    """Bits per sample of one file, all four over the same samples.
+    """Bits per sample of one file; all four predictors are measured on the same samples.
 
     Attributes:
-        name: the file's; "all files" for the mean over all samples.
-        samples: how many were measured.
-        seconds: the same in seconds.
-        model: what the model needs.
-        unigram: what the histogram of the codes needs.
-        order1: what the histogram given the code before needs.
-        lpc: what linear prediction of order 24 needs.
+        name: name of the file; "all files" for the mean over all samples.
+        samples: number of measured samples.
+        seconds: length of the measured samples in seconds.
+        model: bits of the model.
+        unigram: bits of the code histogram.
+        order1: bits of the code histogram given the previous code.
+        lpc: bits of linear prediction of order 24.
     """
 
     name: str
@@ -42,14 +42,14 @@ class FileBits:
 
 @dataclass(frozen=True)
 class HeldOutBits:
-    """Bits per sample of every file that was looked at, and of all together.
+    """Bits per sample of each measured file, and of all together.
 
     Attributes:
         overall: the mean over all samples.
-        files: in the order of the corpus.
-        skipped: files that could not be measured.
-        available_files: how many there were to measure.
-        available_seconds: how long they are together.
+        files: measured files in the order of the corpus.
+        skipped: files that cannot be measured.
+        available_files: number of files that can be measured.
+        available_seconds: total length of these files.
     """
 
     overall: FileBits
@@ -60,7 +60,7 @@ class HeldOutBits:
 
     @property
     def baseline(self) -> Baseline:
-        """The classical predictors' part of `overall`."""
+        """The bits of the classical predictors in `overall`."""
         overall = self.overall
         return Baseline(overall.unigram, overall.order1, overall.lpc, overall.samples)
 
@@ -74,31 +74,31 @@ def held_out_bits(
     tells: Tells | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> HeldOutBits:
-    """Returns what the validation clips of a corpus need.
+    """Measures the bits per sample of the validation clips of a corpus.
 
-    Linear prediction needs 30 ms of past, so the first 30 ms of a clip are context for all four and count for none.
+    Linear prediction needs 30 ms of past, so the first 30 ms of each clip are only context for all four predictors.
 
     Args:
-        model: the net, on any device.
+        model: the model, on any device.
         fitted: the classical predictors, for the same rate and codes.
-        corpus: its validation clips are measured, at its own gain.
-        seconds: if there is more audio than this, stretches out of the middle of files that are spread evenly over
-            the corpus are measured; None for all of it.
+        corpus: corpus whose validation clips are measured, at its gain.
+        seconds: if there is more audio than this, only parts from the middle of evenly chosen files are measured;
+            None for all audio.
         tells: what the model is told of each clip; None for nothing.
         progress: called after each file with (done, total).
     """
     tells = tells or Tells((), None)
     frame, rate = lpc_frame(fitted.sample_rate), corpus.sample_rate
     lengths = [clip.num_samples for clip in corpus.validation]
-    stretches = choose_stretches(
+    parts = choose_parts(
         lengths,
         budget=None if seconds is None else round(seconds * rate),
-        least=round(LEAST_SECONDS * rate),
+        least=round(MIN_SECONDS * rate),
         frame=frame,
     )
     context = max(frame, model.config.receptive_field)
     files, totals = [], np.zeros(4)
-    for done, (index, first, stop) in enumerate(stretches, start=1):
+    for done, (index, first, stop) in enumerate(parts, start=1):
         clip = corpus.validation[index]
         start = max(0, first - context) // tells.grid * tells.grid
         codes = fitted.coding.encode(corpus.waveform(clip, start, stop))
@@ -112,7 +112,7 @@ def held_out_bits(
         totals += bits
         files.append(FileBits(clip.name, samples, samples / rate, *(bits / samples).tolist()))
         if progress is not None:
-            progress(done, len(stretches))
+            progress(done, len(parts))
     samples = sum(file.samples for file in files)
     overall = FileBits("all files", samples, samples / rate, *(totals / max(samples, 1)).tolist())
     skipped = tuple(
@@ -124,39 +124,37 @@ def held_out_bits(
     return HeldOutBits(overall, tuple(files), skipped, len(available), sum(available) / rate)
 
 
-def choose_stretches(
-    lengths: Sequence[int], *, budget: int | None, least: int, frame: int
-) -> list[tuple[int, int, int]]:
-    """Returns (clip, first, stop) of what is measured, in rising order.
+def choose_parts(lengths: Sequence[int], *, budget: int | None, least: int, frame: int) -> list[tuple[int, int, int]]:
+    """Returns (clip, first, stop) of the parts to measure, in ascending order.
 
     Args:
-        lengths: of the clips, in samples.
-        budget: greatest number of samples in all; None for all there are.
-        least: samples that a clip should at least give, rather than taking more clips.
-        frame: samples at a clip's start that never count; a clip that is not longer gives nothing.
+        lengths: lengths of the clips, in samples.
+        budget: maximum total number of samples; None for all.
+        least: minimum number of samples per clip; fewer clips are chosen rather than less of each.
+        frame: number of samples at the start of a clip that never count; a clip that is not longer is not chosen.
 
-    >>> choose_stretches([100, 5, 300], budget=None, least=10, frame=10)
+    >>> choose_parts([100, 5, 300], budget=None, least=10, frame=10)
     [(0, 10, 100), (2, 10, 300)]
-    >>> choose_stretches([100, 5, 300], budget=40, least=10, frame=10)
+    >>> choose_parts([100, 5, 300], budget=40, least=10, frame=10)
     [(0, 45, 65), (2, 145, 165)]
     """
     usable = [index for index, length in enumerate(lengths) if length > frame]
     total = sum(lengths[index] - frame for index in usable)
     if budget is None or total <= budget:
         return [(index, frame, lengths[index]) for index in usable]
-    share = max(1, min(least, total // len(usable)))  # where most files are shorter than `least`, more are taken
+    share = max(1, min(least, total // len(usable)))  # if most files are shorter than `least`, more are taken
     count = max(1, min(len(usable), budget // share))
     chosen = [usable[place * len(usable) // count] for place in range(count)]
-    stretches = []
+    parts = []
     for index in chosen:
         length = min(lengths[index] - frame, max(1, budget // count))
         first = frame + (lengths[index] - frame - length) // 2
-        stretches.append((index, first, first + length))
-    return stretches
+        parts.append((index, first, first + length))
+    return parts
 
 
 def _classical_bits(fitted: FittedPredictors, codes: np.ndarray, first: int, frame: int) -> tuple[float, float, float]:
-    """Returns the bits of codes[first:], summed: unigram, order-1, LPC."""
-    known, wanted = codes[first - 1 : -1], codes[first:]
+    """Returns the total bits of codes[first:] by unigram, order-1 and LPC."""
+    previous, wanted = codes[first - 1 : -1], codes[first:]
     linear, _ = lpc_bits(codes[first - frame :], (fitted.factor,), sample_rate=fitted.sample_rate, coding=fitted.coding)
-    return fitted.unigram(wanted).sum(), fitted.order1(known, wanted).sum(), linear[0]
+    return fitted.unigram(wanted).sum(), fitted.order1(previous, wanted).sum(), linear[0]

@@ -1,4 +1,4 @@
-"""The exact probability that a model gives to every sample of a clip, in bits."""
+"""The exact probability of each sample of a clip under a model, in bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wavenet_app.audio.mel import told_silence
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 from wavenet_app.network.model import WaveNet
 
-CHUNK_SAMPLES = 8_192  # one pass through the net: long enough to be quick, short enough for any memory
+CHUNK_SAMPLES = 8_192  # per forward pass: large enough to be fast, small enough for any memory
 
 
 @torch.inference_mode()
@@ -21,16 +21,16 @@ def code_bits(
     shares: NDArray[np.float32] | None = None,
     frames: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Returns the bits of codes[first:], each given all the codes before it; their mean is the bits per sample.
+    """Returns the bits of codes[first:], each given all earlier codes; their mean is the bits per sample.
 
-    Before the first code stands silence, as in training and in generation. The distribution is the model's own, at
-    temperature 1, whatever the clip was sampled with.
+    Silence precedes the first code, as in training and in generation. The distribution is that of the model at
+    temperature 1, independent of how the clip was sampled.
 
     Args:
-        model: the net, on any device.
-        codes: one clip as the model's coding has it, shape (samples,).
-        first: how many codes are context only, such as those of a primed recording.
-        shares: (speakers,), of each speaker in the voice, for a model with speakers.
+        model: the model, on any device.
+        codes: codes of one clip in the model's coding, shape (samples,).
+        first: number of codes that are only context, such as those of a priming recording.
+        shares: (speakers,), share of each speaker in the voice, for a model with speakers.
         frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, columns), the frames of the codes as the model is told them,
             the first of which begins with the first code, and their neighbours; for a model that is told mel frames.
 
@@ -58,9 +58,9 @@ def code_bits(
 def _frames_between(
     model: WaveNet, frames: NDArray[np.float32], start: int, stop: int
 ) -> tuple[NDArray[np.float32], int]:
-    """Returns the frames that a stretch of codes needs, and how many samples of the first lie before the stretch.
+    """Returns the frames for a part of the codes, and how many samples of the first frame precede the part.
 
-    Where the stretch begins before the clip, there stands silence.
+    Before the start of the clip, the frames are silence.
     """
     assert model.config.mel is not None
     hop = model.config.mel.hop

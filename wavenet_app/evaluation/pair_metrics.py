@@ -1,8 +1,8 @@
-"""How far is a test waveform from its reference, sample beside sample? Five distances for vocoded audio.
+"""Metrics that compare a test waveform with an aligned reference, for vocoded audio.
 
-Both waveforms are of shape (samples,), of one length, at one rate and one gain, and aligned in time: no metric shifts
-or stretches anything. All are computed in frames at the level as it is, with a floor of -80 dB below a sine of full
-scale, under which 8-bit audio holds nothing but its own quantisation noise.
+Both waveforms have the shape (samples,), the same length, rate and gain, and are aligned in time: no metric shifts or
+stretches them. Spectra are limited from below to -80 dB relative to a sine of full scale, because 8-bit audio contains
+only quantisation noise below that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wavenet_app.evaluation.sound_frames import Floats, frame_lengths, log_mel, 
 
 Waveform = NDArray[np.floating]
 
-FLOOR_POWER = 1e-8
+MIN_POWER = 1e-8
 CEPSTRA = 13
 # Window and hop in seconds: the three resolutions of Yamamoto et al. 2020, table 1, at their 24 kHz.
 RESOLUTIONS = ((600 / 24_000, 120 / 24_000), (1_200 / 24_000, 240 / 24_000), (240 / 24_000, 50 / 24_000))
@@ -26,11 +26,11 @@ RESOLUTIONS = ((600 / 24_000, 120 / 24_000), (1_200 / 24_000, 240 / 24_000), (24
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric's value, or why there is none.
+    """The value of a metric, or why it has none.
 
     Attributes:
-        value: NaN where there is none.
-        missing: one clause on what is missing, or None.
+        value: the value; NaN if there is none.
+        missing: one clause that says why there is no value, or None.
     """
 
     value: float
@@ -42,7 +42,7 @@ def stft_distance(reference: Waveform, test: Waveform, sample_rate: int) -> floa
 
     Spectral convergence plus mean absolute difference of the natural logarithms of the magnitudes, averaged over three
     resolutions. Source: Yamamoto et al. 2020, "Parallel WaveGAN", section 2.2, equations 4 to 6; the windows and hops
-    are theirs in seconds, so that the distance means the same at any rate.
+    are theirs in seconds, so the distance has the same meaning at any rate.
 
     Raises:
         ValueError: the waveforms differ in shape or are not of shape (samples,).
@@ -53,7 +53,7 @@ def stft_distance(reference: Waveform, test: Waveform, sample_rate: int) -> floa
         length, hop = max(4, round(window_seconds * sample_rate)), max(1, round(hop_seconds * sample_rate))
         points = 2 ** (length - 1).bit_length()
         wanted, found = (
-            np.sqrt(np.maximum(power_spectra(waveform, length, hop, points), FLOOR_POWER))
+            np.sqrt(np.maximum(power_spectra(waveform, length, hop, points), MIN_POWER))
             for waveform in (reference, test)
         )
         total += float(np.linalg.norm(wanted - found) / np.linalg.norm(wanted))
@@ -72,7 +72,7 @@ def log_spectral_distance(reference: Waveform, test: Waveform, sample_rate: int)
     _check(reference, test)
     length, hop = frame_lengths(sample_rate)
     wanted, found = (
-        10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), FLOOR_POWER))
+        10 * np.log10(np.maximum(power_spectra(waveform, length, hop, length), MIN_POWER))
         for waveform in (reference, test)
     )
     return float(np.sqrt(((wanted - found) ** 2).mean(axis=1)).mean())
@@ -84,7 +84,7 @@ def mel_cepstral_distortion(reference: Waveform, test: Waveform, sample_rate: in
     Source: Kubichek 1993, "Mel-cepstral distance measure for objective speech quality assessment": 10 / ln 10 x
     sqrt(2 sum (c - c')^2), where the log amplitude is c0 + sum of c_m cos(m x frequency). In the orthonormal cosine
     transform C of N mel bands in dB that is sqrt(sum (C - C')^2 / N): the RMS difference in dB of the smoothed mel
-    spectra, their level (cepstrum 0) left out. Figures from other mel scales or cepstra are not comparable.
+    spectra, without their level (cepstrum 0). Values from other mel scales or cepstra are not comparable.
 
     Raises:
         ValueError: the waveforms differ in shape or are not of shape (samples,).
@@ -95,7 +95,7 @@ def mel_cepstral_distortion(reference: Waveform, test: Waveform, sample_rate: in
 
 
 def intelligibility(reference: Waveform, test: Waveform, sample_rate: int) -> Measure:
-    """Returns STOI, 0 to 1, higher is better, by the package pystoi.
+    """Returns STOI, 0 to 1, higher is better, computed by the package pystoi.
 
     Source: Taal et al. 2011, "An algorithm for intelligibility prediction of time-frequency weighted noisy speech".
 
@@ -108,7 +108,7 @@ def intelligibility(reference: Waveform, test: Waveform, sample_rate: int) -> Me
     except ImportError:
         return Measure(np.nan, "not installed: pip install 'wavegen[eval]' brings pystoi")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", RuntimeWarning)  # else it returns 1e-5 where there is too little sound
+        warnings.simplefilter("error", RuntimeWarning)  # without this, it returns 1e-5 for too little speech
         try:
             return Measure(float(stoi(reference, test, sample_rate)))
         except RuntimeWarning:
@@ -116,7 +116,7 @@ def intelligibility(reference: Waveform, test: Waveform, sample_rate: int) -> Me
 
 
 def perceived_quality(reference: Waveform, test: Waveform, sample_rate: int) -> Measure:
-    """Returns PESQ as a mean opinion score, 1 to 4.6, higher is better, by the package pesq.
+    """Returns PESQ as a mean opinion score, 1 to 4.6, higher is better, computed by the package pesq.
 
     Wide band (ITU-T P.862.2) at 16 kHz, to which other rates are resampled; narrow band (P.862) at 8 kHz and below.
 
@@ -153,13 +153,13 @@ PAIR_METRICS: Mapping[str, Callable[[Waveform, Waveform, int], float | Measure]]
     "STOI (higher is better)": intelligibility,
     "PESQ (higher is better)": perceived_quality,
 }
-"""Label -> (reference, test, sample_rate) -> value; labels as tables show them."""
+"""Label -> function of (reference, test, sample_rate); tables show these labels."""
 
 
 def _check(reference: Waveform, test: Waveform) -> None:
     shapes = np.shape(reference), np.shape(test)
     if shapes[0] != shapes[1] or len(shapes[0]) != 1 or not shapes[0][0]:
-        raise ValueError(f"reference and test must both be of shape (samples,) and of one length, not {shapes}")
+        raise ValueError(f"reference and test must both have the shape (samples,) and the same length, not {shapes}")
 
 
 def _cepstra(waveform: Waveform, sample_rate: int) -> Floats:

@@ -1,8 +1,8 @@
-"""Averages of the pair metrics over many pairs: against the reference, and against what 8 bits leave of it.
+"""Averages of the pair metrics over many pairs: against the reference, and against the quantised reference.
 
-Mu-law codes cannot hold more than their own signal-to-noise ratio, so a perfect vocoder is still some way from the
-original. Three comparisons tell the one from the other: test against reference, test against the quantised reference,
-and the quantised reference against the reference, which is the floor.
+Codes limit the signal-to-noise ratio, so even a perfect vocoder differs from the original. Three comparisons separate
+the model from its codes: test against reference, test against quantised reference, and quantised reference against
+reference, which is the quantisation floor.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ Pair = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 @dataclass(frozen=True)
 class Average:
-    """The mean of a metric over the pairs on which it has a value.
+    """The mean of a metric over the pairs that have a value.
 
     Attributes:
-        value: the mean; NaN where no pair has a value.
-        pairs: how many have one.
-        missing: why the others have none, with counts, or None.
+        value: the mean; NaN if no pair has a value.
+        pairs: number of pairs with a value.
+        missing: why the other pairs have none, with counts, or None.
     """
 
     value: float
@@ -71,9 +71,9 @@ def pair_table(pairs: Iterable[Pair], *, sample_rate: int, coding: Coding) -> Pa
     """Returns all metrics of all pairs, in three comparisons.
 
     Args:
-        pairs: (reference, test), each of shape (samples,) and at the gain of the run; one is held at a time.
+        pairs: (reference, test), each of shape (samples,) and at the gain of the run; consumed one at a time.
         sample_rate: in Hz.
-        coding: the model's, whose codes are the floor.
+        coding: coding of the model, which sets the quantisation floor.
 
     Raises:
         ValueError: the waveforms of a pair differ in length.
@@ -89,8 +89,8 @@ def pair_measures(
     Args:
         pair: (reference, test), each of shape (samples,).
         sample_rate: in Hz.
-        coding: the model's, whose codes are the floor.
-        floor: that of another pair with this reference; None to take it anew.
+        coding: coding of the model, which sets the quantisation floor.
+        floor: floor of another pair with the same reference; None to compute it.
     """
     reference, test = pair
     coded = as_coded(reference, coding)
@@ -113,12 +113,12 @@ def averaged(rows: Sequence[PairMeasures]) -> PairTable:
 def quantisation_floor(
     references: Iterable[NDArray[np.floating]], *, sample_rate: int, coding: Coding
 ) -> dict[str, Average]:
-    """Returns the metrics of quantised references against the references alone: what no model of codes can beat."""
+    """Returns the metrics of quantised references against the references: the limit of any model of the codes."""
     return averages([measures(reference, as_coded(reference, coding), sample_rate) for reference in references])
 
 
 def measures(reference: NDArray[np.floating], test: NDArray[np.floating], sample_rate: int) -> dict[str, Measure]:
-    """Returns every metric of one pair."""
+    """Returns all metrics of one pair."""
     found: dict[str, Measure] = {}
     for label, metric in PAIR_METRICS.items():
         value = metric(reference, test, sample_rate)
@@ -142,5 +142,5 @@ def averages(rows: Sequence[Mapping[str, Measure]]) -> dict[str, Average]:
 
 
 def as_coded(waveform: NDArray[np.floating], coding: Coding) -> NDArray[np.float32]:
-    """Returns what codes leave of a waveform, shape (samples,)."""
+    """Returns a waveform after encoding and decoding, shape (samples,)."""
     return coding.decode(coding.encode(waveform))

@@ -1,15 +1,15 @@
-"""Did a generated clip run away to noise, or collapse to silence? Two definitions that the waveform alone decides.
+"""Detects generated clips that run away to noise or collapse to silence, from the waveform alone.
 
-A feedback loop that has left what it learnt does not come back, so only the second half of a clip is looked at, in
+A model that leaves its training distribution does not return to it, so only the second half of a clip is checked, in
 frames of 32 ms:
 
-- **silence**: nine tenths of its frames are quieter than -50 dB.
-- **noise**: nine tenths of its frames are both louder than -30 dB and noise-like, with a spectral flatness above 0.1
-  (white noise 0.56, pink noise about 0.25, voiced speech and strings mostly below 0.05).
+- **silence**: at least nine tenths of the frames are quieter than -50 dB.
+- **noise**: at least nine tenths of the frames are both louder than -30 dB and noise-like, with a spectral
+  flatness above 0.1 (white noise 0.56, pink noise about 0.25, voiced speech and strings mostly below 0.05).
 
 The levels are RMS relative to full scale, at the gain of the run, which brings the loudest seconds of the corpus to a
-peak of 0.9. The same definitions applied to real clips say how often they are wrong on that kind of audio: recordings
-of rain are noise by them.
+peak of 0.9. Applied to real clips, the same definitions show how often they are wrong on that kind of audio: by them,
+recordings of rain are noise.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FRAME_SHARE = 0.9
 
 
 def failure(waveform: NDArray[np.floating], sample_rate: int) -> Failure | None:
-    """Returns how a clip failed, by the definitions at the head of this file, or None.
+    """Returns how a clip failed by the definitions of this module, or None.
 
     Args:
         waveform: shape (samples,), at the level that the model was trained on.

@@ -1,8 +1,8 @@
-"""Do two sets of clips sound like the same source? Distances between the distributions of what can be heard in them.
+"""Distances between the distributions of audible features of two sets of clips.
 
-No clip of one set belongs to a clip of the other, so only distributions can be compared: of log-mel frames, pitch,
-energy and pauses. Scalars are compared by the 1-D Wasserstein distance, the mean distance that values have to be moved
-to turn one distribution into the other, in the unit of the values.
+The clips of the two sets do not correspond to each other, so only distributions can be compared: of log-mel frames,
+pitch, energy and pauses. Scalars are compared by the 1-D Wasserstein distance: the mean distance by which values must
+move to turn one distribution into the other, in the unit of the values.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ LOWEST_PITCH, HIGHEST_PITCH = 60.0, 1_000.0
 SEMITONE_ORIGIN = 55.0  # Hz; semitones are counted from this A
 PAUSE_DECIBELS = 35.0
 SHORTEST_PAUSE_SECONDS = 0.05
-# Wasserstein distances converge long before this many frames, and sorting more would only cost time.
-GREATEST_FRAMES = 20_000
+# Wasserstein distances converge long before this many frames, and sorting more only costs time.
+MAX_FRAMES = 20_000
 
 
 @dataclass(frozen=True)
 class SoundFeatures:
-    """What is heard in a set of clips.
+    """Audible features of a set of clips.
 
     Attributes:
         log_mel: level of each band in each frame of 32 ms, in dB, shape (frames, bands).
         levels: level of each frame in dB, one array for each clip.
-        pitch: of each voiced frame, in semitones above 55 Hz, shape (voiced frames,).
+        pitch: pitch of each voiced frame, in semitones above 55 Hz, shape (voiced frames,).
         voiced_share: share of the frames that are voiced.
     """
 
@@ -48,11 +48,11 @@ class SoundFeatures:
 
     @property
     def pause_threshold(self) -> float:
-        """The level in dB below which a frame is a pause, for this set and for any that is compared with it."""
+        """The level in dB below which a frame is a pause, in this set and in any set compared with it."""
         return self.loud - PAUSE_DECIBELS
 
     def pauses(self, threshold: float) -> Floats:
-        """Returns the length in seconds of every stretch of at least 50 ms whose frames are all below a level in dB."""
+        """Returns the lengths in seconds of all pauses: at least 50 ms of frames below a level in dB."""
         runs = [
             HOP_SECONDS * sum(1 for _ in run)
             for clip in self.levels
@@ -62,19 +62,19 @@ class SoundFeatures:
         return np.array([seconds for seconds in runs if seconds >= SHORTEST_PAUSE_SECONDS])
 
     def pause_share(self, threshold: float) -> float:
-        """Returns the share of the time that pauses take."""
+        """Returns the share of time in pauses."""
         return float(self.pauses(threshold).sum() / (HOP_SECONDS * sum(map(len, self.levels))))
 
 
 @dataclass(frozen=True)
 class SoundDistances:
-    """How far a set of clips lies from a set of real ones; 0 for equal distributions, NaN where one of them is empty.
+    """Distances of a set of clips from a set of real clips; 0 for equal distributions, NaN if one is empty.
 
     Attributes:
         log_mel: Wasserstein distance of the levels in a mel band, in dB, mean over the bands.
-        pitch: of the pitch of voiced frames, in semitones.
-        energy: of the frames' levels, in dB.
-        pauses: of the pauses' lengths, in seconds. A pause lies 35 dB below the loud frames of the real set.
+        pitch: distance of the pitches of voiced frames, in semitones.
+        energy: distance of the levels of the frames, in dB.
+        pauses: distance of the lengths of pauses, in seconds. A pause is 35 dB below the loud frames of the real set.
     """
 
     log_mel: float
@@ -86,10 +86,10 @@ class SoundDistances:
 def sound_features(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) -> SoundFeatures:
     """Returns the features of a set of clips.
 
-    Pitch is found by pYIN (Mauch and Dixon 2014, librosa's), from 60 to 1,000 Hz.
+    Pitch is estimated by librosa's pYIN (Mauch and Dixon 2014), from 60 to 1,000 Hz.
 
     Args:
-        waveforms: clips of shape (samples,), at one gain; at least one.
+        waveforms: at least one clip of shape (samples,), all at the same gain.
         sample_rate: in Hz.
     """
     mel, loudness, pitches, frames = [], [], [], 0
@@ -104,7 +104,7 @@ def sound_features(waveforms: Iterable[NDArray[np.floating]], sample_rate: int) 
 
 
 def sound_distances(real: SoundFeatures, other: SoundFeatures) -> SoundDistances:
-    """Returns how far `other` lies from `real`."""
+    """Returns the distances of `other` from `real`."""
     threshold = real.pause_threshold
     return SoundDistances(
         log_mel=float(
@@ -122,9 +122,9 @@ def spread_pieces(lengths: Sequence[int], piece: int, count: int) -> list[tuple[
     Pieces do not overlap, and a clip shorter than a piece gives none.
 
     Args:
-        lengths: of the clips, in samples.
+        lengths: lengths of the clips, in samples.
         piece: length of a piece, in samples.
-        count: greatest number of pieces.
+        count: maximum number of pieces.
 
     >>> spread_pieces([10, 3, 25], 10, 2)
     [(0, 0), (2, 10)]
@@ -132,7 +132,7 @@ def spread_pieces(lengths: Sequence[int], piece: int, count: int) -> list[tuple[
     every = [(clip, start) for clip, length in enumerate(lengths) for start in range(0, length - piece + 1, piece)]
     if len(every) <= count:
         return every
-    # both ends included, so that an even and an odd choice of pieces come from the whole of the audio alike
+    # includes both ends, so even and odd choices of pieces cover all of the audio
     return [every[round(index * (len(every) - 1) / max(1, count - 1))] for index in range(count)]
 
 
@@ -148,7 +148,7 @@ def semitones(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
         sr=sample_rate,
         frame_length=length,
         hop_length=max(1, round(HOP_SECONDS * sample_rate)),
-        resolution=0.2,  # of a semitone; finer takes four times as long and changes no distance that matters
+        resolution=0.2,  # in semitones; a finer one takes four times as long and does not change the distances
     )
     return 12 * np.log2(frequency / SEMITONE_ORIGIN)
 
@@ -158,5 +158,5 @@ def _wasserstein(one: Floats, other: Floats) -> float:
 
     if not len(one) or not len(other):
         return math.nan
-    thinned = [values[:: -(-len(values) // GREATEST_FRAMES)] for values in (one, other)]
+    thinned = [values[:: -(-len(values) // MAX_FRAMES)] for values in (one, other)]
     return float(wasserstein_distance(*thinned))

@@ -1,4 +1,4 @@
-"""A waveform frame by frame: levels, flatness of the spectrum, power spectra and log-mel bands."""
+"""Features of the frames of a waveform: level, spectral flatness, power spectrum and log-mel bands."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ Floats = NDArray[np.float64]
 FRAME_SECONDS = 0.032
 HOP_SECONDS = 0.016
 MEL_BANDS = 40
-LOWEST_LEVEL = -120.0  # dB, what digital silence counts as
-# 8-bit mu-law's own noise in a silent band lies about here, so nothing below can be told from it.
+LOWEST_LEVEL = -120.0  # dB, the level of digital silence
+# The noise of 8-bit mu-law in a silent band has about this level, which masks anything below.
 LOWEST_MEL = -80.0
 
 
 def frames(waveform: NDArray[np.floating], length: int, hop: int) -> Floats:
-    """Returns whole frames, shape (count, length); a waveform shorter than one is padded with zeros to one.
+    """Returns whole frames, shape (count, length); a waveform shorter than a frame is padded with zeros.
 
     >>> frames(np.arange(5.0), 3, 2).tolist()
     [[0.0, 1.0, 2.0], [2.0, 3.0, 4.0]]
     """
     samples = np.asarray(waveform, dtype=np.float64)
     if samples.ndim != 1:
-        raise ValueError(f"a waveform must be of shape (samples,), not {samples.shape}")
+        raise ValueError(f"a waveform must have the shape (samples,), not {samples.shape}")
     padded = np.pad(samples, (0, max(0, length - len(samples))))
     return np.lib.stride_tricks.sliding_window_view(padded, length)[::hop]
 
@@ -34,15 +34,15 @@ def frame_lengths(sample_rate: int) -> tuple[int, int]:
 
 
 def power_spectra(waveform: NDArray[np.floating], length: int, hop: int, points: int) -> Floats:
-    """Returns the power of every frequency in every frame, shape (frames, points // 2 + 1).
+    """Returns the power of each frequency in each frame, shape (frames, points // 2 + 1).
 
-    Hann windows, scaled so that a sine of full scale on a bin's frequency has the power 1.
+    Uses Hann windows, scaled so that a sine of full scale on the frequency of a bin has power 1.
 
     Args:
         waveform: shape (samples,).
-        length: of a frame, in samples.
-        hop: between frames, in samples.
-        points: of the Fourier transform, at least `length`.
+        length: length of a frame, in samples.
+        hop: distance between frames, in samples.
+        points: size of the Fourier transform, at least `length`.
     """
     window = np.hanning(length + 1)[:-1]
     spectrum = np.fft.rfft(frames(waveform, length, hop) * window, points, axis=1)
@@ -52,7 +52,7 @@ def power_spectra(waveform: NDArray[np.floating], length: int, hop: int, points:
 def levels(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
     """Returns the level of each frame in dB, shape (frames,): its RMS without its mean, relative to 1.
 
-    A sine of full scale has -3 dB; a constant, whatever its value, counts as silence.
+    A sine of full scale has -3 dB; any constant counts as silence.
     """
     deviation = frames(waveform, *frame_lengths(sample_rate)).std(axis=1)
     return np.maximum(20 * np.log10(np.maximum(deviation, 1e-12)), LOWEST_LEVEL)
@@ -63,7 +63,7 @@ def flatness(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
 
     It is the geometric over the arithmetic mean of the powers (Gray and Markel 1974, "A spectral-flatness measure for
     studying the autocorrelation method of linear prediction"): about 0.56 for white noise of any level, whose single
-    periodogram is not flat itself, and near 0 for a tone.
+    periodograms are not flat, and near 0 for a tone.
     """
     length, hop = frame_lengths(sample_rate)
     power = power_spectra(waveform, length, hop, length)[:, 1:] + 1e-20
@@ -71,16 +71,16 @@ def flatness(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
 
 
 def log_mel(waveform: NDArray[np.floating], sample_rate: int, bands: int = MEL_BANDS) -> Floats:
-    """Returns the level of every mel band in every frame, in dB, shape (frames, bands), at least -80.
+    """Returns the level of each mel band in each frame, in dB, shape (frames, bands), at least -80.
 
-    0 dB is a sine of full scale whose whole power falls into a band. The bands are librosa's triangles of peak 1 on
+    0 dB is a sine of full scale whose power is entirely in one band. The bands are librosa's triangles of peak 1 on
     Slaney's mel scale, from 0 to half the sample rate.
     """
     import librosa
 
     length, hop = frame_lengths(sample_rate)
-    points = 2 ** (2 * length - 1).bit_length()  # more points than samples, or the lowest bands would hold no bin
-    # a sine spreads over the window's noise bandwidth, which is 1.5 bins for Hann's before padding
+    points = 2 ** (2 * length - 1).bit_length()  # more points than samples, so that the lowest bands contain a bin
+    # a sine spreads over the noise bandwidth of the window, 1.5 bins for a Hann window before padding
     power = power_spectra(waveform, length, hop, points) * (length / (1.5 * points))
     weights = librosa.filters.mel(sr=sample_rate, n_fft=points, n_mels=bands, norm=None)
     return np.maximum(10 * np.log10(np.maximum(power @ weights.T, 1e-12)), LOWEST_MEL)

@@ -1,1 +1,1 @@
-"""Inspect a corpus before training."""
+"""Inspection of audio before training: facts, findings and advice."""

@@ -1,44 +1,45 @@
-"""Findings of the data doctor as plain lines: what it is, how much of it, and what to do."""
+"""Findings of the data doctor as plain lines: what is wrong, in how many files, and what to do."""
 
 from __future__ import annotations
 
 from collections import Counter
 
+from wavenet_app.core.terminal import number_of
 from wavenet_app.inspection.facts import FileFacts
 from wavenet_app.inspection.report import Report
 
 STANDARD_RATES = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
-# A resampler's slope reaches a little above the old half rate, and a bandwidth is known to 1/128 of the new one.
+# A resampler's slope reaches a little above half the old rate, and the bandwidth is accurate to 1/128 of the new one.
 SLOPE_TOLERANCE = 0.95
 NARROW_SHARE = 0.8
-OFFSET_FLOOR, OFFSET_SHARE = 1e-3, 0.1
-GREAT_GAIN, SMALL_GAIN = 2.0, 0.5
-LITTLE_MINUTES = 10
+MIN_OFFSET, OFFSET_SHARE = 1e-3, 0.1
+LARGE_GAIN, SMALL_GAIN = 2.0, 0.5
+FEW_MINUTES = 10
 SHORT_SECONDS = 0.1
-MUCH_SILENCE = 0.3
+LARGE_SILENT_SHARE = 0.3
 
 
 def sufficient_rate(file: FileFacts) -> int:
-    """Returns the lowest standard sample rate, at most the file's own, that keeps all of its content.
+    """Returns the lowest standard sample rate, at most the file's own, that keeps all content of the file.
 
-    Source: the sampling theorem (Shannon 1949), twice the bandwidth.
+    Source: the sampling theorem (Shannon 1949): twice the bandwidth.
     """
-    enough = (rate for rate in STANDARD_RATES if rate >= 2 * SLOPE_TOLERANCE * file.bandwidth)
-    return min(next(enough, file.sample_rate), file.sample_rate)
+    candidates = (rate for rate in STANDARD_RATES if rate >= 2 * SLOPE_TOLERANCE * file.bandwidth)
+    return min(next(candidates, file.sample_rate), file.sample_rate)
 
 
 def is_narrow(file: FileFacts) -> bool:
-    """Says whether a clearly lower sample rate would hold everything that the file holds."""
+    """Says whether a clearly lower sample rate would keep all content of the file."""
     return sufficient_rate(file) <= NARROW_SHARE * file.sample_rate
 
 
 def is_offset(file: FileFacts) -> bool:
-    """Says whether the mean of the samples is large beside their level; a very short clip's mean says nothing."""
-    return file.seconds >= SHORT_SECONDS and abs(file.offset) > max(OFFSET_FLOOR, OFFSET_SHARE * 10 ** (file.rms / 20))
+    """Says whether the mean of the samples is large for their level; very short files never count."""
+    return file.seconds >= SHORT_SECONDS and abs(file.offset) > max(MIN_OFFSET, OFFSET_SHARE * 10 ** (file.rms / 20))
 
 
 def advise(report: Report) -> tuple[str, ...]:
-    """Returns the findings that a reader can act on, the most useful first."""
+    """Returns the findings that a user can act on, the most useful first."""
     findings = (
         _refusal(report),
         _unreadable(report),
@@ -58,37 +59,37 @@ def advise(report: Report) -> tuple[str, ...]:
 
 
 def _refusal(report: Report) -> str:
-    return f"training would stop here: {report.corpus_problem}" if report.corpus_problem else ""
+    return f"training would fail: {report.corpus_problem}" if report.corpus_problem else ""
 
 
 def _unreadable(report: Report) -> str:
     count = len(report.unreadable)
-    return f"{_files(count)} cannot be read and {_are(count)} left out; the reasons are listed" if count else ""
+    return f"{_files(count)} cannot be read and {_are(count)} skipped; the reasons are listed" if count else ""
 
 
 def _narrow(report: Report) -> list[str]:
-    """One line for each pair of a rate and the rate that would do."""
+    """Returns one line for each pair of a sample rate and a sufficient rate."""
     total = len(report.files)
     narrow = set(report.narrow)
     pairs = Counter((file.sample_rate, sufficient_rate(file)) for file in report.files if file.path in narrow)
     return [
-        f"{count} of {_files(total)} {_carry(count)} nothing above {enough / 2_000:g} kHz although the sample rate is "
-        f"{rate / 1_000:g} kHz: train at --sample-rate {enough}"
-        + (f", or leave {_them(count)} out" if count < total / 2 else "")
-        for (rate, enough), count in pairs.most_common()
+        f"{count} of {_files(total)} {_have(count)} no content above {sufficient / 2_000:g} kHz although the sample "
+        f"rate is {rate / 1_000:g} kHz: train at --sample-rate {sufficient}"
+        + (f", or remove {_them(count)}" if count < total / 2 else "")
+        for (rate, sufficient), count in pairs.most_common()
     ]
 
 
 def _rates(report: Report) -> str:
-    # An opened corpus remarks on it by itself.
+    # The remarks of an opened corpus already say this.
     if len(report.sample_rates) < 2 or report.corpus:
         return ""
     listed = ", ".join(f"{int(rate) / 1_000:g} kHz in {_files(count)}" for rate, count in report.sample_rates.items())
-    return f"sample rates differ ({listed}): training resamples everything to one; --sample-rate chooses it"
+    return f"sample rates differ ({listed}): training resamples all files to one rate; choose it with --sample-rate"
 
 
 def _gain(report: Report) -> str:
-    if report.rms is None or report.corpus is None or SMALL_GAIN <= report.corpus.gain <= GREAT_GAIN:
+    if report.rms is None or report.corpus is None or SMALL_GAIN <= report.corpus.gain <= LARGE_GAIN:
         return ""
     loudness = "quiet" if report.corpus.gain > 1 else "loud"
     return (
@@ -105,8 +106,8 @@ def _clipping(report: Report) -> str:
         return ""
     runs = sum(file.clipped_runs for file in report.files)
     return (
-        f"{_files(count)} {_are(count)} clipped ({runs} flat {'run' if runs == 1 else 'runs'}): the net learns the "
-        f"distortion too; record lower or leave {_them(count)} out ({_some(report.clipped)})"
+        f"{_files(count)} {_are(count)} clipped ({number_of(runs, 'flat run')}): the model also learns the distortion; "
+        f"record at a lower level, or remove {_them(count)} ({_some(report.clipped)})"
     )
 
 
@@ -116,8 +117,8 @@ def _duplicates(report: Report) -> str:
         return ""
     first = " = ".join(report.duplicates[0].names[:2])
     return (
-        f"{_files(extra)} {'repeats' if extra == 1 else 'repeat'} another's sound ({first}): remove the copies, one "
-        "on either side of the split makes the held-out bits too good"
+        f"{_files(extra)} {'repeats' if extra == 1 else 'repeat'} the audio of another file ({first}): remove the "
+        "copies, because a copy on each side of the split makes the held-out bits too low"
     )
 
 
@@ -126,32 +127,36 @@ def _offset(report: Report) -> str:
     if not count:
         return ""
     return (
-        f"{_files(count)} {_have(count)} a constant (DC) offset: mu-law is finest around zero, so remove it with a "
-        f"high-pass at 20 Hz ({_some(report.offset)})"
+        f"{_files(count)} {_have(count)} a constant (DC) offset: mu-law has its finest steps around zero, so "
+        f"remove it with a high-pass at 20 Hz ({_some(report.offset)})"
     )
 
 
 def _silence(report: Report) -> str:
     if report.silent:
         count = len(report.silent)
-        return f"{_files(count)} {'holds' if count == 1 else 'hold'} digital silence only ({_some(report.silent)})"
-    if report.silent_share < MUCH_SILENCE:
+        return (
+            f"{_files(count)} {'contains' if count == 1 else 'contain'} only digital silence ({_some(report.silent)})"
+        )
+    if report.silent_share < LARGE_SILENT_SHARE:
         return ""
     ends = report.leading_silence + report.trailing_silence
     return (
-        f"{report.silent_share:.0%} of the audio is silence, {ends / 60:.1f} minutes of it at the files' ends: "
-        "training trims the ends; cut long pauses inside yourself"
+        f"{report.silent_share:.0%} of the audio is silence, {ends / 60:.1f} minutes of it at the ends of files: "
+        "training trims the ends; shorten long pauses inside files yourself"
     )
 
 
 def _damage(report: Report) -> str:
     count = len(report.damaged)
-    return f"{_files(count)} {_are(count)} damaged; what could be read is used" if count else ""
+    return f"{_files(count)} {_are(count)} damaged; the readable part is used" if count else ""
 
 
 def _short(report: Report) -> str:
     count = len(report.short)
-    return f"{_files(count)} {_are(count)} shorter than 0.1 s: padded and masked, so little is learnt" if count else ""
+    return (
+        f"{_files(count)} {_are(count)} shorter than 0.1 s: mostly padding, so a model learns little" if count else ""
+    )
 
 
 def _channels(report: Report) -> str:
@@ -161,15 +166,13 @@ def _channels(report: Report) -> str:
 
 def _amount(report: Report) -> str:
     minutes = 60 * report.hours
-    if not 0 < minutes < LITTLE_MINUTES:
+    if not 0 < minutes < FEW_MINUTES:
         return ""
-    return (
-        f"{minutes:.1f} minutes of audio is little: a net learns it by heart; 20 minutes of one voice is a good start"
-    )
+    return f"{minutes:.1f} minutes of audio are few, so a model overfits; 20 minutes of one voice are a good start"
 
 
 def _files(count: int) -> str:
-    return f"{count:,} {'file' if count == 1 else 'files'}"
+    return number_of(count, "file")
 
 
 def _are(count: int) -> str:
@@ -178,10 +181,6 @@ def _are(count: int) -> str:
 
 def _have(count: int) -> str:
     return "has" if count == 1 else "have"
-
-
-def _carry(count: int) -> str:
-    return "carries" if count == 1 else "carry"
 
 
 def _them(count: int) -> str:

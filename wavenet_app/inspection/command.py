@@ -1,4 +1,4 @@
-"""`wavegen inspect`: the data doctor, with the training time that this machine would take."""
+"""`wavegen inspect`: the report of the data doctor, with the training time on this machine."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from rich.console import Console
 
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
+from wavenet_app.core.options import make_console
+from wavenet_app.core.terminal import progress_bar
 from wavenet_app.inspection.examine import examine
 from wavenet_app.inspection.timing import seconds_per_epoch
 from wavenet_app.inspection.view import render
+from wavenet_app.network.model import product_dtype
 from wavenet_app.network.stack.skip_sum import kernels_to_compile
-from wavenet_app.training.task import product_dtype
-from wavenet_app.training.view import DecodeView
 
 
 def run_inspection(paths: Sequence[str], folder: DataFolder, *, console: Console, as_json: bool) -> None:
@@ -24,10 +25,9 @@ def run_inspection(paths: Sequence[str], folder: DataFolder, *, console: Console
         UserError: a path does not exist or holds no audio.
     """
     sources = [folder.data_set(path) for path in paths]
-    progress_console = Console(stderr=True)
-    view = DecodeView(progress_console)
-    with view.progress:
-        report = examine(sources, cache_dir=folder.cache, progress=view.on_decode)
+    progress_console = make_console(stderr=True)
+    with progress_bar(progress_console, "decoding") as on_decode:
+        report = examine(sources, cache_dir=folder.cache, progress=on_decode)
     if report.corpus is not None:
         num_samples = round(report.corpus.training_seconds * report.corpus.sample_rate)
         device = training_device()

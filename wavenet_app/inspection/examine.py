@@ -1,4 +1,4 @@
-"""The data doctor: what is in these folders of sound, what is wrong with it, and what to do about it."""
+"""The data doctor: examines audio files, and measures what training on them would start from."""
 
 from __future__ import annotations
 
@@ -29,28 +29,20 @@ def examine(
     paths: Sequence[Path],
     *,
     cache_dir: Path | None = None,
-    audio: AudioConfig | None = None,
-    split: CorpusConfig | None = None,
-    sample_rate: int | None = None,
-    seconds_per_epoch: dict[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Returns what the files say about themselves and about training on them.
+    """Returns a report on the files and on training with them.
 
-    Every file is decoded once for its facts, in threads, a block at a time. For the bits per sample the same corpus is
-    opened as by training, which fills the cache that training will use.
+    Each file is decoded once for its facts, in threads, a block at a time. The bits per sample come from the corpus
+    that training would open with its default settings, which also fills the cache for training.
 
     Args:
         paths: folders and files.
-        cache_dir: of decoded audio; None leaves out the part about training.
-        audio: as for training.
-        split: as for training.
-        sample_rate: as for training; None lets the files decide.
-        seconds_per_epoch: preset -> seconds, only carried into the report.
+        cache_dir: folder for decoded audio; None omits the part about training.
         progress: called in this thread after each file with (done, total, file name).
 
     Raises:
-        UserError: a path does not exist, or there is no audio file and no folder that failed.
+        UserError: a path does not exist, or there is no audio file and no unreadable folder.
     """
     sources = scan_sources(paths)
     files, unreadable = _measure_all([file for _, file in sources.files], progress)
@@ -65,16 +57,15 @@ def examine(
         paths=tuple(map(str, paths)),
         unreadable=tuple(unreadable),
         ignored=sources.others,
-        seconds_per_epoch=seconds_per_epoch or {},
     )
     if cache_dir is not None:
         try:
             corpus = open_corpus(
                 paths,
-                audio=audio or AudioConfig(),
-                split=split or CorpusConfig(),
+                audio=AudioConfig(),
+                split=CorpusConfig(),
                 cache_dir=cache_dir,
-                sample_rate=sample_rate,
+                sample_rate=None,
                 progress=progress,
             )
             report = replace(report, corpus=_corpus_facts(corpus))
@@ -84,9 +75,9 @@ def examine(
 
 
 def _measure_all(paths: Sequence[Path], progress: Progress | None) -> tuple[list[FileFacts], list[Problem]]:
-    """Returns the facts of readable files and the others' problems, each in the order of `paths`."""
+    """Returns the facts of readable files and the problems of the others, each in the order of `paths`."""
     found: dict[int, FileFacts | Problem] = {}
-    # libsndfile, numpy and the hashes leave the interpreter's lock, so threads suffice.
+    # libsndfile, numpy and the hashes release the interpreter's lock, so threads suffice.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         futures = {pool.submit(_measured, path): index for index, path in enumerate(paths)}
         try:
@@ -107,7 +98,7 @@ def _measured(path: Path) -> FileFacts | Problem:
         return measure_file(path)
     except UnreadableAudioError as error:
         return Problem(str(path), error.reason)
-    except (OSError, soundfile.SoundFileError) as error:  # for example removed while we were at it
+    except (OSError, soundfile.SoundFileError) as error:  # for example removed in the meantime
         return Problem(str(path), str(getattr(error, "strerror", None) or error).lower())
 
 

@@ -1,4 +1,4 @@
-"""What one sound file says about itself: level, clipping, silence, bandwidth and fingerprints, in one pass."""
+"""Measures one audio file in one pass: level, clipping, silence, bandwidth and fingerprints."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from numpy.typing import NDArray
 
 from wavenet_app.audio.files import UnreadableAudioError, probe
 
-# A 16-bit sample of 32767 counts as full scale, in whatever format it is stored.
+# A 16-bit sample of 32767 counts as full scale, in any format.
 FULL_SCALE = 32_767 / 32_768
-# A crest of three equal samples can be chance (a low tone, a quiet file); as many as these plateaus are not.
+# One crest of three equal samples can be chance (a low tone, a quiet file); this many are not.
 PLATEAU_RUNS = 3
 RUN_SAMPLES = 3
 SILENCE_DECIBELS = 50.0
 SPECTRUM_POINTS = 1024
 SPECTRUM_BANDS = 128
 # Resamplers leave images below -100 dB, microphones leave noise above -80 dB, both relative to the strongest band.
-NOTHING_DECIBELS = 80.0
+EMPTY_BAND_DECIBELS = 80.0
 DITHER_MARGIN_DECIBELS = 9.0
-# Small, because a damaged file loses what its last block held.
+# Small, because a damaged file loses its last block.
 BLOCK_FRAMES = 8_192
-# The length in an MP3's header is off by the encoder's padding.
+# The length in an MP3 header is off by the padding of the encoder.
 TOLERATED_SECONDS = 0.1
 INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """One readable file, measured over all its channels at its own sample rate.
+    """Measurements of one readable file, over all its channels at its own sample rate.
 
     Attributes:
-        path: as it was given or found.
+        path: path as given or found.
         sample_rate: in Hz.
-        channels: count.
-        frames: samples of one channel that could be read.
+        channels: number of channels.
+        frames: readable samples of one channel.
         format: container, such as FLAC.
         subtype: sample format, such as PCM_16.
-        peak: greatest absolute sample, dB relative to full scale; minus infinity for digital silence.
+        peak: maximum absolute sample, dB relative to full scale; minus infinity for digital silence.
         rms: root mean square, dB relative to full scale.
-        offset: mean of the samples (DC), a fraction of full scale.
-        clipped_runs: runs of three or more samples at (or beyond) full scale, or at the file's own flat maximum.
-        clipped_samples: the samples in these runs.
-        silent_share: share of 10 ms frames whose every sample is 50 dB below the file's own peak.
+        offset: mean of the samples (DC), as a fraction of full scale.
+        clipped_runs: runs of three or more samples at (or beyond) full scale, or at a flat maximum of the file.
+        clipped_samples: number of samples in these runs.
+        silent_share: share of 10 ms frames that are entirely 50 dB below the peak of the file.
         leading_silence: seconds of such frames at the beginning.
         trailing_silence: seconds of such frames at the end.
-        bandwidth: highest frequency with energy above quantisation noise and above -80 dB of the strongest, in Hz.
-        damage: why reading stopped early, empty for a whole file.
+        bandwidth: highest frequency in Hz with energy above quantisation noise and above -80 dB of the strongest band.
+        damage: why reading stopped early; empty for an intact file.
         sound_digest: fingerprint of rate, channels and decoded samples.
         byte_digest: fingerprint of the file's bytes.
     """
@@ -77,17 +77,17 @@ class FileFacts:
 
     @property
     def seconds(self) -> float:
-        """Length of what could be read."""
+        """Length of the readable part."""
         return self.frames / self.sample_rate
 
 
 def measure_file(path: Path) -> FileFacts:
-    """Returns a file's facts, decoding it once, a block at a time.
+    """Measures a file by decoding it once, a block at a time.
 
-    Memory does not grow with the length of the file, but for its 10 ms peaks (400 bytes a second).
+    Memory does not grow with the length of the file, except for the 10 ms peaks (400 bytes per second).
 
     Raises:
-        UnreadableAudioError: nothing can be read, or there are NaN or infinite samples.
+        UnreadableAudioError: nothing can be read, or a sample is NaN or infinite.
     """
     info = probe(path)
     hop = max(info.sample_rate // 100, 1)
@@ -146,7 +146,7 @@ def measure_file(path: Path) -> FileFacts:
 
 
 class _Ceiling:
-    """Counts flat runs at the greatest value so far; starts again when a greater one comes."""
+    """Counts flat runs at the maximum so far; a new maximum resets the count."""
 
     def __init__(self) -> None:
         self.value = 0.0
@@ -154,17 +154,17 @@ class _Ceiling:
         self._samples = 0
 
     def add(self, block: NDArray[np.float32]) -> None:
-        """Takes the next samples, shape (frames, channels); a run is cut where a block ends."""
-        greatest = float(block.max())
-        if greatest <= 0 or greatest < min(self.value, FULL_SCALE):
+        """Adds the next samples, shape (frames, channels); a run ends with its block."""
+        maximum = float(block.max())
+        if maximum <= 0 or maximum < min(self.value, FULL_SCALE):
             return
-        if greatest > self.value:
+        if maximum > self.value:
             if self.value < FULL_SCALE:
                 self._runs = self._samples = 0
-            self.value = greatest
+            self.value = maximum
         at_ceiling = np.zeros((block.shape[1], len(block) + 2), dtype=np.int8)
         at_ceiling[:, 1:-1] = (block >= min(self.value, FULL_SCALE)).T
-        # Padded with zeros at both ends, every channel's runs start and end inside its own row.
+        # The zero padding at both ends keeps the runs of each channel inside its row.
         steps = np.diff(at_ceiling.ravel())
         lengths = np.flatnonzero(steps == -1) - np.flatnonzero(steps == 1)
         long = lengths[lengths >= RUN_SAMPLES]
@@ -172,7 +172,7 @@ class _Ceiling:
         self._samples += int(long.sum())
 
     def clipping(self) -> tuple[int, int]:
-        """Returns runs and samples, both zero where flat crests may be chance."""
+        """Returns the numbers of runs and samples, both zero if the flat crests may be chance."""
         if self.value < FULL_SCALE and self._runs < PLATEAU_RUNS:
             return 0, 0
         return self._runs, self._samples
@@ -187,7 +187,7 @@ class _Spectrum:
         self._count = 0
 
     def add(self, mono: NDArray[np.float32]) -> None:
-        """Takes the next samples; what does not fill a window counts only in a file shorter than one."""
+        """Adds the next samples; an incomplete window counts only if the file is shorter than one window."""
         from scipy.fft import rfft
 
         count = len(mono) // SPECTRUM_POINTS
@@ -202,21 +202,21 @@ class _Spectrum:
         self._count += len(windows)
 
     def bandwidth(self, subtype: str) -> float:
-        """Returns the highest frequency that carries something, as a share of half the sample rate."""
-        # Scaled so that white noise of power p has p in every bin.
+        """Returns the highest frequency with content, as a share of half the sample rate."""
+        # Scaled so that white noise of power p has power p in every bin.
         power = self._power[1:] / (self._count * float(np.square(self._window).sum()))
         bands = power.reshape(SPECTRUM_BANDS, -1).mean(axis=1)
-        nothing = float(bands.max()) * 10 ** (-NOTHING_DECIBELS / 10)
+        threshold = float(bands.max()) * 10 ** (-EMPTY_BAND_DECIBELS / 10)
         if subtype in INTEGER_BITS:
-            # Rounding noise of a step s has power s^2 / 12.
+            # The rounding noise of a step s has power s^2 / 12.
             noise = 4.0 ** (1 - INTEGER_BITS[subtype]) / 12
-            nothing = max(nothing, noise * 10 ** (DITHER_MARGIN_DECIBELS / 10))
-        present = np.flatnonzero(bands > nothing)
+            threshold = max(threshold, noise * 10 ** (DITHER_MARGIN_DECIBELS / 10))
+        present = np.flatnonzero(bands > threshold)
         return float(present[-1] + 1) / SPECTRUM_BANDS if len(present) else 0.0
 
 
 def _silence(frame_peaks: NDArray[np.float32], peak: float) -> tuple[float, int, int]:
-    """Returns the share of silent frames, and how many lead and trail; a file of nothing is silent throughout."""
+    """Returns the share of silent frames, and the numbers of leading and trailing ones."""
     loud = np.flatnonzero(frame_peaks > peak * 10 ** (-SILENCE_DECIBELS / 20))
     if not len(loud):
         return 1.0, len(frame_peaks), len(frame_peaks)

@@ -1,4 +1,4 @@
-"""What the data doctor reports: plain values that can be shown, asked about and written as JSON."""
+"""The report of the data doctor: plain values that can be shown and written as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wavenet_app.inspection.facts import FileFacts
 
 @dataclass(frozen=True)
 class Spread:
-    """Lowest, middle and highest value over files."""
+    """Minimum, median and maximum over files."""
 
     minimum: float
     median: float
@@ -22,7 +22,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Problem:
-    """A file or folder that gives no audio, and why."""
+    """A file or folder that has a problem, and the reason."""
 
     name: str
     reason: str
@@ -30,7 +30,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Files that hold the same sound; with `same_bytes` they are copies to the last byte."""
+    """Files with the same audio; with `same_bytes` they are identical to the byte."""
 
     names: tuple[str, ...]
     same_bytes: bool
@@ -38,18 +38,18 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class CorpusFacts:
-    """What training would make of the files.
+    """The corpus that training would open.
 
     Attributes:
         sample_rate: in Hz, after resampling.
-        gain: factor fixed from the training split.
-        training_clips: count.
-        validation_clips: count.
-        training_seconds: after trimming.
-        validation_seconds: after trimming.
-        skipped: files that training leaves out.
-        remarks: what training would say about the others.
-        bits: of the classical predictors, bits per sample of the validation clips.
+        gain: factor chosen from the training split.
+        training_clips: number of training clips.
+        validation_clips: number of held-out clips.
+        training_seconds: length of the training clips after trimming.
+        validation_seconds: length of the held-out clips after trimming.
+        skipped: files that training would skip.
+        remarks: remarks that training would show.
+        bits: bits per sample of the classical predictors on the held-out clips.
     """
 
     sample_rate: int
@@ -65,32 +65,32 @@ class CorpusFacts:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that `examine` found; names are paths as they were found.
+    """Everything that `examine` finds; files are named by their paths.
 
     Attributes:
-        paths: what was examined.
-        hours: of readable audio.
-        sample_rates: Hz -> files.
-        channels: channel count -> files.
-        formats: container and sample format -> files.
-        peak: of files, dBFS. Like the other spreads, over files that are not digital silence; None without any.
-        rms: of files, dBFS.
-        bandwidth: of files, Hz.
-        silent_share: of all the audio's 10 ms frames, each against its own file's peak.
+        paths: the examined folders and files.
+        hours: length of all readable audio.
+        sample_rates: Hz -> number of files.
+        channels: number of channels -> number of files.
+        formats: container and sample format -> number of files.
+        peak: spread of the peaks in dBFS. All spreads skip files of digital silence; None if there are no others.
+        rms: spread of the RMS levels in dBFS.
+        bandwidth: spread of the bandwidths in Hz.
+        silent_share: share of silent 10 ms frames in all audio, relative to the peak of each file.
         leading_silence: seconds, summed over files.
         trailing_silence: seconds, summed over files.
-        clipped: files with flat runs at full scale or at their own maximum.
+        clipped: files with flat runs at full scale or at their maximum.
         narrow: files whose content stops well below half their sample rate.
-        offset: files with a constant (DC) offset that matters.
+        offset: files with a relevant constant (DC) offset.
         short: files of less than 0.1 s.
         silent: files of digital silence.
-        damaged: files of which only a part could be read.
-        duplicates: groups of files with the same sound.
-        unreadable: files and folders that gave nothing.
-        ignored: suffix -> files that are not audio.
-        corpus: what training would make of it; None if that was not asked for or is not possible.
-        corpus_problem: why training would refuse, empty otherwise.
-        seconds_per_epoch: preset -> seconds to train once on all of it, if the caller measured that.
+        damaged: files that can be read only in part.
+        duplicates: groups of files with the same audio.
+        unreadable: files and folders that cannot be read.
+        ignored: suffix -> number of files that are not audio.
+        corpus: the corpus that training would open; None if not requested or not possible.
+        corpus_problem: why training would fail, or empty.
+        seconds_per_epoch: preset -> seconds of one training epoch, if measured.
         advice: plain lines, the most useful first.
         files: every readable file.
     """
@@ -122,7 +122,7 @@ class Report:
     files: tuple[FileFacts, ...] = ()
 
     def to_json(self) -> str:
-        """Returns the report as a JSON object; what is not a number (the level of silence) becomes null."""
+        """Returns the report as a JSON object; values that are not finite (the level of silence) become null."""
         return json.dumps(_plain(asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
 
 

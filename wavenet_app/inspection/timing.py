@@ -1,4 +1,4 @@
-"""How long training takes on this machine, by trying a few steps."""
+"""Measures how long training takes on this machine with a few steps."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import time
 import torch
 
 from wavenet_app.config import PRESETS, preset
-from wavenet_app.network.heads import mean_bits
-from wavenet_app.network.model import WaveNet
-from wavenet_app.training.task import product_dtype
+from wavenet_app.heads import mean_bits
+from wavenet_app.network.model import WaveNet, product_dtype
 
 _TIMED_STEPS = 2
 
 
 def seconds_per_epoch(num_samples: int, device: str) -> dict[str, float]:
-    """Returns for each preset how long one pass over `num_samples` training samples takes, in seconds.
+    """Returns the seconds that each preset takes for one pass over `num_samples` training samples.
 
-    The quicker of two steps after a warm-up step counts, which takes some ten seconds in all on a CPU.
+    The faster of two steps after a warm-up step counts. In all this takes about ten seconds on a CPU.
 
     Args:
         num_samples: training samples at the corpus's rate.
@@ -30,7 +29,7 @@ def _seconds_per_sample(name: str, device: str) -> float:
     config = preset(name)
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(config.model, generator).to(device)
-    model.product_dtype = product_dtype("auto", device)
+    model.product_dtype = product_dtype("auto", device, model.head)
     context, window = config.model.receptive_field, config.training.window
     codes = torch.randint(config.model.quantization_channels, (1, context + window), generator=generator).to(device)
     mask = torch.ones(1, window, dtype=torch.bool, device=device)

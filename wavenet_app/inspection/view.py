@@ -1,4 +1,4 @@
-"""The data doctor's report as tables for a terminal."""
+"""Shows the report of the data doctor in the terminal."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-GREATEST_ROWS = 50
+MAX_ROWS = 50
 
 
 def render(report: Report) -> Group:
-    """Returns the report for `rich.console.Console.print`: the facts, the files left out, and the advice."""
+    """Returns the report for `rich.console.Console.print`: facts, skipped files and advice."""
     from rich.console import Group, RenderableType
-    from rich.text import Text
 
     parts: list[RenderableType] = [_facts(report)]
     if report.unreadable:
-        parts.append(_problems("left out", report.unreadable))
+        parts.append(_problems("skipped", report.unreadable))
     if report.damaged:
         parts.append(_problems("damaged, read in part", report.damaged))
     if report.corpus:
         unreadable = {problem.reason for problem in report.unreadable}
         skipped = tuple(problem for problem in report.corpus.skipped if problem.reason not in unreadable)
         if skipped:
-            parts.append(_problems("left out by training", skipped))
+            parts.append(_problems("skipped by training", skipped))
         parts.append(_bits(report.corpus))
     if report.seconds_per_epoch:
         parts.append(_epochs(report.seconds_per_epoch))
-    lines = report.advice or ("nothing stands in the way of training",)
-    # Text, not markup: a file's name may hold brackets.
-    parts.extend(Text(f"- {line}") for line in (*lines, *(report.corpus.remarks if report.corpus else ())))
+    lines = report.advice or ("no problems found: ready to train",)
+    # Text, not markup: file names may contain brackets.
+    parts.extend(f"- {line}" for line in (*lines, *(report.corpus.remarks if report.corpus else ())))
     return Group(*parts)
 
 
@@ -63,7 +62,7 @@ def _facts(report: Report) -> Table:
             "after the sound",
         ),
         ("shorter than 0.1 s", f"{len(report.short):,}"),
-        ("same sound twice", f"{sum(len(group.names) - 1 for group in report.duplicates):,}"),
+        ("duplicates", f"{sum(len(group.names) - 1 for group in report.duplicates):,}"),
     ]
     for name, value in rows:
         _add(table, name, value)
@@ -71,14 +70,14 @@ def _facts(report: Report) -> Table:
 
 
 def _bits(corpus: CorpusFacts) -> Table:
-    table = _table("what training starts from", "", "")
+    table = _table("training data", "", "")
     rows = [
         ("training", f"{number_of(corpus.training_clips, 'clip')}, {_duration(corpus.training_seconds)}"),
         ("held out", f"{number_of(corpus.validation_clips, 'clip')}, {_duration(corpus.validation_seconds)}"),
         ("sample rate, gain", f"{corpus.sample_rate} Hz, x{corpus.gain:.3g}"),
         ("code histogram", f"{corpus.bits.unigram:.2f} bits per sample"),
-        ("given the code before", f"{corpus.bits.order1:.2f} bits per sample"),
-        ("linear prediction, LPC-24", f"{corpus.bits.lpc:.2f} bits per sample: the floor that a net must beat"),
+        ("given the previous code", f"{corpus.bits.order1:.2f} bits per sample"),
+        ("linear prediction, LPC-24", f"{corpus.bits.lpc:.2f} bits per sample: the baseline that a model must beat"),
     ]
     for name, value in rows:
         _add(table, name, value)
@@ -94,28 +93,26 @@ def _epochs(seconds: dict[str, float]) -> Table:
 
 def _problems(title: str, problems: tuple[Problem, ...]) -> Table:
     table = _table(f"{title}: {len(problems):,}", "file", "reason")
-    for problem in problems[:GREATEST_ROWS]:
+    for problem in problems[:MAX_ROWS]:
         _add(table, problem.name, problem.reason)
-    if problems[GREATEST_ROWS:]:
-        _add(table, f"and {len(problems) - GREATEST_ROWS:,} more", "all of them with --json")
+    if problems[MAX_ROWS:]:
+        _add(table, f"and {len(problems) - MAX_ROWS:,} more", "use --json for all of them")
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
-    # as wide as its title, which would otherwise be broken over several lines
-    table = Table(title=Text(title), title_justify="left", show_header=any(columns), min_width=len(title))
+    # at least as wide as the title, which would wrap otherwise
+    table = Table(title=title, title_justify="left", show_header=any(columns), min_width=len(title))
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
 
 
 def _add(table: Table, *cells: str) -> None:
-    from rich.text import Text
 
-    table.add_row(*(Text(cell) for cell in cells))
+    table.add_row(*(cell for cell in cells))
 
 
 def _spread(spread: Spread | None, unit: str) -> str:

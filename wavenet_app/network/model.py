@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
+from wavenet_app.coding import STEP
 from wavenet_app.config import ModelConfig
+from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
+from wavenet_app.heads import DEFAULT_HEAD, Head
 from wavenet_app.network.conditioning import Condition, GlobalCondition, LocalCondition, Told
-from wavenet_app.network.heads import head_of
 from wavenet_app.network.stack.skip_sum import skip_sum
 
 FOREVER = 2**62
@@ -94,10 +95,10 @@ class WaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.product_dtype = torch.float32
-        self.head = head_of(config)
+        self.head = config.output_head
         self.front = (
             CodeFront(config.quantization_channels, config.residual_channels, config.kernel_size)
-            if config.head == MU_LAW_HEAD
+            if self.head.one_hot_front
             else SampleFront(config.residual_channels, config.kernel_size)
         )
         self.blocks = nn.ModuleList(
@@ -240,13 +241,25 @@ class WaveNet(nn.Module):
     def _output(self, skips: Tensor, newest: Tensor) -> Tensor:
         hidden = F.relu(skips)
         for layer, output in enumerate((self.output1, self.output2)):
-            if layer == 1 and self.config.head != MU_LAW_HEAD:
-                hidden = hidden.float()  # the 8 bits of a bfloat16 are too few for a mean
+            if layer == 1 and self.head.float32_output:
+                hidden = hidden.float()
             weight, bias = output.weight.to(hidden.dtype), output.bias.to(hidden.dtype)
             hidden = F.linear(hidden if layer == 0 else F.relu(hidden), weight, bias)
-        if self.config.head != MU_LAW_HEAD:
-            hidden[..., mean_places(self.config.head, self.config.output_channels)] += (newest * STEP).unsqueeze(-1)
+        self.head.add_newest(hidden, newest)
         return hidden
+
+
+def product_dtype(precision: str, device: str, head: Head = DEFAULT_HEAD) -> torch.dtype:
+    """Returns the type of the matrix products: for "auto", bfloat16 where the hardware multiplies it and the head can.
+
+    Args:
+        precision: "auto", "float32" or "bfloat16".
+        device: "cpu", "cuda" or "mps".
+        head: what the outputs mean.
+    """
+    if precision != "auto":
+        return getattr(torch, precision)
+    return torch.bfloat16 if not head.float32_products and multiplies_bfloat16(device) else torch.float32
 
 
 def _waves(shape: torch.Size, generator: torch.Generator | None) -> Tensor:

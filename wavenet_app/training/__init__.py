@@ -1,1 +1,1 @@
-"""Train a WaveNet: a run from its options, the task, the command."""
+"""Training of WaveNets: the run and its options, the task, the command and its output."""

@@ -1,8 +1,8 @@
-"""One training run from its options to its task: settings, corpus, baseline and folders, in that order."""
+"""Prepares a training run from its options: settings, corpus, budget and folders."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,56 +11,55 @@ from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.checkpoints import read_unfinished
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
-from wavenet_app.core.settings import override, parse_assignments, read_config_file, validated
+from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
+from wavenet_app.core.settings import override, validated
+from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
-from wavenet_app.corpus.windows import greatest_cut
+from wavenet_app.corpus.windows import max_cut_length
 
 DEFAULT_MINUTES = 30.0
-LOGGERS = ("tensorboard", "wandb", "none")
 CONDITIONS = ("mel",)
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What a user asked of a run; None and empty mean "not said".
+class RunOptions(TrainingOptions):
+    """Options of a WaveNet run; None and empty mean "not given".
 
     Attributes:
         paths: data set arguments; empty for the built-in corpus.
-        preset: name of a preset, or "auto".
-        config_file: TOML file laid over the preset.
-        assignments: section.field=value texts laid over that.
-        name: name of the run.
-        sample_rate: Hz.
-        max_steps: optimizer steps.
-        minutes: wall-clock minutes.
+        sample_rate: in Hz.
         split_by: regular expression for the split.
-        seed: seed of weights and order.
-        speakers: who speaks in a file: folder, csv:FILE or regex:PATTERN.
-        condition: what else the model is told: "mel".
-        head: what is predicted: "mu-law", "logistics" or "gaussian".
-        resume: name or last.pth of a run to go on with.
-        logger: where curves and sounds go: tensorboard, wandb or none.
+        speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
+        condition: local conditioning: "mel".
+        head: output distribution: "mu-law", "logistics" or "gaussian".
     """
 
     paths: tuple[str, ...] = ()
-    preset: str = "auto"
-    config_file: Path | None = None
-    assignments: tuple[str, ...] = ()
-    name: str | None = None
     sample_rate: int | None = None
-    max_steps: int | None = None
-    minutes: float | None = None
     split_by: str | None = None
-    seed: int | None = None
     speakers: str | None = None
     condition: str | None = None
     head: str | None = None
-    resume: str | None = None
-    logger: str = "tensorboard"
+
+    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
+        """Returns (section, field, value) of the options that only a WaveNet has."""
+        return (
+            ("corpus", "paths", self.paths or None),
+            ("corpus", "split_by", self.split_by),
+            ("corpus", "speakers", self.speakers),
+            ("model", "head", self.head),
+            ("audio", "sample_rate", self.sample_rate),
+        )
+
+    def changes(self) -> dict[str, Any]:
+        """Returns section -> field -> value of all options that are settings."""
+        changes = super().changes()
+        if self.condition == "mel":
+            changes.setdefault("model", {}).setdefault("mel", {})
+        return changes
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,11 @@ class Run:
     """A run that is ready to train.
 
     Attributes:
-        config: all settings, sample rate and gain being the corpus's own.
+        config: all settings, with the sample rate and gain of the corpus.
         corpus: the audio.
         plan: budget and folders.
-        resume: content of the checkpoint to go on from, or None.
-        notes: what the user should know before it starts, a line each.
+        resume: content of the checkpoint to resume from, or None.
+        notes: one-line notes for the user before training starts.
     """
 
     config: RunConfig
@@ -85,30 +84,31 @@ class Run:
 def prepare_run(
     options: RunOptions, folder: DataFolder, *, device: str, on_decode: Callable[[int, int, str], None] | None = None
 ) -> Run:
-    """Resolves options into a run.
+    """Prepares a run from its options.
 
     Args:
-        options: what the user asked for.
+        options: the user's options.
         folder: the data folder.
         device: "cpu", "cuda" or "mps"; decides what "auto" means.
-        on_decode: told of each decoded file: how many are done, of how many, and its name.
+        on_decode: called after each decoded file with (done, total, file name).
 
     Raises:
-        UserError: a setting, a path or the run to resume does not exist or fit.
+        UserError: a setting is invalid, or a path or the run to resume does not exist.
     """
-    if options.logger not in LOGGERS:
-        raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{options.logger}'")
+    options.check_logger()
     if options.condition not in (None, *CONDITIONS):
         raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
-    resume = None
+    resume: dict[str, Any] | None = None
+    resume_notes: list[str] = []
     if options.resume:
-        last = _last_checkpoint(options.resume, folder)
-        resume = read_unfinished(last, KIND, "begin a new run without --resume")
+        resume, resume_notes = read_resumed(
+            options.resume, folder.checkpoints, KIND, called="run", otherwise="start a new run without --resume"
+        )
     config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
     if config.training.processes is None:
-        # a run from before there was a choice had one
+        # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     sources = [folder.data_set(path) for path in config.corpus.paths]
     corpus = open_corpus(
@@ -116,16 +116,16 @@ def prepare_run(
         audio=config.audio,
         split=config.corpus,
         cache_dir=folder.cache,
-        sample_rate=config.audio.sample_rate if resume or _rate_asked_for(options) else None,
+        sample_rate=config.audio.sample_rate if resume or options.given("audio", "sample_rate") is not None else None,
         gain=config.audio.gain if resume else None,
         progress=on_decode,
     )
-    name = config.name if resume or options.name else _free_name(config, options, folder)
-    config = _wherever_it_is_read(config, sources)
+    name = config.name if resume or options.name else free_name(_base_name(config, options), folder.checkpoints)
+    config = _with_absolute_paths(config, sources)
     config = override(config, {"name": name, "audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
-    config = _told_of_corpus(config, corpus, resumed=resume is not None)
-    if not resume and (folder.checkpoints / name / "last.pth").exists():
-        raise UserError(f"a run called '{name}' exists already; choose another --name, or go on with --resume {name}")
+    config = _with_conditioning(config, corpus, resumed=resume is not None)
+    if not resume:
+        refuse_existing(name, folder.checkpoints)
     plan = FitPlan(
         run_dir=folder.checkpoints / name,
         tensorboard_dir=folder.tensorboard / name if options.logger == "tensorboard" else None,
@@ -138,45 +138,42 @@ def prepare_run(
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
     )
-    return Run(config, corpus, plan, resume, _notes(config, corpus, resume))
+    return Run(config, corpus, plan, resume, [*resume_notes, *_notes(config, corpus, resume)])
 
 
 def _settings(options: RunOptions, device: str) -> RunConfig:
     chosen = options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small")
     config = preset(chosen)
     if device == "cuda":
-        # meant to keep a GPU busy, which one window would not; not yet measured on one
+        # one window does not keep a GPU busy; the number is not measured yet
         config = override(config, {"training": {"batch_size": 16}})
-    if options.config_file:
-        config = override(config, read_config_file(options.config_file))
-    return override(config, _changes(options))
+    return options.applied_to(config)
 
 
 def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
-    for given, flag in (
-        (options.paths, "paths"),
-        (options.name, "--name"),
-        (options.config_file, "--config"),
-        (options.speakers, "--speakers"),
-        (options.condition, "--condition"),
-        (options.head, "--head"),
-    ):
-        if given:
-            raise UserError(f"--resume takes everything from the checkpoint; leave out {flag}")
+    refuse_beside_resume(
+        (
+            (options.paths, "paths"),
+            (options.name, "--name"),
+            (options.config_file, "--config"),
+            (options.speakers, "--speakers"),
+            (options.condition, "--condition"),
+            (options.head, "--head"),
+        )
+    )
     before = validated(RunConfig, resume["config"])
-    after = override(before, _changes(options))
-    moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # recordings may lie elsewhere by now
+    after = override(before, options.changes())
+    moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # the recordings may have moved since
     for section in ("model", "audio", "corpus"):
         if getattr(after, section) != getattr(moved, section):
             raise UserError(
-                f"--resume goes on with model, audio and corpus as they are; leave out --set {section}..., or begin a "
-                "new run"
+                f"--resume cannot change model, audio or corpus settings; drop --set {section}..., or start a new run"
             )
     return after
 
 
-def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
-    """Returns settings whose paths mean the same in any current folder, for resuming and evaluating from elsewhere."""
+def _with_absolute_paths(config: RunConfig, sources: Sequence[Path]) -> RunConfig:
+    """Returns the config with absolute paths, so a run can be resumed and evaluated from any folder."""
     changes: dict[str, Any] = {"paths": [str(source.absolute()) for source in sources]}
     rule = config.corpus.speakers
     if rule is not None and rule.startswith(TABLE_RULE):
@@ -184,64 +181,27 @@ def _wherever_it_is_read(config: RunConfig, sources: Sequence[Path]) -> RunConfi
     return override(config, {"corpus": changes})
 
 
-def _changes(options: RunOptions) -> dict[str, Any]:
-    changes = parse_assignments(list(options.assignments))
-    for section, name, value in (
-        ("corpus", "paths", options.paths or None),
-        ("corpus", "split_by", options.split_by),
-        ("corpus", "speakers", options.speakers),
-        ("model", "head", options.head),
-        ("audio", "sample_rate", options.sample_rate),
-        ("training", "max_steps", options.max_steps),
-        ("training", "minutes", options.minutes),
-        ("training", "seed", options.seed),
-    ):
-        if value is not None:
-            changes.setdefault(section, {})[name] = value
-    if options.condition == "mel":
-        changes.setdefault("model", {}).setdefault("mel", {})
-    if options.name is not None:
-        changes["name"] = options.name
-    return changes
-
-
-def _told_of_corpus(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
-    """Returns the config with what the corpus decides about conditions: the speakers' names, the mel settings."""
+def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
+    """Returns the config with the speakers of the corpus and the mel settings for its sample rate."""
     if resumed:
-        strangers = sorted(set(corpus.speakers) - set(config.model.speakers))
-        if strangers:
+        unknown = sorted(set(corpus.speakers) - set(config.model.speakers))
+        if unknown:
             raise UserError(
-                f"the corpus has speakers that the run does not know ({', '.join(strangers)}); take their files away "
-                "to go on, or train anew"
+                f"the corpus has speakers that the run does not know ({', '.join(unknown)}); remove their files to "
+                "resume, or start a new run"
             )
         return config
     changes: dict[str, Any] = {"speakers": corpus.speakers}
     if config.model.mel is not None:
         mel = config.model.mel.resolved(corpus.sample_rate)
-        greatest_cut(config.training.window, mel.hop)
+        max_cut_length(config.training.window, mel.hop)
         changes["mel"] = mel.model_dump()
     return override(config, {"model": changes})
 
 
-def _rate_asked_for(options: RunOptions) -> bool:
-    from_file = read_config_file(options.config_file) if options.config_file else {}
-    said = {**from_file.get("audio", {}), **_changes(options).get("audio", {})}
-    return "sample_rate" in said
-
-
-def _free_name(config: RunConfig, options: RunOptions, folder: DataFolder) -> str:
-    source = Path(config.corpus.paths[0]).resolve().name if config.corpus.paths else "plucked"
-    base = f"{source}-{options.preset}" if options.preset != "auto" else source
-    taken = {path.name for path in folder.checkpoints.glob("*")}
-    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
-
-
-def _last_checkpoint(name: str, folder: DataFolder) -> Path:
-    for path in (Path(name), Path(name) / "last.pth", folder.checkpoints / name / "last.pth"):
-        if path.is_file():
-            return path
-    runs = sorted(path.parent.name for path in folder.checkpoints.glob("*/last.pth"))
-    raise UserError(f"there is no run '{name}' to resume; there are: {', '.join(runs) or 'none'}")
+def _base_name(config: RunConfig, options: RunOptions) -> str:
+    base = Path(config.corpus.paths[0]).resolve().name if config.corpus.paths else "plucked"
+    return base if options.preset == "auto" else f"{base}-{options.preset}"
 
 
 def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> list[str]:
@@ -251,12 +211,12 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
     if milliseconds < 50:
         notes.append(
             f"the receptive field of {field_samples} samples is only {milliseconds:.0f} ms at {corpus.sample_rate} Hz: "
-            "a voice's pitch may not hold; take a larger preset or a lower --sample-rate"
+            "the pitch of a voice may drift; use a larger preset or a lower --sample-rate"
         )
     if config.training.window < field_samples:
         notes.append(
             f"training.window ({config.training.window}) is shorter than the receptive field ({field_samples}): "
-            "most of each step goes into context; a longer window trains faster"
+            "each step spends most of its work on context; a longer window trains faster"
         )
     if resume:
         before, now = resume["split"], split_record(corpus)
@@ -265,6 +225,7 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
         )
         if changed:
             notes.append(
-                f"the corpus has changed by {changed} files since the run began; it goes on with what is there now"
+                f"the corpus has changed by {number_of(changed, 'file')} since the run started; training uses the "
+                "current files"
             )
     return notes

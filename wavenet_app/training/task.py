@@ -1,4 +1,4 @@
-"""Training WaveNet: corpus, model, loss and baseline, handed to `fit`."""
+"""The training task of WaveNet: corpus, model, loss and baseline, as `fit` needs them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import KIND, plain_config
-from wavenet_app.coding import MU_LAW_HEAD
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
-from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
@@ -30,9 +28,9 @@ from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Corpus, split_record
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
+from wavenet_app.heads import mean_bits
 from wavenet_app.network.conditioning import Told
-from wavenet_app.network.heads import mean_bits
-from wavenet_app.network.model import WaveNet
+from wavenet_app.network.model import WaveNet, product_dtype
 
 
 class Heard(NamedTuple):
@@ -50,20 +48,20 @@ class Heard(NamedTuple):
 Preview = Callable[[WaveNet, RunConfig, int, Heard], NDArray[np.float32]]
 """Generates so many samples of audio from a model in training, float32 (samples,)."""
 
-VALIDATION_SECONDS = 24.0  # audio that each validation during training looks at; the final one takes all
+VALIDATION_SECONDS = 24.0  # audio of each validation during training; the final one uses all of it
 PREVIEW_SECONDS = 1.0  # audio of each preview
-PREVIEW_SHARE = 0.05  # of the training time, at most, goes into previews
+PREVIEW_SHARE = 0.05  # maximum share of the training time that previews take
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a finished run says.
+    """The result of a finished run.
 
     Attributes:
         checkpoint: the best checkpoint.
-        status: the loop's final status.
+        status: final status of the loop.
         validation: bits per sample of that checkpoint over the whole validation split.
-        baseline: what the classical predictors need on the same samples.
+        baseline: bits per sample of the classical predictors on the same samples.
         model: shape of the model, which says what it is told.
     """
 
@@ -78,10 +76,10 @@ class WaveNetTask(Task):
     """Next-code prediction on the windows of a corpus.
 
     Args:
-        config: the run's settings, gain and sample rate being the corpus's own.
+        config: settings of the run, with the gain and sample rate of the corpus.
         corpus: the audio.
-        baseline: what goes into the checkpoints beside the model's own figures.
-        device: "cpu", "cuda" or "mps", where the loop will run.
+        baseline: classical predictors' bits, stored in the checkpoints.
+        device: "cpu", "cuda" or "mps", where the loop runs.
     """
 
     kind = KIND
@@ -90,12 +88,12 @@ class WaveNetTask(Task):
     def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
-        self.model.product_dtype = product_dtype(config.training.precision, device, config.model.head)
+        self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
         mel = config.model.mel
         self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
-        """Returns the windows that a process gets of the training clips from a step on, as `TrainingWindows` deals."""
+        """Returns the training windows of a rank from a step on; see `TrainingWindows`."""
         windows = TrainingWindows(
             self.corpus,
             context=self.config.model.receptive_field,
@@ -111,7 +109,7 @@ class WaveNetTask(Task):
         return _loader(windows)
 
     def validation_batches(self, limit_seconds: float | None = VALIDATION_SECONDS) -> Iterable[Any]:
-        """Returns windows of the validation clips; `limit_seconds` of audio at most, None for all of it."""
+        """Returns windows of the validation clips: at most `limit_seconds` of audio, None for all of it."""
         windows = ValidationWindows(
             self.corpus,
             context=self.config.model.receptive_field,
@@ -124,7 +122,7 @@ class WaveNetTask(Task):
         return _loader(windows)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Returns Adam (Kingma and Ba 2015), without weight decay, which has not been tried yet."""
+        """Returns Adam (Kingma and Ba 2015) without weight decay, which is untested."""
         return torch.optim.AdamW(
             self.model.parameters(),
             lr=self.config.training.learning_rate,
@@ -145,7 +143,7 @@ class WaveNetTask(Task):
         return self._bits(self.model, batch)
 
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
-        """Returns the bits of all samples of a batch that count, and how many these are, shape (2,)."""
+        """Returns the total bits of a batch and the number of samples that count, shape (2,)."""
         assert isinstance(model, WaveNet)
         count = batch["mask"].sum()
         return torch.stack([self._bits(model, batch) * count, count])
@@ -176,23 +174,8 @@ class WaveNetTask(Task):
 
 
 def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:
-    # a generator of its own, for a loader otherwise draws from torch's global one
+    # its own generator, because a loader draws from torch's global one otherwise
     return torch.utils.data.DataLoader(windows, batch_size=None, generator=torch.Generator())
-
-
-def product_dtype(precision: str, device: str, head: str = MU_LAW_HEAD) -> torch.dtype:
-    """Returns the arithmetic of the matrix products: for "auto", bfloat16 where the hardware multiplies it natively.
-
-    Args:
-        precision: "auto", "float32" or "bfloat16".
-        device: "cpu", "cuda" or "mps".
-        head: what is predicted; 16-bit samples need more than the 8 bits of a bfloat16.
-    """
-    if precision == "auto" and head != MU_LAW_HEAD:
-        return torch.float32
-    if precision != "auto":
-        return getattr(torch, precision)
-    return torch.bfloat16 if multiplies_bfloat16(device) else torch.float32
 
 
 def train(
@@ -204,30 +187,30 @@ def train(
     preview: Preview | None,
     resume: dict[str, Any] | None = None,
 ) -> TrainingResult:
-    """Trains until the budget is spent or a signal asks to stop, then scores the best checkpoint on all of validation.
+    """Trains until the budget is spent or a signal arrives, then scores the best checkpoint on all of validation.
 
     Args:
         task: the model and its data.
-        plan: how long and where to; its run folder also gets config.json and split.json.
-        on_step: told of every step.
-        on_validation: told of every validation.
-        preview: makes audio for TensorBoard; None for none.
-        resume: content of a last.pth to go on from.
+        plan: budget and folders; config.json and split.json are written to its run folder.
+        on_step: called after every step.
+        on_validation: called after every validation.
+        preview: generates audio for TensorBoard; None for none.
+        resume: content of the last.pth to resume from.
 
     Raises:
-        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
     write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
     write_json(plan.run_dir / "split.json", split_record(task.corpus))
-    listener = _Listener(task, preview)
+    preview_writer = _PreviewWriter(task, preview)
 
     def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
         on_validation(status)
         assert isinstance(model, WaveNet)
         if writer is not None:
-            listener.write(status, model, writer)
+            preview_writer.write(status, model, writer)
 
     status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
     return _finish(task, plan, status)
@@ -249,8 +232,8 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
     return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline, task.config.model)
 
 
-class _Listener:
-    """Writes a fixed real clip once, and generated audio as often as its share of the time allows."""
+class _PreviewWriter:
+    """Logs one real clip once, and generated audio as often as its share of the time allows."""
 
     def __init__(self, task: WaveNetTask, preview: Preview | None) -> None:
         self.task, self.preview = task, preview
@@ -270,7 +253,7 @@ class _Listener:
         self._sound(
             writer, "generated", self.preview(model, self.task.config, length, self._heard(length)), status.step
         )
-        # what the next one would cost must have been earned first
+        # the next preview has to wait until its cost fits into the share
         self.spent += time.monotonic() - before
 
     def _heard(self, length: int) -> Heard:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_along, prime_clips
@@ -17,13 +18,13 @@ from fast_gen.engines.cpu.packing import State, first_state, pack, pack_told, pr
 from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.heads import DEFAULT_HEAD, Head
 
 STEPPED_CODES = 8192
 """So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
 
 
-class NumbaCpu:
+class NumbaCpu(BaseEngine):
     """Compiled queues; see `fast_gen.engines.contract.Engine`.
 
     A clip is the same to the bit alone and in a batch, primed or stepped through, and with any number of threads. The
@@ -42,14 +43,15 @@ class NumbaCpu:
     precisions = PRECISIONS
     summary = "the whole loop compiled"
 
-    @staticmethod
+    @classmethod
     def missing(
+        cls,
         weights: GeneratorWeights,
-        device: str,  # noqa: ARG004 - there is one
+        device: str,  # noqa: ARG003 - there is one
         precision: str,
         threads: int,
     ) -> str | None:
-        """Returns what keeps it from running so, or None."""
+        """Returns what keeps the engine from running a model so, or None."""
         if threads > 1 and sys.platform == "win32":
             return f"it takes one thread on Windows, not {threads}"
         try:
@@ -59,20 +61,13 @@ class NumbaCpu:
             return f"numba cannot be imported: {error}"
         return None
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:
-        """Returns a line for the user if the compiler will have to be waited for, or None."""
+    @classmethod
+    def preparation(cls, weights: GeneratorWeights, precision: str, threads: int) -> str | None:
+        """Returns a line for the user if the first call waits for the compiler, or None."""
         return None if is_compiled(precision, threads, weights.head) else compiling_line(precision)
 
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cpu", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
-        self._packed = pack(weights, precision)
-        self.reset(1)
+    def _load(self) -> None:
+        self._packed = pack(self.weights, self.precision)
 
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
@@ -80,7 +75,9 @@ class NumbaCpu:
         parts = min(self.threads, batch_size)
         borders = [part * batch_size // parts for part in range(parts + 1)]
         self._shares = [slice(*pair) for pair in pairwise(borders)]
-        self._states: list[State] = [first_state(self._packed, share.stop - share.start) for share in self._shares]
+        self._states: list[State] = [
+            first_state(self._packed, self.weights.head, share.stop - share.start) for share in self._shares
+        ]
 
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
@@ -179,17 +176,17 @@ class NumbaCpu:
         return pack_told(condition, self.weights, clips), hold, phase
 
 
-def is_compiled(precision: str, threads: int, head: str = MU_LAW_HEAD) -> bool:
+def is_compiled(precision: str, threads: int, head: Head = DEFAULT_HEAD) -> bool:
     """Returns whether an engine needs no compiler to generate, whatever the model behind such a head."""
     return all(call.func.is_kept(*call.args) for call in _calls(precision, threads, head))
 
 
-def compile_ahead(precision: str, threads: int, head: str = MU_LAW_HEAD) -> None:
+def compile_ahead(precision: str, threads: int, head: Head = DEFAULT_HEAD) -> None:
     """Compiles and keeps what an engine of any model with such a head needs to generate."""
     for call in _calls(precision, threads, head):
         call.func.get_ready(*call.args)
 
 
-def _calls(precision: str, threads: int, head: str) -> list[Any]:
+def _calls(precision: str, threads: int, head: Head) -> list[Any]:
     """Returns calls of all that is compiled; only a last layer of another type makes it another program."""
     return NumbaCpu(GeneratorWeights.smallest(head), precision=precision, threads=threads).compiled_calls()

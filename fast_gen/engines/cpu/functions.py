@@ -24,7 +24,10 @@ SOURCES = [
         )
     ),
     *(_HERE.parent / f"{name}.py" for name in ("gaussian_quantile", "sampling")),
-    *(_TOP / "wavenet_app" / name for name in ("coding.py", "compiling/table_entry.py", "compiling/vector_math.py")),
+    *(
+        _TOP / "wavenet_app" / name
+        for name in ("coding.py", "heads.py", "compiling/table_entry.py", "compiling/vector_math.py")
+    ),
 ]
 
 SHELF = CodeShelf("engine", SOURCES)

@@ -23,6 +23,9 @@ from fast_gen.engines.cpu.product import add_product, address, matrix_bytes, rea
 from fast_gen.engines.cpu.threads import HELPER, LEADER
 from wavenet_app.coding import STEP
 from wavenet_app.compiling.table_entry import arguments
+from wavenet_app.heads import Rule
+
+_CODE, _LOGISTICS = int(Rule.CODE), int(Rule.LOGISTICS)
 
 inlined = njit(inline="always")
 """A call would copy the 200 fields of model and state, which takes as long as a layer.
@@ -56,7 +59,7 @@ def _layer_bytes(model):
 def _consume_front(model, recent, hidden):
     """Writes the first layer's input of one clip, given its newest codes."""
     taps, _, residual = model.tables.shape
-    if model.kind == 0:
+    if model.one_hot:
         for channel in range(residual):
             hidden[channel] = model.tables[0, recent[0], channel]
         for tap in range(1, taps):
@@ -210,12 +213,11 @@ def _add_residual(model, state, layer, x):
 
 @inlined
 def _add_newest(model, state):
-    """Adds the newest sample to the means, where the outputs are a distribution's; see `coding.mean_places`."""
-    if model.kind != 0:
-        first, last = (model.outputs // 3, 2 * model.outputs // 3) if model.kind == 1 else (0, 1)
+    """Adds the newest sample to the outputs that are means; see `Head.means`."""
+    if model.after_means > model.first_mean:
         for clip in range(len(state.recent)):
             value = np.float32(state.recent[clip, -1]) * np.float32(STEP)
-            for channel in range(first, last):
+            for channel in range(model.first_mean, model.after_means):
                 state.logits[clip, channel] += value
 
 
@@ -297,13 +299,13 @@ def append_codes(call):
             if known:
                 for code in range(logits.shape[2]):
                     logits[clip, time, code] = state.logits[clip, code]
-            elif model.kind == 0:
+            elif model.rule == _CODE:
                 codes[clip, time] = pick_code(
                     state.logits[clip], uniforms[clip, time], temperature, top_k, top_p, state.weights, state.order
                 )
             else:
                 codes[clip, time] = pick_sample(
-                    state.logits[clip], model.kind == 1, uniforms[clip, time], temperature, state.weights
+                    state.logits[clip], model.rule == _LOGISTICS, uniforms[clip, time], temperature, state.weights
                 )
             state.recent[clip, -1] = codes[clip, time]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, coding_of
+from wavenet_app.heads import Head
 
 Array = NDArray[np.float32]
 Packed = NDArray[Any]
@@ -31,11 +31,8 @@ DTYPES = {"float32": "float32", "bfloat16": "uint16", "int8": "int8"}
 HEAD_PRECISION = {"float32": "float32", "bfloat16": "bfloat16", "int8": "bfloat16"}
 """Precision -> that of the last layer's weights: in int8 it alone would cost 0.008 bit a sample, all others 0.0005.
 
-Of a distribution's few numbers they are float32 always: a mean has to be right to a part in thousands.
+They are always float32 where the head needs that.
 """
-
-HEADS = (MU_LAW_HEAD, "logistics", "gaussian")
-"""What the outputs may mean; the compiled loop knows them by their places."""
 
 LANE_INPUTS = {"float32": 1, "bfloat16": 2, "int8": 4}
 """Precision -> the inputs whose weights for one output share a lane."""
@@ -60,9 +57,7 @@ class PackedWeights(NamedTuple):
     """A model, padded. R, D, S and Q are the padded widths of residual stream, gate half, skip sum and logits.
 
     Attributes:
-        tables: (kernel_size, quantization_channels + 1, R); the front. Its bias is in the newest tap's rows, and the
-            last row of each tap is zero, for the time before the first code. Of a front for 16-bit samples
-            (kernel_size, 2, R): a row to be multiplied by the sample, and in the newest tap's last row the bias.
+        tables: (kernel_size, quantization_channels + 1 or 2, R); see `GeneratorWeights.tables_with_bias`.
         stream: the matrices of all layers, packed, in the order of their use, so that memory is read in one sweep: of
             each the newest tap (R, 2 x D), the residual (D, R) and the skip (D, S); then output1 (S, S).
         past: of each layer the older taps (R, 2 x D), oldest first, packed.
@@ -73,8 +68,11 @@ class PackedWeights(NamedTuple):
         output1_bias: (S,).
         output2_bias: (Q,).
         dilations: (layers,).
-        kind: place in `HEADS` of what the outputs mean.
-        outputs: how many numbers there are about each sample, without padding.
+        rule: number of the `wavenet_app.heads.Rule` by which samples are picked.
+        one_hot: 1 where the front has a table row per code, else 0.
+        first_mean: the first output that is a mean.
+        after_means: the output after the last mean; equal to `first_mean` where there is none.
+        outputs: number of outputs, without padding.
     """
 
     tables: Array
@@ -87,7 +85,10 @@ class PackedWeights(NamedTuple):
     output1_bias: Array
     output2_bias: Array
     dilations: Integers
-    kind: int
+    rule: int
+    one_hot: int
+    first_mean: int
+    after_means: int
     outputs: int
 
 
@@ -218,13 +219,11 @@ def _bfloat16(matrix: Array) -> NDArray[np.uint16]:
 
 def head_precision(weights: GeneratorWeights, precision: str) -> str:
     """Returns the precision of the last layer's weights."""
-    return HEAD_PRECISION[precision] if weights.head == MU_LAW_HEAD else "float32"
+    return "float32" if weights.head.float32_output else HEAD_PRECISION[precision]
 
 
 def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights:
     """Returns a padded and packed copy of a model; the front and all biases stay float32."""
-    tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
-    tables[-1, slice(None, -1) if weights.head == MU_LAW_HEAD else -1] += weights.front_bias
     layers, taps, residual, _ = weights.dilated.shape
     dilated = _pad(weights.dilated.reshape(layers, taps, residual, 2, -1), -3, -1)
     dilated = dilated.reshape(layers, taps, padded(residual), -1)
@@ -233,7 +232,7 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
     stream.append(_pad(weights.output1, -2, -1))
     past = [matrix for layer in dilated for matrix in layer[:-1]]
     return PackedWeights(
-        tables=_pad(tables, -1),
+        tables=_pad(weights.tables_with_bias(), -1),
         stream=_packed(stream, precision),
         past=_packed(past, precision),
         head=_packed([_pad(weights.output2, -2, -1)], head_precision(weights, precision)),
@@ -243,7 +242,10 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
         output1_bias=_pad(weights.output1_bias, -1),
         output2_bias=_pad(weights.output2_bias, -1),
         dilations=np.array(weights.dilations, np.int64),
-        kind=HEADS.index(weights.head),
+        rule=int(weights.head.rule),
+        one_hot=int(weights.head.one_hot_front),
+        first_mean=weights.head.means.start,
+        after_means=weights.head.means.stop,
         outputs=weights.output_channels,
     )
 
@@ -259,16 +261,14 @@ def pack_told(condition: ChunkCondition | None, weights: GeneratorWeights, clips
     return _pad(by_half, -1).reshape(batch, steps, layers, 2 * gate)
 
 
-def first_state(packed: PackedWeights, batch_size: int) -> State:
+def first_state(packed: PackedWeights, head: Head, batch_size: int) -> State:
     """Returns the state of clips whose history is one code of silence."""
-    taps, rows, residual = packed.tables.shape
+    taps, _, residual = packed.tables.shape
     layers, gates = packed.gate_biases.shape
     skip, logits = len(packed.skip_bias), len(packed.output2_bias)
     lengths = [(taps - 1) * dilation * batch_size * residual for dilation in packed.dilations]
-    coding = coding_of(HEADS[packed.kind], rows - 1)
-    nothing = rows - 1 if HEADS[packed.kind] == MU_LAW_HEAD else coding.silence
-    recent = np.full((batch_size, taps), nothing, np.int64)
-    recent[:, -1] = coding.silence
+    recent = np.full((batch_size, taps), head.nothing, np.int64)
+    recent[:, -1] = head.coding.silence
     # Clips share a weight as well as samples do, so a batch need not look as far ahead.
     furthest = max(1, LOOK_AHEAD // batch_size)
     spans = [max(span for span in range(1, furthest + 1) if dilation % span == 0) for dilation in packed.dilations]

@@ -1,4 +1,4 @@
-"""From one clip's outputs to its next 16-bit sample, compiled: what `fast_gen.engines.sampling.pick_sample` defines.
+"""From one clip's outputs to its next 16-bit sample, compiled: what `fast_gen.engines.sampling.pick_logistics` defines.
 
 Imports numba.
 """

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import first_rings, front, pack, prime, told_parts
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD, STEP, mean_places
 
 
-class GraphQueue:
+class GraphQueue(BaseEngine):
     """Queues in device memory, one CUDA graph a sample, float32 arithmetic; see `fast_gen.engines.contract.Engine`.
 
     It needs no compiler, and takes any model. All clips share a product, so a clip alone and in a batch agree up to
@@ -41,37 +41,17 @@ class GraphQueue:
     precisions = ("float32",)
     summary = "torch layer by layer, recorded as a CUDA graph"
 
-    @staticmethod
-    def missing(
-        weights: GeneratorWeights,  # noqa: ARG004 - it runs any model
-        device: str,  # noqa: ARG004 - there is one
-        precision: str,  # noqa: ARG004 - there is one
-        threads: int,
-    ) -> str | None:
-        """Returns what keeps it from running so, or None."""
-        if threads != 1:
-            return f"it takes one thread, not {threads}"
+    @classmethod
+    def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - it runs any model
         return missing_gpu()
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - alike
-        """Returns None: it is ready at once."""
-        return None
-
     @gpu_failures_in_words
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
+    def _load(self) -> None:
+        weights, device = self.weights, self.device
         self._model = pack(weights, device, torch.float32)
         self._matrices = self._model.dilated.flatten(1, 2)
         taps = torch.arange(weights.kernel_size - 1, -1, -1, device=device)
         self._lags = self._model.dilations[:, None] * taps
-        self._means = mean_places(weights.head, weights.output_channels)
-        self.reset(1)
 
     @gpu_failures_in_words
     def reset(self, batch_size: int) -> None:
@@ -184,8 +164,7 @@ class GraphQueue:
         outputs = torch.addmm(model.output1_bias, skips.relu(), model.output1).relu()
         outputs = torch.addmm(model.output2_bias, outputs, model.output2)
         self._outputs.copy_(outputs[:, : self.weights.output_channels])
-        if model.head != MU_LAW_HEAD:
-            self._outputs[:, self._means] += recent[:, -1:] * STEP
+        model.head.add_newest(self._outputs, recent[:, -1])
         if settings is not None:
             self._newest.copy_(pick_by_head(model.head, self._outputs, self._numbers, settings))
         recent.copy_(torch.cat([recent[:, 1:], self._newest[:, None]], dim=1))

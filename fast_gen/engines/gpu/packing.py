@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.heads import Head
 
 LEAST_WIDTH = 16
 """Channels that a tensor core takes at a time."""
@@ -32,12 +32,10 @@ TOLD_AT_ONCE = 2**26
 class PackedModel(NamedTuple):
     """A model, padded. R, D, S and Q are the padded widths of residual stream, gate half, skip sum and outputs.
 
-    Matrices (in, out) are of the type that products take, everything else is float32, integer or text.
+    Matrices (in, out) are of the type that products take, everything else but the head is float32 or integer.
 
     Attributes:
-        tables: (kernel_size, quantization_channels + 1, R); the front. Its bias is in the newest tap's rows, and the
-            last row of each tap is zero, for the time before the first code. Of a front for 16-bit samples
-            (kernel_size, 2, R): a row to be multiplied by the sample, and in the newest tap's last row the bias.
+        tables: (kernel_size, quantization_channels + 1 or 2, R); see `GeneratorWeights.tables_with_bias`.
         dilated: (layers, kernel_size, R, 2 x D), oldest tap first. Outputs alternate: filter 0, gate 0, filter 1, ...
         gate_biases: (layers, 2 x D), in that order too.
         residuals: (layers, D, R).
@@ -46,12 +44,12 @@ class PackedModel(NamedTuple):
         skip_bias: (S,).
         output1: (S, S).
         output1_bias: (S,).
-        output2: (S, Q); of a distribution's numbers float32 always, as a mean has to be right to a part in thousands.
+        output2: (S, Q); always float32 where the head needs that.
         output2_bias: (Q,).
         dilations: (layers,), int32.
         ring_starts: (layers,), int64, the first slot of each layer in `Rings.slots`.
         ring_masks: (layers,), int32, one less than the number of a layer's slots; see `Rings`.
-        head: what the outputs mean, as in `ModelConfig`.
+        head: what the outputs mean.
     """
 
     tables: Tensor
@@ -68,7 +66,7 @@ class PackedModel(NamedTuple):
     dilations: Tensor
     ring_starts: Tensor
     ring_masks: Tensor
-    head: str
+    head: Head
 
 
 class PackedCondition(NamedTuple):
@@ -136,8 +134,6 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
         whole = np.pad(array, widths, constant_values=fill)
         return torch.tensor(np.ascontiguousarray(whole), device=device).to(kind)
 
-    tables = np.pad(weights.front_tables, ((0, 0), (0, 1), (0, 0)))
-    tables[-1, slice(None, -1) if weights.head == MU_LAW_HEAD else -1] += weights.front_bias
     layers, width = len(weights.dilations), weights.dilation_channels
     # Filter and gate of a channel side by side: both come out of one product in the same thread.
     halves = weights.dilated.reshape(*weights.dilated.shape[:-1], 2, width)
@@ -145,7 +141,7 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
     gate_biases = place(weights.dilated_biases.reshape(layers, 2, width), -1)
     slots = [ring_slots(dilation, weights.kernel_size) for dilation in weights.dilations]
     return PackedModel(
-        tables=place(tables, -1),
+        tables=place(weights.tables_with_bias(), -1),
         dilated=dilated,
         gate_biases=gate_biases.transpose(-1, -2).flatten(-2).contiguous(),
         residuals=place(weights.residual, -2, -1, kind=dtype),
@@ -154,7 +150,7 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
         skip_bias=place(weights.skip_bias, -1),
         output1=place(weights.output1, -2, -1, kind=dtype),
         output1_bias=place(weights.output1_bias, -1),
-        output2=place(weights.output2, -2, -1, kind=dtype if weights.head == MU_LAW_HEAD else torch.float32),
+        output2=place(weights.output2, -2, -1, kind=torch.float32 if weights.head.float32_output else dtype),
         output2_bias=place(weights.output2_bias, -1, fill=-np.inf),
         dilations=torch.tensor(weights.dilations, dtype=torch.int32, device=device),
         ring_starts=torch.tensor(np.cumsum([0, *slots[:-1]]), dtype=torch.int64, device=device),
@@ -167,10 +163,8 @@ def first_rings(weights: GeneratorWeights, batch_size: int, device: str, dtype: 
     """Returns the memory of clips whose history is one code of silence."""
     slots = sum(ring_slots(dilation, weights.kernel_size) for dilation in weights.dilations)
     shape = (batch_size, weights.kernel_size)
-    silence = weights.coding.silence
-    nothing = weights.quantization_channels if weights.head == MU_LAW_HEAD else silence
-    recent = torch.full(shape, nothing, dtype=torch.int32, device=device)
-    recent[:, -1] = silence
+    recent = torch.full(shape, weights.head.nothing, dtype=torch.int32, device=device)
+    recent[:, -1] = weights.coding.silence
     width = padded(weights.residual_channels)
     return Rings(torch.zeros(slots, batch_size, width, dtype=dtype, device=device), recent, 0)
 
@@ -183,7 +177,7 @@ def front(model: PackedModel, taps: Sequence[Tensor]) -> Tensor:
         taps: for each tap, the oldest first, the code or 16-bit sample that it meets, integer (...).
     """
     tables = model.tables.unbind()
-    if model.head == MU_LAW_HEAD:
+    if model.head.one_hot_front:
         first, *others = (table[codes] for table, codes in zip(tables, taps, strict=True))
     else:
         first = tables[-1][1]

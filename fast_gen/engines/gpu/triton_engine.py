@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import PackedCondition, first_rings, pack, padded, prime, told_parts
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import mean_places
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
     stages: int
 
 
-class TritonGpu:
+class TritonGpu(BaseEngine):
     """Queues in device memory, and one program for each tile of clips that lives as long as the chunk.
 
     A clip is the same to the bit in any batch of up to `FEW_CLIPS`; in larger ones it agrees up to rounding. See
@@ -77,16 +77,8 @@ class TritonGpu:
     precisions = tuple(DTYPES)
     summary = "the whole loop in one kernel"
 
-    @staticmethod
-    def missing(
-        weights: GeneratorWeights,
-        device: str,  # noqa: ARG004 - there is one
-        precision: str,  # noqa: ARG004 - it has room for any
-        threads: int,
-    ) -> str | None:
-        """Returns what keeps it from running so on a GPU, or None."""
-        if threads != 1:
-            return f"it takes one thread, not {threads}"
+    @classmethod
+    def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - there is one
         if (missing := missing_gpu()) is not None:
             return missing
         if (missing := _missing_triton()) is not None:
@@ -99,9 +91,9 @@ class TritonGpu:
             return "the model's layers are too wide for it"
         return _missing_compiler()
 
-    @staticmethod
-    def preparation(weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG004 - for each
-        """Returns a line for the user if the compiler will have to be waited for, or None."""
+    @classmethod
+    def preparation(cls, weights: GeneratorWeights, precision: str, threads: int) -> str | None:  # noqa: ARG003 - for each
+        """Returns a line for the user if the first call waits for the compiler, or None."""
         from triton import knobs
 
         with suppress(OSError):
@@ -109,17 +101,10 @@ class TritonGpu:
                 return None
         return "compiling the engine, which takes some seconds, once on this machine"
 
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
-    ) -> None:
-        self.weights = weights
-        self.device = device
-        self.precision = precision
-        self.threads = threads
-        self._dtype = DTYPES[precision]
+    def _load(self) -> None:
+        self._dtype = DTYPES[self.precision]
         with gpu_in_words(self):
-            self._model = pack(weights, device, self._dtype)
-        self.reset(1)
+            self._model = pack(self.weights, self.device, self._dtype)
 
     def plan(self, clips: int) -> Plan:
         """Returns how to divide so many clips."""
@@ -217,10 +202,10 @@ class TritonGpu:
         steps, rows = codes.shape
         model, plan = self._model, self._plan
         skip, channels = model.output2.shape
-        means = mean_places(model.head, self.weights.output_channels)
+        *tensors, head = model
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
         append_codes[(rows // plan.rows,)](
-            *model,
+            *tensors,
             self._rings.slots,
             self._rings.recent,
             self._vectors,
@@ -234,14 +219,16 @@ class TritonGpu:
             steps,
             rows,
             len(model.dilations),
+            RULE=int(head.rule),
+            ONE_HOT=head.one_hot_front,
             CODES=self.weights.quantization_channels,
             KERNEL_SIZE=self.weights.kernel_size,
             R=model.residuals.shape[2],
             D=model.residuals.shape[1],
             S=skip,
             Q=channels,
-            FIRST_MEAN=means.start,
-            AFTER_MEANS=means.stop,
+            FIRST_MEAN=head.means.start,
+            AFTER_MEANS=head.means.stop,
             ROWS=plan.rows,
             BLOCK=output_block(skip, channels),
             STAGES=plan.stages,

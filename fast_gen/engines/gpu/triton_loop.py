@@ -25,9 +25,9 @@ import triton.language as tl
 from fast_gen.engines.gpu.triton_front import code_front, sample_front
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import from_newest, pick_samples
-from wavenet_app import coding
+from wavenet_app.heads import Rule
 
-_MU_LAW = tl.constexpr(coding.MU_LAW_HEAD)
+_CODE = tl.constexpr(int(Rule.CODE))
 
 
 @triton.jit
@@ -88,7 +88,6 @@ def append_codes(
     dilations,
     ring_starts,
     ring_masks,
-    HEAD: tl.constexpr,
     slots,
     recent,
     vectors,
@@ -102,6 +101,8 @@ def append_codes(
     steps,
     batch,
     layers,
+    RULE: tl.constexpr,
+    ONE_HOT: tl.constexpr,
     CODES: tl.constexpr,
     KERNEL_SIZE: tl.constexpr,
     R: tl.constexpr,
@@ -121,7 +122,7 @@ def append_codes(
     """Appends `steps` codes to each row; a program for each ROWS of them.
 
     Args:
-        tables: this and the next, up to HEAD: the fields of `PackedModel`.
+        tables: this and the next, up to ring_masks: the tensors of `PackedModel`.
         slots: as in `Rings`, and so is `recent`.
         vectors: (2, batch, S), of the type of output2; written over.
         codes: (steps, batch) int16; known if SCORE, else written.
@@ -134,10 +135,12 @@ def append_codes(
         steps: number of samples.
         batch: rows, a multiple of ROWS.
         layers: their number.
+        RULE: number of the `wavenet_app.heads.Rule` by which samples are picked.
+        ONE_HOT: whether the front has a table row per code.
         CODES: quantization_channels.
         KERNEL_SIZE: 2 or 3.
         R: this and the next three: padded widths, as in `PackedModel`.
-        FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS; of mu-law codes both are 0.
+        FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS; equal where no output is a mean.
         ROWS: rows of a program: 1, or at least 16.
         BLOCK: inputs of an output layer that are multiplied at a time, a divisor of S.
         STAGES: layers whose weights are on their way at a time.
@@ -163,7 +166,7 @@ def append_codes(
     newest = tl.load(recent + rows * KERNEL_SIZE + KERNEL_SIZE - 1)
     for step in range(steps):
         time = start_time + step
-        if HEAD == _MU_LAW:
+        if ONE_HOT:
             hidden = code_front(tables, oldest, middle, newest, CODES, KERNEL_SIZE, R)
         else:
             hidden = sample_front(tables, oldest, middle, newest, KERNEL_SIZE, R)
@@ -202,17 +205,17 @@ def append_codes(
         tl.store(vectors2 + shown, tl.maximum(outputs, 0.0).to(vectors.dtype.element_ty))
         tl.debug_barrier()  # these are written before they are read, and the skip sums read before the next are written
         found = _output_layer(vectors2, output2, output2_bias, S, Q, ROWS, BLOCK)
-        if HEAD != _MU_LAW:
+        if AFTER_MEANS > FIRST_MEAN:
             found = from_newest(found, newest, FIRST_MEAN, AFTER_MEANS)
         if SCORE:
             tl.store(logits + (step * batch + rows).to(tl.int64)[:, None] * Q + output[None, :], found)
             picked = tl.load(codes + step * batch + rows).to(tl.int32)
         else:
             numbers = tl.load(uniforms + step * batch + rows)
-            if HEAD == _MU_LAW:
+            if RULE == _CODE:
                 picked = pick_codes(found, numbers, temperature, top_k, top_p, GREEDY, SELECT)
             else:
-                picked = pick_samples(found, numbers, temperature, HEAD, FIRST_MEAN, AFTER_MEANS, GREEDY)
+                picked = pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
             tl.store(codes + step * batch + rows, picked.to(tl.int16))
         if KERNEL_SIZE == 3:
             oldest = middle

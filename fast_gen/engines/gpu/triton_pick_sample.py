@@ -1,4 +1,4 @@
-"""From a distribution to the next 16-bit samples on a GPU, as `fast_gen.engines.sampling.pick_sample` defines it.
+"""From a distribution to the next 16-bit samples on a GPU, as `fast_gen.engines.sampling.pick_logistics` defines it.
 
 Imports triton.
 """
@@ -12,7 +12,9 @@ import triton.language as tl
 
 from fast_gen.engines import gaussian_quantile, sampling
 from wavenet_app import coding
+from wavenet_app.heads import Rule
 
+_LOGISTICS = tl.constexpr(int(Rule.LOGISTICS))
 _STEP = tl.constexpr(coding.STEP)
 _LEAST_SCALE = tl.constexpr(coding.LEAST_SCALE)
 _GREATEST_LOG_SCALE = tl.constexpr(coding.GREATEST_LOG_SCALE)
@@ -31,8 +33,8 @@ def from_newest(outputs, newest, FIRST_MEAN: tl.constexpr, AFTER_MEANS: tl.const
     Args:
         outputs: float32 (rows, Q), of the last layer.
         newest: int32 (rows,).
-        FIRST_MEAN: the place where the means begin, as `wavenet_app.coding.mean_places` says.
-        AFTER_MEANS: the place where they end, and the logarithms of the scales begin.
+        FIRST_MEAN: the first output that is a mean, see `wavenet_app.heads.Head.means`.
+        AFTER_MEANS: the output after the last mean, where the logarithms of the scales begin.
     """
     place = tl.arange(0, outputs.shape[1])[None, :]
     is_mean = (place >= FIRST_MEAN) & (place < AFTER_MEANS)
@@ -44,7 +46,7 @@ def pick_samples(
     outputs,
     uniforms,
     temperature,
-    HEAD: tl.constexpr,
+    RULE: tl.constexpr,
     FIRST_MEAN: tl.constexpr,
     AFTER_MEANS: tl.constexpr,
     GREEDY: tl.constexpr,
@@ -55,19 +57,19 @@ def pick_samples(
         outputs: float32 (rows, Q), as `from_newest` returns them.
         uniforms: float32 (rows,).
         temperature: float64, as in `SamplingSettings`; not 0.
-        HEAD: "logistics" or "gaussian".
+        RULE: number of `Rule.LOGISTICS` or `Rule.GAUSSIAN`.
         FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS.
         GREEDY: whether the temperature is 0, so that neither it nor a uniform number counts.
     """
     component = tl.zeros([outputs.shape[0]], tl.int32)
     share = uniforms.to(tl.float64) + _HALF_UNIFORM
-    if HEAD == "logistics":
+    if RULE == _LOGISTICS:
         component, share = _components(outputs, share, temperature, AFTER_MEANS - FIRST_MEAN, GREEDY)
     value = _column(outputs, FIRST_MEAN + component).to(tl.float64)
     if not GREEDY:
         log_scale = _column(outputs, AFTER_MEANS + component).to(tl.float64)
         scale = temperature * (tl.exp(tl.minimum(log_scale, _GREATEST_LOG_SCALE)) + _LEAST_SCALE)
-        if HEAD == "logistics":
+        if RULE == _LOGISTICS:
             value += scale * (tl.log(share) - tl.log(1 - share))
         else:
             value += scale * _gaussian_quantile(share)

@@ -1,4 +1,4 @@
-"""Cityscapes: 34 raw ids, of which 19 are trained on; predictions are handed in with raw ids again."""
+"""Cityscapes: 34 raw ids, of which 19 are classes; predictions are written with raw ids again."""
 
 from __future__ import annotations
 

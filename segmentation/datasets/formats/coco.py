@@ -1,4 +1,4 @@
-"""COCO 2017: outlines of things, drawn into masks of the 21 VOC classes or of all categories."""
+"""COCO 2017: outlines of objects, drawn into masks of the 21 VOC classes or of all categories."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError
 
 NAME = "COCO"
-# Below so many labelled pixels a training image teaches background alone; torchvision's weights were trained so too.
+# A training image with fewer labelled pixels teaches only background; torchvision's weights were trained without them.
 LEAST_LABELLED_PIXELS = 1_000
 
 
@@ -49,10 +49,10 @@ class CocoDataset(SegmentationDataset):
     """COCO 2017 instances (Lin et al. 2014) as class masks, drawn by pycocotools.
 
     Polygons and run lengths (compressed or not) are drawn with their category's class. Pixels that two different
-    classes claim are ignored (255), and so is a crowd where no single instance is outlined: it is a few strokes of a
-    broad brush, and COCO's own scorer leaves it out too. Pixels of no instance, or of a category that is not kept, are
+    classes claim are ignored (255), and so is a crowd where no single instance is outlined: its outline is coarse, and
+    COCO's own scorer ignores it too. Pixels of no instance, or of a category that is not kept, are
     background (0), so an image without annotation is all background. Training images with fewer than 1,000 labelled
-    pixels are left out and counted in `skipped`; validation keeps all.
+    pixels are in `skipped`; validation keeps all.
 
     Args:
         root: folder with annotations/instances_<split>2017.json and <split>2017/.

@@ -1,4 +1,4 @@
-"""The built-in data set: discs, squares and triangles on uneven ground, drawn from a seed; no file is needed."""
+"""The built-in data set: discs, squares and triangles on uneven ground, drawn from a seed without files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SPLIT_NUMBER: dict[Split, int] = {"train": 0, "val": 1}
 class ShapesDataset(SegmentationDataset):
     """Images of a few shapes, coloured by class with some spread, over a slope of brightness and noise.
 
-    An image depends on the seed, the split and its own number alone, so a larger count keeps the earlier ones.
+    An image depends only on the seed, the split and its number, so a larger count keeps the earlier images.
 
     Args:
         split: "train" or "val".

@@ -1,4 +1,4 @@
-"""A bench measures what can run, says what cannot and why, keeps to its time, and notices a broken promise."""
+"""A bench measures what can run, lists what cannot with the reason, keeps to its time, and checks tolerances."""
 
 import json
 import time
@@ -11,10 +11,10 @@ from random_checkpoint import write_random_checkpoint
 from fast_gen.bench import command as bench_command
 from fast_gen.bench import run as bench
 from fast_gen.bench.process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
-from fast_gen.bench.run import BenchJob, broken_promises, run_bench
+from fast_gen.bench.run import BenchJob, run_bench, tolerance_errors
 from fast_gen.bench.textbook import Textbook
 from fast_gen.bench.verify import Verification
-from fast_gen.bench.view import left_out_lines, plain_rows, speed_table
+from fast_gen.bench.view import plain_rows, skipped_lines, speed_table
 from fast_gen.engines.choice import EngineOption, engine_options
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
@@ -37,7 +37,7 @@ def found(rate=1_000.0, compiled=False, first=0.5, verification=None):
 
 @pytest.fixture
 def fake_measure(monkeypatch):
-    """Puts canned results, or an error, in place of processes; the list holds what was asked for."""
+    """Replaces processes with fixed results or errors; the list holds the tasks."""
     tasks = []
 
     def install(*results):
@@ -60,7 +60,7 @@ def job(tmp_path, *options, seconds=6.0):
     return BenchJob(tmp_path / "x.pth", tmp_path, options, seconds, None)
 
 
-def test_what_runs_is_measured_and_what_cannot_is_named_with_its_reason(tmp_path, fake_measure):
+def test_engines_that_cannot_run_are_listed_with_the_reason(tmp_path, fake_measure):
     tasks = fake_measure(found(100.0), found(4_000.0, compiled=True, first=9.0), found(5_000.0), UserError("it died"))
     started = []
     rows = run_bench(job(tmp_path, TEXTBOOK, CPU, GPU, INT8), started.append)
@@ -68,9 +68,9 @@ def test_what_runs_is_measured_and_what_cannot_is_named_with_its_reason(tmp_path
     assert [task.option for task in tasks] == [TEXTBOOK, CPU, CPU, INT8]
     assert [row.measured and row.measured.samples_per_second for row in rows] == [100.0, 5_000.0, None, None]
     assert rows[1].compiling_seconds == 8.5
-    assert left_out_lines(rows) == [
-        "left out: torch on cuda float32: torch sees no CUDA device",
-        "left out: cpu int8, 2 threads: it died",
+    assert skipped_lines(rows) == [
+        "skipped: torch on cuda float32: torch sees no CUDA device",
+        "skipped: cpu int8, 2 threads: it died",
     ]
     plain = plain_rows(rows, 1_000)
     assert json.loads(json.dumps(plain)) == plain
@@ -82,7 +82,7 @@ def test_what_runs_is_measured_and_what_cannot_is_named_with_its_reason(tmp_path
 def test_the_time_is_shared_among_those_that_run(tmp_path, fake_measure):
     tasks = fake_measure(found(), found(), found())
     run_bench(job(tmp_path, TEXTBOOK, GPU, CPU, INT8), lambda _: None)
-    # what the first two did not take is left to the others, up to 4 s
+    # the others share the time that is left, up to 4 s
     assert [round(task.seconds, 1) for task in tasks] == [2.0, 3.0, 4.0]
     late = fake_measure(found(), found())
     late.clear()
@@ -98,7 +98,7 @@ def test_a_rate_is_that_of_the_calls():
     assert 5_000 < sampling_rate(generate, 0.3) < 10_000
 
 
-def test_every_option_is_offered_and_says_what_is_missing():
+def test_every_option_is_listed_with_its_obstacle():
     options = engine_options(GeneratorWeights.of(random_net(SHAPES["one layer"])))
     runnable = {(option.engine, option.precision, option.threads) for option in options if option.obstacle is None}
     assert {("cpu", "float32", 1), ("torch", "float32", 1)} <= runnable
@@ -114,12 +114,12 @@ def test_every_option_is_offered_and_says_what_is_missing():
         (INT8, {"bits": 2.52}, "it costs 0.0200 bits per sample"),
     ],
 )
-def test_broken_promises_are_noticed(option, changes, words):
+def test_exceeded_tolerances_are_reported(option, changes, words):
     from dataclasses import replace
 
-    assert broken_promises(option, FINE) == []
-    assert words in " ".join(broken_promises(option, replace(FINE, **changes)))
-    assert broken_promises(INT8, replace(FINE, greatest_logit_difference=0.1, samples_equal=0.9)) == []
+    assert tolerance_errors(option, FINE) == []
+    assert words in " ".join(tolerance_errors(option, replace(FINE, **changes)))
+    assert tolerance_errors(INT8, replace(FINE, greatest_logit_difference=0.1, samples_equal=0.9)) == []
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -133,7 +133,7 @@ def test_the_textbook_generator_picks_what_the_reference_picks(shape):
     np.testing.assert_array_equal(*generated)
 
 
-def test_held_out_recordings_are_found_again_or_their_absence_noticed(tmp_path, tone_folder):
+def test_held_out_recordings_are_found_or_reported_missing(tmp_path, tone_folder):
     config = RunConfig(model=preset("tiny").model, corpus=CorpusConfig(paths=(str(tone_folder),)))
     folder = DataFolder(tmp_path / "data")
     everything = {"validation": sorted(path.name for path in tone_folder.iterdir())}
@@ -148,36 +148,36 @@ def test_held_out_recordings_are_found_again_or_their_absence_noticed(tmp_path, 
     assert bench.verification_audio(gone, everything, folder) is None
 
 
-def test_json_stands_alone_on_standard_output(monkeypatch, wavegen, tmp_path, fake_measure):
+def test_standard_output_has_only_the_json(monkeypatch, wavegen, tmp_path, fake_measure):
     monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU, GPU])
     fake_measure(found(10.0), found(1_000.0, verification=FINE))
     code, out, err = wavegen("bench", "--json", "--verify", "--data-dir", tmp_path / "data")
     assert code == 0, err
     facts = json.loads(out)
     assert "random weights of the preset small" in facts["model"]
-    assert facts["verified_on"] == "4 x 1024 samples that the model made itself"
+    assert facts["verified_on"] == "4 x 1024 samples that the model generated"
     assert [row["engine"] for row in facts["engines"]] == ["textbook", "cpu", "torch"]
-    assert facts["engines"][1]["verification"]["broken_promises"] == []
-    assert facts["engines"][2]["left_out"] == "torch sees no CUDA device"
+    assert facts["engines"][1]["verification"]["tolerance_errors"] == []
+    assert facts["engines"][2]["skipped"] == "torch sees no CUDA device"
     assert "measuring textbook\nmeasuring cpu float32\n" in err
 
 
-def test_a_broken_promise_is_an_error(monkeypatch, wavegen, tmp_path, fake_measure):
+def test_an_exceeded_tolerance_is_an_error(monkeypatch, wavegen, tmp_path, fake_measure):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
     monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU])
     fake_measure(found(10.0), found(1_000.0, verification=Verification(0.2, 2.5, 2.5, 1.0)))
     code, out, err = wavegen("bench", checkpoint, "--verify")
     assert code == 2
-    assert "broken: a logit differs by 2.0e-01" in out
-    assert err.splitlines()[-1].startswith("error: an engine does not compute what this model says: cpu float32: a log")
+    assert "exceeded: a logit differs by 2.0e-01" in out
+    assert err.splitlines()[-1].startswith("error: an engine does not agree with the full network: cpu float32: a log")
 
 
-def test_a_checkpoint_that_is_not_there_is_an_error(wavegen, tmp_path):
+def test_a_missing_checkpoint_is_an_error(wavegen, tmp_path):
     code, _, err = wavegen("bench", "nothing", "--data-dir", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
 
 
-def test_one_engine_in_a_process_of_its_own(tmp_path):
+def test_one_engine_in_its_own_process(tmp_path):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
     trained = load_trained(checkpoint)
     WeightCache(tmp_path / "weights").keep(checkpoint, trained.config, GeneratorWeights.of(trained.model))
@@ -187,12 +187,12 @@ def test_one_engine_in_a_process_of_its_own(tmp_path):
     assert 0 < result.first_sound_seconds < 120
     assert 20e6 < result.peak_memory_bytes < 2e9
     assert result.verification is not None
-    assert broken_promises(CPU, result.verification) == []
+    assert tolerance_errors(CPU, result.verification) == []
 
 
-def test_an_engine_that_fails_in_its_process_costs_nothing_but_its_own_figures(tmp_path):
+def test_an_engine_that_fails_in_its_process_is_a_user_error(tmp_path):
     task = BenchTask(CPU, write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"]), tmp_path, 0.1, None)
-    with pytest.raises(UserError, match=r"^it failed with AssertionError: the caller has kept the weights$"):
+    with pytest.raises(UserError, match=r"^it failed with AssertionError: the caller has stored the weights$"):
         measure(task)
 
 
@@ -202,5 +202,5 @@ def test_the_whole_bench_of_a_tiny_net(wavegen, tmp_path):
     code, out, err = wavegen("bench", checkpoint, "--verify", "--json", "--seconds", 5)
     assert code == 0, err
     engines = json.loads(out)["engines"]
-    measured = {(row["engine"], row["precision"], row["threads"]) for row in engines if not row["left_out"]}
+    measured = {(row["engine"], row["precision"], row["threads"]) for row in engines if not row["skipped"]}
     assert {("textbook", "float32", 1), ("torch", "float32", 1), ("cpu", "float32", 1)} <= measured

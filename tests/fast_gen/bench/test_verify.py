@@ -1,4 +1,4 @@
-"""The cost of an engine's arithmetic is measured against the full network."""
+"""The error of an engine's arithmetic is measured against the full network."""
 
 import math
 
@@ -29,7 +29,7 @@ def test_an_exact_engine_costs_nothing(net: torch.nn.Module) -> None:
     assert found.reference_bits == pytest.approx(-float(probabilities.mean()) / math.log(2), rel=1e-5)
 
 
-def test_an_engine_of_other_weights_is_seen(net: torch.nn.Module) -> None:
+def test_an_engine_with_other_weights_is_detected(net: torch.nn.Module) -> None:
     other = random_net(SHAPES["odd widths"], seed=1)
     found = verify(TorchQueue(GeneratorWeights.of(other)), net, random_codes(net.config, 1, 50))
     assert found.greatest_logit_difference > 1

@@ -17,8 +17,8 @@ from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import stream
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import ModelConfig, preset
-from wavenet_app.mu_law import encode
 
 ROOT = Path(__file__).resolve().parents[3]
 MILLION = 1_000_000
@@ -51,7 +51,7 @@ def test_after_a_million_samples_the_reference_would_go_on_the_same():
     chunks = stream(engine, num_samples=MILLION, seed=1, settings=settings)
     kept = np.zeros(0, dtype=np.int16)
     for chunk in chunks:
-        kept = np.concatenate([kept, encode(chunk[0])])[-(weights.receptive_field + following) :]
+        kept = np.concatenate([kept, MuLawCoding().encode(chunk[0])])[-(weights.receptive_field + following) :]
     reference = TorchQueue(weights)
     reference.prime(kept[None, :-following])
     numbers = uniforms(1, rows=1, start=MILLION - following, length=following)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,14 @@ def test_another_content_under_the_same_name_is_not_found(tmp_path):
     write_random_checkpoint(checkpoint, SHAPES["odd widths"], seed=1)
     assert cache.find(checkpoint) is None
     assert cache.find(tmp_path / "absent.pth") is None
+
+
+def test_weights_that_are_not_finite_are_not_taken(tmp_path):
+    cache, checkpoint, config, weights = kept(tmp_path)
+    ruined = weights.output1.copy()
+    ruined[0, 0] = np.nan
+    cache.keep(checkpoint, config, replace(weights, output1=ruined))
+    assert cache.find(checkpoint) is None
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "pickled"])

@@ -1,4 +1,4 @@
-"""`wavegen eval` and `wavegen sample --rank` where a user stands."""
+"""`wavegen eval` and `wavegen sample --rank` from the command line."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def evaluating(wavegen, monkeypatch, trained):
 QUICK = ("-n", 2, "--clip-seconds", 0.3)
 
 
-def test_the_table_says_what_matters(evaluating) -> None:
+def test_the_table_shows_bits_failures_and_distances(evaluating) -> None:
     found = evaluating("eval", "tones", *QUICK)
     assert found.code == 0, found.err
     for text in ("bits per sample, held-out audio", "LPC-24", "ran away to noise", "collapsed to silence",
@@ -65,7 +65,7 @@ def test_json_stands_alone_and_agrees_with_training(evaluating, trained) -> None
     assert {**again, "seconds": 0} == {**facts, "seconds": 0}
 
 
-def test_audio_that_was_trained_on_is_left_out_by_name(evaluating, trained) -> None:
+def test_audio_of_the_training_set_is_skipped_with_its_name(evaluating, trained) -> None:
     facts = json.loads(evaluating("eval", "tones", "tones", *QUICK, "--json").out)
     split = json.loads((trained / "data/checkpoints/tones/split.json").read_text())
     assert [file["name"] for file in facts["bits"]["files"]] == split["validation"]
@@ -83,7 +83,7 @@ def test_other_audio_and_broken_files(evaluating, trained, tmp_path, write_tone)
     (tmp_path / "new" / "notes.txt").write_text("no audio")
     found = evaluating("eval", "tones", tmp_path / "new", *QUICK)
     assert found.code == 0, found.err
-    assert "left out: 1" in found.out
+    assert "skipped: 1" in found.out
     assert "broken.wav" in found.out
     assert "1 file is not audio: .txt 1" in found.out
     nowhere = evaluating("eval", "tones", tmp_path / "nowhere")
@@ -91,7 +91,7 @@ def test_other_audio_and_broken_files(evaluating, trained, tmp_path, write_tone)
     assert "nowhere" in nowhere.err
 
 
-def test_without_the_training_audio_the_predictors_say_what_they_were_fitted_on(evaluating, trained, tmp_path) -> None:
+def test_without_training_audio_the_predictors_are_fitted_on_the_measured_clips(evaluating, trained, tmp_path) -> None:
     checkpoint = tmp_path / "moved.pth"
     shutil.copy(trained / "data/checkpoints/tones/best.pth", checkpoint)
     shutil.copytree(trained / "tones", tmp_path / "held" / "out")
@@ -103,11 +103,11 @@ def test_without_the_training_audio_the_predictors_say_what_they_were_fitted_on(
         facts = json.loads(evaluating("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
     finally:
         (trained / "elsewhere").rename(trained / "tones")
-    assert facts["fitted_on"].startswith("the measured clips themselves, which favours them")
+    assert facts["fitted_on"].startswith("the evaluated clips, which favours the predictors")
 
 
 class Sources(HTMLParser):
-    """All that a page would fetch."""
+    """The sources that a page would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Sources(HTMLParser):
         self.found += [(tag, value or "") for name, value in attrs if name in ("src", "href", "data", "srcset")]
 
 
-def test_the_page_holds_everything_itself(evaluating, tmp_path) -> None:
+def test_the_page_contains_all_its_media(evaluating, tmp_path) -> None:
     target = tmp_path / "deep" / "page.html"
     found = evaluating("eval", "tones", *QUICK, "--report", target)
     assert found.code == 0, found.err
@@ -137,11 +137,11 @@ def test_the_page_holds_everything_itself(evaluating, tmp_path) -> None:
     assert folder.code == 2
     assert "is a folder" in folder.err
     beside = evaluating("eval", "tones", *QUICK, "--report", target / "page.html")
-    assert (beside.code, beside.out) == (2, ""), "it is said before anything is measured"
+    assert (beside.code, beside.out) == (2, ""), "the error comes before anything is measured"
     assert f"cannot write in {target}" in beside.err
 
 
-def test_names_cannot_break_the_page(evaluating, tmp_path, write_tone) -> None:
+def test_file_names_are_escaped_in_the_page(evaluating, tmp_path, write_tone) -> None:
     write_tone(tmp_path / "new" / "<script>alert(1)&.wav", frequency=300)
     target = tmp_path / "page.html"
     assert evaluating("eval", "tones", tmp_path / "new", *QUICK, "--report", target).code == 0
@@ -151,33 +151,33 @@ def test_names_cannot_break_the_page(evaluating, tmp_path, write_tone) -> None:
 
 def test_ranked_clips_are_numbered_by_likelihood(evaluating, tmp_path) -> None:
     from wavenet_app.checkpoints.trained import load_trained
+    from wavenet_app.coding import MuLawCoding
     from wavenet_app.evaluation.likelihood import code_bits
-    from wavenet_app.mu_law import encode
 
     found = evaluating("sample", "tones", "-n", 4, "--seconds", 0.2, "--rank", "--out", tmp_path)
     assert found.code == 0, found.err
     assert "the most likely clip first" in found.out
-    said = [float(text) for text in re.findall(r"\d+\.\d{3}", found.out.split("clip first: ")[1].splitlines()[0])]
+    printed = [float(text) for text in re.findall(r"\d+\.\d{3}", found.out.split("clip first: ")[1].splitlines()[0])]
     model = load_trained(Path("data/checkpoints/tones/best.pth")).model
     measured = [
-        code_bits(model, encode(soundfile.read(path)[0].astype(np.float32))).mean()
+        code_bits(model, MuLawCoding().encode(soundfile.read(path)[0].astype(np.float32))).mean()
         for path in sorted(tmp_path.glob("*.wav"))
     ]
     assert len(measured) == 4
-    np.testing.assert_allclose(said, measured, atol=2e-3)
+    np.testing.assert_allclose(printed, measured, atol=2e-3)
     if "(" not in found.out.split("clip first: ")[1].splitlines()[0]:
-        assert said == sorted(said)
+        assert printed == sorted(printed)
 
 
 def test_only_the_most_likely_are_kept(evaluating, tmp_path) -> None:
     found = evaluating("sample", "tones", "-n", 4, "--keep", 1, "--seconds", 0.2, "--rank", "--out", tmp_path)
-    assert "left out: 3" in found.out
+    assert "skipped: 3" in found.out
     assert len(list(tmp_path.glob("*.wav"))) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [(("--keep", 2), "needs --rank"), (("--rank", "--play"), "--rank compares whole clips")],
+    [(("--keep", 2), "add --rank"), (("--rank", "--play"), "--rank compares whole clips")],
 )
 def test_contradictions_are_refused(evaluating, tmp_path, arguments: tuple, text: str) -> None:
     refused = evaluating("sample", "tones", "--out", tmp_path, *arguments)
@@ -185,7 +185,7 @@ def test_contradictions_are_refused(evaluating, tmp_path, arguments: tuple, text
     assert text in refused.err
 
 
-def test_the_end_of_training_says_what_the_clips_are_like(evaluating) -> None:
+def test_training_ends_with_the_failures_of_generated_clips(evaluating) -> None:
     found = evaluating("train", "tones", "--max-steps=2", "--logger=none", "--name=again", *TINY)
     assert found.code == 0, found.err
     assert re.search(r"of 4 generated clips of 2 s, \d ran away to noise and \d collapsed to silence", found.out)

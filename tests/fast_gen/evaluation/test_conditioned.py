@@ -1,4 +1,4 @@
-"""`wavegen eval` of models that are told speakers or mel frames, where a user stands."""
+"""`wavegen eval` of models with speakers or mel frames, from the command line."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from in_process import exit_code
 from tiny_run import TINY
 
 MEL = ["--condition", "mel", "--set=training.window=512"]
-# enough that what the model is told matters to the last layer, which begins at zero
+# enough that conditioning matters to the last layer, which starts at zero
 AUDIBLY = ["--max-steps=20", "--set=training.warmup_steps=0", "--set=training.learning_rate=0.05", "--logger=none"]
 QUICK = ("-n", 3, "--clip-seconds", 0.3)
 
@@ -24,8 +24,8 @@ def write_voices(folder: Path, write_tone) -> None:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, write_tone) -> Path:
-    """A data folder with two runs on the same three speakers: "voices", told who speaks; "mel", told frames too."""
-    folder = tmp_path_factory.mktemp("told")
+    """A data folder with two runs on the same three speakers: "voices" with speakers, "mel" with frames too."""
+    folder = tmp_path_factory.mktemp("conditioned")
     write_voices(folder / "voices", write_tone)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -42,10 +42,10 @@ def evaluate(runs, wavegen, monkeypatch):
     return lambda *arguments: wavegen("eval", *arguments)
 
 
-def test_a_model_of_speakers_is_told_who_speaks_in_each_file(evaluate, runs):
-    said = evaluate("voices", *QUICK, "--seconds", 0)
-    assert said.code == 0, said.err
-    assert "the generated clips are spoken by ann, jo, theo, in turn" in said.out
+def test_each_file_is_measured_with_its_own_speaker(evaluate, runs):
+    outcome = evaluate("voices", *QUICK, "--seconds", 0)
+    assert outcome.code == 0, outcome.err
+    assert "the generated clips are spoken by ann, jo, theo, in turn" in outcome.out
     facts = json.loads(evaluate("voices", *QUICK, "--seconds", 0, "--json").out)
     split = json.loads((runs / "data/checkpoints/voices/split.json").read_text())
     assert [file["name"] for file in facts["bits"]["files"]] == split["validation"]
@@ -55,7 +55,7 @@ def test_a_model_of_speakers_is_told_who_speaks_in_each_file(evaluate, runs):
     assert facts["vocoded"] is None
 
 
-def test_named_audio_is_told_by_the_rule_or_by_the_user(evaluate, tmp_path, write_tone):
+def test_speakers_of_given_audio_come_from_the_rule_or_the_option(evaluate, tmp_path, write_tone):
     for speaker, index in (("ann", 0), ("jo", 1), ("bo", 2)):
         write_tone(tmp_path / "new" / speaker / "x.wav", seconds=0.4, frequency=211.0 + 200 * index)
     write_tone(tmp_path / "new" / "stray.wav", frequency=500)
@@ -64,30 +64,32 @@ def test_named_audio_is_told_by_the_rule_or_by_the_user(evaluate, tmp_path, writ
     assert set(bits) == {"ann/x.wav", "jo/x.wav"}
     reasons = {file["name"]: file["reason"] for file in by_rule["skipped"]}
     assert reasons["bo/x.wav"] == "the model knows no speaker called 'bo'"
-    assert "lies in no folder" in reasons["stray.wav"]
+    assert "not in a folder" in reasons["stray.wav"]
 
-    told = {
+    by_option = {
         voice: json.loads(evaluate("voices", tmp_path / "new", "--speaker", voice, *QUICK, "--json").out)
         for voice in ("ann", "jo", "ann:1,jo:3")
     }
-    assert len(told["ann"]["bits"]["files"]) == 4, "with a named voice no file is asked who speaks"
-    named = {voice: {file["name"]: file["model"] for file in facts["bits"]["files"]} for voice, facts in told.items()}
+    assert len(by_option["ann"]["bits"]["files"]) == 4, "--speaker holds for every file"
+    named = {
+        voice: {file["name"]: file["model"] for file in facts["bits"]["files"]} for voice, facts in by_option.items()
+    }
     assert named["ann"]["ann/x.wav"] == pytest.approx(bits["ann/x.wav"], abs=1e-6)
     assert named["jo"]["jo/x.wav"] == pytest.approx(bits["jo/x.wav"], abs=1e-6)
-    assert len({round(files["ann/x.wav"], 9) for files in named.values()}) == 3, "who speaks matters"
-    assert told["ann:1,jo:3"]["generated"]["speakers"] == ["25% ann and 75% jo"] * 3
+    assert len({round(files["ann/x.wav"], 9) for files in named.values()}) == 3, "the speaker matters"
+    assert by_option["ann:1,jo:3"]["generated"]["speakers"] == ["25% ann and 75% jo"] * 3
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("voices", "strangers"), "none of the 2 files is of a speaker that the model knows (ann, jo, theo)"),
-        (("voices", "strangers/bo"), "--speaker NAME says who speaks in all of it"),
+        (("voices", "strangers"), "no speaker of the 2 files is known to the model (ann, jo, theo)"),
+        (("voices", "strangers/bo"), "give --speaker NAME if all files have the same speaker"),
         (("voices", "strangers", "--speaker", "an"), "no speaker is called 'an'; did you mean ann?"),
-        (("voices", "--speaker", "ann"), "of what the run held out, its own rule does"),
+        (("voices", "--speaker", "ann"), "add a path or leave --speaker out"),
     ],
 )
-def test_what_cannot_be_told_is_one_line(evaluate, runs, write_tone, arguments, message):
+def test_an_unknown_speaker_is_one_line(evaluate, runs, write_tone, arguments, message):
     for index in range(2):
         write_tone(runs / "strangers" / "bo" / f"{index}.wav", frequency=300 + index)
     refused = evaluate(*arguments)
@@ -96,21 +98,21 @@ def test_what_cannot_be_told_is_one_line(evaluate, runs, write_tone, arguments, 
     assert len(refused.err.splitlines()) == 1
 
 
-def test_a_path_that_is_none_has_nothing_to_do_with_speakers(evaluate):
+def test_a_missing_path_is_reported_without_speakers(evaluate):
     refused = evaluate("voices", "nowhere")
     assert refused.code == 2
     assert "there is no file or folder 'nowhere'" in refused.err
     assert "--speaker" not in refused.err
 
 
-def test_a_vocoder_is_held_against_the_originals_and_griffin_lim(evaluate, runs):
-    said = evaluate("mel", *QUICK)
-    assert said.code == 0, said.err
-    for text in ("bits per sample, held-out audio", "vocoded, to the quantised original: log-spectral distance (dB)",
-                 "vocoded, to the original: STOI", "Griffin-Lim", "mel-cepstral distortion",
+def test_a_vocoder_is_measured_as_sampled_beside_what_needs_no_model(evaluate, runs):
+    outcome = evaluate("mel", *QUICK)
+    assert outcome.code == 0, outcome.err
+    for text in ("bits per sample, held-out audio", "vocoded as sampled, to the quantised original: log-spectral",
+                 "vocoded as sampled, to the original: STOI", "Griffin-Lim", "mel-cepstral distortion",
                  "floor of 256 mu-law codes", "each vocoded clip to its quantised original"):  # fmt: skip
-        assert text in said.out
-    assert "generated clips" not in said.out
+        assert text in outcome.out
+    assert "generated clips" not in outcome.out
     facts = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0).out)
     assert facts["generated"] is None
     assert facts["bits"]["overall"]["model"] == pytest.approx(facts["trained_validation"], abs=0.3)
@@ -118,38 +120,40 @@ def test_a_vocoder_is_held_against_the_originals_and_griffin_lim(evaluate, runs)
     files = facts["vocoded"]["files"]
     assert {file["name"] for file in files} <= set(split["validation"])
     label = "log-spectral distance (dB)"
-    sides = [(facts["vocoded"]["model"], [file["model"] for file in files])]
-    for name in ("Griffin-Lim", "as sampled", "white noise refined alike"):
-        sides.append((facts["vocoded"]["rivals"][name], [file["rivals"][name] for file in files]))
-    for table, rows in sides:
-        mean = table["against_quantised"][label]["value"]
-        assert mean == pytest.approx(np.mean([row[label]["value"] for row in rows]))
-    ours = facts["vocoded"]["model"]["against_quantised"][label]["value"]
-    assert any(f"lie {ours:.2f} dB from the quantised originals" in line for line in facts["verdict"])
-    drawn = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0, "--refine", 0).out)["vocoded"]
-    assert drawn["model"] == facts["vocoded"]["rivals"]["as sampled"]
-    assert list(drawn["rivals"]) == ["Griffin-Lim"]
-    assert f"moved towards these frames by {facts['vocoded']['turns']} turns" in " ".join(said.out.split())
+    versions = facts["vocoded"]["versions"]
+    assert list(versions) == ["as sampled", "refined", "refined noise", "Griffin-Lim"]
+    means = {name: table["against_quantised"][label]["value"] for name, table in versions.items()}
+    for name, mean in means.items():
+        assert mean == pytest.approx(np.mean([file["versions"][name][label]["value"] for file in files]))
+    (line,) = (line for line in facts["verdict"] if line.startswith("vocoded"))
+    assert f"as sampled {means['as sampled']:.2f} dB from the quantised originals" in line
+    assert f"refined {means['refined']:.2f} dB" in line
+    assert f"{means['refined noise']:.2f} dB" in line
+    drawn = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0, "--refine", 0).out)
+    assert list(drawn["vocoded"]["versions"]) == ["as sampled", "Griffin-Lim"]
+    assert drawn["vocoded"]["versions"]["as sampled"] == versions["as sampled"]
+    assert "refined" not in " ".join(drawn["verdict"])
+    assert f"refined: {facts['vocoded']['turns']} iterations towards these frames" in " ".join(outcome.out.split())
     cooler = json.loads(evaluate("mel", *QUICK, "--json", "--temperature", 0.3).out)
     assert cooler["vocoded"]["temperature"] == 0.3
-    assert cooler["vocoded"]["model"] != facts["vocoded"]["model"]
+    assert cooler["vocoded"]["versions"]["as sampled"] != versions["as sampled"]
 
 
-def test_the_page_of_a_vocoder_has_three_players_a_clip(evaluate, tmp_path):
+def test_the_page_of_a_vocoder_has_a_player_for_each_version(evaluate, tmp_path):
     page = tmp_path / "page.html"
     assert evaluate("mel", "-n", 2, "--clip-seconds", 0.2, "--report", page).code == 0
     text = page.read_text()
-    assert text.count("<audio") == 2 * 3
-    for name in ("original, as the codes hold it", "vocoded", "Griffin-Lim"):
+    assert text.count("<audio") == 2 * 5
+    for name in ("original, quantised", "as sampled", "refined", "refined noise", "Griffin-Lim"):
         assert text.count(f"<b>{name}</b>") == 2
     assert text.count("<h3>") == 2
     assert not re.search(r"https?://", text)
 
 
-def test_what_is_not_vocoded_is_not_refined(evaluate):
+def test_refine_is_refused_for_models_without_mel_frames(evaluate):
     refused = evaluate("voices", *QUICK, "--refine", 3)
     assert refused.code == 2
-    assert "--refine is for models that are told mel frames, and voices is not" in refused.err
+    assert "--refine is for vocoders, and voices does not take mel frames" in refused.err
 
 
 def test_the_page_of_speakers_names_them(evaluate, tmp_path):
@@ -158,10 +162,12 @@ def test_the_page_of_speakers_names_them(evaluate, tmp_path):
     assert "generated 1, jo" in page.read_text()
 
 
-def test_the_end_of_training_says_what_is_made_of_held_out_clips(wavegen, runs, tmp_path):
+def test_training_a_vocoder_ends_with_its_distance_as_sampled(wavegen, runs, tmp_path):
     shutil.copytree(runs / "voices", tmp_path / "voices")
-    said = wavegen("train", "voices", "--max-steps", 2, "--logger=none", *TINY, *MEL)
-    assert said.code == 0, said.err
-    assert re.search(r"vocoded, 2 held-out clips \(0\.8 s\) lie \d+\.\d\d dB from the quantised originals", said.out)
-    assert "Griffin-Lim" in said.out
-    assert "wavegen eval voices" in said.out
+    outcome = wavegen("train", "voices", "--max-steps", 2, "--logger=none", *TINY, *MEL)
+    assert outcome.code == 0, outcome.err
+    assert re.search(
+        r"vocoded, 2 held-out clips \(0\.8 s\): as sampled \d+\.\d\d dB from the quantised originals", outcome.out
+    )
+    assert "Griffin-Lim" in outcome.out
+    assert "wavegen eval voices" in outcome.out

@@ -14,7 +14,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.checkpoints.trained import load_trained
-from wavenet_app.mu_law import decode, encode
+from wavenet_app.coding import MuLawCoding
 
 CONFIG = SHAPES["two cycles"]
 FIELD = CONFIG.receptive_field
@@ -36,7 +36,7 @@ def clips(tmp_path, write_tone) -> list[Path]:
     ]
 
 
-def heard(folder: Path) -> list[np.ndarray]:
+def written(folder: Path) -> list[np.ndarray]:
     return [soundfile.read(path, dtype="int16")[0] for path in sorted(folder.glob("*.wav"))]
 
 
@@ -48,24 +48,24 @@ def test_rows_continue_their_recordings_in_turn(wavegen, checkpoint, clips, tmp_
         "sample", checkpoint, *primes, "-n", 5, "--seed", 3, "--seconds", 0.05, "--engine", engine, "--out", out
     )
     assert done.code == 0, done.err
-    assert f"of b.wav the model hears {(FIELD - 20) / RATE:.3f} s and silence before" in done.out
-    assert done.out.count("silence before") == 1
+    assert f"b.wav fills {(FIELD - 20) / RATE:.3f} s of the receptive field" in done.out
+    assert done.out.count("of the receptive field") == 1
     assert "continues b.wav" in done.out
     reference = load_engine("torch", GeneratorWeights.of(load_trained(checkpoint).model))
-    for row, found in enumerate(heard(out)):
-        codes = encode(read_audio(clips[row % 3], RATE), CONFIG.quantization_channels)
+    for row, found in enumerate(written(out)):
+        codes = MuLawCoding(CONFIG.quantization_channels).encode(read_audio(clips[row % 3], RATE))
         wanted = generate(
             reference,
             num_samples=400,
             seed=3,
             settings=SamplingSettings(),
             first_row=row,
-            prime_codes=codes,  # the whole of it; the command takes its end alone
+            prime_codes=codes,  # all of it; the command takes only its end
         )
         np.testing.assert_array_equal(found, pcm16(wanted[0]))
 
 
-def test_a_folder_names_as_many_as_it_holds(wavegen, checkpoint, clips, tmp_path):
+def test_a_folder_gives_all_its_recordings_and_skipped_files_are_listed(wavegen, checkpoint, clips, tmp_path):
     (clips[0].parent / "broken.wav").write_bytes(b"RIFF")
     (clips[0].parent / "notes.txt").write_text("no audio")
     by_name = [argument for clip in clips for argument in ("--prime", clip)]
@@ -74,37 +74,39 @@ def test_a_folder_names_as_many_as_it_holds(wavegen, checkpoint, clips, tmp_path
         "sample", checkpoint, "--prime", clips[0].parent, "-n", 3, "--seconds", 0.02, "--out", tmp_path / "two"
     )
     assert done.code == 0, done.err
-    assert "left out" in done.out
+    assert "skipped: " in done.out
     assert "broken.wav" in done.out
-    assert "1 recordings are left out" in done.out
+    assert "1 recordings are skipped" in done.out
     assert "1 file is not audio: .txt 1" in done.out
-    for one, other in zip(heard(tmp_path / "one"), heard(tmp_path / "two"), strict=True):
+    for one, other in zip(written(tmp_path / "one"), written(tmp_path / "two"), strict=True):
         np.testing.assert_array_equal(one, other)
     first = wavegen("sample", checkpoint, "--prime", clips[0].parent, "-n", 1, "--seconds", 0.02)
     assert "1 of 4 recordings are continued; 3 more with -n 4" in first.out
 
 
-def test_what_is_kept_stands_before_each_continuation(wavegen, checkpoint, clips, tmp_path):
+def test_a_kept_prime_starts_each_file(wavegen, checkpoint, clips, tmp_path):
     primes = ("--prime", clips[0], "--prime", clips[2], "--keep-prime", "--seconds", 0.05)
     assert wavegen("sample", checkpoint, *primes, "--out", tmp_path / "whole").code == 0
     assert wavegen("sample", checkpoint, *primes, "--prime-seconds", 0.07, "--out", tmp_path / "end").code == 0
-    for index, (whole, end) in enumerate(zip(heard(tmp_path / "whole"), heard(tmp_path / "end"), strict=True)):
+    for index, (whole, end) in enumerate(zip(written(tmp_path / "whole"), written(tmp_path / "end"), strict=True)):
         original = read_audio(clips[(0, 2)[index]], RATE)
-        coded = pcm16(decode(encode(original, CONFIG.quantization_channels), CONFIG.quantization_channels))
+        coded = pcm16(
+            MuLawCoding(CONFIG.quantization_channels).decode(MuLawCoding(CONFIG.quantization_channels).encode(original))
+        )
         np.testing.assert_array_equal(whole[:-400], coded)
         np.testing.assert_array_equal(end[:-400], coded[-560:])
         np.testing.assert_array_equal(whole[-400:], end[-400:])
 
 
-def test_only_so_many_seconds_are_heard(wavegen, checkpoint, clips, tmp_path):
+def test_prime_seconds_limits_the_context(wavegen, checkpoint, clips, tmp_path):
     prime = ("--prime", clips[2], "--seconds", 0.05)
     short = wavegen("sample", checkpoint, *prime, "--prime-seconds", 0.002, "--out", tmp_path / "short")
-    assert "of c.wav the model hears 0.002 s and silence before" in short.out
+    assert "c.wav fills 0.002 s of the receptive field" in short.out
     assert wavegen("sample", checkpoint, *prime, "--out", tmp_path / "full").code == 0
-    assert not np.array_equal(heard(tmp_path / "short")[0], heard(tmp_path / "full")[0])
+    assert not np.array_equal(written(tmp_path / "short")[0], written(tmp_path / "full")[0])
 
 
-def test_other_rates_and_levels_are_brought_to_those_of_the_training(wavegen, checkpoint, tmp_path, write_tone):
+def test_primes_are_brought_to_the_rate_and_level_of_the_training(wavegen, checkpoint, tmp_path, write_tone):
     for name, amplitude in (("quiet", 0.01), ("quieter", 0.005), ("silent", 0.0)):
         write_tone(tmp_path / f"{name}.wav", amplitude=amplitude)
     outcomes = {}
@@ -112,24 +114,24 @@ def test_other_rates_and_levels_are_brought_to_those_of_the_training(wavegen, ch
         arguments = ("--prime", tmp_path / f"{name}.wav", "--keep-prime", "--seconds", 0.05)
         outcomes[name] = wavegen("sample", checkpoint, *arguments, "--out", tmp_path / name)
         assert outcomes[name].code == 0, outcomes[name].err
-    assert "quieter.wav: its level is not that of the training; it is taken x180" in outcomes["quieter"].out
+    assert "quieter.wav: its level is not that of the training, so it is scaled by 180" in outcomes["quieter"].out
     assert "its level" not in outcomes["silent"].out
-    loud, same = (heard(tmp_path / name)[0][:4_000] for name in ("quiet", "quieter"))
+    loud, same = (written(tmp_path / name)[0][:4_000] for name in ("quiet", "quieter"))
     assert np.abs(loud).max() > 0.85 * 32_768
     assert np.abs(loud - same.astype(int)).max() < 0.15 * 32_768, "a code of 64 apart at most"
 
     write_tone(tmp_path / "fast.flac", sample_rate=22_050, frequency=500)
     fast = wavegen("sample", checkpoint, "--prime", tmp_path / "fast.flac", "--keep-prime", "--out", tmp_path / "fast")
     assert "fast.flac is resampled from 22,050 Hz to 8,000 Hz" in fast.out
-    kept = heard(tmp_path / "fast")[0][:4_000] / 32_768
+    kept = written(tmp_path / "fast")[0][:4_000] / 32_768
     assert np.argmax(np.abs(np.fft.rfft(kept))) == 250, "the pitch is that of the recording"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--keep-prime"], "name it with --prime"),
-        (["--prime-seconds", 1], "name it with --prime"),
+        (["--keep-prime"], "need a recording to continue; add --prime"),
+        (["--prime-seconds", 1], "need a recording to continue; add --prime"),
         (["--prime", "nowhere.wav"], "there is no file or folder nowhere.wav"),
         (["--prime", "empty"], "there is no audio to continue in empty"),
         (["--prime", "broken.wav"], "broken.wav: "),
@@ -137,7 +139,7 @@ def test_other_rates_and_levels_are_brought_to_those_of_the_training(wavegen, ch
         (["--prime", "clips/a.wav", "--prime", "clips/c.wav", "--stdout"], "so one recording to continue, not 2"),
     ],
 )
-def test_what_cannot_be_continued_is_one_line(wavegen, checkpoint, clips, tmp_path, options, message):
+def test_an_unusable_prime_is_one_line(wavegen, checkpoint, clips, tmp_path, options, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     outcome = wavegen("sample", checkpoint, *options)
@@ -148,7 +150,7 @@ def test_what_cannot_be_continued_is_one_line(wavegen, checkpoint, clips, tmp_pa
 
 
 @pytest.mark.parametrize(("speakers", "said"), [((), True), (("ann", "jo"), False)])
-def test_a_quiet_voice_among_others_is_taken_as_it_is(wavegen, tmp_path, write_tone, speakers, said):
+def test_a_quiet_voice_of_several_keeps_its_level(wavegen, tmp_path, write_tone, speakers, said):
     model = CONFIG.model_copy(update={"speakers": speakers})
     checkpoint = write_random_checkpoint(tmp_path / "voices.pth", model, sample_rate=RATE)
     quiet = write_tone(tmp_path / "quiet.wav", amplitude=0.03)

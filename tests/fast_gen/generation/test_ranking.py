@@ -1,15 +1,15 @@
-"""Ranking: the most likely first, failed clips anew under new row numbers, and an end to the tries."""
+"""Ranking: the most likely first, failed clips again with new rows, and a limit on the tries."""
 
 import numpy as np
 from engine_contract import SHAPES, random_codes, random_net
 
 from fast_gen.generation.ranking import ROUNDS, ScoredClip, ranked, scored
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.mu_law import decode
 
 
 class Maker:
-    """Makes clips that hold their own row number, and says which rows fail."""
+    """Makes clips that hold their own row, and decides which rows fail."""
 
     def __init__(self, bits: dict[int, float], failing: set[int]) -> None:
         self.bits, self.failing = bits, failing
@@ -32,7 +32,7 @@ def test_the_most_likely_comes_first() -> None:
     assert maker.asked == [(0, 3)]
 
 
-def test_failed_clips_are_made_anew_under_new_rows() -> None:
+def test_failed_clips_are_generated_again_with_new_rows() -> None:
     maker = Maker({0: 4.0, 1: 1.0, 2: 3.0, 3: 2.0, 4: 2.5}, {1, 2, 3})
     found = ranked(maker.make, maker.score, 3)
     assert maker.asked == [(0, 3), (3, 2), (5, 1)]
@@ -40,7 +40,7 @@ def test_failed_clips_are_made_anew_under_new_rows() -> None:
     assert (found.redone, found.failed) == (3, 0)
 
 
-def test_the_tries_come_to_an_end_and_what_failed_stands_last() -> None:
+def test_tries_are_limited_and_failed_clips_come_last() -> None:
     maker = Maker({0: 5.0}, set(range(1, 100)))
     found = ranked(maker.make, maker.score, 3)
     assert len(maker.asked) == 1 + ROUNDS
@@ -53,7 +53,7 @@ def test_a_clip_is_scored_by_its_codes_after_its_prime() -> None:
     config = SHAPES["two cycles"]
     net = random_net(config)
     codes = random_codes(config, 1, 300)[0]
-    waveform = decode(codes[200:], config.quantization_channels)
+    waveform = MuLawCoding(config.quantization_channels).decode(codes[200:])
     found = scored(net, waveform, 7, 8_000, prime_codes=codes[:200])
     assert found.row == 7
     assert np.isclose(found.bits, code_bits(net, codes, 200).mean(), atol=1e-5)

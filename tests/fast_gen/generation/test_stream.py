@@ -1,4 +1,4 @@
-"""generate() and stream(): chunks, rows, primes and the silence that a clip begins after."""
+"""generate() and stream(): chunks, rows, primes and the silence before a clip."""
 
 import itertools
 
@@ -10,8 +10,8 @@ from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate, stream
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.core.errors import UserError
-from wavenet_app.mu_law import decode, encode
 
 CONFIG = SHAPES["two cycles"]
 PLAIN = SamplingSettings()
@@ -46,23 +46,23 @@ def test_the_waveform_is_that_of_the_codes(engine: TorchQueue) -> None:
     engine.reset(2)
     engine.prime(np.full((2, CONFIG.receptive_field), channels // 2))
     codes = engine.generate(uniforms(0, rows=2, length=80), PLAIN)
-    np.testing.assert_array_equal(waveform, decode(codes, channels))
-    np.testing.assert_array_equal(encode(waveform, channels), codes)
+    np.testing.assert_array_equal(waveform, MuLawCoding(channels).decode(codes))
+    np.testing.assert_array_equal(MuLawCoding(channels).encode(waveform), codes)
 
 
-def test_a_clip_begins_after_silence_however_long(engine: TorchQueue) -> None:
+def test_a_clip_starts_after_silence_of_any_length(engine: TorchQueue) -> None:
     waveform = generate(engine, num_samples=60, seed=0, settings=PLAIN)
     more_silence = np.full(500, CONFIG.quantization_channels // 2)
     continued = generate(engine, num_samples=60, seed=0, settings=PLAIN, prime_codes=more_silence)
     np.testing.assert_array_equal(continued, waveform)
 
 
-def test_the_seed_counts(engine: TorchQueue) -> None:
+def test_another_seed_gives_another_clip(engine: TorchQueue) -> None:
     one, other = (generate(engine, num_samples=60, seed=seed, settings=PLAIN) for seed in (0, 1))
     assert not np.array_equal(one, other)
 
 
-def test_a_prime_is_continued_and_may_be_one_for_all(engine: TorchQueue) -> None:
+def test_a_prime_is_continued_by_one_or_by_all_clips(engine: TorchQueue) -> None:
     prime = random_codes(CONFIG, 1, 200)
     shared = generate(engine, num_samples=50, batch_size=2, seed=0, settings=PLAIN, prime_codes=prime[0])
     each = generate(
@@ -73,7 +73,7 @@ def test_a_prime_is_continued_and_may_be_one_for_all(engine: TorchQueue) -> None
     engine.reset(1)
     engine.score(np.concatenate([np.full((1, 300), CONFIG.quantization_channels // 2), prime], axis=1))
     codes = engine.generate(uniforms(0, rows=1, length=50), PLAIN)
-    np.testing.assert_array_equal(decode(codes[0], CONFIG.quantization_channels), shared[0])
+    np.testing.assert_array_equal(MuLawCoding(CONFIG.quantization_channels).decode(codes[0]), shared[0])
 
 
 def test_progress_adds_up(engine: TorchQueue) -> None:
@@ -82,7 +82,7 @@ def test_progress_adds_up(engine: TorchQueue) -> None:
     assert brought == [1024, 76]
 
 
-def test_a_stream_without_end_begins_like_a_clip(engine: TorchQueue) -> None:
+def test_an_endless_stream_starts_like_a_clip(engine: TorchQueue) -> None:
     endless = stream(engine, num_samples=None, seed=0, settings=PLAIN, chunk_samples=30)
     found = np.concatenate(list(itertools.islice(endless, 3)), axis=1)
     np.testing.assert_array_equal(found, generate(engine, num_samples=90, seed=0, settings=PLAIN))
@@ -97,6 +97,6 @@ def test_counts_below_one_are_refused_at_once(engine: TorchQueue) -> None:
         stream(engine, num_samples=1, chunk_samples=0, seed=0, settings=PLAIN)
 
 
-def test_a_prime_of_unknown_codes_is_refused(engine: TorchQueue) -> None:
+def test_a_prime_of_codes_out_of_range_is_refused(engine: TorchQueue) -> None:
     with pytest.raises(ValueError, match="codes must"):
         stream(engine, num_samples=1, seed=0, settings=PLAIN, prime_codes=np.array([CONFIG.quantization_channels]))

@@ -1,4 +1,4 @@
-"""Playing and piping where a user stands, with a device that only listens."""
+"""Playing and piping from the command line, with a fake device that records."""
 
 import io
 import os
@@ -29,15 +29,15 @@ ROOT = Path(__file__).resolve().parents[3]
 TINY_RUN = [*TINY, "--max-steps=2", "--name=x", "--logger=none"]
 
 
-class ListeningDevice:
-    """An output that takes blocks in a thread of its own; sends itself Ctrl-C after so many, if told to."""
+class RecordingDevice:
+    """An output that takes blocks in its own thread; optionally sends Ctrl-C after a number of blocks."""
 
     latency = 0.0
 
     def __init__(self, sample_rate, fill, blocks_until_interrupt=None):
         self.sample_rate = sample_rate
         self.fill = fill
-        self.heard = []
+        self.blocks = []
         self.closed = threading.Event()
         self.blocks_left = blocks_until_interrupt
         self.thread = threading.Thread(target=self.run)
@@ -52,7 +52,7 @@ class ListeningDevice:
         while not self.closed.is_set():
             block = np.zeros(256, dtype=np.int16)
             self.fill(block, False)
-            self.heard.append(block)
+            self.blocks.append(block)
             if self.blocks_left is not None:
                 self.blocks_left -= 1
                 if self.blocks_left == 0:
@@ -67,18 +67,18 @@ class ListeningDevice:
 
 @pytest.fixture
 def device(monkeypatch):
-    """Puts a listening device in place of the machine's; the list holds it once it is opened."""
+    """Replaces the sound device with a recording one; the list holds it once it is open."""
     opened = []
 
-    def listen(blocks_until_interrupt=None):
+    def install(blocks_until_interrupt=None):
         def open_fake(sample_rate, fill, device=None):
-            opened.append(ListeningDevice(sample_rate, fill, blocks_until_interrupt))
+            opened.append(RecordingDevice(sample_rate, fill, blocks_until_interrupt))
             return opened[-1]
 
         monkeypatch.setattr(live_command, "open_output", open_fake)
         return opened
 
-    return listen
+    return install
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,11 @@ def sample(wavegen, trained, tmp_path):
     return partial(wavegen, "sample", "x", "--data-dir", trained, "--out", tmp_path / "out", "--engine", "torch")
 
 
-def heard_samples(opened):
-    return np.concatenate(opened[0].heard)
+def played_samples(opened):
+    return np.concatenate(opened[0].blocks)
 
 
-def test_what_is_played_is_what_is_written_and_what_is_made_without_playing(sample, device, tmp_path):
+def test_played_and_written_samples_equal_those_without_playing(sample, device, tmp_path):
     opened = device()
     code, out, err = sample("--play", "--seconds", 1.5, "--seed", 4)
     assert code == 0, err
@@ -112,18 +112,19 @@ def test_what_is_played_is_what_is_written_and_what_is_made_without_playing(samp
     assert str(path) in out
     written = path.read_bytes()
     assert path.with_suffix(".png").exists()
-    heard = heard_samples(opened)
+    played = played_samples(opened)
     samples = soundfile.read(path, dtype="int16")[0]
     assert len(samples) == 12_000
     if "without a gap" in out:
         lead_in = round(LEAD_IN_SECONDS * 8_000)
-        assert np.array_equal(heard[lead_in : lead_in + 12_000], samples)
-    assert np.array_equal(heard[heard != 0], samples[samples != 0])
+        assert np.array_equal(played[lead_in : lead_in + 12_000], samples)
+    assert np.array_equal(played[played != 0], samples[samples != 0])
     assert sample("--seconds", 1.5, "--seed", 4)[0] == 0
+    assert path.with_name("x-seed4-1.wav").read_bytes() == written
     assert path.read_bytes() == written
 
 
-def test_playing_takes_the_precision_that_keeps_up_unless_one_is_asked_for(sample, device, monkeypatch):
+def test_playing_takes_a_precision_that_keeps_up_unless_one_is_given(sample, device, monkeypatch):
     def speed(engine, sample_rate):
         return 0.5 if engine.precision == "float32" else 3
 
@@ -141,7 +142,7 @@ def test_playing_takes_the_precision_that_keeps_up_unless_one_is_asked_for(sampl
         assert "playing in" not in out
 
 
-def test_precision_and_threads_are_handed_on_and_refused_in_a_line(sample):
+def test_precision_and_threads_are_passed_on_or_refused_in_one_line(sample):
     code, out, err = sample("--seconds", 0.1, "--engine", "cpu", "--precision", "int8", "--threads", 2)
     assert code == 0, err
     assert "int8, 2 threads)" in out
@@ -154,18 +155,38 @@ def test_precision_and_threads_are_handed_on_and_refused_in_a_line(sample):
     assert "choose one of: float32, bfloat16, int8" in err
 
 
-def test_a_kept_prime_is_heard_first(sample, device, trained, tmp_path):
+def test_a_kept_prime_is_played_first(sample, device, trained, tmp_path):
     opened = device()
     prime = trained.parent / "tones" / "0.wav"
     code, _, err = sample("--play", "--seconds", 0.3, "--prime", prime, "--keep-prime")
     assert code == 0, err
     samples = soundfile.read(tmp_path / "out" / "x-seed0-0.wav", dtype="int16")[0]
     assert len(samples) == 4_000 + 2_400
-    heard = heard_samples(opened)
-    assert np.array_equal(heard[heard != 0], samples[samples != 0])
+    played = played_samples(opened)
+    assert np.array_equal(played[played != 0], samples[samples != 0])
 
 
-def test_ctrl_c_ends_what_never_ends_and_keeps_it(sample, device, monkeypatch, tmp_path):
+@pytest.mark.parametrize("options", [["--format", "flac"], ["--out", "song.flac"]])
+def test_another_format_is_written_at_the_end_of_playing(sample, device, tmp_path, options):
+    opened = device()
+    assert sample("--play", "--seconds", 0.3)[0] == 0
+    code, out, err = sample("--play", "--seconds", 0.3, *options)
+    assert code == 0, err
+    path = Path("song.flac") if "--out" in options else tmp_path / "out" / "x-seed0-1.flac"
+    assert f"{path}  (0.30 s" in out
+    samples = soundfile.read(path, dtype="int16")[0]
+    assert np.array_equal(samples, soundfile.read(tmp_path / "out" / "x-seed0-0.wav", dtype="int16")[0])
+    assert path.with_suffix(".png").exists()
+    assert not list(tmp_path.rglob("*.flac.wav"))
+    assert len(opened) == 2
+    before = path.read_bytes()
+    code, _, err = sample("--play", "--seconds", 0.3, *options)
+    assert path.read_bytes() == before
+    assert code == (2 if "--out" in options else 0)
+    assert ("song.flac exists; --overwrite replaces it" in err) == (code == 2)
+
+
+def test_ctrl_c_ends_an_endless_clip_and_keeps_it(sample, device, monkeypatch, tmp_path):
     # the reference engine on a busy machine would buffer for minutes
     monkeypatch.setattr(playing, "ENDLESS_SECONDS", 0.5)
     device(blocks_until_interrupt=40)
@@ -173,17 +194,17 @@ def test_ctrl_c_ends_what_never_ends_and_keeps_it(sample, device, monkeypatch, t
     assert code == 0, err
     assert "stopped" in out
     assert "Traceback" not in err
-    assert len(soundfile.read(tmp_path / "out" / "x-seed0-forever.wav")[0]) >= 256
+    assert len(soundfile.read(tmp_path / "out" / "x-seed0-forever-0.wav")[0]) >= 256
 
 
-def test_without_sound_the_wav_is_written_and_forever_is_refused(sample, monkeypatch, tmp_path):
+def test_without_a_device_the_file_is_written_and_forever_is_refused(sample, monkeypatch, tmp_path):
     def refuse(sample_rate, fill, device=None):
         raise NoSoundError("no PortAudio; apt install it")
 
     monkeypatch.setattr(live_command, "open_output", refuse)
     code, out, err = sample("--play", "--seconds", 0.2)
     assert code == 0, err
-    assert "not played: no PortAudio; apt install it; the WAV is written all the same" in out
+    assert "not played: no PortAudio; apt install it; the file is still written" in out
     assert len(soundfile.read(tmp_path / "out" / "x-seed0-0.wav")[0]) == 1_600
     code, _, err = sample("--play", "--forever")
     assert (code, err) == (2, "error: no PortAudio; apt install it\n")
@@ -198,16 +219,19 @@ def test_without_sound_the_wav_is_written_and_forever_is_refused(sample, monkeyp
         (["--device", "1"], "add --play"),
         (["--raw"], "add --stdout"),
         (["--raw", "--play"], "add --stdout"),
+        (["--stdout", "--format", "flac"], "--stdout streams wav, not flac; use --format wav"),
+        (["--play", "--forever", "--format", "ogg"], "--forever has no end and so writes wav, not ogg"),
+        (["--play", "--format", "mp4"], "there is no format 'mp4'; choose one of: wav, flac, ogg"),
     ],
 )
-def test_contradictions_are_refused_in_a_line(sample, arguments, message):
+def test_contradictions_are_one_line(sample, arguments, message):
     code, _, err = sample(*arguments)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
 
 
-def test_standard_output_gets_the_wav_and_nothing_else(sample, monkeypatch, tmp_path):
+def test_standard_output_gets_only_the_wav(sample, monkeypatch, tmp_path):
     assert sample("--seconds", 0.3, "--seed", 2)[0] == 0
     written = (tmp_path / "out" / "x-seed2-0.wav").read_bytes()
     (tmp_path / "out" / "x-seed2-0.wav").unlink()
@@ -220,7 +244,7 @@ def test_standard_output_gets_the_wav_and_nothing_else(sample, monkeypatch, tmp_
     assert not (tmp_path / "out" / "x-seed2-0.wav").exists()
 
 
-def test_raw_standard_output_gets_the_samples_alone(sample, monkeypatch, tmp_path):
+def test_raw_standard_output_gets_only_samples(sample, monkeypatch, tmp_path):
     assert sample("--seconds", 0.3, "--seed", 2)[0] == 0
     pipe = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(pipe))
@@ -230,7 +254,7 @@ def test_raw_standard_output_gets_the_samples_alone(sample, monkeypatch, tmp_pat
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-def test_a_full_disk_behind_standard_output_is_said_in_a_line(trained):
+def test_a_full_disk_behind_standard_output_is_one_line(trained):
     command = [sys.executable, "-m", "cli", "sample", "x", f"--data-dir={trained}", "--engine=torch", "--stdout"]
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -268,7 +292,7 @@ def test_a_terminal_gets_no_wav(sample, monkeypatch):
     assert terminal.getvalue() == b""
 
 
-def test_a_reader_that_has_enough_ends_what_never_ends(trained):
+def test_closing_the_pipe_ends_an_endless_clip(trained):
     command = [sys.executable, "-m", "cli", "sample", "x", f"--data-dir={trained}", "--engine=torch"]
     process = subprocess.Popen(
         [*command, "--stdout", "--forever"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -283,7 +307,7 @@ def test_a_reader_that_has_enough_ends_what_never_ends(trained):
     assert len(soundfile.read(io.BytesIO(start))[0]) == 5_000
 
 
-def test_devices_are_listed_or_their_absence_said(monkeypatch, wavegen):
+def test_devices_are_listed_or_reported_missing(monkeypatch, wavegen):
     found = [OutputDevice(3, "Speakers", "ALSA", 2, 48_000.0, True)]
     monkeypatch.setattr(live_command, "output_devices", lambda: found)
     listed = wavegen("devices")
@@ -295,13 +319,13 @@ def test_devices_are_listed_or_their_absence_said(monkeypatch, wavegen):
     assert none.err.count("\n") == 1
 
 
-def test_the_live_line_says_time_speed_buffer_and_level():
+def test_the_live_line_shows_time_speed_buffer_and_level():
     from rich.console import Console
 
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=120)
 
-    class Silent(ListeningDevice):
+    class Silent(RecordingDevice):
         def start(self):
             pass
 
@@ -321,19 +345,19 @@ def test_the_live_line_says_time_speed_buffer_and_level():
     ("gaps", "late", "line"),
     [
         (0, 0, "played without a gap"),
-        (1, 0, "the sound ran dry once, 0.50 s of silence in all; the file has no gaps"),
+        (1, 0, "the buffer ran empty once, 0.50 s of silence in all; the file has no gaps"),
         (0, 2, "the machine was too busy to serve the device in time 2 times; the file has no gaps"),
         (
             3,
             1,
-            "the sound ran dry 3 times, 0.50 s of silence in all; the machine was too busy to serve the device in time "
-            "once; the file has no gaps",
+            "the buffer ran empty 3 times, 0.50 s of silence in all; the machine was too busy to serve the device in "
+            "time once; the file has no gaps",
         ),
     ],
 )
-def test_what_was_missing_is_counted_and_said(gaps, late, line):
+def test_gaps_are_counted_and_reported(gaps, late, line):
     def other_rate(_, fill):
-        return ListeningDevice(48_000, fill)
+        return RecordingDevice(48_000, fill)
 
     player = Player(other_rate, 16_000, None)
     player.feed(np.zeros(8_000, dtype=np.int16), 2.0)
@@ -342,7 +366,7 @@ def test_what_was_missing_is_counted_and_said(gaps, late, line):
     assert live_command._account(player) == line
 
 
-def test_a_slow_engine_says_for_how_long_it_buffers(sample, device, monkeypatch):
+def test_a_slow_engine_announces_its_buffering(sample, device, monkeypatch):
     class Slow(live_command.Pace):
         def timed(self, chunks):
             for chunk in super().timed(chunks):
@@ -354,6 +378,6 @@ def test_a_slow_engine_says_for_how_long_it_buffers(sample, device, monkeypatch)
     device()
     code, out, err = sample("--play", "--seconds", 2)
     assert code == 0, err
-    assert "0.50 x real time: buffering first" in out
+    assert "0.50 x real time: buffering first to avoid gaps" in out
     # 0.25 s and 55 % of 2 s, less the two chunks of 0.128 s that are there, at half of real time
-    assert "playing begins in about 2 s" in out
+    assert "playing starts in about 2 s" in out

@@ -17,19 +17,19 @@ SAMPLE_RATE = 16_000
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """A checkpoint, "noise", whose sound no part of which comes twice."""
+    """A checkpoint, "noise", whose audio never repeats."""
     return write_random_checkpoint(tmp_path_factory.mktemp("trained") / "noise.pth", preset("tiny").model)
 
 
 def place_of(needle, recording):
-    """Returns where samples stand in a recording; they must stand there once."""
+    """Returns the place of samples in a recording; they must occur once."""
     windows = np.lib.stride_tricks.sliding_window_view(recording, len(needle))
     places = np.flatnonzero((windows == needle).all(axis=1))
-    assert len(places) == 1, f"the first {len(needle)} samples were heard {len(places)} times"
+    assert len(places) == 1, f"the first {len(needle)} samples were played {len(places)} times"
     return int(places[0])
 
 
-def test_what_the_device_plays_is_the_wav_sample_for_sample(noise, tmp_path):
+def test_the_device_plays_exactly_the_samples_of_the_wav(noise, tmp_path):
     with sound_server(SAMPLE_RATE) as server, recorder(server) as recorded:
         arguments = ["sample", noise, "--play", "--seconds", 3, "--seed", 5, "--out", tmp_path]
         out, err = (process := wavegen(*arguments, environment=server.environment)).communicate(timeout=120)
@@ -46,11 +46,11 @@ def test_what_the_device_plays_is_the_wav_sample_for_sample(noise, tmp_path):
     assert not recording[start + len(written) :].any()
 
 
-def test_the_wav_is_whole_when_the_sound_server_dies_while_it_plays(noise, tmp_path):
+def test_the_wav_is_complete_when_the_sound_server_dies_during_playing(noise, tmp_path):
     with sound_server(SAMPLE_RATE) as server, recorder(server) as recorded:
         arguments = ["sample", noise, "--play", "--seconds", 6, "--seed", 6, "--out", tmp_path]
         process = wavegen(*arguments, environment=server.environment)
-        wait_until(lambda: recorded().any(), "nothing is heard")
+        wait_until(lambda: recorded().any(), "nothing is played")
         server.process.kill()
         out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
@@ -60,26 +60,26 @@ def test_the_wav_is_whole_when_the_sound_server_dies_while_it_plays(noise, tmp_p
     assert len(soundfile.read(tmp_path / "noise-seed6-0.wav", dtype="int16")[0]) == 6 * SAMPLE_RATE
 
 
-def test_ctrl_c_while_it_plays_keeps_what_was_made(noise, tmp_path):
+def test_ctrl_c_during_playing_keeps_the_audio(noise, tmp_path):
     with sound_server(SAMPLE_RATE) as server, recorder(server) as recorded:
         process = wavegen("sample", noise, "--play", "--forever", "--out", tmp_path, environment=server.environment)
-        wait_until(lambda: np.count_nonzero(recorded()) > SAMPLE_RATE, "nothing is heard")
+        wait_until(lambda: np.count_nonzero(recorded()) > SAMPLE_RATE, "nothing is played")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-        heard = recorded()
+        played = recorded()
     assert process.returncode == 0, err
     assert "stopped" in out
     assert "Traceback" not in out + err
     written = soundfile.read(tmp_path / "noise-seed0-forever.wav", dtype="int16")[0]
-    start = place_of(written[:200], heard)
-    sounding = len(np.trim_zeros(heard[start:], "b"))
-    if "played without a gap" in out:  # a busy machine leaves some, and says so
-        np.testing.assert_array_equal(heard[start : start + sounding], written[:sounding])
+    start = place_of(written[:200], played)
+    sounding = len(np.trim_zeros(played[start:], "b"))
+    if "played without a gap" in out:  # a busy machine has some, and reports them
+        np.testing.assert_array_equal(played[start : start + sounding], written[:sounding])
     else:
-        assert "too busy" in out or "ran dry" in out
+        assert "too busy" in out or "ran empty" in out
 
 
-def test_without_a_device_a_line_says_so_and_the_wav_is_written(noise, tmp_path):
+def test_without_a_device_a_line_is_printed_and_the_wav_is_written(noise, tmp_path):
     require_portaudio()
     if (cards := Path("/proc/asound/cards")).exists() and "no soundcards" not in cards.read_text(encoding="utf-8"):
         pytest.skip("this machine has a sound card")
@@ -89,7 +89,7 @@ def test_without_a_device_a_line_says_so_and_the_wav_is_written(noise, tmp_path)
     out, err = (process := wavegen(*arguments, environment=environment)).communicate(timeout=120)
     assert process.returncode == 0, err
     assert "not played: this machine has no sound output device that PortAudio can see; if PulseAudio or" in out
-    assert "pipewire-alsa; the WAV is written all the same" in out
+    assert "pipewire-alsa; the file is still written" in out
     assert len(soundfile.read(tmp_path / "noise-seed0-0.wav")[0]) == SAMPLE_RATE // 2
     out, err = (process := wavegen("devices", environment=environment)).communicate(timeout=120)
     assert (process.returncode, out) == (2, "")

@@ -1,4 +1,4 @@
-"""Playing while generating: what is fed is heard, whole and in order, and playing begins when it can go on."""
+"""Playing while generating: all samples are played in order, and playing starts when it can continue."""
 
 import sys
 import threading
@@ -21,7 +21,7 @@ RATE = 100  # Hz: the player's two seconds ahead are 200 samples
 
 @pytest.fixture(autouse=True, scope="module")
 def _ready_devices():
-    """A player that looks again at once and needs no lead-in; the devices here take no time."""
+    """A player that polls without delay and needs no lead-in, as the devices here take no time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(playing, "_POLL_SECONDS", 0)
         patch.setattr(playing, "LEAD_IN_SECONDS", 0)
@@ -29,14 +29,14 @@ def _ready_devices():
 
 
 class HandDevice:
-    """An output that takes a block when the test says so."""
+    """An output that takes a block when the test asks it to."""
 
     latency = 0.0
 
     def __init__(self, sample_rate, fill):
         self.sample_rate = sample_rate
         self.fill = fill
-        self.heard = []
+        self.played = []
         self.started = False
         self.alive = True
         self.closed = []
@@ -54,11 +54,11 @@ class HandDevice:
         if self.started:
             block = np.full(size, -1, dtype=np.int16)
             self.fill(block, late)
-            self.heard.extend(block.tolist())
+            self.played.extend(block.tolist())
 
 
 class ThreadDevice(HandDevice):
-    """An output that takes blocks in a thread of its own, as fast as it can."""
+    """An output that takes blocks in its own thread, as fast as it can."""
 
     def start(self):
         super().start()
@@ -115,7 +115,7 @@ def test_a_ring_buffer_is_a_bounded_queue(capacity, moves):
         max_size=30,
     )
 )
-def test_what_is_fed_is_heard_and_every_lack_is_counted_silence(moves):
+def test_all_samples_are_played_and_gaps_are_counted_silence(moves):
     player, device = player_on(HandDevice)
     fed, waiting, expected, gaps, silent, dry = 0, 0, [], 0, 0, False
     for move, size in moves:
@@ -133,26 +133,26 @@ def test_what_is_fed_is_heard_and_every_lack_is_counted_silence(moves):
             silent += size - count
             gaps += count < size and not dry
             dry = count < size
-    assert device.heard == expected
+    assert device.played == expected
     assert (player.gaps, player.silent_samples) == (gaps, silent)
     player.finish(lambda: device.pull(16))
-    heard = np.array(device.heard)
-    assert heard[heard != 0].tolist() == list(range(1, fed + 1))
-    assert player.silent_samples == silent  # what follows the end is no lack
+    played = np.array(device.played)
+    assert played[played != 0].tolist() == list(range(1, fed + 1))
+    assert player.silent_samples == silent  # silence after the end is no gap
     assert device.closed == [True]
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 900), min_size=1, max_size=8), st.integers(20, 150))
-def test_a_full_buffer_makes_the_engine_wait_and_loses_nothing(sizes, block):
+def test_a_full_buffer_blocks_the_engine_and_loses_nothing(sizes, block):
     player, device = player_on(HandDevice)
     number = 0
     for size in sizes:
         player.feed(np.arange(number + 1, number + size + 1, dtype=np.int16), 2.0, lambda: device.pull(block))
         number += size
     player.finish(lambda: device.pull(block))
-    heard = np.array(device.heard)
-    assert heard[heard != 0].tolist() == list(range(1, number + 1))
+    played = np.array(device.played)
+    assert played[played != 0].tolist() == list(range(1, number + 1))
     assert (player.gaps, player.lost) == (0, None)
 
 
@@ -165,15 +165,15 @@ def test_two_threads_pass_on_every_sample_once():
         player.feed(np.arange(number + 1, number + size + 1, dtype=np.int16), 2.0)
         number += size
     player.finish()
-    heard = np.array(device.heard)
-    assert np.array_equal(heard[heard != 0], np.arange(1, number + 1))
-    # nothing stands in the sound but the samples and the counted silence, until the last sample is out
-    zeros_inside = int((heard[: np.flatnonzero(heard)[-1]] == 0).sum())
+    played = np.array(device.played)
+    assert np.array_equal(played[played != 0], np.arange(1, number + 1))
+    # only the samples and the counted silence are played until the last sample
+    zeros_inside = int((played[: np.flatnonzero(played)[-1]] == 0).sum())
     assert zeros_inside <= player.silent_samples
 
 
 @given(st.floats(0.01, 5), st.floats(0.1, 600))
-def test_playing_begins_when_the_rest_will_come_in_time(speed, total):
+def test_playing_starts_when_the_rest_will_be_ready_in_time(speed, total):
     first = seconds_to_buffer(speed, total)
     assert 0 < first <= total
     for played in np.linspace(0, total, 50):
@@ -183,25 +183,25 @@ def test_playing_begins_when_the_rest_will_come_in_time(speed, total):
         assert first <= 0.25
 
 
-def test_a_waking_device_may_swallow_some_silence_first(monkeypatch):
+def test_silence_comes_first_as_devices_drop_the_first_samples(monkeypatch):
     monkeypatch.setattr(playing, "LEAD_IN_SECONDS", 0.2)
     player, device = player_on(HandDevice)
     player.feed(np.ones(30, dtype=np.int16), 2.0)
     device.pull(50)
-    assert device.heard == [0] * 20 + [1] * 30
+    assert device.played == [0] * 20 + [1] * 30
     assert player.gaps == 0
 
 
-def test_an_unknown_speed_waits_and_a_short_clip_is_played_at_its_end():
+def test_without_a_speed_playing_starts_at_the_end_of_a_short_clip():
     player, device = player_on(HandDevice, num_samples=50)
     player.feed(np.ones(50, dtype=np.int16), None)
     assert not device.started
     assert player.buffered_seconds == 0.5
     player.finish(lambda: device.pull(25))
-    assert device.heard == [1] * 50
+    assert device.played == [1] * 50
 
 
-def test_a_slow_engine_is_waited_for_as_long_as_it_says():
+def test_a_slow_engine_is_buffered_for_the_announced_time():
     player, device = player_on(HandDevice, num_samples=1_000)
     assert player.seconds_until_sound(0.5) == pytest.approx((0.25 + 0.55 * 10) / 0.5)
     player.feed(np.ones(500, dtype=np.int16), 0.5)
@@ -212,19 +212,19 @@ def test_a_slow_engine_is_waited_for_as_long_as_it_says():
 
 
 @pytest.mark.parametrize("dies", [True, False])
-def test_a_device_that_disappears_is_not_waited_for(monkeypatch, dies):
+def test_a_lost_device_does_not_block(monkeypatch, dies):
     monkeypatch.setattr(playing, "PATIENCE_SECONDS", 0.05)
     player, device = player_on(HandDevice)
     player.feed(np.ones(100, dtype=np.int16), 2.0)
-    device.alive = not dies  # some only stop asking
+    device.alive = not dies  # some only stop requesting blocks
     player.feed(np.ones(1_000, dtype=np.int16), 2.0)
-    assert player.lost == "the sound device is gone"
+    assert player.lost == "the sound device stopped responding"
     player.feed(np.ones(1_000, dtype=np.int16), 2.0)
     player.finish()
     assert device.closed == [False]
 
 
-def test_a_device_that_does_not_start_is_said():
+def test_a_device_that_does_not_start_is_reported():
     class Refusing(HandDevice):
         def start(self):
             raise NoSoundError("taken")
@@ -235,7 +235,7 @@ def test_a_device_that_does_not_start_is_said():
     player.finish()
 
 
-def test_the_level_is_of_what_comes_next_and_late_blocks_are_counted():
+def test_the_level_is_that_of_the_next_samples_and_late_blocks_are_counted():
     player, device = player_on(HandDevice)
     assert player.level() == 0
     player.feed(np.full(30, -32768, dtype=np.int16), 2.0)
@@ -253,7 +253,7 @@ def ignore(block, late):
 
 
 class PortAudioError(Exception):
-    """What sounddevice raises."""
+    """The error of sounddevice."""
 
 
 @pytest.fixture
@@ -311,7 +311,7 @@ def fake_sounddevice(monkeypatch):
     return module
 
 
-def test_devices_that_play_are_listed(fake_sounddevice):
+def test_output_devices_are_listed(fake_sounddevice):
     assert [(device.index, device.default) for device in output_devices()] == [(1, False), (2, True)]
     assert output_devices()[0].system == "ALSA"
 
@@ -340,7 +340,7 @@ def test_a_device_is_found_by_number_or_name(fake_sounddevice, device, index):
         (11_111, None, NoSoundError, r"does not play at 11111 Hz \(Invalid sample rate \[-9997\]\)"),
     ],
 )
-def test_a_device_that_cannot_be_had_is_said_in_one_line(fake_sounddevice, rate, device, kind, message):
+def test_an_unavailable_device_is_one_line(fake_sounddevice, rate, device, kind, message):
     fake_sounddevice.refused_rates.add(16_000)  # the default of the default device
     with pytest.raises(kind, match=message):
         open_output(rate, ignore, device)
@@ -352,7 +352,7 @@ def test_a_device_of_another_rate_is_opened_at_its_own(fake_sounddevice):
     assert open_output(22_050, ignore, "1").sample_rate == 22_050
 
 
-def test_sound_for_a_device_of_another_rate_is_resampled():
+def test_audio_for_a_device_of_another_rate_is_resampled():
     class Faster(HandDevice):
         def __init__(self, sample_rate, fill):
             super().__init__(48_000, fill)
@@ -369,20 +369,20 @@ def test_sound_for_a_device_of_another_rate_is_resampled():
         player.feed(chunk, 2.0)
     assert player.buffered_seconds == pytest.approx(1, abs=0.05)
     player.finish(lambda: devices[0].pull(4_800))
-    heard = np.array(devices[0].heard)
+    played = np.array(devices[0].played)
     expected = 8_000 * np.sin(2 * np.pi * 500 * np.arange(48_000) / 48_000)
-    assert np.abs(heard[1_000:47_000] - expected[1_000:47_000]).max() < 20
-    assert not heard[48_000:].any()
+    assert np.abs(played[1_000:47_000] - expected[1_000:47_000]).max() < 20
+    assert not played[48_000:].any()
 
 
 def put_in_place(monkeypatch, folder, text):
-    """Has `import sounddevice` run this."""
+    """Makes `import sounddevice` run this code."""
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     (folder / "sounddevice.py").write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(folder)
 
 
-def test_a_portaudio_that_does_not_start_or_does_not_answer_is_said(fake_sounddevice, monkeypatch, tmp_path):
+def test_a_failing_portaudio_is_reported(fake_sounddevice, monkeypatch, tmp_path):
     def no_answer():
         raise PortAudioError("Internal PortAudio error\n[PaErrorCode -9986]")
 
@@ -395,7 +395,7 @@ def test_a_portaudio_that_does_not_start_or_does_not_answer_is_said(fake_soundde
         output_devices()
 
 
-def test_no_device_and_no_portaudio_are_said(fake_sounddevice, monkeypatch, tmp_path):
+def test_a_missing_device_or_portaudio_is_reported(fake_sounddevice, monkeypatch, tmp_path):
     del fake_sounddevice.devices[1:]
     with pytest.raises(NoSoundError, match="no sound output device"):
         open_output(16_000, ignore)

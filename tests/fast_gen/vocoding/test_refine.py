@@ -1,4 +1,4 @@
-"""Refining: the sound's own frames come nearer to those asked for, in blocks as in one piece, and 0 changes nothing."""
+"""Refinement: the frames of the audio come nearer to the given ones, in blocks as in one piece; 0 changes nothing."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def off(mel: MelFrames, sound: np.ndarray, frames: np.ndarray) -> float:
     return float(np.sqrt(((mel.of(sound) - frames) ** 2).mean()))
 
 
-def test_each_turn_brings_the_frames_nearer(mel):
+def test_each_iteration_brings_the_frames_nearer(mel):
     rising = noise(40 * mel.hop, seed=1) * np.linspace(0.05, 1, 40 * mel.hop, dtype=np.float32)
     frames = mel.of(rising)
     drawn = noise(40 * mel.hop, seed=2)
@@ -35,7 +35,7 @@ def test_each_turn_brings_the_frames_nearer(mel):
     assert distances[-1] < 0.3 * distances[0]
 
 
-def test_momentum_brings_a_voice_nearer_in_as_many_turns(monkeypatch):
+def test_momentum_brings_a_voice_nearer_in_the_same_iterations(monkeypatch):
     mel = MelFrames(MelConfig().resolved(RATE), RATE)
     seconds = np.arange(60 * mel.hop) / RATE
     steady = sum(0.1 * np.cos(2 * np.pi * 220 * k * seconds + k * k) / k for k in range(1, 16))
@@ -46,13 +46,13 @@ def test_momentum_brings_a_voice_nearer_in_as_many_turns(monkeypatch):
     assert fast < 0.9 * off(mel, refined(drawn, frames, mel, 32), frames)
 
 
-def test_what_has_its_frames_already_stays(mel):
+def test_audio_with_these_frames_does_not_change(mel):
     sound = noise(30 * mel.hop)
     inner = slice(4 * mel.hop, -4 * mel.hop)
     np.testing.assert_allclose(refined(sound, mel.of(sound), mel, 3)[inner], sound[inner], atol=2e-3)
 
 
-def test_no_turn_and_no_frame_change_nothing(mel):
+def test_no_iteration_and_no_frame_change_nothing(mel):
     sound = noise(5 * mel.hop)
     assert refined(sound, mel.of(0.1 * sound), mel, 0) is sound
     assert len(refined(sound[:0], mel.silent(0), mel, 4)) == 0

@@ -1,5 +1,6 @@
-"""Vocoding: blocks equal the whole, what was stopped is gone on with, and the command line end to end."""
+"""Vocoding: blocks equal the whole, stopped files are resumed, and the command line end to end."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,16 @@ from tiny_run import TINY
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.vocoding import vocode as vocode_room
+from fast_gen.vocoding import vocode as vocode_module
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import told_silence
 from wavenet_app.audio.wav_stream import PartialWav
-from wavenet_app.mu_law import encode, silence_code
+from wavenet_app.checkpoints.trained import load_trained
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
 
 PLAIN = SamplingSettings()
-# enough that what the model is told matters to the last layer, which begins at zero
+# enough that conditioning matters to the last layer, which starts at zero
 AUDIBLY = ["--max-steps", 20, "--set=training.warmup_steps=0", "--set=training.learning_rate=0.05"]
 MEL_TINY = [*TINY, "--set=training.window=512", "--condition", "mel"]
 
@@ -59,36 +61,36 @@ def test_blocks_equal_the_whole(engine, net, frames, block, cuts):
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
 
-def test_it_is_what_the_full_network_would_say_of_silence_and_these_frames(engine, net, frames):
+def test_samples_are_those_of_the_full_network_after_silence(engine, net, frames):
     from engine_contract import assert_picked_by
 
     from fast_gen.engines.sampling import uniforms
 
-    codes = encode(np.concatenate(made(engine, net, [frames])), 64)[None]
+    codes = MuLawCoding(64).encode(np.concatenate(made(engine, net, [frames])))[None]
     before = -(-engine.weights.receptive_field // 12)
     around = told_silence(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
-    told = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
-    history = np.concatenate([np.full((1, 12 * before), silence_code(64)), codes], axis=1)
+    conditioning = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
+    history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
     with torch.no_grad():
-        logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), told, phase=1)
+        logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), conditioning, phase=1)
     numbers = uniforms(4, rows=1, length=codes.shape[1])
     assert_picked_by(logits[:, 12 * before - 1 :], codes, numbers, PLAIN, 1e-4)
 
 
 @pytest.mark.parametrize("done", [1, 2, 10, 22, 23])
-def test_what_was_stopped_goes_on_as_if_it_had_not_been(engine, net, frames, done):
+def test_resuming_gives_the_same_samples_as_one_run(engine, net, frames, done):
     whole = np.concatenate(made(engine, net, [frames]))
-    known = encode(whole[: done * 12], 64)[-engine.weights.receptive_field - 20 :]
+    known = MuLawCoding(64).encode(whole[: done * 12])[-engine.weights.receptive_field - 20 :]
     rest = made(engine, net, np.split(frames, [7]), done_frames=done, last_codes=known)
     np.testing.assert_array_equal(np.concatenate([whole[: done * 12], *rest]), whole)
 
 
-def test_nothing_gives_nothing(engine, net, frames):
+def test_no_frames_give_no_samples(engine, net, frames):
     assert made(engine, net, []) == []
 
 
-def test_a_partial_wav_is_gone_on_with_under_the_same_key_alone(tmp_path):
+def test_a_partial_wav_is_resumed_only_with_the_same_key(tmp_path):
     target = tmp_path / "a" / "clip.wav"
     samples = np.arange(-50, 50, dtype=np.int16)
     with PartialWav(target, 8_000, "one", 8) as file:
@@ -98,18 +100,19 @@ def test_a_partial_wav_is_gone_on_with_under_the_same_key_alone(tmp_path):
         assert file.num_samples == 24
         np.testing.assert_array_equal(file.last(5), samples[19:24])
         file.write(samples[24:])
-        file.finish()
+        np.testing.assert_array_equal(np.concatenate(list(file.blocks())), samples)
+        file.finish_as(file.blocks())
     np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], samples)
     assert [path.name for path in target.parent.iterdir()] == ["clip.wav"]
     with PartialWav(target, 8_000, "one", 8) as file:
         file.write(samples[:16])
     with PartialWav(target, 8_000, "two", 8) as file:
         assert file.num_samples == 0
-    assert len(list(target.parent.iterdir())) == 2, "what another request has left is gone"
+    assert len(list(target.parent.iterdir())) == 2, "the partial file of another request is deleted"
     np.testing.assert_array_equal(soundfile.read(target, dtype="int16")[0], samples)
 
 
-def test_what_is_refined_takes_the_place_of_what_was_sampled_when_it_is_whole(tmp_path):
+def test_the_file_appears_only_when_all_blocks_are_written(tmp_path):
     target = tmp_path / "clip.wav"
     samples = np.arange(100, dtype=np.int16)
 
@@ -147,8 +150,8 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
     trained = wavegen("train", speaker_folder, "--speakers", "folder", *AUDIBLY, *TINY)
     assert trained.code == 0, trained.err
     assert "3 speakers to train on: ann" in trained.out
-    assert "1 file left out" in trained.out
-    assert "lies in no folder" in trained.out
+    assert "1 file skipped" in trained.out
+    assert "not in a folder" in trained.out
     assert "'ann', 'jo', 'theo'" in wavegen("info").out
 
     forget_training(tmp_path / "data" / "checkpoints" / "voices" / "best.pth")
@@ -156,7 +159,7 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
     mixed = wavegen("sample", "--seconds", 0.05, "--speaker", "ann:0.6,theo:0.4", "--out", tmp_path / "b")
     turns = wavegen("sample", "--seconds", 0.05, "-n", 4, "--out", tmp_path / "c")
     assert (alone.code, mixed.code, turns.code) == (0, 0, 0), alone.err + mixed.err + turns.err
-    assert "in turn by: ann, jo, theo" in turns.out
+    assert "speakers in turn: ann, jo, theo" in turns.out
     first, second = (soundfile.read(next((tmp_path / name).glob("*.wav")))[0] for name in "ab")
     assert not np.array_equal(first, second)
 
@@ -165,14 +168,14 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
     assert "no speaker is called 'tho'; did you mean theo? there are: ann, jo, theo" in wrong.err
     piped = wavegen("vocode", "voices", speaker_folder)
     assert piped.code == 2
-    assert "not trained to turn mel frames into sound; train with --condition mel" in piped.err
+    assert "is not a vocoder; train one with --condition mel" in piped.err
 
     ranked = wavegen("sample", "--seconds", 0.05, "-n", 2, "--rank", "--speaker", "ann", "--out", tmp_path / "d")
     assert ranked.code == 0, ranked.err
     assert "bits per sample, the most likely clip first" in ranked.out
     unnamed = wavegen("sample", "--rank")
     assert unnamed.code == 2
-    assert "--rank compares clips of one voice; say whose with --speaker" in unnamed.err
+    assert "--rank compares clips of one speaker; choose one with --speaker" in unnamed.err
     resumed = wavegen("train", "--resume", "voices", "--max-steps", 22)
     assert resumed.code == 0, resumed.err
     (speaker_folder / "bo").mkdir()
@@ -188,7 +191,7 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
     assert "hear it: wavegen vocode tones RECORDING" in trained.out
     sampled = wavegen("sample", "tones")
     assert sampled.code == 2
-    assert "take: wavegen vocode tones RECORDING" in sampled.err
+    assert "run: wavegen vocode tones RECORDING" in sampled.err
 
     source = write_tone(tmp_path / "in" / "one.flac", seconds=0.131, sample_rate=11_025)
     write_tone(tmp_path / "in" / "deep" / "two.wav", seconds=0.05)
@@ -200,7 +203,7 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
 
     tree = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
     assert tree.code == 0, tree.err
-    assert "2 made, 0 left, 1 left out" in tree.out
+    assert "2 made, 0 kept, 1 skipped" in tree.out
     np.testing.assert_array_equal(soundfile.read(tmp_path / "tree" / "one.wav")[0], waveform)
     assert (tmp_path / "tree" / "deep" / "two.wav").exists()
     (tmp_path / "tree" / "one.wav").unlink()
@@ -210,15 +213,52 @@ def test_mel_from_training_to_vocoding(wavegen, tone_folder, tmp_path, write_ton
     assert len(drawn) == len(waveform)
     assert np.abs(drawn - waveform).max() > 0.01
     again = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "tree")
-    assert "1 made, 1 left, 1 left out" in again.out
+    assert "1 made, 1 kept, 1 skipped" in again.out
     same = wavegen("vocode", "tones", tmp_path / "in", "--out", tmp_path / "in")
-    assert "would take the place of" in same.err
+    assert "would replace" in same.err
 
 
-def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_folder, tmp_path):
+def test_vocoding_writes_every_format_to_a_folder_or_to_one_file(wavegen, tone_folder, tmp_path):
+    assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
+    source = tone_folder / "tone0.wav"
+    vocode = partial(wavegen, "vocode", "tones", source, "--refine", 2)
+    assert vocode("--out", tmp_path / "out").code == 0
+    whole = soundfile.read(tmp_path / "out" / "tone0.wav")[0]
+    assert vocode("--out", tmp_path / "out", "--format", "flac").code == 0
+    assert vocode("--out", tmp_path / "song.flac").code == 0
+    for path in (tmp_path / "out" / "tone0.flac", tmp_path / "song.flac"):
+        np.testing.assert_array_equal(soundfile.read(path)[0], whole)
+    assert vocode("--out", tmp_path / "song.ogg").code == 0
+    assert len(soundfile.read(tmp_path / "song.ogg")[0]) == len(whole)
+
+    exists = vocode("--out", tmp_path / "song.flac")
+    assert (exists.code, exists.err.count("\n")) == (2, 1)
+    assert "song.flac exists; --overwrite replaces it" in exists.err
+    assert vocode("--out", tmp_path / "song.flac", "--seed", 1, "--overwrite").code == 0
+    assert not np.array_equal(soundfile.read(tmp_path / "song.flac")[0], whole)
+    folder = wavegen("vocode", "tones", tone_folder, "--out", tmp_path / "song.wav")
+    assert (folder.code, folder.err.count("\n")) == (2, 1)
+    assert "song.wav is one file, and " in folder.err
+    own = vocode("--out", source, "--overwrite")
+    assert "would replace" in own.err
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_vocoded_files_are_at_the_level_of_the_recordings(wavegen, tmp_path, write_tone, turns):
+    for index in range(4):
+        write_tone(tmp_path / "quiet" / f"{index}.wav", amplitude=0.05, frequency=220 + 50 * index)
+    assert wavegen("train", "quiet", "--max-steps", 4, *MEL_TINY).code == 0
+    assert load_trained(tmp_path / "data" / "checkpoints" / "quiet" / "best.pth").config.audio.gain > 15
+    done = wavegen("vocode", "quiet", tmp_path / "quiet" / "0.wav", "--refine", turns)
+    assert "written at the level of the recordings" in done.out
+    found = soundfile.read(tmp_path / "data" / "generated" / "0.wav")[0]
+    assert 0.005 < np.abs(found).max() < 0.06
+
+
+def test_saved_frames_give_the_same_audio_as_their_recording(wavegen, tone_folder, tmp_path):
     from wavenet_app.audio.files import read_audio
     from wavenet_app.audio.mel import MelFrames
-    from wavenet_app.checkpoints.trained import load_trained
 
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     config = load_trained(tmp_path / "data" / "checkpoints" / "tones" / "best.pth").config
@@ -232,7 +272,7 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
     assert saved.code == 0, saved.err
     assert wavegen("vocode", "tones", tone_folder / "tone0.wav", "--out", tmp_path / "out").code == 0
     recording = soundfile.read(tmp_path / "out" / "tone0.wav")[0]
-    assert saved.out.count("saved frames are taken as natural logarithms of magnitudes, at least ln 1e-05") == 1
+    assert saved.out.count("saved frames are read as natural logarithms of magnitudes, at least ln 1e-05") == 1
     for name in ("plain", "turned", "learnt"):
         sound = soundfile.read(tmp_path / "out" / f"{name}.wav")[0]
         assert len(sound) == len(frames) * config.model.mel.hop
@@ -252,10 +292,10 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
         ("empty.npy", frames[:0], "holds no frames"),
         ("sparse.pt", torch.from_numpy(frames).to_sparse(), "holds a sparse tensor"),
         ("integers.npy", frames.astype(int), "holds int64 numbers"),
-        ("text.npy", None, "text.npy cannot be read as mel frames: it is no array of numbers, or not a whole one"),
-        ("objects.npy", np.array([{}]), "objects.npy cannot be read as mel frames: it is no array of numbers"),
-        ("dict.pt", {"mel": torch.from_numpy(frames)}, "holds a dict where a tensor"),
-        ("code.pt", print, "was refused: it is no saved tensor"),
+        ("text.npy", None, "text.npy cannot be read as mel frames: it is not an array of numbers, or cut short"),
+        ("objects.npy", np.array([{}]), "objects.npy cannot be read as mel frames: it is not an array of numbers"),
+        ("dict.pt", {"mel": torch.from_numpy(frames)}, "holds a dict instead of a tensor"),
+        ("code.pt", print, "was refused: it is not just a saved tensor"),
     ):
         path = tmp_path / name
         if content is None:
@@ -271,7 +311,7 @@ def test_saved_frames_sound_as_the_recording_that_they_are_of(wavegen, tone_fold
     assert not list((tmp_path / "bad").glob("*.wav"))
 
 
-def test_frames_that_look_odd_are_said_to_be(tmp_path):
+def test_notes_about_ambiguous_frames(tmp_path):
     from fast_gen.vocoding.sources import SavedFrames
     from wavenet_app.audio.mel import MelFrames
     from wavenet_app.config import MelConfig
@@ -282,26 +322,26 @@ def test_frames_that_look_odd_are_said_to_be(tmp_path):
     opened = SavedFrames.at(tmp_path / "square.npy", MelFrames(MelConfig(n_mels=10).resolved(8_000), 8_000))
     assert opened.remarks == [
         "is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)",
-        "holds nothing below 0, which looks like magnitudes; their logarithms are wanted",
+        "holds nothing below 0, which looks like magnitudes; the model takes their logarithms",
     ]
     np.testing.assert_array_equal(np.concatenate(list(opened.frames())), frames)
 
 
-def test_results_below_the_folder_are_no_recordings_of_it(wavegen, tone_folder, tmp_path, write_tone):
+def test_results_inside_the_source_folder_are_not_input(wavegen, tone_folder, tmp_path, write_tone):
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     source = tmp_path / "in"
     write_tone(source / "one [live].wav", seconds=0.05)
     command = ("vocode", "tones", source, "--out", source / "made")
     first, again = wavegen(*command), wavegen(*command)
     assert "one [live].wav  (0.05 s" in first.out
-    assert "1 made, 0 left, 0 left out" in first.out
-    assert "0 made, 1 left, 0 left out" in again.out
+    assert "1 made, 0 kept, 0 skipped" in first.out
+    assert "0 made, 1 kept, 0 skipped" in again.out
     assert [path.name for path in source.rglob("*.wav")].count("one [live].wav") == 2
     below = wavegen("vocode", "tones", source, "--out", tmp_path)
-    assert "2 made" in below.out, "a folder above the recordings hides none of them"
+    assert "2 made" in below.out, "an --out above the recordings excludes none of them"
 
 
-def test_what_is_stopped_while_it_is_refined_is_refined_by_the_same_command(
+def test_a_file_that_was_stopped_while_refining_is_finished_by_the_same_command(
     wavegen, tone_folder, tmp_path, monkeypatch
 ):
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
@@ -315,14 +355,14 @@ def test_what_is_stopped_while_it_is_refined_is_refined_by_the_same_command(
         patch.setattr("fast_gen.vocoding.command.refined_blocks", stopped)
         halted = wavegen(*command, tmp_path / "halted")
     assert halted.code == 130
-    assert "the same command goes on from there" in halted.out
+    assert "run the same command to resume" in halted.out
     assert [path.suffix for path in (tmp_path / "halted").iterdir()] == [".part"]
     assert wavegen(*command, tmp_path / "halted").code == 0
     (made,) = (tmp_path / "halted").iterdir()
     assert made.read_bytes() == (tmp_path / "whole" / "tone1.wav").read_bytes()
 
 
-def test_a_stopped_file_is_gone_on_with(wavegen, tone_folder, tmp_path, monkeypatch):
+def test_a_stopped_file_is_resumed(wavegen, tone_folder, tmp_path, monkeypatch):
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     source, command = tone_folder / "tone1.wav", ("vocode", "tones", tone_folder / "tone1.wav", "--seed", 3, "--out")
     assert wavegen(*command, tmp_path / "whole").code == 0
@@ -339,18 +379,18 @@ def test_a_stopped_file_is_gone_on_with(wavegen, tone_folder, tmp_path, monkeypa
         patch.setattr(TorchQueue, "generate", stop_at_the_second)
         stopped = wavegen(*command, tmp_path / "halted", "--engine", "torch")
     assert stopped.code == 130
-    assert "goes on from there" in stopped.out
+    assert "run the same command to resume" in stopped.out
     assert not (tmp_path / "halted" / "tone1.wav").exists()
     rest = wavegen(*command, tmp_path / "halted", "--engine", "torch")
     assert rest.code == 0, rest.err
-    begun = vocode_room.BLOCK_FRAMES * 100
-    assert f"going on at {begun / 8000:.1f} s" in rest.out
+    begun = vocode_module.BLOCK_FRAMES * 100
+    assert f"resuming at {begun / 8000:.1f} s" in rest.out
     whole, halted = (soundfile.read(tmp_path / name / "tone1.wav")[0] for name in ("whole", "halted"))
     assert len(whole) == len(soundfile.read(source)[0])
     np.testing.assert_array_equal(halted, whole)
 
 
-def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
+def test_a_vocoder_with_speakers_needs_one(wavegen, speaker_folder, tmp_path):
     trained = wavegen("train", speaker_folder, "--speakers", r"regex:(ann|jo)", *AUDIBLY, *MEL_TINY)
     assert trained.code == 0, trained.err
     assert "hear it: wavegen vocode voices RECORDING --speaker ann" in trained.out
@@ -358,12 +398,12 @@ def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
     recording = speaker_folder / "ann" / "0.wav"
     unnamed = wavegen("vocode", "voices", recording)
     assert unnamed.code == 2
-    assert "--speaker says whose voice it is to be; there are: ann, jo" in unnamed.err
+    assert "choose a voice with --speaker; there are: ann, jo" in unnamed.err
     sounds = []
     for name in ("ann", "jo"):
         outcome = wavegen("vocode", "voices", recording, "--speaker", name, "--out", tmp_path / name)
         assert outcome.code == 0, outcome.err
-        assert "as a way to change voices, --speaker is a toy" in outcome.out
+        assert "so --speaker changes a voice only in part" in outcome.out
         sounds.append(soundfile.read(tmp_path / name / "0.wav")[0])
     assert not np.array_equal(*sounds)
 
@@ -378,7 +418,7 @@ def test_a_voice_with_frames_must_be_named(wavegen, speaker_folder, tmp_path):
         (["--speakers", "folder"], "none of the 6 audio files can be used; 6 of them: no speaker"),
     ],
 )
-def test_what_cannot_be_trained_is_one_line(wavegen, tone_folder, options, message):
+def test_invalid_training_options_are_one_line(wavegen, tone_folder, options, message):
     outcome = wavegen("train", tone_folder, "--max-steps", 2, *TINY, *options)
     assert outcome.code == 2
     assert message in outcome.err

@@ -1,4 +1,4 @@
-"""`wavegen seg-check` finds what would spoil training, says so, and draws what it saw."""
+"""`wavegen seg-check` reports what would stop or mislead a training, and draws overlays."""
 
 import json
 from pathlib import Path

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 import zipfile
 from argparse import Namespace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
 import numpy as np
@@ -15,7 +16,7 @@ from reference_deeplab import TORCHVISIONS, both_heads, reference, torchvisions,
 from torch import nn
 from torchvision import models as torchvision_backbones
 
-from segmentation.checkpoints.names import find_pretrained
+from segmentation.checkpoints.names import find_pretrained, is_deeplab
 from segmentation.checkpoints.pretrained import (
     KIND,
     Pretrained,
@@ -46,7 +47,7 @@ def test_torchvisions_files_are_recognised_and_give_its_logits(backbone, tmp_pat
     assert (config.architecture, config.backbone, config.num_classes) == ("deeplab_v3", backbone, 11)
     assert config.output_stride == (16 if backbone == "mobilenet_v3_large" else 8)
     assert config.auxiliary_head
-    images = torch.randn(1, 3, 64, 80)
+    images = torch.randn(1, 3, 65, 83)
     with torch.no_grad():
         expected = theirs(images)
     for head, scores in both_heads(load_pretrained(found), images).items():
@@ -54,18 +55,21 @@ def test_torchvisions_files_are_recognised_and_give_its_logits(backbone, tmp_pat
 
 
 @pytest.mark.parametrize("plus", [False, True])
-@pytest.mark.parametrize(("separable", "stride"), [(False, 8), (False, 16), (True, 16)])
-def test_the_other_layout_is_recognised_and_gives_the_same_logits(plus, separable, stride, tmp_path):
-    theirs = reference(plus=plus, separable=separable, stride=stride, num_classes=19)
+@pytest.mark.parametrize(
+    ("backbone", "separable", "stride"),
+    [("resnet50", False, 8), ("resnet50", True, 16), ("mobilenet_v2", False, 8), ("mobilenet_v2", False, 16)],
+)
+def test_the_other_layout_is_recognised_and_gives_the_same_logits(backbone, plus, separable, stride, tmp_path):
+    theirs = reference(backbone, plus=plus, separable=separable, stride=stride, num_classes=19)
     content = {"model_state": theirs.state_dict(), "cur_itrs": 30_000, "best_score": np.float64(0.77)}
     found = read_pretrained(saved(tmp_path / "best.pth", content))
     assert found.layout == "DeepLabV3Plus-Pytorch"
     assert (found.shape["architecture"], found.shape["backbone"]) == (
         "deeplab_v3plus" if plus else "deeplab_v3",
-        "resnet50",
+        backbone,
     )
     assert (found.shape["num_classes"], found.shape["separable"]) == (19, separable)
-    images = torch.randn(1, 3, 64, 80)
+    images = torch.randn(1, 3, 65, 83)
     with torch.no_grad():
         expected, scores = theirs(images), load_pretrained(found, stride)(images)["out"]
     assert (scores - expected).abs().max() <= 1e-5 * expected.abs().max()
@@ -103,6 +107,78 @@ def test_our_own_bare_state_dict_is_recognised(tmp_path):
     load_pretrained(found, 16)
 
 
+def test_the_checkpoint_of_torchvisions_training_script_is_read(tmp_path):
+    theirs = torchvisions("mobilenet_v3_large", num_classes=5)
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
+    content = {
+        "model": theirs.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "lr_scheduler": torch.optim.lr_scheduler.PolynomialLR(optimizer, 10).state_dict(),
+        "epoch": 3,
+        "args": Namespace(data_path="/coco", lr=0.1, aux_loss=True, device="cuda", weights=None),
+    }
+    found = read_pretrained(saved(tmp_path / "checkpoint.pth", content))
+    images = torch.randn(1, 3, 33, 47)
+    with torch.no_grad():
+        expected = theirs(images)["out"]
+        assert (load_pretrained(found)(images)["out"] - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "model.", "net.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.net."]
+)
+def test_the_prefixes_of_wrappers_are_taken_off(prefix, tmp_path):
+    weights = build_model(small_config()).state_dict()
+    wrapped = {f"{prefix}{name}": tensor for name, tensor in weights.items()}
+    if "model." in prefix:
+        wrapped["criterion.weight"] = torch.ones(3)  # what a Lightning module holds beside its model
+    found = read_pretrained(saved(tmp_path / "wrapped.ckpt", {"state_dict": wrapped, "epoch": 1}))
+    assert found.weights.keys() == weights.keys()
+    load_pretrained(found, 16)
+
+
+def test_compiled_parts_have_their_own_names(tmp_path):
+    weights = build_model(small_config()).state_dict()
+    compiled = {name.replace("backbone.", "backbone._orig_mod."): tensor for name, tensor in weights.items()}
+    assert read_pretrained(saved(tmp_path / "compiled.pth", compiled)).weights.keys() == weights.keys()
+
+
+def write_safetensors(path: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    kinds = {torch.float32: "F32", torch.float16: "F16", torch.int64: "I64"}
+    header, numbers = {"__metadata__": {"format": "pt"}}, b""
+    for name, tensor in tensors.items():
+        content = tensor.contiguous().numpy().tobytes()
+        places = [len(numbers), len(numbers) + len(content)]
+        header[name] = {"dtype": kinds[tensor.dtype], "shape": list(tensor.shape), "data_offsets": places}
+        numbers += content
+    text = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + numbers)
+    return path
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16], ids=str)
+def test_safetensors_are_read(kind, tmp_path):
+    weights = build_model(small_config()).state_dict()
+    tensors = {name: tensor.to(kind) if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    data = DataFolder(tmp_path)
+    write_safetensors(data.pretrained / "deeplab_v3plus_mine.safetensors", tensors)
+    found = read_pretrained(find_pretrained("mine", data))
+    assert is_deeplab("mine", data)
+    assert all(torch.equal(found.weights[name], tensor) for name, tensor in tensors.items())
+    load_pretrained(found, 16)
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, -1])
+def test_damaged_safetensors_are_named(length, tmp_path):
+    whole = write_safetensors(tmp_path / "whole.safetensors", build_model(small_config()).state_dict()).read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:length])
+    with pytest.raises(UserError, match=r"cut\.safetensors cannot be read, it is damaged or cut short"):
+        read_pretrained(tmp_path / "cut.safetensors")
+    with pytest.raises(UserError, match=r"there is no checkpoint .*absent"):
+        read_pretrained(tmp_path / "absent.safetensors")
+
+
 def test_numpy_1s_numbers_are_read_too(tmp_path):
     path = saved(tmp_path / "new.pth", {"model": build_model(small_config()).state_dict(), "best": np.float64(1)})
     old = tmp_path / "old.pth"
@@ -138,15 +214,15 @@ def test_equal_classes_take_everything():
         assert torch.equal(model.state_dict()[name], tensor), name
 
 
-def test_another_head_is_new_as_a_whole_and_said():
+def test_another_head_is_new_as_a_whole_with_a_note():
     source = with_random_statistics(build_model(small_config(architecture="deeplab_v3", auxiliary_head=True)))
     model = build_model(small_config(architecture="deeplab_v3plus", context=True, output_stride=8))
     lines = take_over(model, of(source))
     assert lines[1:] == [
-        "the head is new: the file has none that fits; to take it over: --set model.architecture=deeplab_v3",
-        "the auxiliary head of the file is left out: the model has none",
+        "the head is new: the file has none that fits; to load it: --set model.architecture=deeplab_v3",
+        "the auxiliary head of the file is ignored: the model has none",
         "the context module is new: the file has none that fits",
-        "trained at output stride 16, it goes on at 8",
+        "trained at output stride 16, it continues at 8",
     ]
     for name, tensor in source.backbone.state_dict().items():
         assert torch.equal(model.backbone.state_dict()[name], tensor), name
@@ -156,14 +232,14 @@ def test_other_rates_and_an_unknown_stride_are_said():
     source = build_model(small_config(output_stride=16, atrous_rates=(12, 24, 36)))
     lines = take_over(build_model(small_config()), of(source))
     assert lines[1:] == [
-        "trained with the rates [12, 24, 36], it goes on with [6, 12, 18]; to keep them: "
+        "trained with the rates [12, 24, 36], it continues with [6, 12, 18]; to keep them: "
         "--set model.atrous_rates=[12,24,36]"
     ]
     found = of(source)
     del found.shape["output_stride"]
     lines = take_over(build_model(small_config()), found)
     assert lines[1:] == [
-        "no tensor says at which output stride it was trained; it goes on at 16 "
+        "no tensor determines the output stride of its training; it continues at 16 "
         "(for the other: --set model.output_stride=8)"
     ]
 
@@ -195,14 +271,20 @@ def test_another_backbone_or_norm_is_refused(changes, message):
         ({}, "holds no state dict"),
         ({"epoch": 3}, "holds no state dict"),
         ([1, 2], "holds no state dict"),
-        ({"fc.weight": torch.zeros(1)}, "its backbone is none of resnet101, resnet50, mobilenet_v3_large, dilated"),
-        ({"backbone.low_level_features.0.0.weight": torch.zeros(1)}, "its backbone is MobileNetV2"),
+        (
+            {"fc.weight": torch.zeros(1)},
+            "its backbone is none of resnet101, resnet50, mobilenet_v3_large, mobilenet_v2, dilated",
+        ),
+        ({"backbone.stage4.0.0.branches.weight": torch.zeros(1)}, "its backbone is HRNet"),
         ({"backbone.layer3.5.conv3.weight": torch.zeros(1)}, "its head is no DeepLab's"),
         (
             {"backbone.layer3.5.conv3.weight": torch.zeros(1), "classifier.0.convs.0.0.weight": torch.zeros(1)},
             r"cut short: classifier\.4\.weight",
         ),
-        ({"model": {}, "args": Namespace(lr=1)}, "could run code"),
+        ({"model": {}, "folder": PurePosixPath("a")}, "it holds pathlib.* could run code; save the model's state_dict"),
+        ({"aspp.aspp1.atrous_conv.weight": torch.zeros(1)}, "a file of jfzhang95's pytorch-deeplab-xception"),
+        ({"state_dict": {"decode_head.conv_seg.weight": torch.zeros(1)}}, "a file of MMSegmentation"),
+        ({"model.segmentation_head.0.weight": torch.zeros(1)}, "a file of segmentation_models_pytorch"),
         ({"format": "wavegen-wavenet", "version": 1}, "is not a wavegen segmentation checkpoint"),
     ],
 )
@@ -243,6 +325,25 @@ def test_files_are_found_by_path_and_by_name(tmp_path):
         find_pretrained("ade", data)
 
 
+@pytest.mark.parametrize("other", ["deeplab_v3_vain50.pth", "deeplab_v3plus_vain50.safetensors"])
+def test_a_short_name_that_fits_two_files_is_asked_about(other, wavegen, tmp_path):
+    data = DataFolder(tmp_path / "data")
+    files = [data.pretrained / name for name in ("deeplab_v3plus_vain50.pth", other)]
+    for path in files:
+        saved(path, {})
+    for arguments in (
+        ("seg-predict", "vain50", "image.png"),
+        ("info", "vain50"),
+        ("receptive-field", "vain50"),
+        ("seg-train", "--set=training.start_from=vain50"),
+    ):
+        code, out, err = wavegen(*arguments)
+        assert (code, out, err.count("\n")) == (2, "", 1), arguments
+        assert all(path.name in err for path in files), arguments
+    for path in files:
+        assert find_pretrained(path.name, data) == path
+
+
 @pytest.fixture
 def no_network(monkeypatch, tmp_path) -> None:
     def refused(*arguments: object, **options: object) -> None:
@@ -267,7 +368,11 @@ def test_without_imagenet_weights_auto_says_why_and_imagenet_is_an_error(no_netw
 
 @pytest.mark.parametrize(
     ("backbone", "file_name"),
-    [("resnet50", "resnet50-0676ba61.pth"), ("mobilenet_v3_large", "mobilenet_v3_large-8738ca79.pth")],
+    [
+        ("resnet50", "resnet50-0676ba61.pth"),
+        ("mobilenet_v2", "mobilenet_v2-b0353104.pth"),
+        ("mobilenet_v3_large", "mobilenet_v3_large-8738ca79.pth"),
+    ],
 )
 @pytest.mark.parametrize("folder", ["pretrained", "torch/hub/checkpoints"])
 @pytest.mark.parametrize("norm", ["batch", "frozen"])
@@ -281,7 +386,7 @@ def test_imagenet_weights_at_hand_are_taken(no_network, backbone, file_name, fol
     )
     body = theirs.state_dict()
     for name, tensor in model.backbone.state_dict().items():
-        source = f"features.{name}" if backbone == "mobilenet_v3_large" else name
+        source = f"features.{name}" if backbone.startswith("mobilenet") else name
         assert torch.equal(tensor, body[source]), name
 
 
@@ -289,7 +394,7 @@ def test_what_has_no_imagenet_weights_is_said(tmp_path):
     data = DataFolder(tmp_path)
     with pytest.raises(UserError, match="'dilated' has no ImageNet weights"):
         start_weights(build_model(small_config()), "imagenet", data)
-    grouped = build_model(SegmentationModelConfig(norm="group", aspp_channels=8))
+    grouped = build_model(small_config(backbone="mobilenet_v3_large", norm="group"))
     with pytest.raises(UserError, match="batch norm"):
         start_weights(grouped, "imagenet", data)
     assert start_weights(grouped, "none", data) == (True, ["the model starts from random weights"])

@@ -1,4 +1,4 @@
-"""Crops follow from seed and step alone, fit their masks, and touch nobody's random numbers."""
+"""Crops depend only on seed and step, fit their masks, and leave global random generators alone."""
 
 from itertools import islice
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Custom data sets: what ordinary tools write is recognised, and mended or refused with the remedy in one line."""
+"""Custom data sets: masks of common tools are recognised and repaired, or refused with the remedy in one line."""
 
 from pathlib import Path
 
@@ -229,7 +229,7 @@ def test_many_ids_beside_255_are_not_taken_for_blurred_edges(tmp_path):
     assert row(dataset) == [*range(12), 255]
 
 
-def test_a_mask_of_another_size_is_scaled_and_of_another_shape_left_out(tmp_path):
+def test_a_mask_of_another_size_is_scaled_and_of_another_shape_is_skipped(tmp_path):
     write_custom(tmp_path, same_masks(stripes([0, 1, 2, 1])), "a\nb\nc")
     save(tmp_path / "masks" / "train" / "a.png", stripes([0, 1, 2, 1], 6, 8))
     dataset = CustomDataset(tmp_path, "train")
@@ -409,7 +409,7 @@ def test_training_and_validation_have_the_same_classes_even_if_one_lacks_some(tm
     assert CustomDataset(tmp_path, "train").classes == CustomDataset(tmp_path, "val").classes
 
 
-def test_files_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
+def test_unreadable_files_are_skipped_with_the_reason(tmp_path):
     write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
     (tmp_path / "images" / "train" / "a.png").write_bytes(b"not an image")
     skipped = CustomDataset(tmp_path, "train").skipped

@@ -114,7 +114,7 @@ def test_voc_names_what_its_lists_lack(folder, tmp_path):
     assert len(dataset) == 1
     assert [note.path.name for note in dataset.skipped] == ["a.jpg"]
     (base / "JPEGImages" / "b.jpg").unlink()
-    with pytest.raises(UserError, match=r"no labelled image; of 2 files left out the first is .*a.jpg"):
+    with pytest.raises(UserError, match=r"no labelled image; 2 files are skipped, the first is .*a.jpg"):
         open_dataset("voc", folder, "train")
     (base / "ImageSets" / "Segmentation" / "train.txt").unlink()
     with pytest.raises(UserError, match=r"train.txt is missing"):

@@ -2,45 +2,57 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
-from reference_deeplab import TORCHVISIONS, both_heads, torchvisions
+from reference_deeplab import ODD_SIZES, TORCHVISIONS, both_heads, in_torchvisions_shape, reference, torchvisions
 from torch import nn
 
+from segmentation.checkpoints.layouts import recognise
 from segmentation.config import SegmentationModelConfig
 from segmentation.network.backbone import build_backbone
 from segmentation.network.context import CONTEXT_DILATIONS, ContextModule
 from segmentation.network.deeplab import DeepLab, build_model, class_layers
-from wavenet_app.core.dilated import DilatedConv
+from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.core.dilation import receptive_field
 
 
-def in_torchvisions_shape(backbone: str) -> SegmentationModelConfig:
-    return SegmentationModelConfig(
-        architecture="deeplab_v3",
-        backbone=backbone,
-        output_stride=16 if backbone == "mobilenet_v3_large" else 8,
-        atrous_rates=(12, 24, 36),
-        auxiliary_head=True,
-    )
-
-
 @pytest.mark.parametrize("backbone", TORCHVISIONS)
-@pytest.mark.parametrize("size", [(64, 96), (240, 32)], ids=str)
-def test_logits_of_both_heads_are_torchvisions(backbone, size):
-    theirs = torchvisions(backbone)
-    ours = build_model(in_torchvisions_shape(backbone))
+@pytest.mark.parametrize("stride", [8, 16])
+def test_logits_of_both_heads_are_torchvisions_at_every_size(backbone, stride):
+    theirs = torchvisions(backbone, stride=stride)
+    ours = build_model(in_torchvisions_shape(backbone, stride=stride))
     ours.load_state_dict(theirs.state_dict(), strict=True)
-    images = torch.randn(2, 3, *size)
-    with torch.no_grad():
-        expected = theirs(images)
-    found = both_heads(ours, images)
-    for head in ("out", "aux"):
-        largest = expected[head].abs().max()
-        assert largest > 0.01
-        assert (found[head] - expected[head]).abs().max() <= 1e-5 * largest
+    for size in ((64, 96), *ODD_SIZES):
+        images = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            expected = theirs(images)
+        found = both_heads(ours, images)
+        for head in ("out", "aux"):
+            assert_equal_scores(found[head], expected[head])
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50", "resnet101"])
+@pytest.mark.parametrize("architecture", ["deeplab_v3", "deeplab_v3plus"])
+@pytest.mark.parametrize("stride", [8, 16])
+def test_logits_are_deeplabv3plus_pytorchs_at_every_size(backbone, architecture, stride):
+    theirs = reference(backbone, plus=architecture == "deeplab_v3plus", stride=stride)
+    _, shape, weights = recognise(theirs.state_dict())
+    ours = build_model(SegmentationModelConfig(**shape, output_stride=stride)).eval()
+    ours.load_state_dict(weights, strict=True)
+    # unlike ours, its MobileNetV2 takes no side below 3
+    for size in ((64, 96), *(size for size in ODD_SIZES if min(size) > 2)):
+        images = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            assert_equal_scores(ours(images)["out"], theirs(images))
+
+
+def assert_equal_scores(found: torch.Tensor, expected: torch.Tensor) -> None:
+    largest = expected.abs().max()
+    assert largest > 0.01
+    assert (found - expected).abs().max() <= 1e-5 * largest
 
 
 def test_gradients_are_torchvisions():
@@ -52,7 +64,7 @@ def test_gradients_are_torchvisions():
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
-    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    images = torch.randn(2, 3, 61, 75, dtype=torch.float64)
     for model in (theirs, ours):
         results = model(images)
         (results["out"].square().mean() + results["aux"].square().mean()).backward()
@@ -61,20 +73,32 @@ def test_gradients_are_torchvisions():
         torch.testing.assert_close(parameter.grad, gradients[name].grad, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("backbone", ["dilated", "resnet50", "mobilenet_v3_large"])
-@pytest.mark.parametrize("output_stride", [8, 16])
-def test_backbones_keep_their_stride_and_name_their_widths(backbone, output_stride):
+BACKBONES = ["dilated", "resnet50", "mobilenet_v2", "mobilenet_v3_large"]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "output_stride"),
+    [*itertools.product(BACKBONES, (4, 8, 16)), ("dilated", 2), ("dilated", 1)],
+)
+@pytest.mark.parametrize("size", [(64, 96), (65, 93)], ids=str)
+def test_backbones_keep_their_stride_and_name_their_widths(backbone, output_stride, size):
     net = build_backbone(backbone, output_stride, "batch").eval()
     with torch.no_grad():
-        features = net(torch.randn(1, 3, 64, 96))
+        features = net(torch.randn(1, 3, *size))
     assert set(features) == {"low_level", "middle", "out"}
+    assert features["low_level"].shape[2:] == features_of(size, min(4, output_stride), backbone)
+    assert features["out"].shape[2:] == features_of(size, output_stride, backbone)
     for tap, feature in features.items():
         assert feature.shape[1] == net.channels[tap]
-    assert features["low_level"].shape[2:] == (16, 24)
-    assert features["out"].shape[2:] == (64 // output_stride, 96 // output_stride)
 
 
-@pytest.mark.parametrize("backbone", ["dilated", "resnet50", "mobilenet_v3_large"])
+def features_of(size: tuple[int, int], stride: int, backbone: str) -> tuple[int, ...]:
+    if backbone == "mobilenet_v2":  # its first convolution, at stride 2, has no padding
+        return tuple(math.ceil((side - 1) // 2 * 2 / stride) for side in size)
+    return tuple(math.ceil(side / stride) for side in size)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("architecture", ["deeplab_v3", "deeplab_v3plus"])
 @pytest.mark.parametrize("separable", [False, True])
 def test_every_dilated_convolution_is_the_shared_one(backbone, architecture, separable):
@@ -91,22 +115,36 @@ def test_every_dilated_convolution_is_the_shared_one(backbone, architecture, sep
     assert {2, 4, 12, 24, 36, *CONTEXT_DILATIONS} <= dilations
 
 
-@pytest.mark.parametrize("size", [(1, 1), (17, 1), (31, 50), (48, 64)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (17, 1), (2, 50), (48, 64)], ids=str)
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("architecture", ["deeplab_v3", "deeplab_v3plus"])
-def test_any_size_is_padded_and_cropped_back(size, architecture):
-    model = small_model(architecture=architecture).eval()
-    images = torch.randn(1, 3, *size)
-    height, width = (math.ceil(side / 16) * 16 for side in size)
-    padded = torch.zeros(1, 3, height, width)
-    padded[:, :, : size[0], : size[1]] = images
+def test_any_size_has_scores_of_its_size(size, backbone, architecture):
+    model = small_model(architecture=architecture, backbone=backbone).eval()
     with torch.no_grad():
-        scores, whole = model(images)["out"], model(padded)["out"]
+        scores = model(torch.randn(1, 3, *size))["out"]
     assert scores.shape == (1, 3, *size)
-    assert torch.equal(scores, whole[:, :, : size[0], : size[1]])
+    assert scores.isfinite().all()
+
+
+def test_the_default_model_runs_the_shared_block():
+    blocks = [
+        module for module in build_model(SegmentationModelConfig()).modules() if isinstance(module, ResidualBlock)
+    ]
+    assert len(blocks) == 13
+    assert {block.dilated.dilation for block in blocks} == {1, 2, 4, 8}
+
+
+@pytest.mark.parametrize("output_stride", [1, 2, 4, 8])
+def test_at_a_smaller_stride_the_dilated_backbone_spreads_its_taps(output_stride):
+    dilations = [
+        [block.dilated.dilation for block in build_backbone("dilated", stride, "batch")["coarse"].blocks]
+        for stride in (16, output_stride)
+    ]
+    assert [16 // output_stride * dilation for dilation in dilations[0]] == dilations[1]
 
 
 @pytest.mark.parametrize("norm", ["batch", "frozen", "group", "synchronised"])
-@pytest.mark.parametrize("backbone", ["dilated", "mobilenet_v3_large"])
+@pytest.mark.parametrize("backbone", ["dilated", "mobilenet_v2", "mobilenet_v3_large"])
 @pytest.mark.parametrize("size", [(16, 16), (33, 40)], ids=str)
 def test_a_batch_of_one_trains_with_every_norm(norm, backbone, size):
     model = small_model(norm=norm, backbone=backbone, auxiliary_head=True).train()

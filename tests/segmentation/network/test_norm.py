@@ -1,4 +1,4 @@
-"""Batch norm over several processes: the same numbers as one process gets from all their images."""
+"""Batch norm over several ranks gives the numbers of one process with all their images."""
 
 import functools
 from pathlib import Path
@@ -14,13 +14,13 @@ SHAPE = (2, 3, 4, 5)  # of each process's images
 
 
 def images(rank: int) -> torch.Tensor:
-    """Images whose mean and spread depend on the process, in channels-last memory as in training."""
+    """Images whose mean and spread depend on the rank, in channels-last memory as in training."""
     drawn = torch.randn(SHAPE, generator=torch.Generator().manual_seed(rank)) * (1 + rank) + rank
     return drawn.to(memory_format=torch.channels_last).requires_grad_()
 
 
 def stepped(norm: BatchNorm, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-    """All that a training step leaves behind, for a loss that is no plain sum (whose gradient would be zero)."""
+    """The results of a training step, with a loss other than a plain sum, whose gradient would be zero."""
     with torch.no_grad():
         norm.weight.copy_(torch.tensor([0.5, 1.0, 2.0]))
         norm.bias.copy_(torch.tensor([0.0, 1.0, -1.0]))

@@ -71,7 +71,7 @@ def test_eval_agrees_with_a_scorer_that_counts_pixel_by_pixel(wavegen, shapes_ch
 
 
 def test_a_model_sees_images_at_the_scale_it_was_trained_at(wavegen, tmp_path):
-    """So its masks are those of the same weights without a scale, asked for that scale; sizes are the images' own."""
+    """Its masks are those of the same weights with that scale as an option, at the images' own sizes."""
     dataset = ShapesDataset("val")
     half = checkpoint(tmp_path / "half.pth", ClassTable.of_dataset(dataset), image_scale=0.5)
     whole = checkpoint(tmp_path / "whole.pth", ClassTable.of_dataset(dataset))
@@ -93,7 +93,7 @@ def test_a_model_sees_images_at_the_scale_it_was_trained_at(wavegen, tmp_path):
 
 
 def cityscapes_scores(predictions: list[Path], masks: list[Path], folder: Path) -> dict[str, float]:
-    """IoU of each class by the scorer of Cityscapes' authors, from files of raw ids; NaN classes left out."""
+    """IoU of each class by the scorer of Cityscapes' authors, from files of raw ids; without NaN classes."""
     scorer = pytest.importorskip(
         "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling",
         reason="Cityscapes' own scorer is not installed: uv sync --group scorers",
@@ -148,7 +148,7 @@ def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):
     assert code == 0, err
     flat = " ".join(out.split())
     assert "windows of 16 x 16, overlap weighted; scales 0.5, 1, 1.5; mirrored too; output stride 16" in flat
-    assert "255 left out" in flat
+    assert "255 ignored" in flat
     code, out, _ = wavegen("seg-eval", path, root, *options, "--json")
     report = json.loads(out)
     assert report["protocol"]["scales"] == [0.5, 1.0, 1.5]
@@ -168,9 +168,9 @@ def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):
         (["net.pth", "shapes", "--scales", "big"], "--scales takes numbers"),
         (["net.pth", "shapes", "--window", "5"], "--window takes 16 pixels or more, not 5"),
         (["net.pth", "shapes", "--split", "test"], "--split takes train or val, not 'test'"),
-        (["net.pth", "shapes", "--output-stride", "4"], "--output-stride takes 8 or 16, not 4"),
+        (["net.pth", "shapes", "--output-stride", "3"], "--output-stride takes 1, 2, 4, 8 or 16, not 3"),
         (["net.pth", "other"], "class 1 of net.pth is 'disc', but 'wall' in other"),
-        (["net.pth", "fewer"], "net.pth tells 4 classes apart, but fewer (custom) has 2"),
+        (["net.pth", "fewer"], "net.pth has 4 classes, but fewer (custom) has 2"),
     ],
 )
 def test_what_does_not_fit_is_one_line(wavegen, tmp_path, shapes_checkpoint, arguments, message):
@@ -253,7 +253,7 @@ def test_it_is_said_which_images_were_cut_into_windows(wavegen, tmp_path, shapes
     ):
         code, out, err = wavegen(command[0], shapes_checkpoint, *command[1:])
         assert code == 0, err
-        assert f"note: {said} too large to be seen whole, and cut into windows" in out
+        assert f"note: {said} too large to label whole, and cut into windows" in out
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (47, 3)])
@@ -312,14 +312,14 @@ def test_a_file_from_elsewhere_needs_a_stride_and_has_numbers_for_classes(wavege
     assert "class " in out
 
 
-def test_info_tells_what_a_file_from_elsewhere_is(wavegen, tmp_path):
+def test_info_describes_a_file_of_another_project(wavegen, tmp_path):
     from reference_deeplab import reference
 
     content = {"model_state": reference(plus=True).state_dict(), "best_score": np.float64(0.7)}
     torch.save(content, tmp_path / "best_deeplabv3plus_os16.pth")
     code, out, err = wavegen("info", "best_deeplabv3plus_os16.pth")
     assert code == 0, err
-    for part in ("DeepLabV3Plus-Pytorch's", "deeplab_v3plus of resnet50", "8 or 16, which the file does not say"):
+    for part in ("DeepLabV3Plus-Pytorch's", "deeplab_v3plus of resnet50", "8 or 16, the file does not store it"):
         assert part in out
     facts = json.loads(wavegen("info", "best_deeplabv3plus_os16.pth", "--json").out)
     assert facts["model"]["output_stride"] is None

@@ -1,4 +1,4 @@
-"""`wavegen seg-train`: it learns, keeps what its use needs, resumes to the bit, and refuses in one line."""
+"""`wavegen seg-train` learns, keeps what using the model needs, resumes to the bit, and has one-line errors."""
 
 import csv
 import os
@@ -18,16 +18,18 @@ import segmentation.training.task
 from segmentation.checking.check import quick_check
 from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.segmenter import load_segmenter
-from segmentation.config import SegmentationConfig, SegmentationTrainingConfig
+from segmentation.config import SegmentationConfig, SegmentationModelConfig, SegmentationTrainingConfig
 from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE
+from segmentation.network.deeplab import build_model
 from segmentation.network.norm import BatchNorm, StatisticsWarmUp
 from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
-from segmentation.training.run import SegmentationOptions, prepare_run
+from segmentation.training.run import SegmentationOptions, auto_preset, prepare_run
 from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.dilated import ResidualBlock
 from wavenet_app.core.loop.scoring import score_of
 
 ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
@@ -147,6 +149,33 @@ def test_the_loss_is_torchs_own_wherever_pixels_count(weights):
     nothing.backward()
     assert nothing.item() == 0
     assert (scores.grad == 0).all()
+
+
+def test_without_a_preset_the_dilated_backbone_trains_unless_imagenet_weights_are_at_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    data = DataFolder(tmp_path / "data")
+    assert [auto_preset("auto", data, device) for device in ("cpu", "cuda")] == ["dilated", "dilated"]
+    assert auto_preset("imagenet", data, "cpu") == "small"
+    options = SegmentationOptions(logger="none", max_steps=1)
+    run = prepare_run(options, data, device="cpu")
+    assert any(isinstance(module, ResidualBlock) for module in run.task.model.modules())
+    for place in (data.pretrained, tmp_path / "torch" / "hub" / "checkpoints"):
+        weights = place / "mobilenet_v3_large-8738ca79.pth"
+        weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.touch()
+        assert [auto_preset("auto", data, device) for device in ("cpu", "cuda")] == ["small", "mobilenet"]
+        assert auto_preset("none", data, "cpu") == "dilated"
+        weights.unlink()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "preset"),
+    [("dilated", "dilated"), ("resnet50", "resnet50"), ("mobilenet_v3_large", "small"), ("mobilenet_v2", "dilated")],
+)
+def test_without_a_preset_a_run_has_the_backbone_of_the_file_that_it_starts_from(backbone, preset, tmp_path):
+    model = build_model(SegmentationModelConfig(backbone=backbone, aspp_channels=8, num_classes=3))
+    torch.save(model.state_dict(), tmp_path / "theirs.pth")
+    assert auto_preset(str(tmp_path / "theirs.pth"), DataFolder(tmp_path), "cpu") == preset
 
 
 def test_balanced_weights_are_enets(tmp_path):
@@ -303,7 +332,7 @@ def test_bfloat16_trains(wavegen, tmp_path):
         ),
     ],
 )
-def test_what_cannot_be_is_one_line(wavegen, arguments, message):
+def test_a_bad_option_is_one_line(wavegen, arguments, message):
     code, _, err = wavegen("seg-train", "--max-steps", 1, *arguments)
     assert code == 2
     assert message in err
@@ -313,11 +342,11 @@ def test_what_cannot_be_is_one_line(wavegen, arguments, message):
 def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one", "--logger=none")[0] == 0
     code, _, err = wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one")
-    assert (code, "go on with --resume one" in err) == (2, True)
+    assert (code, "resume it with --resume one" in err) == (2, True)
     code, _, err = wavegen("seg-train", "shapes", "--resume=one")
-    assert (code, "leave out the data set" in err) == (2, True)
+    assert (code, "drop the data set" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
-    assert (code, "goes on with the model as it is" in err) == (2, True)
+    assert (code, "keeps the model as it is" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one")
     assert (code, "'one' has spent its budget of 1 steps" in err, "with --max-steps" in err) == (2, True, True)
     assert wavegen("seg-train", "--resume=one", "--max-steps=2", "--logger=none")[0] == 0
@@ -326,7 +355,7 @@ def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     assert (code, "exported without its training state" in err) == (2, True)
 
 
-def test_broken_masks_are_told_before_anything_is_trained(wavegen, tmp_path):
+def test_broken_masks_are_reported_before_the_training(wavegen, tmp_path):
     write_custom(tmp_path / "set", {"train/a.png": stripes([0, 9]), "val/b.png": stripes([0, 1])}, "a\nb")
     code, _, err = wavegen("seg-train", "set", *TINY_DEEPLAB)
     assert code == 2
@@ -347,7 +376,7 @@ def test_a_run_resumes_from_any_current_folder_and_its_exported_file_names_none(
     assert str(tmp_path).encode() not in exported
 
 
-def test_what_is_left_out_and_mended_is_named_before_training(wavegen, tmp_path):
+def test_skipped_and_repaired_files_are_named_before_training(wavegen, tmp_path):
     root = write_custom(tmp_path / "set", {"train/a.png": stripes([0, 1]), "val/b.png": stripes([0, 1])}, "a\nb")
     for name in ("lonely", "lost"):
         save(root / "images" / "train" / f"{name}.png", picture())
@@ -355,8 +384,8 @@ def test_what_is_left_out_and_mended_is_named_before_training(wavegen, tmp_path)
     code, out, err = wavegen("seg-train", "set", "--max-steps=1", *TINY_DEEPLAB, "--logger=none")
     assert code == 0, err
     for part in (
-        "train: 2 files are left out, such as lonely.png: image without a mask",
-        "val: 1 file is mended or odd, b.png: the mask has another size than its image and is scaled to it",
+        "train: 2 files are skipped, such as lonely.png: image without a mask",
+        "val: 1 file is repaired or odd, b.png: the mask has another size than its image and is scaled to it",
         "wavegen seg-check set",
     ):
         assert part in " ".join(out.split())

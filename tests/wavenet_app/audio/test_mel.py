@@ -1,4 +1,4 @@
-"""Frames stand where they say: frame f for samples f x hop to (f + 1) x hop, however the waveform is cut."""
+"""Frame f covers samples f x hop to (f + 1) x hop, however the waveform is cut."""
 
 import math
 
@@ -24,7 +24,7 @@ def noise(samples: int, seed: int = 0) -> np.ndarray:
 
 @given(samples=st.integers(0, 2_000))
 @settings(deadline=None, max_examples=40)
-def test_there_is_a_frame_for_each_begun_hop(mel, samples):
+def test_there_is_a_frame_for_each_started_hop(mel, samples):
     assert mel.of(noise(samples)).shape == (math.ceil(samples / mel.hop), 12)
 
 
@@ -35,7 +35,7 @@ def test_a_click_is_loudest_in_its_own_frame(mel, place):
     waveform[place] = 0.9
     loudness = mel.of(waveform).sum(axis=1)
     offset = place % mel.hop
-    if 0 < offset < mel.hop - 1:  # else it stands as near to the neighbour
+    if 0 < offset < mel.hop - 1:  # else the neighbour is as near
         assert int(loudness.argmax()) == place // mel.hop
 
 

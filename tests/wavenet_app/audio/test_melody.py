@@ -1,4 +1,4 @@
-"""The melody: the pitch of frames is that of the sound, steps turn with it, and cuts change nothing."""
+"""The melody: the pitch of frames is that of the waveform, the phase follows it, and cuts change nothing."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def mel_of(rate: int) -> MelFrames:
 
 
 def voiced(rate: int, hertz: float, seconds: float = 0.6, phase: float = 0.0) -> np.ndarray:
-    """A voice of twelve harmonics, or as many as there is room for, that all begin at a phase (in radians)."""
+    """A voice of up to twelve harmonics below the Nyquist frequency that start at a phase (in radians)."""
     angle = 2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate + phase
     harmonics = range(1, 1 + min(12, int(0.45 * rate / hertz)))
     sound = sum(np.cos(number * angle) / number for number in harmonics)
@@ -50,7 +50,7 @@ def test_noise_and_silence_have_no_pitch():
     seed=st.integers(0, 9),
 )
 @settings(deadline=None, max_examples=60)
-def test_what_follows_does_not_depend_on_cuts(frames, cuts, seed):
+def test_the_melody_of_frames_does_not_depend_on_cuts(frames, cuts, seed):
     mel = mel_of(8_000)
     bands = np.random.default_rng(seed).normal(-2, 2, (frames, mel.mel.n_mels)).astype(np.float32)
     whole = list(mel.told([bands]))
@@ -63,7 +63,7 @@ def test_what_follows_does_not_depend_on_cuts(frames, cuts, seed):
 
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("phase", [0.0, 2.0])
-def test_what_is_heard_is_where_the_sound_itself_stands(rate, phase):
+def test_the_melody_of_a_waveform_has_its_phase(rate, phase):
     mel = mel_of(rate)
     sound = voiced(rate, 180.0, phase=phase)
     frames = mel.of(sound)
@@ -77,20 +77,20 @@ def test_what_is_heard_is_where_the_sound_itself_stands(rate, phase):
     assert steps[inner, 2].min() > 0.6
 
 
-def test_a_steady_voice_is_followed_at_a_constant_distance():
+def test_the_phase_from_frames_keeps_a_constant_offset_for_a_steady_voice():
     mel = mel_of(16_000)
     sound = voiced(16_000, 180.0, phase=1.0)
     frames = mel.of(sound)
-    heard = steps_of(mel, mel.told_of(frames, np.pad(sound, (0, len(frames) * mel.hop - len(sound)))))
+    measured = steps_of(mel, mel.told_of(frames, np.pad(sound, (0, len(frames) * mel.hop - len(sound)))))
     (followed,) = (steps_of(mel, told) for told in [np.concatenate(list(mel.told([frames])))])
     inner = slice(8 * mel.mel.upsampling, -8 * mel.mel.upsampling)
-    turned = (heard[inner, 0] + 1j * heard[inner, 1]) / (followed[inner, 0] + 1j * followed[inner, 1])
+    turned = (measured[inner, 0] + 1j * measured[inner, 1]) / (followed[inner, 0] + 1j * followed[inner, 1])
     drift = np.unwrap(np.angle(turned))
     assert np.ptp(drift) / (len(drift) * mel.mel.hold / 16_000) < 2 * np.pi * 180 * 0.01
 
 
 @pytest.mark.parametrize("frames", [0, 1, 4, 5])
-def test_few_frames_have_a_melody_only_within(frames):
+def test_the_end_frames_have_no_melody(frames):
     mel = mel_of(8_000)
     bands = np.full((frames, mel.mel.n_mels), 1.0, np.float32)
     told = mel.told_of(bands, np.ones(frames * mel.hop, np.float32))
@@ -98,7 +98,7 @@ def test_few_frames_have_a_melody_only_within(frames):
     assert not told[[*range(min(2, frames)), *range(max(frames - 2, 0), frames)], mel.mel.n_mels :].any()
 
 
-def test_a_model_without_melody_is_told_the_bands_alone():
+def test_without_a_melody_the_conditioning_is_the_bands():
     mel = MelFrames(MelConfig(melody=False).resolved(8_000), 8_000)
     bands = mel.of(voiced(8_000, 200.0))
     assert mel.melody is None

@@ -1,4 +1,4 @@
-"""Spectrograms show the frequency that is there, at the time it is there, and are written whole or not at all."""
+"""Spectrograms show frequencies at their time, and are written whole or not at all."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def tone(frequency: float, seconds: float, sample_rate: int, level: float = 0.5)
 
 
 @pytest.mark.parametrize("sample_rate", [8_000, 16_000, 44_100, 48_000])
-def test_a_tone_stands_at_its_frequency_and_level(sample_rate: int) -> None:
+def test_a_tone_is_at_its_frequency_and_level(sample_rate: int) -> None:
     levels, _ = spectrogram(tone(1_000, 1, sample_rate), sample_rate)
     middle = levels[:, levels.shape[1] // 2]
     found = np.argmax(middle) / (len(middle) - 1) * sample_rate / 2
@@ -33,7 +33,7 @@ def test_a_tone_stands_at_its_frequency_and_level(sample_rate: int) -> None:
     assert middle.max() == pytest.approx(20 * np.log10(0.5), abs=1.5)
 
 
-def test_columns_stand_at_their_time() -> None:
+def test_columns_are_at_their_time() -> None:
     click = np.zeros(16_000)
     click[8_000] = 1.0
     levels, times = spectrogram(click, 16_000)
@@ -71,7 +71,7 @@ def test_a_comparison_shares_one_colour_scale(tmp_path: Path) -> None:
     assert (tmp_path / "both.png").read_bytes().startswith(PNG)
 
 
-def test_pictures_by_themselves_can_share_a_scale() -> None:
+def test_separate_pictures_can_share_a_scale() -> None:
     loud, quiet = tone(440, 1, 16_000), tone(440, 2, 16_000, level=0.01)
     scale = common_scale([quiet, loud], 16_000)
     for waveform in (loud, quiet):
@@ -87,7 +87,7 @@ def test_no_global_figure_is_left() -> None:
     assert ("matplotlib.pyplot" in sys.modules) == before
 
 
-def test_a_picture_that_cannot_be_written_says_where(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_is_reported_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
         write_spectrogram(tmp_path / "file" / "clip.png", tone(440, 0.1, 8_000), 8_000)
@@ -110,11 +110,11 @@ def test_a_failed_write_keeps_the_old_picture(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("waveform", [np.zeros((2, 100)), np.array([0.0, np.nan])])
-def test_what_is_no_waveform_is_refused(waveform: np.ndarray) -> None:
+def test_an_invalid_waveform_is_refused(waveform: np.ndarray) -> None:
     with pytest.raises(ValueError, match="finite"):
         spectrogram_figure(waveform, 8_000)
 
 
 def test_nothing_to_compare_is_refused() -> None:
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="no waveforms"):
         comparison_figure({}, 8_000)

@@ -1,4 +1,4 @@
-"""A WAV that grows: readable after every chunk, the same bytes in the end as one that is written whole."""
+"""A WAV that grows: readable after every chunk, and in the end the same bytes as one that is written whole."""
 
 import io
 import wave
@@ -9,8 +9,9 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.audio.files import pcm16, read_audio, write_wav
+from wavenet_app.audio.files import pcm16, read_audio
 from wavenet_app.audio.wav_stream import HEADER_BYTES, SamplePipe, WavFile, wav_header
+from wavenet_app.audio.writing import write_audio
 from wavenet_app.core.errors import UserError
 
 
@@ -27,7 +28,7 @@ def test_the_file_is_whole_after_every_chunk(tmp_path_factory, sizes, seed):
                 assert (reader.getnframes(), reader.getframerate()) == (start, 8_000)
                 assert np.array_equal(np.frombuffer(reader.readframes(start), dtype="<i2"), pcm16(waveform[:start]))
     assert file.num_samples == start
-    write_wav(folder / "whole.wav", waveform, 8_000)
+    write_audio(folder / "whole.wav", waveform, 8_000)
     assert file.path.read_bytes() == (folder / "whole.wav").read_bytes()
 
 
@@ -41,13 +42,13 @@ def test_no_chunk_leaves_no_file_and_an_older_file_untouched(tmp_path):
 
 def test_a_longer_older_file_is_replaced(tmp_path):
     path = tmp_path / "old.wav"
-    write_wav(path, np.zeros(5_000), 8_000)
+    write_audio(path, np.zeros(5_000), 8_000)
     with WavFile(path, 8_000) as file:
         file.write(np.ones(10, dtype=np.int16))
     assert path.stat().st_size == HEADER_BYTES + 20
 
 
-def test_an_interrupted_write_is_kept_as_far_as_it_came(tmp_path):
+def test_the_written_part_of_an_interrupted_write_is_kept(tmp_path):
     with WavFile(tmp_path / "cut.wav", 8_000) as file:
         file.write(np.arange(100, dtype=np.int16))
         with file.path.open("ab") as tail:  # Ctrl-C between samples and header
@@ -56,7 +57,7 @@ def test_an_interrupted_write_is_kept_as_far_as_it_came(tmp_path):
     assert soundfile.read(file.path, dtype="int16")[0].tolist() == list(range(105))
 
 
-def test_a_full_disk_is_said_and_the_file_stays_readable(tmp_path, full_disk):
+def test_a_full_disk_is_reported_and_the_file_stays_readable(tmp_path, full_disk):
     path = tmp_path / "full.wav"
 
     def fill_the_disk():
@@ -69,7 +70,7 @@ def test_a_full_disk_is_said_and_the_file_stays_readable(tmp_path, full_disk):
     assert 1_500 <= len(read_audio(path, 8_000)) <= 2_026
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "taken").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="cannot write"):
         WavFile(tmp_path / "taken" / "a.wav", 8_000).write(np.ones(1, dtype=np.int16))

@@ -1,8 +1,10 @@
 """Checkpoints: whole or not at all, and never executed."""
 
 import errno
+import math
 import os
 import pickle
+import random
 
 import pytest
 import torch
@@ -80,3 +82,43 @@ def test_a_full_disk_leaves_the_old_file_whole_and_nothing_else(tmp_path, monkey
         write_checkpoint(path, "test", {"step": 2})
     assert read_checkpoint(path, "test")["step"] == 1
     assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_tensor_that_is_not_finite_is_refused_by_its_name(tmp_path, number):
+    path = tmp_path / "a.pth"
+    write_checkpoint(
+        path, "test", {"best": math.inf, "weights": {"front": torch.zeros(2), "last": torch.tensor([0, number])}}
+    )
+    with pytest.raises(UserError, match=r"a\.pth holds NaN or infinity in weights\.last"):
+        read_checkpoint(path, "test")
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path):
+    path = tmp_path / "a.pth"
+    original = {"weights": {"a": torch.arange(300.0), "b": torch.arange(40)}, "step": 5, "history": [{"train": 0.5}]}
+    write_checkpoint(path, "test", original)
+    whole = path.read_bytes()
+    software = read_checkpoint(path, "test")["software"]
+    refusals = []
+    for place in random.Random(0).sample(range(8 * len(whole)), 400):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            content = read_checkpoint(path, "test")
+        except UserError as error:
+            refusals.append(str(error))
+            continue
+        for name, tensor in original["weights"].items():
+            assert torch.equal(content["weights"][name], tensor)
+        assert (content["step"], content["history"], content["software"]) == (5, [{"train": 0.5}], software)
+    assert len(refusals) > 100
+    assert not any("weights_only" in refusal for refusal in refusals)  # torch advises to read a damaged file unsafely
+
+
+def test_a_file_of_the_older_format_without_checksums_is_read(tmp_path):
+    path = tmp_path / "old.pth"
+    content = {"format": "wavegen-test", "version": 1, "weights": {"a": torch.arange(3)}}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    assert torch.equal(read_checkpoint(path, "test")["weights"]["a"], torch.arange(3))

@@ -1,4 +1,4 @@
-"""The dilated block: what it can see, and what it must not."""
+"""The dilated block: what its outputs depend on, and what they must not."""
 
 import pytest
 import torch

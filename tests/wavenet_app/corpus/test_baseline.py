@@ -1,4 +1,4 @@
-"""The classical predictors: known sources give their known bits, and the real speech gives its documented floor."""
+"""The classical predictors: known sources need their known bits, and real speech its documented bits."""
 
 import math
 from pathlib import Path
@@ -23,7 +23,6 @@ from wavenet_app.corpus.baseline import (
     measure_baseline,
 )
 from wavenet_app.corpus.corpus import open_corpus
-from wavenet_app.mu_law import decision_edges, decode_table, encode
 
 RATE = 16_000
 
@@ -34,14 +33,14 @@ def noise(seconds: float, seed: int, level: float = 0.1) -> NDArray[np.float64]:
 
 def resonance(seconds: float, seed: int) -> NDArray[np.int16]:
     """Codes of noise through a sharp resonance: easy for LPC, hard for a histogram."""
-    return encode(lfilter([0.05], [1, -1.9, 0.95], noise(seconds, seed)))
+    return MuLawCoding().encode(lfilter([0.05], [1, -1.9, 0.95], noise(seconds, seed)))
 
 
 def plain_lpc_bits(codes: NDArray[np.int16], factor: float) -> tuple[float, int]:
-    """The recipe, sample by sample and frame by frame, as a second opinion at 16 kHz."""
-    waveform = decode_table()[codes].astype(np.float64)
+    """A plain implementation, sample by sample and frame by frame, at 16 kHz."""
+    waveform = MuLawCoding().values()[codes].astype(np.float64)
     window = np.sin(0.75 * np.pi * (np.arange(480) + 0.5) / 480) ** 2
-    edges = [-math.inf, *decision_edges(), math.inf]
+    edges = [-math.inf, *MuLawCoding().edges(), math.inf]
     mean, bits = 0.0, 0.0
     for start in range(480, len(codes), 80):
         frame = waveform[start - 480 : start] * window
@@ -67,7 +66,7 @@ def test_uniform_codes_need_eight_bits() -> None:
     assert found.lpc > 7.9
 
 
-def test_a_code_that_follows_from_the_one_before_costs_nothing_to_order_1() -> None:
+def test_a_code_that_follows_from_the_previous_one_costs_order_1_nothing() -> None:
     codes = np.tile(np.arange(128, 192, dtype=np.int16), 500)
     found = measure_baseline([codes], [codes], sample_rate=RATE)
     assert found.unigram == pytest.approx(6, abs=0.02)
@@ -79,19 +78,19 @@ def test_unigram_is_add_one_smoothed() -> None:
     assert found.unigram == pytest.approx(math.log2(744 + 256))
 
 
-def test_each_predictor_beats_the_one_before_on_a_resonance() -> None:
+def test_each_predictor_beats_the_previous_one_on_a_resonance() -> None:
     found = measure_baseline([resonance(2, 0)], [resonance(1, 1)], sample_rate=RATE)
     assert found.lpc < found.order1 - 0.5 < found.unigram - 1
     assert found.samples == RATE - 480
 
 
 def test_white_noise_needs_its_entropy() -> None:
-    """A Gaussian of deviation 0.1 through 256 codes, with some of a bit for the logistic and the 24 idle taps."""
-    found = measure_baseline([encode(noise(4, 0))], [encode(noise(2, 1))], sample_rate=RATE)
+    """A Gaussian of deviation 0.1 in 256 codes; the logistic and the 24 useless taps cost a fraction of a bit."""
+    found = measure_baseline([MuLawCoding().encode(noise(4, 0))], [MuLawCoding().encode(noise(2, 1))], sample_rate=RATE)
     assert found.unigram < found.lpc < found.unigram + 0.2
 
 
-def test_lpc_equals_the_recipe_written_out() -> None:
+def test_lpc_equals_the_plain_implementation() -> None:
     codes = resonance(0.15, 3)
     bits, samples = lpc_bits(codes, (0.5, 0.9), sample_rate=RATE)
     for found, factor in zip(bits, (0.5, 0.9), strict=True):
@@ -100,7 +99,7 @@ def test_lpc_equals_the_recipe_written_out() -> None:
         assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_lpc_does_not_depend_on_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lpc_does_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = resonance(1, 4)
     whole, _ = lpc_bits(codes, (0.7,), sample_rate=RATE)
     monkeypatch.setattr(baseline, "CHUNK_FRAMES", 7)
@@ -115,12 +114,12 @@ def test_a_prediction_never_depends_on_the_future(cut: int, seed: int) -> None:
     changed[480 + cut :] = 255 - changed[480 + cut :]
     (_, before, deviation_before), *_ = baseline._predictions(codes, RATE, EIGHT_BITS)
     (_, after, deviation_after), *_ = baseline._predictions(changed, RATE, EIGHT_BITS)
-    # The prediction at the cut itself still sees only what lies before it.
+    # The prediction at the cut itself still sees only earlier samples.
     np.testing.assert_allclose(before[: cut + 1], after[: cut + 1], atol=1e-12)
     np.testing.assert_allclose(deviation_before[: cut + 1], deviation_after[: cut + 1], atol=1e-12)
 
 
-def test_short_clips_count_in_the_tables_only() -> None:
+def test_short_clips_count_only_in_the_tables() -> None:
     short = np.full(480, 128, dtype=np.int16)
     found = measure_baseline([resonance(1, 0)], [short], sample_rate=RATE)
     assert math.isnan(found.lpc)
@@ -130,7 +129,7 @@ def test_short_clips_count_in_the_tables_only() -> None:
     assert mixed.lpc == measure_baseline([resonance(1, 0)], [resonance(1, 1)], sample_rate=RATE).lpc
 
 
-def test_nothing_to_measure_is_nan_and_nothing_to_fit_is_uniform() -> None:
+def test_empty_validation_gives_nan_and_empty_training_uniform_tables() -> None:
     empty = np.zeros(0, dtype=np.int16)
     found = measure_baseline([empty], [empty], sample_rate=RATE)
     assert math.isnan(found.unigram)
@@ -138,12 +137,12 @@ def test_nothing_to_measure_is_nan_and_nothing_to_fit_is_uniform() -> None:
     assert measure_baseline([], [resonance(0.1, 0)], sample_rate=RATE).unigram == pytest.approx(8)
 
 
-def test_silence_is_finite() -> None:
+def test_silence_needs_finite_bits() -> None:
     silent = np.full(RATE, 128, dtype=np.int16)
     assert measure_baseline([silent], [silent], sample_rate=RATE).lpc < 0.1
 
 
-def test_a_generator_and_a_list_agree_and_are_read_once() -> None:
+def test_a_generator_and_a_list_give_the_same_result() -> None:
     clips = [resonance(0.2, seed) for seed in range(4)]
     from_list = measure_baseline(clips[:3], clips[3:], sample_rate=RATE)
     assert measure_baseline(iter(clips[:3]), iter(clips[3:]), sample_rate=RATE) == from_list
@@ -151,15 +150,15 @@ def test_a_generator_and_a_list_agree_and_are_read_once() -> None:
 
 def test_a_long_training_split_is_sampled_evenly_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(baseline, "TABLE_SECONDS", 5)
-    asked: list[int] = []
+    loaded: list[int] = []
 
     def load(index: int) -> NDArray[np.int16]:
-        asked.append(index)
+        loaded.append(index)
         return np.full(RATE // 2, 128, dtype=np.int16)
 
     measure_baseline(LazyClips(1000, load), [], sample_rate=RATE)
-    assert len(asked) == len(set(asked)) == 10
-    assert np.diff([0, *sorted(asked), 1000]).max() < 200
+    assert len(loaded) == len(set(loaded)) == 10
+    assert np.diff([0, *sorted(loaded), 1000]).max() < 200
 
 
 def test_frames_scale_with_the_sample_rate() -> None:
@@ -172,7 +171,7 @@ SIXTEEN_BITS = SixteenBitCoding()
 
 
 def test_sixteen_bit_noise_needs_its_entropy() -> None:
-    """A Gaussian of deviation 0.1; ten seconds are too few to fill a histogram of so many values."""
+    """A Gaussian of deviation 0.1; ten seconds are too few to fill a histogram of 65,536 values."""
     deviation = 0.1 / STEP
     entropy = math.log2(deviation * math.sqrt(2 * math.pi * math.e))
     training, validation = (SIXTEEN_BITS.encode(noise(seconds, seed)) for seconds, seed in ((10, 0), (2, 1)))
@@ -182,7 +181,7 @@ def test_sixteen_bit_noise_needs_its_entropy() -> None:
     assert found.order1 == pytest.approx(found.unigram, abs=0.3)
 
 
-def test_sixteen_bits_cost_as_much_more_as_their_steps_are_finer() -> None:
+def test_sixteen_bits_cost_more_by_the_log_of_the_step_ratio() -> None:
     waveform = noise(2, 0, level=0.01)
     coarse, fine = (
         lpc_bits(coding.encode(waveform), (0.7,), sample_rate=RATE, coding=coding)[0][0] / len(waveform)
@@ -194,23 +193,22 @@ def test_sixteen_bits_cost_as_much_more_as_their_steps_are_finer() -> None:
 
 @given(st.integers(0, 1000))
 @settings(max_examples=5, deadline=None)
-def test_all_predictors_of_sixteen_bits_give_probabilities(seed: int) -> None:
+def test_sixteen_bit_predictions_sum_to_one(seed: int) -> None:
     training = SIXTEEN_BITS.encode(noise(0.5, seed))
     fitted = fit_predictors([training], sample_rate=RATE, coding=SIXTEEN_BITS)
     every = np.arange(-(2**15), 2**15).astype(np.int16)
     assert (2.0 ** -fitted.unigram(every)).sum() == pytest.approx(1)
-    for before in (-(2**15), -1, 0, 300):
-        known = np.full_like(every, before)
-        assert (2.0 ** -fitted.order1(known, every)).sum() == pytest.approx(1)
+    for previous in (-(2**15), -1, 0, 300):
+        assert (2.0 ** -fitted.order1(np.full_like(every, previous), every)).sum() == pytest.approx(1)
 
 
 def test_fewer_codes_need_fewer_bits() -> None:
-    clips = [encode(noise(1, seed), 16) for seed in range(2)]
+    clips = [MuLawCoding(16).encode(noise(1, seed)) for seed in range(2)]
     found = measure_baseline(clips[:1], clips[1:], sample_rate=RATE, coding=MuLawCoding(16))
     assert found.lpc < 4.2
 
 
-def test_a_corpus_is_measured_on_its_own_split_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_corpus_is_measured_on_its_split_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import soundfile
 
     for index in range(6):
@@ -219,7 +217,8 @@ def test_a_corpus_is_measured_on_its_own_split_piece_by_piece(tmp_path: Path, mo
         [tmp_path], audio=AudioConfig(), split=CorpusConfig(), cache_dir=tmp_path / ".cache", sample_rate=None
     )
     training, validation = (
-        [encode(corpus.waveform(clip)) for clip in clips] for clips in (corpus.training, corpus.validation)
+        [MuLawCoding().encode(corpus.waveform(clip)) for clip in clips]
+        for clips in (corpus.training, corpus.validation)
     )
     whole = corpus_baseline(corpus)
     assert whole == measure_baseline(training, validation, sample_rate=RATE)
@@ -231,11 +230,13 @@ def test_a_corpus_is_measured_on_its_own_split_piece_by_piece(tmp_path: Path, mo
 
 
 @pytest.mark.shared_data
-def test_real_speech_has_its_documented_floor(shared_audio: Path) -> None:
-    """At raw level the whole voice has 7.21, 5.00 and 3.54 bits."""
+def test_real_speech_needs_its_documented_bits(shared_audio: Path) -> None:
+    """At its original level, the whole voice needs 7.21, 5.00 and 3.54 bits."""
     import soundfile
 
-    clips = [encode(soundfile.read(path)[0]) for path in sorted((shared_audio / "speech").glob("*.flac"))[::3]]
+    clips = [
+        MuLawCoding().encode(soundfile.read(path)[0]) for path in sorted((shared_audio / "speech").glob("*.flac"))[::3]
+    ]
     found = measure_baseline(
         [clip for index, clip in enumerate(clips) if index % 10],
         clips[::10],

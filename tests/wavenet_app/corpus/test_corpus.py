@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,16 +17,18 @@ from hypothesis import strategies as st
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import cache as audio_cache
-from wavenet_app.corpus.corpus import Corpus, open_corpus, resolve_sources, robust_peak, split_record
+from wavenet_app.corpus import stored_samples
+from wavenet_app.corpus.corpus import Corpus, open_corpus, robust_peak, split_record
 from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.split import hash_fraction, split_files
+from wavenet_app.corpus.stored_samples import BlockChecksums
 
 RATE = 8_000
 
 
 @pytest.fixture
 def open_here(tmp_path):
-    """A function that opens paths with a cache of this test's own."""
+    """A function that opens paths with the cache of the current test."""
 
     def opened(
         *paths: Path,
@@ -55,9 +59,9 @@ def reasons(corpus: Corpus) -> dict[str, str]:
     return {file.name: file.reason for file in corpus.skipped}
 
 
-def test_an_empty_folder_is_one_clear_line(tmp_path, open_here):
+def test_an_empty_folder_gives_one_clear_line(tmp_path, open_here):
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(UserError, match=r"no audio in .*nothing: there are no files; wanted are .*\.flac.*\.wav"):
+    with pytest.raises(UserError, match=r"no audio in .*nothing: there are no files; give .*\.flac.*\.wav"):
         open_here(tmp_path / "nothing")
 
 
@@ -74,10 +78,10 @@ def test_a_missing_path_is_named(tmp_path, open_here):
         open_here(tmp_path / "absent")
 
 
-def test_bad_files_are_named_with_a_reason_and_the_rest_is_used(tmp_path, tone_folder, write_tone, open_here):
+def test_bad_files_are_skipped_with_a_reason(tmp_path, tone_folder, write_tone, open_here):
     (tone_folder / "empty.flac").touch()
     (tone_folder / "notes.txt").write_text("text")
-    (tone_folder / "fake.wav").write_text("text that is no audio")
+    (tone_folder / "fake.wav").write_text("text, not audio")
     soundfile.write(tone_folder / "nan.wav", np.array([0.1, np.nan]), RATE, subtype="FLOAT")
     soundfile.write(tone_folder / "silent.wav", np.zeros(RATE), RATE)
     soundfile.write(tone_folder / "cancels.wav", np.array([[0.5, -0.5]] * RATE), RATE)
@@ -96,7 +100,7 @@ def test_bad_files_are_named_with_a_reason_and_the_rest_is_used(tmp_path, tone_f
     assert "0 bytes" in found["empty.flac"]
     assert "not audio" in found["fake.wav"]
     assert "NaN" in found["nan.wav"]
-    assert found["silent.wav"] == "holds nothing but digital silence"
+    assert found["silent.wav"] == "holds only digital silence"
     assert "channels may cancel out" in found["cancels.wav"]
     assert "copy of tone0.wav" in found["tone0_copy.wav"]
     assert "1 file is not audio: .txt 1" in corpus.remarks
@@ -105,7 +109,7 @@ def test_bad_files_are_named_with_a_reason_and_the_rest_is_used(tmp_path, tone_f
     assert short.num_samples == 80
 
 
-def test_when_every_file_fails_the_commonest_reason_is_told(tmp_path, open_here):
+def test_when_every_file_fails_the_most_common_reason_is_named(tmp_path, open_here):
     folder = tmp_path / "bad"
     folder.mkdir()
     for index in range(3):
@@ -129,23 +133,23 @@ def test_scanning_is_recursive_sorted_and_counts_each_file_once(tmp_path, write_
     (root / "a" / "up").symlink_to(root)
     (root / "a" / "itself").symlink_to(root / "a" / "itself")
     expected = [(root, root / name) for name in ["a/deep/er/1.FLAC", "b/1.mp3", "b/2.wav"]]
-    assert resolve_sources([root]) == expected
-    assert resolve_sources([root, root / "b", root / "b" / "2.wav"]) == expected
-    assert resolve_sources([root / "b" / "2.wav"]) == [(root / "b", root / "b" / "2.wav")]
+    assert list(scan_sources([root]).files) == expected
+    assert list(scan_sources([root, root / "b", root / "b" / "2.wav"]).files) == expected
+    assert scan_sources([root / "b" / "2.wav"]).files == ((root / "b", root / "b" / "2.wav"),)
     assert scan_sources([root]).others == {"": 1}
     odd = tmp_path / "take.dat"
     odd.write_text("x")
-    assert resolve_sources([odd]) == [(tmp_path, odd)]
+    assert scan_sources([odd]).files == ((tmp_path, odd),)
 
 
 def test_a_linked_folder_is_followed(tmp_path, write_tone):
     write_tone(tmp_path / "elsewhere" / "a.wav")
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "link").symlink_to(tmp_path / "elsewhere")
-    assert [path.name for _, path in resolve_sources([tmp_path / "root"])] == ["a.wav"]
+    assert [path.name for _, path in scan_sources([tmp_path / "root"]).files] == ["a.wav"]
 
 
-def test_names_in_any_script_or_none_are_kept_apart_and_recordable(tmp_path, tone_folder, open_here):
+def test_names_in_any_script_stay_distinct_and_can_be_recorded(tmp_path, tone_folder, open_here):
     tone_folder.joinpath("tone0.wav").rename(tone_folder / "grüße 声 🎵.wav")
     tone_folder.joinpath("tone1.wav").rename(tone_folder / "new\nline.wav")
     tone_folder.joinpath("tone2.wav").rename(tone_folder / os.fsdecode(b"latin\xe9.wav"))
@@ -155,7 +159,7 @@ def test_names_in_any_script_or_none_are_kept_apart_and_recordable(tmp_path, ton
     json.dumps(split_record(corpus), ensure_ascii=False).encode()
 
 
-def test_equal_names_in_two_folders_get_names_of_their_own(tmp_path, write_tone, open_here):
+def test_equal_names_in_two_folders_become_unique(tmp_path, write_tone, open_here):
     paths = [
         write_tone(tmp_path / folder / "a.wav", frequency=300 + 10 * len(folder)) for folder in ("x", "yy", "zzz/x")
     ]
@@ -165,7 +169,7 @@ def test_equal_names_in_two_folders_get_names_of_their_own(tmp_path, write_tone,
     assert "yy/a.wav" in found
 
 
-def test_equal_names_fall_to_one_side(tmp_path, write_tone, open_here):
+def test_equal_names_are_on_the_same_side_of_the_split(tmp_path, write_tone, open_here):
     for index in range(8):
         write_tone(tmp_path / "x" / f"{index}.wav", frequency=300 + index)
         write_tone(tmp_path / "y" / f"{index}.wav", frequency=400 + index)
@@ -180,7 +184,7 @@ def test_equal_names_fall_to_one_side(tmp_path, write_tone, open_here):
     fraction=st.floats(0.3, 0.6),
 )
 @settings(max_examples=50, deadline=None)
-def test_added_files_move_no_other_to_the_other_side(old, new, fraction):
+def test_added_files_do_not_move_others_to_the_other_side(old, new, fraction):
     before, after = sorted(old), sorted(old | new)
     first, second = split_files(before, fraction), split_files(after, fraction)
     if not first.remarks:
@@ -204,12 +208,12 @@ def test_the_share_held_out_is_about_the_fraction():
     assert split.remarks == ()
 
 
-def test_the_side_of_a_name_is_fixed_for_good():
-    # Were this to change, resumed runs would train on what they held out.
+def test_the_side_of_a_name_never_changes():
+    # If it did, resumed runs would train on their held-out clips.
     assert hash_fraction("arctic_a0001.flac") == pytest.approx(0.14322877072597606)
 
 
-def test_split_by_keeps_what_matches_together():
+def test_split_by_keeps_equal_matches_together():
     files = [f"{speaker}/{prompt}_{take}.wav" for speaker in "abcdefgh" for prompt in range(9) for take in range(3)]
     for pattern, key in ((r"^\w/\d", lambda name: name[:3]), (r"^(\w)/", lambda name: name[0])):
         split = split_files(files, 0.3, pattern)
@@ -219,20 +223,20 @@ def test_split_by_keeps_what_matches_together():
         assert split.remarks == ()
 
 
-def test_split_by_tells_what_it_does_not_match():
+def test_split_by_counts_names_without_a_match():
     split = split_files(["a_1.wav", "b_1.wav", "odd.wav"], 0.5, r"(\w)_\d")
-    assert any("matches nothing in 1 of 3" in remark for remark in split.remarks)
+    assert any("does not match 1 of 3" in remark for remark in split.remarks)
 
 
 @pytest.mark.parametrize(
     ("pattern", "complaint"), [("(", "not a valid regular expression"), ("wav", "one group .'wav'")]
 )
-def test_a_bad_split_by_is_refused(pattern, complaint):
+def test_an_invalid_split_by_is_refused(pattern, complaint):
     with pytest.raises(UserError, match=complaint):
         split_files(["a.wav", "b.wav"], 0.5, pattern)
 
 
-def test_one_file_has_its_end_held_out(tmp_path, write_tone, open_here):
+def test_the_end_of_a_single_file_is_held_out(tmp_path, write_tone, open_here):
     path = write_tone(tmp_path / "a.wav", seconds=10.0)
     corpus = open_here(path, fraction=0.1, trim=0)
     assert [clip.name for clip in corpus.training + corpus.validation] == ["a.wav", "a.wav (end)"]
@@ -244,13 +248,13 @@ def test_one_file_has_its_end_held_out(tmp_path, write_tone, open_here):
     assert any("only one file" in remark for remark in corpus.remarks)
 
 
-def test_one_sample_alone_is_refused(tmp_path, open_here):
+def test_a_single_sample_is_refused(tmp_path, open_here):
     soundfile.write(tmp_path / "a.wav", np.array([0.5]), RATE)
     with pytest.raises(UserError, match="single sample"):
         open_here(tmp_path / "a.wav")
 
 
-def test_the_rate_is_the_commonest_one_but_at_most_16000(tmp_path, write_tone, open_here):
+def test_the_rate_is_the_most_common_one_but_at_most_16000(tmp_path, write_tone, open_here):
     for index, rate in enumerate([8_000, 8_000, 11_025]):
         write_tone(tmp_path / "low" / f"{index}.wav", sample_rate=rate, frequency=300 + index)
     low = open_here(tmp_path / "low")
@@ -261,7 +265,9 @@ def test_the_rate_is_the_commonest_one_but_at_most_16000(tmp_path, write_tone, o
     assert open_here(tmp_path / "high", sample_rate=22_050).sample_rate == 22_050
 
 
-def test_the_gain_brings_the_training_split_to_its_target_and_clips_the_rest(tmp_path, write_tone, open_here):
+def test_the_gain_brings_the_training_split_to_the_target_peak_and_louder_audio_is_clipped(
+    tmp_path, write_tone, open_here
+):
     for index in range(12):
         write_tone(tmp_path / "in" / f"{index}.wav", seconds=2, frequency=200 + index, amplitude=0.1)
     corpus = open_here(tmp_path / "in")
@@ -273,7 +279,7 @@ def test_the_gain_brings_the_training_split_to_its_target_and_clips_the_rest(tmp
     assert np.abs(loud.waveform(loud.training[0])).max() == 1.0
 
 
-def test_the_gain_does_not_look_at_validation(tmp_path, write_tone, open_here):
+def test_the_gain_does_not_depend_on_validation(tmp_path, write_tone, open_here):
     for index in range(12):
         write_tone(tmp_path / "in" / f"{index}.wav", frequency=200 + index, amplitude=0.1)
     before = open_here(tmp_path / "in")
@@ -293,12 +299,12 @@ def test_a_single_pop_does_not_set_the_level(level, spread, pop):
     assert robust_peak(peaks) <= level
 
 
-def test_a_few_seconds_are_not_taken_for_pops():
+def test_a_few_seconds_are_not_treated_as_pops():
     assert robust_peak([0.3]) == 0.3
     assert robust_peak([0.0, 0.1, 0.5]) == 0.5
 
 
-def test_a_part_of_a_clip_is_that_part(tone_folder, open_here):
+def test_a_clip_can_be_read_in_part(tone_folder, open_here):
     corpus = open_here(tone_folder)
     clip = corpus.training[0]
     whole = corpus.waveform(clip)
@@ -334,7 +340,7 @@ def test_progress_reaches_the_total(tone_folder, open_here):
     assert seen[-1][:2] == (6, 6)
 
 
-def test_the_record_is_plain_values(tone_folder, open_here):
+def test_the_record_consists_of_plain_values(tone_folder, open_here):
     (tone_folder / "empty.wav").touch()
     corpus = open_here(tone_folder)
     record = json.loads(json.dumps(split_record(corpus)))
@@ -355,7 +361,7 @@ def test_no_path_means_the_built_in_corpus(open_here, monkeypatch):
 
 
 @pytest.mark.shared_data
-def test_the_real_speech_opens_whole(shared_audio, open_here):
+def test_real_speech_opens_without_skipped_files(shared_audio, open_here):
     corpus = open_here(shared_audio / "speech", fraction=0.1)
     assert len(names(corpus)) == 420
     assert (corpus.sample_rate, corpus.skipped, corpus.remarks) == (16_000, (), ())
@@ -363,7 +369,7 @@ def test_the_real_speech_opens_whole(shared_audio, open_here):
     assert corpus.duration(corpus.training + corpus.validation) / 60 == pytest.approx(20.8, abs=0.1)
 
 
-def test_speakers_are_noted_and_files_without_one_left_out(tmp_path, write_tone, open_here):
+def test_speakers_are_recorded_and_files_without_one_skipped(tmp_path, write_tone, open_here):
     for place, name in enumerate(("theo", "ann")):
         for index in range(5):
             write_tone(tmp_path / "a" / name / f"{index}.wav", frequency=200 + 50 * place + 9 * index)
@@ -372,21 +378,81 @@ def test_speakers_are_noted_and_files_without_one_left_out(tmp_path, write_tone,
     assert corpus.speakers == ("ann", "theo")
     for clip in corpus.training + corpus.validation:
         assert clip.name.startswith(f"{clip.speaker}/")
-    assert reasons(corpus) == {"stray.wav": "no speaker: it lies in no folder below the one that was given"}
+    assert reasons(corpus) == {"stray.wav": "no speaker: it is not in a folder below the given one"}
     seconds = split_record(corpus)["speakers"]
     assert sum(seconds.values()) == pytest.approx(corpus.duration(corpus.training))
     assert open_here(tmp_path / "a").speakers == ()
 
 
-def test_a_speaker_of_whom_nothing_is_left_to_learn_is_named(tmp_path, write_tone, open_here):
+def test_a_speaker_without_training_audio_is_named(tmp_path, write_tone, open_here):
     name = next(f"{index}" for index in range(99) if hash_fraction(f"s{index}/0.wav") < 0.2)
     write_tone(tmp_path / "a" / f"s{name}" / "0.wav", frequency=99)
     for index in range(6):
         write_tone(tmp_path / "a" / "many" / f"{index}.wav", frequency=200 + 9 * index)
     corpus = open_here(tmp_path / "a", speakers="folder")
-    assert any(f"nothing to train on of s{name}" in remark for remark in corpus.remarks)
+    assert any(f"no training audio of s{name}" in remark for remark in corpus.remarks)
 
 
 def test_the_built_in_corpus_has_no_speakers(open_here):
     with pytest.raises(UserError, match="has no speakers"):
         open_here(speakers="folder")
+
+
+def _entries(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "cache").rglob("*.npy"))
+
+
+def test_a_flipped_bit_in_the_cache_is_noticed_and_the_file_decoded_again(tmp_path, open_here, write_tone, monkeypatch):
+    monkeypatch.setattr(stored_samples, "BLOCK_SAMPLES", 1_000)
+    folder = write_tone(tmp_path / "tones" / "a.wav", seconds=3.0).parent
+    write_tone(folder / "b.wav", frequency=200.0)
+    corpus = open_here(folder, trim=0.0)
+    clip = next(clip for clip in corpus.training + corpus.validation if clip.name == "a.wav")
+    waveform = corpus.waveform(clip)
+    whole = clip.cached.read_bytes()
+    header = len(whole) - 2 * 24_000
+    for place in random.Random(0).sample(range(8 * header, 8 * len(whole)), 50):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        clip.cached.write_bytes(flipped)
+        sample = (place // 8 - header) // 2
+        with pytest.raises(UserError, match="is damaged; start the same command again"):
+            corpus.waveform(clip, sample, sample + 1)
+        for start, stop in ((0, sample // 1_000 * 1_000), ((sample // 1_000 + 1) * 1_000, 24_000)):
+            np.testing.assert_array_equal(corpus.waveform(clip, start, stop), waveform[start:stop])
+    again = open_here(folder, trim=0.0)
+    np.testing.assert_array_equal(again.waveform(clip), waveform)
+
+
+def test_a_removed_cache_is_said_in_a_line(tmp_path, open_here, write_tone):
+    corpus = open_here(write_tone(tmp_path / "a.wav"))
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(UserError, match="has been removed; start the same command again"):
+        corpus.waveform(corpus.training[0])
+
+
+def test_an_entry_from_before_there_were_checksums_is_used(tmp_path, open_here, write_tone, monkeypatch):
+    audio = write_tone(tmp_path / "a.wav")
+    waveform = open_here(audio).waveform(open_here(audio).training[0])
+    for entry in _entries(tmp_path):
+        values = json.loads(entry.with_suffix(".json").read_text())
+        del values["checksums"]
+        entry.with_suffix(".json").write_text(json.dumps(values))
+    monkeypatch.setattr(audio_cache, "read_blocks", None)  # nothing is decoded again
+    corpus = open_here(audio)
+    np.testing.assert_array_equal(corpus.waveform(corpus.training[0]), waveform)
+
+
+@given(st.lists(st.integers(0, 900), max_size=12))
+@settings(deadline=None, max_examples=30)
+def test_checksums_do_not_depend_on_the_pieces(lengths):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored_samples, "BLOCK_SAMPLES", 100)
+        data = np.random.default_rng(0).integers(-9, 9, sum(lengths)).astype("<i2").tobytes()
+        whole, parts = BlockChecksums(), BlockChecksums()
+        whole.add(data)
+        ends = np.cumsum([0, *lengths]) * 2
+        for start, stop in itertools.pairwise(ends):
+            parts.add(data[start:stop])
+        assert whole.bytes() == parts.bytes()
+        assert len(whole.bytes()) == 4 * -(-len(data) // 200)

@@ -1,4 +1,4 @@
-"""Who speaks in a file, and the voice that a user asks for."""
+"""The speaker of a file, and the voice that a user chooses."""
 
 import numpy as np
 import pytest
@@ -28,12 +28,12 @@ def test_rules_find_the_speaker(rule, name, speaker):
 @pytest.mark.parametrize(
     ("rule", "name", "reason"),
     [
-        ("folder", "0.wav", "lies in no folder"),
-        (r"regex:_([a-z]+)_", "0.wav", "matches nothing"),
-        (r"regex:x(y)?", "x.wav", "matches nothing"),
+        ("folder", "0.wav", "not in a folder"),
+        (r"regex:_([a-z]+)_", "0.wav", "does not match"),
+        (r"regex:x(y)?", "x.wav", "does not match"),
     ],
 )
-def test_files_without_a_speaker_are_told_why(rule, name, reason):
+def test_a_file_without_a_speaker_gets_a_reason(rule, name, reason):
     with pytest.raises(NoSpeakerError, match=reason):
         speaker_rule(rule)(name)
 
@@ -49,14 +49,14 @@ def test_files_without_a_speaker_are_told_why(rule, name, reason):
         ("a\\0.wav,ann\n", {"a/0.wav": "ann"}),
     ],
 )
-def test_tables_of_any_common_kind(tmp_path, text, found):
+def test_tables_in_any_common_format(tmp_path, text, found):
     table = tmp_path / "who.csv"
     table.write_text(text, encoding="utf-8")
     rule = speaker_rule(f"csv:{table}")
     assert {name: rule(name) for name in found} == found
 
 
-def test_a_table_that_is_silent_or_contradicts_itself_names_the_file(tmp_path):
+def test_a_table_with_missing_or_contradicting_lines_gives_a_reason(tmp_path):
     table = tmp_path / "who.csv"
     table.write_text("0.wav,ann\n0.wav,theo\n2.wav,\n", encoding="utf-8")
     rule = speaker_rule(f"csv:{table}")
@@ -74,7 +74,7 @@ def test_a_table_that_is_silent_or_contradicts_itself_names_the_file(tmp_path):
         ("regex:(", "not a valid regular expression"),
     ],
 )
-def test_rules_that_are_none_are_refused(rule, message):
+def test_invalid_rules_are_refused(rule, message):
     with pytest.raises(UserError, match=message):
         speaker_rule(rule)
 
@@ -85,7 +85,7 @@ def test_a_table_of_one_column_is_refused(tmp_path):
         speaker_rule(f"csv:{tmp_path / 'who.csv'}")
 
 
-def test_a_table_that_is_none_is_one_line(tmp_path):
+def test_an_unreadable_table_gives_one_line(tmp_path):
     (tmp_path / "who.csv").write_text("0.wav," + "x" * 200_000 + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"--speakers cannot read .*: field larger than field limit"):
         speaker_rule(f"csv:{tmp_path / 'who.csv'}")
@@ -100,7 +100,7 @@ def test_shares_sum_to_one(weights):
     np.testing.assert_allclose(speaker_shares(text, SPEAKERS), np.array(weights) / sum(weights), atol=1e-6)
 
 
-def test_a_name_alone_is_that_voice_whatever_it_holds():
+def test_a_single_name_may_contain_commas_and_colons():
     assert speaker_shares("theo", SPEAKERS).tolist() == [0, 0, 1]
     assert speaker_shares("a:b, c", ("a:b, c", "a")).tolist() == [1, 0]
     assert speaker_shares("theo,ann", SPEAKERS).tolist() == [0.5, 0, 0.5]
@@ -118,7 +118,7 @@ def test_a_name_alone_is_that_voice_whatever_it_holds():
         ("theo:0.5,bo:0.5", "no speaker is called 'bo'"),
     ],
 )
-def test_what_is_no_voice_is_refused(text, message):
+def test_invalid_voices_are_refused(text, message):
     with pytest.raises(UserError, match=message):
         speaker_shares(text, SPEAKERS)
 
@@ -129,5 +129,5 @@ def test_a_model_without_speakers_says_so():
 
 
 def test_of_many_speakers_the_first_are_listed():
-    with pytest.raises(UserError, match=r"there are: p0, p1, .* p39 and 69 more \(wavegen info has all\)$"):
+    with pytest.raises(UserError, match=r"there are: p0, p1, .* p39 and 69 more \(wavegen info lists all\)$"):
         speaker_shares("q", [f"p{number}" for number in range(109)])

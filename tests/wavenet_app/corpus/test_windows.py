@@ -20,14 +20,13 @@ from wavenet_app.corpus.cache import AudioCache
 from wavenet_app.corpus.conditions import Tells
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
-from wavenet_app.mu_law import decode, encode, silence_code
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
 RATE = 1_000
 CHANNELS = 1024
-SILENCE = silence_code(CHANNELS)
-FOREIGN = 3  # the code of what lies in a file outside of the clip
-# Codes that 16-bit samples tell apart: those around silence lie too close together.
+SILENCE = MuLawCoding(CHANNELS).silence
+FOREIGN = 3  # the code of samples of the file outside the clip
+# Codes that are distinct as 16-bit samples: those around silence are too close together.
 CODES = np.array([code for code in range(4, CHANNELS) if abs(code - SILENCE) > 60])
 
 LENGTHS = st.lists(st.integers(1, 90), min_size=1, max_size=7)
@@ -42,29 +41,33 @@ def cache(tmp_path_factory) -> AudioCache:
 
 
 def make_corpus(cache: AudioCache, lengths: list[int]) -> Corpus:
-    """Clips, the same on both sides of the split, in which every sample has a code of its own (while codes last)."""
+    """Clips, the same on both sides of the split, in which each sample has a unique code (while codes last)."""
     clips, first = [], 0
     for index, length in enumerate(lengths):
         codes = np.resize(np.roll(CODES, -first), length)
-        waveform = decode(np.concatenate([[FOREIGN] * 3, codes, [FOREIGN] * 2]), CHANNELS)
+        waveform = MuLawCoding(CHANNELS).decode(np.concatenate([[FOREIGN] * 3, codes, [FOREIGN] * 2]))
         entry = cache.store(f"{first:04d}-{length}", [waveform], native_rate=RATE, channels=1, remarks=[])
         clips.append(Clip(f"{index}", Path("a"), entry.path, 3, 3 + length, entry.scale, entry.peak, RATE))
         first += length
     return Corpus(RATE, 1.0, tuple(clips), tuple(clips), (), ())
 
 
-def sightings(corpus: Corpus, batches: list[dict[str, torch.Tensor]], context: int, window: int) -> list[np.ndarray]:
+def count_targets(
+    corpus: Corpus, batches: list[dict[str, torch.Tensor]], context: int, window: int
+) -> list[np.ndarray]:
     """Checks every row and returns how often each sample of each clip was a target."""
-    clips = [encode(corpus.waveform(clip), CHANNELS).tolist() for clip in corpus.training]
+    clips = [MuLawCoding(CHANNELS).encode(corpus.waveform(clip)).tolist() for clip in corpus.training]
     place = {code: (clip, position) for clip, codes in enumerate(clips) for position, code in enumerate(codes)}
-    assert len(place) == sum(map(len, clips)), "every sample has a code of its own"
+    assert len(place) == sum(map(len, clips)), "each sample has a unique code"
     counts = [np.zeros(len(codes), dtype=int) for codes in clips]
     for batch in batches:
         codes, mask = batch["codes"], batch["mask"]
         assert codes.dtype == torch.int64
         assert mask.dtype == torch.bool
         assert codes.shape == (len(mask), context + mask.shape[1])
-        assert int((~mask).all(dim=0).sum()) < math.ceil(window / 16), "most padding that all rows share is cropped"
+        assert int((~mask).all(dim=0).sum()) < math.ceil(window / 16), (
+            "most of the padding that all rows share is cropped"
+        )
         for row, real in zip(codes.tolist(), mask.sum(dim=1).tolist(), strict=True):
             clip, start = place[row[context]]
             before = min(context, start)
@@ -78,7 +81,7 @@ def sightings(corpus: Corpus, batches: list[dict[str, torch.Tensor]], context: i
 
 @given(lengths=LENGTHS, shape=SHAPES, seed=st.integers(0, 2**70), epoch=st.integers(0, 3))
 @settings(max_examples=80, deadline=None)
-def test_an_epoch_holds_every_sample_once_after_its_own_past(cache, lengths, shape, seed, epoch):
+def test_an_epoch_holds_every_sample_once_after_its_past(cache, lengths, shape, seed, epoch):
     corpus = make_corpus(cache, lengths)
     windows = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed)
     per_epoch = windows.batches_per_epoch
@@ -86,7 +89,7 @@ def test_an_epoch_holds_every_sample_once_after_its_own_past(cache, lengths, sha
     assert all(1 <= len(batch["mask"]) <= shape["batch_size"] for batch in batches)
     assert all(batch["mask"].shape[1] <= shape["window"] for batch in batches)
     assert sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
-    assert all((count == 1).all() for count in sightings(corpus, batches, shape["context"], shape["window"]))
+    assert all((count == 1).all() for count in count_targets(corpus, batches, shape["context"], shape["window"]))
 
 
 @given(lengths=LENGTHS, shape=SHAPES)
@@ -97,7 +100,7 @@ def test_validation_holds_every_sample_once(cache, lengths, shape):
     batches = list(windows)
     assert len(batches) == len(windows)
     assert windows.num_samples == sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
-    assert all((count == 1).all() for count in sightings(corpus, batches, shape["context"], shape["window"]))
+    assert all((count == 1).all() for count in count_targets(corpus, batches, shape["context"], shape["window"]))
 
 
 def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
@@ -106,7 +109,7 @@ def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bo
 
 @given(lengths=LENGTHS, shape=SHAPES, start=st.integers(0, 60), seed=st.integers(0, 5))
 @settings(max_examples=20, deadline=None)
-def test_starting_at_a_step_equals_running_through(cache, lengths, shape, start, seed):
+def test_starting_at_a_step_equals_running_up_to_it(cache, lengths, shape, start, seed):
     corpus = make_corpus(cache, lengths)
     through = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed)
     resumed = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, start_step=start)
@@ -114,7 +117,7 @@ def test_starting_at_a_step_equals_running_through(cache, lengths, shape, start,
     assert all(equal(one, other) for one, other in zip(expected, islice(resumed, 5), strict=True))
 
 
-def test_ranks_share_the_batches_out(cache):
+def test_ranks_divide_the_batches(cache):
     corpus = make_corpus(cache, [70, 50, 60, 11])
     settings = {"context": 5, "window": 9, "batch_size": 2, "coding": MuLawCoding(CHANNELS), "seed": 1}
     alone = list(islice(TrainingWindows(corpus, **settings), 4, 16))
@@ -151,7 +154,7 @@ def test_seed_and_epoch_change_the_order_and_the_cuts(cache):
     assert len(cuts) > 1
 
 
-def test_many_short_windows_are_batched_with_their_like(cache):
+def test_short_windows_share_batches(cache):
     lengths = [4, 38] * 40
     windows = TrainingWindows(
         make_corpus(cache, lengths), context=5, window=40, batch_size=4, coding=MuLawCoding(CHANNELS), seed=0
@@ -161,7 +164,7 @@ def test_many_short_windows_are_batched_with_their_like(cache):
 
 
 def test_batches_come_in_few_lengths(cache):
-    """For each new shape of a product the math library writes code first, which takes longer than the product."""
+    """The math library compiles code for each new shape of a product, which takes longer than the product."""
     lengths = list(range(20, 500, 3))
     settings = {"context": 5, "window": 320, "batch_size": 1, "coding": MuLawCoding(CHANNELS)}
     corpus = make_corpus(cache, lengths)
@@ -171,25 +174,25 @@ def test_batches_come_in_few_lengths(cache):
         assert 8 < len(shapes) <= 16
         assert max(shapes) <= 320
         for batch in batches:
-            assert 0 <= batch["mask"].shape[1] - int(batch["mask"].sum()) < 20, "no longer than it must be"
+            assert 0 <= batch["mask"].shape[1] - int(batch["mask"].sum()) < 20, "as short as possible"
 
 
-def test_limited_validation_is_an_even_choice_of_whole_windows(cache):
+def test_limited_validation_takes_evenly_spread_whole_windows(cache):
     corpus = make_corpus(cache, [100] * 8)
     shape = {"context": 5, "window": 10, "batch_size": 4, "coding": MuLawCoding(CHANNELS)}
     limited = ValidationWindows(corpus, **shape, limit_seconds=0.16)
     assert limited.num_samples == 160
-    counts = sightings(corpus, list(limited), 5, 10)
+    counts = count_targets(corpus, list(limited), 5, 10)
     assert [int(count.sum()) for count in counts] == [20] * 8
     assert ValidationWindows(corpus, **shape, limit_seconds=1e-9).num_samples == 10
     assert ValidationWindows(corpus, **shape, limit_seconds=5.0).num_samples == 800
 
 
-def test_a_clip_shorter_than_the_context_stands_after_silence(cache):
+def test_a_clip_shorter_than_the_context_follows_silence(cache):
     corpus = make_corpus(cache, [3])
     batch = TrainingWindows(corpus, context=8, window=40, batch_size=2, coding=MuLawCoding(64), seed=0).batch(0)
-    codes = encode(corpus.waveform(corpus.training[0]), 64).tolist()
-    assert batch["codes"].tolist() == [[silence_code(64)] * 8 + codes]
+    codes = MuLawCoding(64).encode(corpus.waveform(corpus.training[0])).tolist()
+    assert batch["codes"].tolist() == [[MuLawCoding(64).silence] * 8 + codes]
     assert batch["mask"].tolist() == [[True] * 3]
 
 
@@ -205,7 +208,7 @@ SHORT_MEL = MelConfig(n_mels=4, hop_length=8, n_fft=20, upsampling=4).resolved(R
     epoch=st.integers(0, 3),
 )
 @settings(max_examples=60, deadline=None)
-def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch):
+def test_windows_are_aligned_to_their_frames(cache, lengths, shape, seed, epoch):
     corpus = make_corpus(cache, lengths)
     names = [str(place % 2) for place in range(len(lengths))]
     clips = tuple(replace(clip, speaker=name) for clip, name in zip(corpus.training, names, strict=True))
@@ -220,7 +223,7 @@ def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch)
     place = {
         code: (number, position)
         for number, clip in enumerate(corpus.training)
-        for position, code in enumerate(encode(corpus.waveform(clip), CHANNELS).tolist())
+        for position, code in enumerate(MuLawCoding(CHANNELS).encode(corpus.waveform(clip)).tolist())
     }
     for batches in ([training.batch(epoch * per_epoch + index) for index in range(per_epoch)], list(validation)):
         assert sum(int(batch["mask"].sum()) for batch in batches) == sum(lengths)
@@ -229,7 +232,9 @@ def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch)
             assert length <= shape["window"]
             assert batch["mel"].shape[2] == SHORT_MEL.columns
             frames = batch["mel"].shape[1] - 2 * CONTEXT_FRAMES
-            assert 0 <= frames * 8 - phase - (context + length - 1) < 8, "frames cover the samples and no frame more"
+            assert 0 <= frames * 8 - phase - (context + length - 1) < 8, (
+                "the frames cover the samples, without an extra frame"
+            )
             for row, codes in enumerate(batch["codes"].tolist()):
                 number, start = place[codes[context]]
                 assert batch["speaker"][row].tolist() == [number % 2 == 0, number % 2 == 1]
@@ -242,7 +247,7 @@ def test_windows_stand_where_their_frames_do(cache, lengths, shape, seed, epoch)
                     np.testing.assert_allclose(frame[: SHORT_MEL.n_mels], expected, atol=1e-3)
 
 
-def test_a_window_of_few_hops_is_refused(cache):
+def test_a_window_of_too_few_hops_is_refused(cache):
     corpus = make_corpus(cache, [90])
     with pytest.raises(UserError, match="at least four times the hop"):
         ValidationWindows(

@@ -1,4 +1,4 @@
-"""Bits of held-out audio: which samples are taken, and that all four predictors are asked about the same ones."""
+"""Bits of held-out audio: the choice of samples, which are the same for all four predictors."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
 from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
 from wavenet_app.corpus.conditions import Tells, clip_frames
 from wavenet_app.corpus.corpus import Corpus, open_clips
-from wavenet_app.evaluation.held_out_bits import choose_stretches, held_out_bits
+from wavenet_app.evaluation.held_out_bits import choose_parts, held_out_bits
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.mu_law import encode
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 from wavenet_app.network.model import WaveNet
 
@@ -45,8 +45,8 @@ def net() -> WaveNet:
     st.integers(1, 50),
     st.integers(0, 40),
 )
-def test_stretches_lie_within_clips_and_budget(lengths: list[int], budget: int | None, least: int, frame: int) -> None:
-    found = choose_stretches(lengths, budget=budget, least=least, frame=frame)
+def test_parts_are_within_clips_and_budget(lengths: list[int], budget: int | None, least: int, frame: int) -> None:
+    found = choose_parts(lengths, budget=budget, least=least, frame=frame)
     usable = [index for index, length in enumerate(lengths) if length > frame]
     assert [clip for clip, _, _ in found] == sorted({clip for clip, _, _ in found})
     assert all(frame <= first < stop <= lengths[clip] for clip, first, stop in found)
@@ -57,15 +57,15 @@ def test_stretches_lie_within_clips_and_budget(lengths: list[int], budget: int |
         assert bool(found) == bool(usable)
 
 
-def test_short_files_use_the_budget_too() -> None:
-    found = choose_stretches([40] * 100, budget=1_000, least=1_000, frame=0)
+def test_short_files_use_the_whole_budget() -> None:
+    found = choose_parts([40] * 100, budget=1_000, least=1_000, frame=0)
     assert sum(stop - first for _, first, stop in found) == 1_000
     assert found[0][0] == 0
     assert found[-1][0] == 96
 
 
-def test_all_of_it_is_what_the_baseline_measures(corpus: Corpus, net: WaveNet) -> None:
-    training = [encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
+def test_without_a_limit_the_baseline_measures_the_same_samples(corpus: Corpus, net: WaveNet) -> None:
+    training = [MuLawCoding().encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
     found = held_out_bits(net, fit_predictors(training, sample_rate=RATE), corpus, seconds=None)
     clips = coded_pieces(corpus, corpus.validation, EIGHT_BITS)
     assert found.overall.lpc == pytest.approx(measure_baseline(training, clips, sample_rate=RATE).lpc)
@@ -80,7 +80,7 @@ def test_all_of_it_is_what_the_baseline_measures(corpus: Corpus, net: WaveNet) -
     assert found.overall.model == pytest.approx(np.average([file.model for file in found.files], weights=weights))
 
 
-def test_a_stretch_from_the_middle_sees_its_true_past(corpus: Corpus, net: WaveNet) -> None:
+def test_a_part_from_the_middle_sees_its_true_past(corpus: Corpus, net: WaveNet) -> None:
     fitted = fit_predictors(coded_pieces(corpus, corpus.validation, EIGHT_BITS), sample_rate=RATE)
     found = held_out_bits(net, fitted, corpus, seconds=0.3)
     assert found.overall.seconds <= 0.3
@@ -98,26 +98,26 @@ def test_a_stretch_from_the_middle_sees_its_true_past(corpus: Corpus, net: WaveN
 
 
 def test_progress_counts_the_files(corpus: Corpus, net: WaveNet) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     fitted = fit_predictors([], sample_rate=RATE)
-    found = held_out_bits(net, fitted, corpus, seconds=None, progress=lambda *counts: told.append(counts))
-    assert told == [(1, 2), (2, 2)]
+    found = held_out_bits(net, fitted, corpus, seconds=None, progress=lambda *counts: calls.append(counts))
+    assert calls == [(1, 2), (2, 2)]
     assert found.overall.unigram == pytest.approx(8)
 
 
-def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) -> None:
+def test_a_part_has_the_same_conditioning_as_the_whole(corpus: Corpus) -> None:
     config = ModelConfig(
         dilations=(1, 2, 4),
         skip_channels=8,
         speakers=("ann", "jo"),
         mel=MelConfig(n_mels=8, hop_length=72, upsampling=8).resolved(RATE),
     )
-    told_net = random_net(config)
+    conditioned_net = random_net(config)
     assert config.mel is not None
     voice = np.array([0.2, 0.8], np.float32)
     tells = Tells(config.speakers, MelFrames(config.mel, RATE), voice)
     fitted = fit_predictors([], sample_rate=RATE)
-    found = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=tells)
+    found = held_out_bits(conditioned_net, fitted, corpus, seconds=0.3, tells=tells)
     (file,) = found.files
     codes = coded_pieces(corpus, corpus.validation, EIGHT_BITS)[0]
     assert tells.mel is not None
@@ -125,14 +125,16 @@ def test_what_is_told_of_a_stretch_is_what_is_told_of_the_whole(corpus: Corpus) 
     frames = clip_frames(tells.mel, corpus, corpus.validation[0], -CONTEXT_FRAMES, count + CONTEXT_FRAMES)
     frame = lpc_frame(RATE)
     first = frame + (len(codes) - frame - file.samples) // 2
-    bits = code_bits(told_net, codes, first, voice, frames)[: file.samples]
+    bits = code_bits(conditioned_net, codes, first, voice, frames)[: file.samples]
     assert file.model == pytest.approx(bits.mean(), abs=1e-4)
-    other = held_out_bits(told_net, fitted, corpus, seconds=0.3, tells=Tells(config.speakers, tells.mel, 1 - voice))
-    assert other.overall.model != pytest.approx(file.model, abs=1e-3), "who speaks matters"
+    other = held_out_bits(
+        conditioned_net, fitted, corpus, seconds=0.3, tells=Tells(config.speakers, tells.mel, 1 - voice)
+    )
+    assert other.overall.model != pytest.approx(file.model, abs=1e-3), "the speaker matters"
 
 
 @pytest.mark.parametrize(("hop", "upsampling"), [(24, 8), (40, 4), (72, 8), (100, 20), (200, 20)])
-def test_the_melody_of_a_stretch_is_that_of_the_whole_clip(corpus: Corpus, hop: int, upsampling: int) -> None:
+def test_the_melody_of_a_part_is_that_of_the_whole_clip(corpus: Corpus, hop: int, upsampling: int) -> None:
     mel = MelFrames(MelConfig(n_mels=20, hop_length=hop, upsampling=upsampling).resolved(RATE), RATE)
     clip = corpus.validation[-1]
     count = -(-clip.num_samples // hop)

@@ -1,4 +1,4 @@
-"""Exact likelihood: the full network's own log-softmax, in chunks of any length, and what the engine scores."""
+"""Exact likelihood: equal to the log-softmax of the full network, for any chunk length, and to the engine's scores."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def net() -> WaveNet:
     return random_net(CONFIG)
 
 
-def test_bits_are_those_of_the_whole_network(net: WaveNet) -> None:
+def test_bits_equal_those_of_the_full_network(net: WaveNet) -> None:
     codes = random_codes(CONFIG, 1, 400)[0]
     silence = np.full(CONFIG.receptive_field, CONFIG.quantization_channels // 2)
     padded = torch.from_numpy(np.concatenate([silence, codes]))
@@ -33,7 +33,7 @@ def test_bits_are_those_of_the_whole_network(net: WaveNet) -> None:
     np.testing.assert_allclose(code_bits(net, codes), wanted.numpy(), atol=2e-4)
 
 
-def test_bits_are_those_of_the_engine(net: WaveNet) -> None:
+def test_bits_equal_those_of_the_engine(net: WaveNet) -> None:
     codes = random_codes(CONFIG, 1, 200)
     engine = TorchQueue(GeneratorWeights.of(net))
     engine.prime(np.full((1, CONFIG.receptive_field), CONFIG.quantization_channels // 2))
@@ -51,20 +51,20 @@ def test_chunks_change_nothing(net: WaveNet, monkeypatch, chunk: int) -> None:
 
 
 @pytest.mark.parametrize("first", [0, 1, 150, 400])
-def test_context_only_codes_are_left_out(net: WaveNet, first: int) -> None:
+def test_context_codes_are_excluded(net: WaveNet, first: int) -> None:
     codes = random_codes(CONFIG, 1, 400)[0]
     np.testing.assert_allclose(code_bits(net, codes, first), code_bits(net, codes)[first:], atol=1e-4)
 
 
-def test_a_net_that_knows_nothing_needs_the_logarithm_of_its_codes() -> None:
+def test_an_untrained_net_needs_the_logarithm_of_its_number_of_codes() -> None:
     net = WaveNet(ModelConfig(dilations=(1, 2), quantization_channels=64))
     np.testing.assert_allclose(code_bits(net, np.arange(50)), 6, atol=1e-5)
 
 
 @pytest.mark.parametrize("chunk", [8_192, 50])
-def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch, chunk: int) -> None:
+def test_bits_of_a_conditioned_clip_equal_those_of_the_engine(monkeypatch, chunk: int) -> None:
     config = CONFIG.model_copy(update=CONDITIONED["speakers and mel"])
-    told_net = random_net(config)
+    conditioned_net = random_net(config)
     hop, shares = config.mel.hop, np.array([0.3, 0.7], np.float32)
     codes = random_codes(config, 1, 17 * hop + 5)
     frames = np.random.default_rng(1).standard_normal((18, config.mel.columns)).astype(np.float32)
@@ -72,9 +72,9 @@ def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch
     around = np.concatenate([silent[:CONTEXT_FRAMES], frames, silent[:CONTEXT_FRAMES]])
 
     def condition(told: np.ndarray):
-        return projected(told_net, Told(torch.from_numpy(shares)[None], torch.from_numpy(told)[None]))
+        return projected(conditioned_net, Told(torch.from_numpy(shares)[None], torch.from_numpy(told)[None]))
 
-    engine = TorchQueue(GeneratorWeights.of(told_net))
+    engine = TorchQueue(GeneratorWeights.of(conditioned_net))
     before = -(-config.receptive_field // hop)
     silence = np.full((1, before * hop), config.quantization_channels // 2)
     engine.prime(silence, condition(np.concatenate([silent[: before + CONTEXT_FRAMES], frames[:CONTEXT_FRAMES]])))
@@ -82,4 +82,6 @@ def test_bits_of_a_told_clip_are_those_of_the_engine_that_vocodes_it(monkeypatch
     wanted = -torch.log2(torch.softmax(logits, -1)).gather(1, torch.from_numpy(codes[0])[:, None])[:, 0].numpy()
     monkeypatch.setattr(likelihood, "CHUNK_SAMPLES", chunk)
     for first in (0, 1, 77):
-        np.testing.assert_allclose(code_bits(told_net, codes[0], first, shares, around), wanted[first:], atol=2e-4)
+        np.testing.assert_allclose(
+            code_bits(conditioned_net, codes[0], first, shares, around), wanted[first:], atol=2e-4
+        )

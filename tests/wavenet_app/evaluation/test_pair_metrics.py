@@ -1,4 +1,4 @@
-"""Pair metrics: zero for equal waveforms, known values for known changes, and a reason where there is no value."""
+"""Pair metrics: zero for equal waveforms, known values for known changes, and a reason if there is no value."""
 
 import sys
 
@@ -24,7 +24,7 @@ DISTANCES = (stft_distance, log_spectral_distance, mel_cepstral_distortion)
 
 
 def voice(seconds: float = 1.5, seed: int = 0) -> np.ndarray:
-    """A buzz with moving pitch and formants, and breaks: enough like speech for every metric."""
+    """A buzz with moving pitch, formants and pauses: similar enough to speech for all metrics."""
     from scipy.signal import lfilter
 
     times = np.arange(round(seconds * RATE)) / RATE
@@ -43,7 +43,7 @@ def noise(seed: int, level: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("metric", DISTANCES)
-def test_equal_waveforms_are_at_zero_and_noise_moves_them_apart(metric) -> None:
+def test_equal_waveforms_have_distance_zero_and_noise_increases_it(metric) -> None:
     clean = voice()
     hiss = np.random.default_rng(1).standard_normal(len(clean))
     assert metric(clean, clean, RATE) == 0
@@ -51,14 +51,14 @@ def test_equal_waveforms_are_at_zero_and_noise_moves_them_apart(metric) -> None:
     assert 0 < found[0] < found[1] < found[2]
 
 
-def test_a_change_of_level_has_its_known_values() -> None:
+def test_a_change_of_level_has_known_distances() -> None:
     loud = noise(0, 0.1)
     assert log_spectral_distance(loud, 0.5 * loud, RATE) == pytest.approx(20 * np.log10(2), abs=2e-3)
     assert mel_cepstral_distortion(loud, 0.5 * loud, RATE) == pytest.approx(0, abs=1e-3)
     assert stft_distance(loud, 0.5 * loud, RATE) == pytest.approx(0.5 + np.log(2), abs=1e-3)
 
 
-def test_cepstral_distortion_is_the_rms_of_a_smooth_change_in_decibels() -> None:
+def test_cepstral_distortion_is_the_rms_of_a_smooth_spectral_change() -> None:
     from wavenet_app.evaluation import pair_metrics
     from wavenet_app.evaluation.sound_frames import MEL_BANDS
 
@@ -73,7 +73,7 @@ def test_cepstral_distortion_is_the_rms_of_a_smooth_change_in_decibels() -> None
 
 @given(st.integers(0, 10_000), st.floats(1e-3, 0.3), st.floats(1e-3, 0.3))
 @settings(max_examples=15, deadline=None)
-def test_log_distances_do_not_care_which_is_the_reference(seed: int, one: float, other: float) -> None:
+def test_log_distances_are_symmetric(seed: int, one: float, other: float) -> None:
     waveforms = noise(seed, one), noise(seed + 1, other)
     for metric in (log_spectral_distance, mel_cepstral_distortion):
         assert metric(*waveforms, RATE) == pytest.approx(metric(*waveforms[::-1], RATE))
@@ -81,12 +81,12 @@ def test_log_distances_do_not_care_which_is_the_reference(seed: int, one: float,
 
 @pytest.mark.parametrize("label", PAIR_METRICS)
 def test_waveforms_of_different_length_are_refused(label: str) -> None:
-    with pytest.raises(ValueError, match="one length"):
+    with pytest.raises(ValueError, match="the same length"):
         PAIR_METRICS[label](np.zeros(100), np.zeros(101), RATE)
 
 
 @pytest.mark.parametrize(("package", "metric"), [("pystoi", intelligibility), ("pesq", perceived_quality)])
-def test_an_absent_package_is_named(monkeypatch, package: str, metric) -> None:
+def test_a_missing_package_is_named(monkeypatch, package: str, metric) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     found = metric(voice(), voice(), RATE)
     assert np.isnan(found.value)
@@ -117,7 +117,7 @@ def test_pesq(rate: int) -> None:
     assert perceived_quality(clean[:50], clean[:50], rate).missing is not None
 
 
-def test_three_comparisons_tell_the_test_from_the_floor() -> None:
+def test_three_comparisons_separate_the_test_from_the_quantisation_floor() -> None:
     reference = voice()
     perfect = as_coded(reference, MuLawCoding(256))
     table = pair_table([(reference, perfect), (reference, perfect)], sample_rate=RATE, coding=MuLawCoding(256))
@@ -133,7 +133,7 @@ def test_three_comparisons_tell_the_test_from_the_floor() -> None:
     assert coarse[label].value > table.floor[label].value
 
 
-def test_averages_of_nothing_say_so() -> None:
+def test_averages_without_values_are_nan() -> None:
     found = averages([])
     assert set(found) == set(PAIR_METRICS)
     assert all(np.isnan(average.value) and average.pairs == 0 for average in found.values())

@@ -1,12 +1,12 @@
-"""Runaway to noise and collapse to silence: synthetic clips on both sides of the definitions, and real ones."""
+"""Runaway to noise and collapse to silence, on synthetic and real clips."""
 
 import numpy as np
 import pytest
 import soundfile
 
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.corpus.plucked import plucked_clips
 from wavenet_app.evaluation.runaway import failure
-from wavenet_app.mu_law import decode
 
 RATE = 16_000
 TIMES = np.arange(2 * RATE) / RATE
@@ -24,7 +24,13 @@ def pink() -> np.ndarray:
 
 @pytest.mark.parametrize(
     "waveform",
-    [WHITE, decode(RNG.integers(0, 256, 2 * RATE)), pink(), np.where(TIMES < 0.9, TONE, WHITE), np.sign(WHITE)],
+    [
+        WHITE,
+        MuLawCoding().decode(RNG.integers(0, 256, 2 * RATE)),
+        pink(),
+        np.where(TIMES < 0.9, TONE, WHITE),
+        np.sign(WHITE),
+    ],
     ids=["white", "random codes", "pink", "a tone that turns into noise", "full scale"],
 )
 def test_noise_is_noise(waveform: np.ndarray) -> None:
@@ -58,7 +64,7 @@ def test_sound_is_neither(waveform: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100])
-def test_the_shortest_clips_have_an_answer(samples: int) -> None:
+def test_the_shortest_clips_have_a_result(samples: int) -> None:
     assert failure(np.zeros(samples), RATE) == "silence"
 
 

@@ -1,4 +1,4 @@
-"""Distances between sets of clips: zero for the same set, and the size of a known change."""
+"""Distances between sets of clips: zero for equal sets, and the known size of known changes."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def with_pauses(pause: float) -> np.ndarray:
     return np.concatenate([tone(200, seconds=0.4), silent, tone(200, seconds=0.4), silent, tone(200, seconds=0.4)])
 
 
-def test_a_set_lies_at_zero_from_itself() -> None:
+def test_a_set_has_distance_zero_from_itself() -> None:
     features = sound_features([tone(200), with_pauses(0.2)], RATE)
     found = sound_distances(features, features)
     assert (found.log_mel, found.pitch, found.energy, found.pauses) == (0, 0, 0, 0)
@@ -36,7 +36,7 @@ def test_an_octave_is_twelve_semitones_and_half_the_amplitude_six_decibels() -> 
     assert sound_distances(low, quiet).pitch == pytest.approx(0, abs=0.1)
 
 
-def test_pauses_are_measured_and_their_share() -> None:
+def test_pauses_and_their_share_are_measured() -> None:
     short, long = (sound_features([with_pauses(pause)], RATE) for pause in (0.2, 0.6))
     found = sound_distances(short, long)
     assert found.pauses == pytest.approx(0.4, abs=0.05)
@@ -44,7 +44,7 @@ def test_pauses_are_measured_and_their_share() -> None:
     assert len(short.pauses(short.pause_threshold)) == 2
 
 
-def test_noise_has_no_pitch_and_a_set_without_pauses_no_distance_of_pauses() -> None:
+def test_noise_has_no_pitch_and_no_pauses() -> None:
     noise = sound_features([0.1 * np.random.default_rng(0).standard_normal(RATE)], RATE)
     found = sound_distances(sound_features([tone(200)], RATE), noise)
     assert noise.voiced_share < 0.3
@@ -59,19 +59,19 @@ def test_digital_silence_has_features() -> None:
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=20), st.integers(1, 50), st.integers(1, 30))
-def test_pieces_lie_within_their_clips_and_never_overlap(lengths: list[int], piece: int, count: int) -> None:
+def test_pieces_are_within_their_clips_and_never_overlap(lengths: list[int], piece: int, count: int) -> None:
     found = spread_pieces(lengths, piece, count)
     assert len(found) == min(count, sum(length // piece for length in lengths))
     assert len(set(found)) == len(found)
     assert all(start % piece == 0 and start + piece <= lengths[clip] for clip, start in found)
 
 
-def test_pieces_come_from_the_whole_of_the_audio() -> None:
+def test_pieces_are_spread_over_all_audio() -> None:
     assert spread_pieces([100] * 10, 100, 4) == [(0, 0), (3, 0), (6, 0), (9, 0)]
     assert len(spread_pieces([100] * 10, 100, 1)) == 1
 
 
-def test_the_frechet_distance_is_the_formula() -> None:
+def test_the_frechet_distance_equals_its_formula() -> None:
     from scipy.linalg import sqrtm
 
     rng = np.random.default_rng(0)
@@ -87,13 +87,13 @@ def test_the_frechet_distance_is_the_formula() -> None:
     assert np.isnan(frechet_distance(one[:1], other))
 
 
-def test_the_embedding_tells_alike_from_unlike() -> None:
+def test_the_embedding_separates_similar_from_different() -> None:
     def clips(low: float, seed: int) -> list[np.ndarray]:
         return [tone(frequency) for frequency in np.random.default_rng(seed).uniform(low, 1.3 * low, 12)]
 
-    real, alike, unlike = (embed(clips(low, seed), RATE) for low, seed in ((150, 0), (150, 1), (500, 2)))
+    real, similar, different = (embed(clips(low, seed), RATE) for low, seed in ((150, 0), (150, 1), (500, 2)))
     assert real.shape == (36, 24)
-    assert frechet_distance(real, alike) < 0.3 * frechet_distance(real, unlike)
+    assert frechet_distance(real, similar) < 0.3 * frechet_distance(real, different)
 
 
 def test_a_clip_shorter_than_a_patch_is_one_point() -> None:

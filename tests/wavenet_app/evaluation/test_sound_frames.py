@@ -1,4 +1,4 @@
-"""Frames: levels, flatness and mel bands of sounds whose values are known."""
+"""Frames: levels, flatness and mel bands of signals with known values."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_levels_are_rms_without_the_mean() -> None:
     assert (levels(np.full(RATE, 0.7), RATE) == -120).all()
 
 
-def test_flatness_tells_noise_from_tones() -> None:
+def test_flatness_separates_noise_from_tones() -> None:
     noise = np.random.default_rng(0).standard_normal(RATE)
     assert flatness(noise, RATE).mean() == pytest.approx(0.56, abs=0.02)
     assert flatness(1e-3 * noise, RATE).mean() == pytest.approx(flatness(noise, RATE).mean(), abs=1e-3)
@@ -30,7 +30,7 @@ def test_a_sine_of_full_scale_on_a_bin_has_power_one() -> None:
     np.testing.assert_allclose(power[:, 32], 1, atol=1e-6)
 
 
-def test_log_mel_peaks_where_the_sine_is_and_has_a_floor() -> None:
+def test_log_mel_peaks_at_the_sine_and_has_a_minimum() -> None:
     import librosa
 
     centres = librosa.mel_frequencies(n_mels=MEL_BANDS + 2, fmax=RATE / 2)[1:-1]
@@ -48,13 +48,13 @@ def test_a_short_waveform_gives_a_frame(samples: int) -> None:
     assert log_mel(np.ones(samples), RATE).shape == (1, MEL_BANDS)
 
 
-def test_another_shape_is_refused() -> None:
+def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         frames(np.zeros((2, 10)), 4, 2)
 
 
 @pytest.mark.parametrize("rate", [4_000, 8_000, 22_050, 48_000])
-def test_every_band_hears_something_at_any_rate(rate: int, recwarn: pytest.WarningsRecorder) -> None:
+def test_every_band_has_energy_at_any_rate(rate: int, recwarn: pytest.WarningsRecorder) -> None:
     noise = np.random.default_rng(0).standard_normal(rate)
     assert log_mel(noise, rate).min() > -60
     assert not [warning for warning in recwarn if "Empty filters" in str(warning.message)]

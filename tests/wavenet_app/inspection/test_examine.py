@@ -1,4 +1,4 @@
-"""The data doctor finds what was put into files on purpose, and nothing in files that are sound."""
+"""The data doctor finds planted defects, and nothing in healthy files."""
 
 import io
 import json
@@ -34,7 +34,7 @@ def noise(seconds: float = 1.0, level: float = 0.1, seed: int = 0, sample_rate: 
 def written(path: Path, samples: NDArray[Any], sample_rate: int = RATE, subtype: str = "PCM_16") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     if subtype == "PCM_16":
-        # Rounded here, for libsndfile rounds differently for WAV and FLAC.
+        # Rounded here, because libsndfile rounds differently for WAV and FLAC.
         samples = np.clip(np.round(samples * 32_768), -32_768, 32_767).astype(np.int16)
     soundfile.write(path, samples, sample_rate, subtype=subtype)
     return path
@@ -46,7 +46,7 @@ def shown(report: Report) -> str:
     return console.export_text()
 
 
-def test_a_sound_file_has_its_level_and_no_finding(tmp_path: Path) -> None:
+def test_a_healthy_file_has_its_level_and_no_findings(tmp_path: Path) -> None:
     samples = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE) + noise(level=0.01)
     facts = measure_file(written(tmp_path / "a.wav", samples))
     assert facts.peak == pytest.approx(20 * np.log10(np.abs(samples).max()), abs=0.01)
@@ -82,10 +82,10 @@ def test_clipping_is_found_in_one_channel(tmp_path: Path) -> None:
 
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=60), st.integers(1, 60))
 @settings(max_examples=100, deadline=None)
-def test_runs_are_counted_as_by_hand(values: list[float], cut: int) -> None:
+def test_flat_runs_are_counted(values: list[float], cut: int) -> None:
     samples = np.array(values, dtype=np.float32)[:, None]
     expected_runs = expected_samples = 0
-    for part in (values[:cut], values[cut:]):  # a run ends where a block ends
+    for part in (values[:cut], values[cut:]):  # a run ends with its block
         for run in "".join("x" if value == 1.0 else " " for value in part).split():
             expected_runs += len(run) >= 3
             expected_samples += len(run) if len(run) >= 3 else 0
@@ -99,7 +99,7 @@ def test_runs_are_counted_as_by_hand(values: list[float], cut: int) -> None:
 
 @pytest.mark.parametrize(("old", "new"), [(8_000, 16_000), (16_000, 48_000), (16_000, 22_050), (22_050, 44_100)])
 @pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
-def test_upsampling_is_seen(tmp_path: Path, old: int, new: int, subtype: str) -> None:
+def test_upsampling_is_detected(tmp_path: Path, old: int, new: int, subtype: str) -> None:
     upsampled = soxr.resample(noise(2, sample_rate=old), old, new)
     facts = measure_file(written(tmp_path / "a.wav", upsampled, new, subtype))
     assert facts.bandwidth == pytest.approx(old / 2, rel=0.05)
@@ -107,12 +107,12 @@ def test_upsampling_is_seen(tmp_path: Path, old: int, new: int, subtype: str) ->
 
 
 @pytest.mark.parametrize("level", [0.1, 0.001])
-def test_full_bandwidth_is_not_called_narrow(tmp_path: Path, level: float) -> None:
+def test_full_bandwidth_is_not_narrow(tmp_path: Path, level: float) -> None:
     facts = measure_file(written(tmp_path / "a.wav", noise(2, level, sample_rate=48_000), 48_000))
     assert facts.bandwidth == 24_000
 
 
-def test_silence_is_measured_against_the_own_peak(tmp_path: Path) -> None:
+def test_silence_is_relative_to_the_peak_of_the_file(tmp_path: Path) -> None:
     samples = np.concatenate([noise(0.5, 1e-5), noise(1.0, 0.01), noise(0.25, 1e-5)])
     facts = measure_file(written(tmp_path / "a.wav", samples, subtype="PCM_24"))
     assert facts.leading_silence == pytest.approx(0.5, abs=0.02)
@@ -120,8 +120,8 @@ def test_silence_is_measured_against_the_own_peak(tmp_path: Path) -> None:
     assert facts.silent_share == pytest.approx(0.75 / 1.75, abs=0.02)
 
 
-def test_block_borders_do_not_change_the_facts(tmp_path: Path) -> None:
-    """Ten seconds are many blocks; level, silence and length are those of the whole."""
+def test_block_boundaries_do_not_change_the_facts(tmp_path: Path) -> None:
+    """Ten seconds are many blocks; level, silence and length describe the whole file."""
     samples = np.concatenate([noise(5), np.zeros(3 * RATE), noise(2, seed=1)])
     facts = measure_file(written(tmp_path / "a.wav", samples, subtype="FLOAT"))
     assert facts.frames == len(samples)
@@ -136,7 +136,7 @@ def test_a_tiny_file_has_facts(tmp_path: Path, samples: int) -> None:
     assert 0 <= facts.bandwidth <= 8_000
 
 
-def test_what_is_wrong_with_a_folder_is_listed(tmp_path: Path) -> None:
+def test_the_problems_of_a_folder_are_listed(tmp_path: Path) -> None:
     good = written(tmp_path / "good.wav", noise())
     shutil.copy(good, tmp_path / "copy.wav")
     written(tmp_path / "same sound.flac", noise())
@@ -147,7 +147,7 @@ def test_what_is_wrong_with_a_folder_is_listed(tmp_path: Path) -> None:
     written(tmp_path / "narrow.wav", soxr.resample(noise(seed=4), RATE, 48_000), 48_000)
     written(tmp_path / "nan.wav", np.full(RATE, np.nan), subtype="FLOAT")
     (tmp_path / "empty.flac").write_bytes(b"")
-    (tmp_path / "text.wav").write_text("not a sound")
+    (tmp_path / "text.wav").write_text("not audio")
     (tmp_path / "notes.txt").write_text("not audio")
     report = examine([tmp_path])
 
@@ -174,7 +174,7 @@ def test_what_is_wrong_with_a_folder_is_listed(tmp_path: Path) -> None:
         assert name in text
 
 
-def test_copies_to_the_byte_are_called_so(tmp_path: Path) -> None:
+def test_identical_files_are_reported_as_such(tmp_path: Path) -> None:
     shutil.copy(written(tmp_path / "a.wav", noise()), tmp_path / "b.wav")
     assert [group.same_bytes for group in examine([tmp_path]).duplicates] == [True]
 
@@ -185,7 +185,7 @@ def test_a_healthy_folder_gets_no_advice(tmp_path: Path) -> None:
         written(tmp_path / f"{index}.wav", 0.1 * rng.standard_normal(250 * 8_000), 8_000)
     report = examine([tmp_path])
     assert report.advice == ()
-    assert "nothing stands in the way" in shown(report)
+    assert "no problems found" in shown(report)
 
 
 def test_the_report_is_json(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_truncated_file_is_read_in_part_and_named(tmp_path: Path) -> None:
     assert "damaged" in shown(report)
 
 
-def test_nothing_to_examine_is_one_line(tmp_path: Path) -> None:
+def test_nothing_to_examine_gives_one_line(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not audio")
     with pytest.raises(UserError, match="no audio in"):
         examine([tmp_path])
@@ -225,7 +225,7 @@ def test_progress_counts_every_file(tmp_path: Path) -> None:
     assert {step[2] for step in seen} == {"0.wav", "1.wav", "2.wav", "3.wav"}
 
 
-def test_training_facts_come_from_the_corpus_itself(tmp_path: Path) -> None:
+def test_training_facts_come_from_the_corpus(tmp_path: Path) -> None:
     for index in range(8):
         written(tmp_path / "audio" / f"{index}.wav", noise(1, 0.01, seed=index))
     report = examine([tmp_path / "audio"], cache_dir=tmp_path / "cache")
@@ -238,16 +238,16 @@ def test_training_facts_come_from_the_corpus_itself(tmp_path: Path) -> None:
     assert "LPC-24" in shown(report)
 
 
-def test_what_training_refuses_is_said_and_the_rest_still_reported(tmp_path: Path) -> None:
+def test_a_corpus_that_training_rejects_is_still_reported(tmp_path: Path) -> None:
     written(tmp_path / "audio" / "silent.wav", np.zeros(RATE))
     report = examine([tmp_path / "audio"], cache_dir=tmp_path / "cache")
     assert report.corpus is None
     assert report.corpus_problem
-    assert report.advice[0].startswith("training would stop here")
+    assert report.advice[0].startswith("training would fail")
     assert math.isclose(report.hours, 1 / 3600)
 
 
-def test_sufficient_rate_never_exceeds_the_files_own() -> None:
+def test_the_sufficient_rate_never_exceeds_the_rate_of_the_file() -> None:
     facts = FileFacts("", 44_100, 1, 1, "", "", 0, 0, 0, 0, 0, 0, 0, 0, 22_050, "", "", "")
     assert sufficient_rate(facts) == 44_100
     assert sufficient_rate(replace(facts, bandwidth=15_900)) == 32_000
@@ -255,7 +255,7 @@ def test_sufficient_rate_never_exceeds_the_files_own() -> None:
 
 
 @pytest.mark.shared_data
-def test_the_real_speech_is_healthy(shared_audio: Path, tmp_path: Path) -> None:
+def test_real_speech_is_healthy(shared_audio: Path, tmp_path: Path) -> None:
     files = sorted((shared_audio / "speech").glob("*.flac"))[:60]
     report = examine(files, cache_dir=tmp_path)
     assert report.rms is not None

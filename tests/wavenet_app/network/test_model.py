@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small_net import net
 
 from wavenet_app.config import ModelConfig, preset
-from wavenet_app.network.heads import CategoricalHead, mean_bits
+from wavenet_app.heads import CategoricalHead, mean_bits
 from wavenet_app.network.model import CodeFront, WaveNet
 from wavenet_app.network.stack.layout import needed_starts
 

@@ -1,4 +1,4 @@
-"""A run from its options: what is chosen, what is named, what is warned of."""
+"""Preparing a run from its options: settings, names and notes."""
 
 from pathlib import Path
 
@@ -21,21 +21,21 @@ def test_auto_is_small_on_a_cpu_and_base_with_more_windows_on_a_gpu(tmp_path, to
     assert on_gpu.training.batch_size > on_cpu.training.batch_size
 
 
-def test_a_process_for_each_core_and_one_for_a_gpu(tmp_path, tone_folder):
+def test_the_cpu_gets_a_process_per_core_and_a_gpu_one(tmp_path, tone_folder):
     on_cpu, on_gpu = (prepared(tmp_path, tone_folder, device) for device in ("cpu", "cuda"))
     assert on_cpu.plan.processes == on_cpu.config.training.processes == min(4, torch.get_num_threads())
     assert on_gpu.plan.processes == 1
     assert prepared(tmp_path, tone_folder, assignments=("training.processes=3",)).plan.processes == 3
 
 
-def test_rate_and_gain_are_the_corpus_own_and_half_an_hour_is_the_default(tmp_path, tone_folder):
+def test_rate_and_gain_come_from_the_corpus_and_half_an_hour_is_the_default(tmp_path, tone_folder):
     run = prepared(tmp_path, tone_folder)
     assert run.config.audio.sample_rate == run.corpus.sample_rate == 8_000
     assert run.config.audio.gain == run.corpus.gain == pytest.approx(0.9 / 0.5, rel=0.02)
     assert (run.plan.minutes, run.plan.max_steps) == (30.0, None)
 
 
-def test_command_line_beats_file_beats_preset(tmp_path, tone_folder):
+def test_the_command_line_overrides_the_file_and_the_file_the_preset(tmp_path, tone_folder):
     file = tmp_path / "run.toml"
     file.write_text(
         "[model]\nskip_channels = 7\nresidual_channels = 9\n[audio]\nsample_rate = 4000\n", encoding="utf-8"
@@ -55,7 +55,7 @@ def test_runs_are_named_after_their_folder_and_never_overwritten(tmp_path, tone_
     assert names == ["tones-tiny", "tones-tiny-2", "tones-tiny-3"]
 
 
-def test_a_short_field_and_a_short_window_are_warned_of(tmp_path, tone_folder):
+def test_a_short_receptive_field_and_a_short_window_get_a_note(tmp_path, tone_folder):
     narrow = prepared(tmp_path, tone_folder, assignments=("model.dilations=[1, 2]",)).notes
     assert any("only 0 ms" in note or "only 1 ms" in note for note in narrow)
     short = prepared(tmp_path, tone_folder, assignments=("training.window=100",)).notes
@@ -72,7 +72,7 @@ def test_a_data_set_is_a_path_or_a_name_in_the_data_folder(tmp_path, tone_folder
         folder.data_set("speech/")
 
 
-def test_a_run_knows_its_files_from_any_folder(tmp_path, tone_folder, monkeypatch):
+def test_a_run_finds_its_files_from_any_folder(tmp_path, tone_folder, monkeypatch):
     table = tone_folder.parent / "who.csv"
     table.write_text("".join(f"{path.name},ann\n" for path in tone_folder.iterdir()), encoding="utf-8")
     monkeypatch.chdir(tone_folder.parent)

@@ -1,32 +1,20 @@
-"""The lines of a training run."""
+"""The terminal output of a training run."""
 
 import io
-from pathlib import Path
 
 from rich.console import Console
 
-from wavenet_app.core.loop.plan import FitPlan, FitStatus
+from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training.view import TrainingView
 
-PLAN = FitPlan(
-    run_dir=Path("run"),
-    tensorboard_dir=None,
-    wandb_dir=None,
-    max_steps=100,
-    minutes=None,
-    gradient_clip=1.0,
-    ema_decay=0.9,
-    validate_seconds=1.0,
-    checkpoint_seconds=1.0,
-)
 BASELINE = Baseline(unigram=7.0, order1=5.0, lpc=4.0, samples=1)
 
 
 def shown(validations: list[float]) -> str:
-    """Returns what is printed for validations one after the other."""
+    """Returns what is printed for consecutive validations."""
     text = io.StringIO()
-    view = TrainingView(Console(file=text, width=300), PLAN, BASELINE)
+    view = TrainingView(Console(file=text, width=300), BASELINE)
     status = FitStatus()
     for validation in validations:
         status.history.append({"validation": validation, "train": validation})
@@ -36,13 +24,15 @@ def shown(validations: list[float]) -> str:
     return text.getvalue()
 
 
-def test_a_run_that_comes_apart_is_told_of_once():
-    said = shown([5.0, 4.4, 4.5, 4.7, 5.9, 6.4])
-    assert said.count("note:") == 1
-    assert said.index("4.700") < said.index("risen far above its best, 4.400, which is kept") < said.index("5.900")
+def test_a_diverging_run_gets_one_note():
+    output = shown([5.0, 4.4, 4.5, 4.7, 5.9, 6.4])
+    assert output.count("note:") == 1
+    assert (
+        output.index("4.700") < output.index("risen far above its best, 4.400, which is kept") < output.index("5.900")
+    )
 
 
-def test_a_validation_that_wavers_is_not_told_of():
-    said = shown([5.0, 4.4, 4.5, 4.3, 4.4])
-    assert "note:" not in said
-    assert said.count("not the best") == 2
+def test_a_fluctuating_validation_gets_no_note():
+    output = shown([5.0, 4.4, 4.5, 4.3, 4.4])
+    assert "note:" not in output
+    assert output.count("not the best") == 2

@@ -1,4 +1,4 @@
-"""What the loop writes, last.pth, best.pth and metrics.csv, and what it resumes from."""
+"""What the loop writes, checkpoints and metrics.csv, and the status that it begins or resumes with."""
 
 from __future__ import annotations
 
@@ -8,31 +8,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-from wavenet_app.core.checkpoint import read_checkpoint
-from wavenet_app.core.errors import UserError
+import torch
+from torch import nn
+
 from wavenet_app.core.files import write_whole
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.task import Task
 
 METRICS = ("step", "seconds", "train", "validation", "learning_rate")
 """Columns of metrics.csv, and keys of a row of the history."""
-
-
-def read_unfinished(path: Path, kind: str, otherwise: str) -> dict[str, Any]:
-    """Returns the content of a checkpoint that `fit` can resume.
-
-    Args:
-        path: the file.
-        kind: the task's kind of checkpoint.
-        otherwise: what the user can do instead, if it cannot be resumed.
-
-    Raises:
-        UserError: the file cannot be read, is of another kind, or was exported.
-    """
-    content = read_checkpoint(path, kind)
-    if "training" not in content:
-        raise UserError(f"{path} was exported without its training state; {otherwise}")
-    return content
 
 
 def initial_status(task: Task, resume: dict[str, Any] | None) -> FitStatus:
@@ -47,6 +31,22 @@ def initial_status(task: Task, resume: dict[str, Any] | None) -> FitStatus:
         best=training["best"],
         history=list(resume["history"]),
     )
+
+
+def checkpoint_content(
+    task: Task, averaged: nn.Module, optimizer: torch.optim.Optimizer, status: FitStatus
+) -> dict[str, Any]:
+    """Returns what a checkpoint of the loop holds: averaged weights for use, and all that an exact resume needs."""
+    training = {
+        "weights": task.model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": status.step,
+        "seconds": status.seconds,
+        "loss": status.loss,
+        "best": status.best,
+    }
+    content = {"weights": averaged.state_dict(), "history": status.history, "training": training}
+    return {**task.content(), **content}
 
 
 def write_metrics(path: Path, history: list[HistoryRow]) -> None:

@@ -18,22 +18,29 @@ from torch import Tensor
 
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import keep_as
+from wavenet_app.core.finite import not_finite
 from wavenet_app.core.loop.averaging import AveragedModel
-from wavenet_app.core.loop.checkpoints import initial_status, write_metrics
+from wavenet_app.core.loop.checkpoints import checkpoint_content, initial_status, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import loggers_of, tensorboard_writer
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 from wavenet_app.core.loop.scoring import summed_tally
 from wavenet_app.core.loop.task import Task
+from wavenet_app.core.runs import previous_of
+
+DIVERGED = 1e9
+"""A mean loss that no run comes back from; not knowing anything costs 16 bits, a single bad batch far more."""
 
 
 def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] | None = None) -> FitStatus:
     """Trains until the budget is spent, or SIGINT or SIGTERM asks to stop; writes last.pth, best.pth and metrics.csv.
 
-    Weights in the checkpoints are the averaged ones, ready for use; the raw ones stand under "training", with all that
-    an exact resume needs. A run that only `max_steps` limits, resumed from any last.pth, ends on the CPU with the same
-    bits as an uninterrupted one; under `minutes` the learning rate follows the clock.
+    The last.pth before stays as last.previous.pth. Weights in the checkpoints are the averaged ones, ready for use; the
+    raw ones stand under "training", with all that an exact resume needs. A run that only `max_steps` limits, resumed
+    from any last.pth, ends on the CPU with the same bits as an uninterrupted one; under `minutes` the learning rate
+    follows the clock.
 
     Args:
         task: what to learn.
@@ -45,7 +52,7 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
         The final status.
 
     Raises:
-        UserError: the loss is no longer a number, or a checkpoint cannot be written.
+        UserError: the training diverged, or a checkpoint cannot be written.
     """
     status = initial_status(task, resume)
     if progress_of(plan, status) >= 1:
@@ -114,6 +121,7 @@ class _Loop(lightning.LightningModule):
         self.status = initial_status(task, resume)
         self.earlier_seconds = self.status.seconds
         self.started = self.written = self.validated = time.monotonic()
+        self.wrote_last = False
         self.paused = 0.0
         self.work_done = 0.0
         self.first_step = self.status.step
@@ -213,7 +221,7 @@ class _Loop(lightning.LightningModule):
             own.copy_(values.view_as(own))
 
     def _over_all_ranks(self, summed: Tensor | None) -> Tensor | None:
-        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which always has one."""
+        """Returns the sum over all ranks; a rank without a batch takes the length from rank 0, which has the first."""
         if self.group.size == 1:
             return summed
         numel = int(self.group.broadcast([0 if summed is None else summed.numel()])[0])
@@ -246,24 +254,30 @@ class _Loop(lightning.LightningModule):
 
     def _check_loss(self) -> None:
         self.status.loss = float(self.running) if self.status.step > self.first_step else self.status.loss
-        if self.status.step > self.first_step and not math.isfinite(self.status.loss):
-            raise UserError(
-                f"the loss is no longer a number at step {self.status.step}; lower training.learning_rate. "
-                f"The checkpoints in {self.plan.run_dir} are from before"
-            )
+        if self.status.step > self.first_step and not abs(self.status.loss) < DIVERGED:
+            raise self._diverged(f"the loss is {self.status.loss:.3g}")
+
+    def _diverged(self, what: str) -> UserError:
+        """Returns the error that ends a run whose weights are ruined, with the step and the learning rate."""
+        last = self.plan.run_dir / "last.pth"
+        kept = f"{last} is from before" if last.exists() else "no checkpoint has been written yet"
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return UserError(
+            f"the training diverged: {what} at step {self.status.step}, at a learning rate of {rate:.3g}; "
+            f"lower training.learning_rate. {kept}"
+        )
 
     def _write(self, name: str) -> None:
         status = self.status
-        training = {
-            "weights": self.model.state_dict(),
-            "optimizer": self.trainer.optimizers[0].state_dict(),
-            "step": status.step,
-            "seconds": status.seconds,
-            "loss": status.loss,
-            "best": status.best,
-        }
-        content = {"weights": self.averaged.state_dict(), "history": status.history, "training": training}
-        write_checkpoint(self.plan.run_dir / f"{name}.pth", self.task.kind, {**self.task.content(), **content})
+        content = checkpoint_content(self.task, self.averaged, self.trainer.optimizers[0], status)
+        ruined = not_finite(content)  # a step can ruin the weights before the loss shows it
+        if ruined is not None:
+            raise self._diverged(f"{ruined} is no longer finite")
+        path = self.plan.run_dir / f"{name}.pth"
+        if name == "last" and self.wrote_last:
+            # not the file that an earlier process left, which may be damaged while the one before it is whole
+            keep_as(path, previous_of(path))
+        write_checkpoint(path, self.task.kind, content)
         write_metrics(self.plan.run_dir / "metrics.csv", status.history)
         if name == "last":
-            self.written = time.monotonic()
+            self.written, self.wrote_last = time.monotonic(), True

@@ -136,7 +136,10 @@ def _run_rank(copy: bytes, folder: Path, rank: int, size: int, threads: int) -> 
         pickle.loads(copy)(ProcessGroup(rank, size))  # noqa: S301 - written by rank 0 a moment ago
     except Exception as error:  # noqa: BLE001 - rank 0 reports it
         if folder.exists():
-            (folder / f"failure-{rank}").write_text(f"{type(error).__name__}: {error}", encoding="utf-8")
+            # a UserError is rank 0's to raise as it is; see `_explained`
+            text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            name = f"{'refusal' if isinstance(error, UserError) else 'failure'}-{rank}"
+            (folder / name).write_text(text, encoding="utf-8")
         sys.exit(1)
     torch.distributed.destroy_process_group()
 
@@ -151,6 +154,9 @@ def _explained(error: RuntimeError, processes: Sequence[BaseProcess], folder: Pa
     for process in processes:
         # a rank that is about to fail needs a moment to write its reason
         process.join(1.0)
+    refusals = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("refusal-*"))]
+    if refusals:
+        return UserError(refusals[0])
     reasons = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("failure-*"))]
     ended = [process.exitcode for process in processes if process.exitcode not in (None, 0)]
     if not ended:

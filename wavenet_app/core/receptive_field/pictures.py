@@ -42,7 +42,7 @@ def _line_figure(report: FieldReport) -> Figure:
     """Back from the newest sample, where the output stands: what is touched, each sample's energy, and its sum."""
     figure = new_figure(height=7.0)
     strip, levels, shares = figure.subplots(3, 1, sharex=True, height_ratios=[1, 6, 6])
-    # From the newest sample back; it is 1 and not 0, which a logarithmic axis has no place for.
+    # from the newest sample back, counted from 1, because a logarithmic axis has no 0
     newest_first = slice(None, None, -1)
     steps = np.arange(1, len(report.touched) + 1)
     figure.suptitle(

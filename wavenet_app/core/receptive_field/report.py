@@ -1,4 +1,4 @@
-"""What `wavegen receptive-field` is asked for, and what it finds out about a net of one or two dimensions."""
+"""The request and the report of `wavegen receptive-field`, for a net of one or two dimensions."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 from wavenet_app.core.receptive_field.effective import radius
 
 SHARES = (0.5, 0.95)
-"""Of the gradient's energy, that radii are told for."""
+"""Shares of the gradient's energy, for each of which the report has a radius."""
 
 
 @dataclass(frozen=True)
 class FieldRequest:
-    """What is asked for.
+    """What to measure.
 
     Attributes:
         name: a checkpoint, a run's name or a preset.
-        inputs: what the gradient is averaged over: audio, or a data set of images; None for what is built in.
+        inputs: audio or a data set of images to average over; None for the default.
         count: how many inputs; None for 16 clips or 4 images.
-        size: pixels along a side of the images; None for 513.
-        output_stride: 8 or 16, for a DeepLab; None for what its file or preset says.
+        size: pixels along a side of the images; None for 512.
+        output_stride: of the last features in pixels, for a DeepLab; None for what its file or preset says.
         seed: of the untrained weights and of the choices.
     """
 
@@ -45,11 +45,11 @@ class FieldReport:
         unit: "samples", for one dimension, or "pixels", for two.
         field: extent of the theoretical field along each axis, in that unit.
         reach: how far it goes before and after the output's place, along each axis of the maps.
-        sees_everything: kinds of layers that look at the whole input, which `field` leaves out; mostly none.
+        sees_everything: kinds of layers that look at the whole input, which `field` does not count; mostly none.
         place: of the output, in the maps.
         touched: which inputs the output depends on at all, not counting `sees_everything`; shape (*space).
         energies: "untrained" and, for a checkpoint, "trained" -> energy of the gradient, shape (*space).
-        inputs: what was averaged over, in words.
+        inputs: description of the inputs.
         sample_rate: in Hz, for one dimension.
     """
 

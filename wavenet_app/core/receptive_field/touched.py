@@ -1,4 +1,4 @@
-"""Which inputs an output depends on at all: the theoretical receptive field, holes included, whatever the weights."""
+"""Which inputs an output depends on at all: the theoretical receptive field with its holes, for any weights."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from wavenet_app.core.options import make_console
 from wavenet_app.core.receptive_field.report import SHARES, FieldReport
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def measuring(inputs: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Yields the inputs under a bar on standard error; nothing is drawn where that is no terminal."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     yield from track(inputs, what, total=total, console=console, transient=True, disable=not console.is_terminal)
 
 
@@ -33,8 +33,8 @@ def show(report: FieldReport, picture: Path, *, console: Console, as_json: bool)
 
 
 def render(report: FieldReport, picture: Path) -> RenderableType:
-    """Returns the table of a report, with what must be known to read it."""
-    table = Table(title=f"receptive field of {escape(report.name)}", title_justify="left")
+    """Returns the table of a report, with notes on how to read it."""
+    table = Table(title=f"receptive field of {report.name}", title_justify="left")
     table.add_column("")
     for net in report.energies:
         table.add_column(net, justify="right")
@@ -46,7 +46,9 @@ def render(report: FieldReport, picture: Path) -> RenderableType:
     lines = [f"energy of the gradient, mean over {report.inputs}"]
     if report.sees_everything:
         kinds = ", ".join(report.sees_everything)
-        lines.append(f"besides, every output sees the whole input through {kinds}; the theoretical field leaves it out")
+        lines.append(
+            f"besides, every output sees the whole input through {kinds}; the theoretical field does not count it"
+        )
     if report.is_cut:
         size = " x ".join(map(str, report.touched.shape))
         lines.append(f"the field is greater than the {size} {report.unit} looked at; a greater --size shows more")

@@ -16,8 +16,7 @@ from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_clust
 from fast_gen.engines.gpu.packing import PackedCondition
 from fast_gen.engines.gpu.triton_engine import TritonGpu
 from fast_gen.engines.sampling import SamplingSettings
-from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.coding import MU_LAW_HEAD
+from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
 """Up to so many clips have a cluster each: about as many clusters as an H100 runs at a time."""
@@ -57,22 +56,20 @@ class ClusterGpu(TritonGpu):
 
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
 
-    def __init__(
-        self, weights: GeneratorWeights, device: str = "cuda", precision: str = "float32", threads: int = 1
-    ) -> None:
-        super().__init__(weights, device, precision, threads)
+    def _load(self) -> None:
+        super()._load()
         self._division = divide(self._model) if self._missing_cluster() is None else None
         if self._division is not None:
             self._packed, self._starts = pack_cluster(self._model, self._division)
             firsts = self._division.first_layers
             self._firsts = self._model.dilations.new_tensor(firsts)
-            macros = definitions(self._model, self._division, weights.quantization_channels)
+            macros = definitions(self._model, self._division, self.weights.quantization_channels)
             self._kernel = self._compile(macros)
 
     def _missing_cluster(self) -> str | None:
         """Returns what keeps a cluster from running the model, or None."""
-        if self.weights.head != MU_LAW_HEAD:
-            return f"it takes mu-law codes alone, not the head {self.weights.head}"
+        if self.weights.head.rule != Rule.CODE:
+            return f"it takes mu-law codes alone, not the head {self.weights.head.name}"
         return missing_nvrtc()
 
     def _compile(self, macros: dict[str, int]) -> ClusterKernel:

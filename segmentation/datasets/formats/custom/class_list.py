@@ -1,4 +1,4 @@
-"""`classes.txt` of a custom data set: one class a line, and if need be the value or colour that stands for it."""
+"""`classes.txt` of a custom data set: one class per line, optionally with its value or colour in the masks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IGNORED_NAME = "ignore"
 
 @dataclass(frozen=True)
 class ClassList:
-    """What a classes.txt says.
+    """The content of a classes.txt.
 
     Attributes:
         names: of the classes, in the order of their ids.
@@ -31,10 +31,10 @@ class ClassList:
 
 
 def read_class_list(path: Path) -> ClassList | None:
-    """Returns what a classes.txt says; None if there is no such file.
+    """Returns the content of a classes.txt; None if there is no such file.
 
-    A line is `name`, or `name = 12` for the value that stands for it in the masks, or `name = 128 64 0` for its
-    colour. Lines of the name "ignore" give values or colours that do not count.
+    A line is `name`, `name = 12` with the class's value in the masks, or `name = 128 64 0` with its colour. Lines with
+    the name "ignore" give values or colours that are ignored.
 
     Raises:
         UserError: a line cannot be understood; the message gives its number.

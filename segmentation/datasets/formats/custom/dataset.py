@@ -1,4 +1,4 @@
-"""Custom data sets: a folder of images and a folder of masks, with whatever ordinary tools write into them."""
+"""Custom data sets: a folder of images and a folder of masks, as common labelling tools write them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SAME_SHAPE = 0.02  # by how much height and width of a mask may be scaled diffe
 
 @dataclass(frozen=True)
 class _Pair:
-    """An image and its mask, and what is done to make them fit.
+    """An image and its mask, and how they are made to fit.
 
     Attributes:
         image: file.
@@ -62,8 +62,8 @@ class _Pair:
 class CustomDataset(SegmentationDataset):
     """A folder with images/ and masks/, with or without train/ and val/ in them, and classes.txt beside them.
 
-    Masks hold the class ids 0 to num_classes - 1, and 255 for what does not count. Other codings are recognised (see
-    `custom_masks`) and said in `remarks`. Without val/ a fifth of the images is held out, chosen by name.
+    Masks hold the class ids 0 to num_classes - 1, and 255 for ignored pixels. Other codings are recognised
+    (`custom.masks`) and described in `remarks`. Without val/ a fifth of the images is held out, chosen by name.
 
     Args:
         root: folder with images/ and masks/.
@@ -71,7 +71,7 @@ class CustomDataset(SegmentationDataset):
         name: of the data set.
 
     Raises:
-        UserError: no image has a mask, or the masks' coding is in doubt; the line says what to do.
+        UserError: no image has a mask, or the coding of the masks is ambiguous; the message says what to do.
     """
 
     def __init__(self, root: Path, split: Split, name: str | None = None) -> None:
@@ -80,7 +80,7 @@ class CustomDataset(SegmentationDataset):
         class_file = root / FILE_NAME
         listed = read_class_list(class_file)
         refuse_empty(pairs, [*pairing.skipped, *skipped], f"{root / 'images'} ({split})")
-        # Masks of all splits tell how masks are coded, so that training and validation cannot differ.
+        # the coding is found from the masks of all splits, so that training and validation cannot differ
         other_pairs = _pairs_of_other_split(root, split)
         everything = sorted({pair.mask for pair in pairs} | {mask for _, mask in other_pairs})
         scanned = _scan(everything, all_of_them=listed is None)
@@ -159,7 +159,7 @@ def split_folder(root: Path, split: Split) -> str | None:
 
 
 def _paired(root: Path, split: Split) -> tuple[Pairing, list[str]]:
-    """Returns the split's pairs, and what is to be said about the split."""
+    """Returns the split's pairs, and remarks on the split."""
     folder = split_folder(root, split)
     if folder is not None:
         return pair_by_name(root / "images" / folder, root / "masks" / folder), []
@@ -188,7 +188,7 @@ def _pairs_of_other_split(root: Path, split: Split) -> list[tuple[Path, Path]]:
 
 
 def _fitting(pairing: Pairing) -> tuple[list[_Pair], list[FileNote], list[FileNote]]:
-    """Returns the pairs whose sizes agree or can be made to, the files left out, and notes on what was mended."""
+    """Returns the pairs whose sizes agree or can be made to, the skipped files, and notes on repairs."""
     pairs: list[_Pair] = []
     skipped: list[FileNote] = []
     notes: list[FileNote] = []
@@ -234,7 +234,7 @@ def _should_turn(image: FileFacts, mask: FileFacts) -> bool:
 def _scan(masks: Sequence[Path], *, all_of_them: bool) -> list[ScannedMask]:
     count = len(masks) if all_of_them else min(len(masks), _SCANNED_MASKS)
     chosen = [masks[place * len(masks) // count] for place in range(count)]
-    # a JPEG among many others is met whatever the sample
+    # one JPEG is always scanned, if there are any
     chosen += [path for path in masks if path.suffix.lower() in LOSSY_SUFFIXES and path not in chosen][:1]
     scanned = []
     for path in chosen:

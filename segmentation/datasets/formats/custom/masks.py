@@ -1,4 +1,4 @@
-"""How the masks of a custom data set are coded: found out from some of them, and refused with a remedy if in doubt."""
+"""The coding of the masks of a custom data set: recognised from some of them, or an error with a remedy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
 _BACKGROUND_NAMES = ("background", "_background_", "__background__", "bg", "void", "unlabeled", "unlabelled", "other")
 _FULL = 255
 _HALF = 128
-_JPEG_SLACK = 40  # how far JPEG moves the values of a two-valued mask, with some room
+_JPEG_SLACK = 40  # how far JPEG moves the values of a two-valued mask, with some margin
 _MIDDLE_SHARE = 0.05  # of its pixels that are moved further, at edges
 _BLURRED_VALUES = 8  # distinct ones, at least, where edges are smoothed
 _SHOWN = 8
@@ -141,7 +141,7 @@ def find_coding(scanned: Sequence[ScannedMask], listed: ClassList | None, class_
         class_file: where classes.txt is or should be.
 
     Raises:
-        UserError: the masks fit no coding; the line says what is in them and what to write into classes.txt.
+        UserError: the masks fit no coding; the message says what they hold and what to write into classes.txt.
     """
     if listed is not None and listed.colours:
         colours = {int(packed(np.array(colour))): class_id for colour, class_id in listed.colours.items()}
@@ -154,7 +154,7 @@ def find_coding(scanned: Sequence[ScannedMask], listed: ClassList | None, class_
         return _guessed_colours(scanned, listed, class_file)
     values = np.unique(np.concatenate([mask.values for mask in scanned if mask.values is not None]))
     palette = _palette_of(scanned)
-    # Two names and masks of 0 and 255: the second class would otherwise be ignored everywhere, without a word.
+    # Two names and masks of 0 and 255: otherwise the second class would silently be ignored everywhere.
     pair = _two_names(listed)
     if pair is not None and all(mask.two_valued or _holds_only_zero(mask) for mask in scanned):
         blurred = "JPEG masks" if any(mask.is_lossy for mask in scanned) else "blurred masks"
@@ -332,7 +332,7 @@ def _spaced(colour: int) -> str:
 
 
 def _palettes_differ(scanned: Sequence[ScannedMask]) -> bool:
-    """Whether one index has two colours: such palettes were made file by file, and indices mean nothing."""
+    """Whether one index has two colours: such palettes differ from file to file, so indices have no meaning."""
     seen: dict[int, int] = {}
     for mask in scanned:
         for index, colour in (mask.index_colours or {}).items():

@@ -18,7 +18,7 @@ class Pairing:
 
     Attributes:
         pairs: image and mask, sorted by image.
-        skipped: files without a partner, and files that are no images.
+        skipped: files without a partner, and files that are not images.
         remark: how names were matched, if they are not simply equal.
     """
 
@@ -74,7 +74,7 @@ def _lone_pair(image: str, mask: str) -> tuple[dict[str, str], str | None]:
 
 
 def _by_stem(folder: Path, skipped: list[FileNote]) -> dict[str, Path]:
-    """Returns relative name without suffix -> file; notes what is no image and what has a name for the second time."""
+    """Returns relative name without suffix -> file; notes files that are no images, and second files of a name."""
     found: dict[str, Path] = {}
     for path in files_below(folder):
         stem = path.relative_to(folder).with_suffix("").as_posix()

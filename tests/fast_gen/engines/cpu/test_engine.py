@@ -38,6 +38,7 @@ from wavenet_app.compiling.code_cache import CodeCache
 from wavenet_app.compiling.machine_code import KeptFunction, as_table
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
+from wavenet_app.heads import DEFAULT_HEAD
 
 
 class TestNumbaCpu(EngineContract):
@@ -173,9 +174,9 @@ def test_past_taps_are_multiplied_for_several_samples_at_once() -> None:
     weights = GeneratorWeights.of(random_net(SHAPES["odd widths"]))
     assert weights.dilations == (1, 3, 2, 7)
     packed = pack(weights)
-    assert first_state(packed, 1).spans.tolist() == [1, 3, 2, 7]
-    assert first_state(packed, 2).spans.tolist() == [1, 3, 2, 1]
-    assert first_state(packed, LOOK_AHEAD).spans.tolist() == [1, 1, 1, 1]
+    assert first_state(packed, DEFAULT_HEAD, 1).spans.tolist() == [1, 3, 2, 7]
+    assert first_state(packed, DEFAULT_HEAD, 2).spans.tolist() == [1, 3, 2, 1]
+    assert first_state(packed, DEFAULT_HEAD, LOOK_AHEAD).spans.tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("outputs", [128, 96, 48])

@@ -249,7 +249,7 @@ def test_bfloat16_is_near_the_full_network_and_picks_from_its_own_logits(
     codes = engine.generate(numbers, SETTINGS["plain"], condition)
     engine.reset(3)
     scored = torch.from_numpy(engine.score(codes, condition))
-    assert_picked_by(scored, codes, numbers, SETTINGS["plain"], 1e-4, net.config.head)
+    assert_picked_by(scored, codes, numbers, SETTINGS["plain"], 1e-4, net.head)
     reference = full_network(net, codes, given)
     assert float((scored - reference).abs().max() / reference.abs().max()) < 0.05
 

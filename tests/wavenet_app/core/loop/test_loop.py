@@ -4,6 +4,7 @@ import csv
 import itertools
 import math
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +14,19 @@ from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import fit
 from wavenet_app.core.loop.plan import FitStatus, Watcher
+from wavenet_app.core.runs import Resumed, read_resumed
 
 
 def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):
     status = fit(Line(), plan(tmp_path, max_steps=300), watcher=Watcher())
     assert (status.step, status.interrupted) == (300, None)
     assert status.loss < 0.1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.pth", "last.pth", "metrics.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "best.pth",
+        "last.previous.pth",
+        "last.pth",
+        "metrics.csv",
+    ]
     content = read_checkpoint(tmp_path / "last.pth", "line")
     assert content["config"] == {"slope": 3}
     assert content["training"]["step"] == 300
@@ -48,7 +55,7 @@ def test_a_signal_ends_cleanly_and_resuming_gives_the_same_bits(tmp_path, number
         assert torch.equal(one, other)
 
 
-def test_history_goes_on_over_a_resume(tmp_path):
+def test_history_continues_over_a_resume(tmp_path):
     first = fit(Line(), plan(tmp_path, max_steps=40), watcher=Watcher())
     resume = read_checkpoint(tmp_path / "last.pth", "line")
     second = fit(Line(), plan(tmp_path, max_steps=80), watcher=Watcher(), resume=resume)
@@ -74,14 +81,49 @@ def test_the_clock_ends_a_run_and_leads_the_learning_rate(tmp_path):
     assert rates[-1] == 1
 
 
-def test_a_loss_that_is_no_number_is_an_error_and_spoils_no_checkpoint(tmp_path):
-    task = Line()
-    fit(task, plan(tmp_path, max_steps=20), watcher=Watcher())
-    with torch.no_grad():
-        task.model.weight.fill_(math.nan)
-    with pytest.raises(UserError, match="no longer a number"):
-        fit(task, plan(tmp_path, max_steps=40), watcher=Watcher())
-    assert all(tensor.isfinite().all() for tensor in weights(tmp_path / "last.pth")[0])
+class Ruined(Line):
+    """Its gradient at a step is infinite, while its loss is still a number."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.steps = at, 0
+
+    def loss(self, batch):
+        self.steps += 1
+        if self.steps == self.at:
+            self.model.weight.register_hook(lambda gradient: gradient * math.inf)
+        return super().loss(batch)
+
+
+@pytest.mark.parametrize("validate_seconds", [0.0001, 60.0])
+def test_a_step_that_ruins_the_weights_is_never_written(tmp_path, validate_seconds):
+    settings = {"max_steps": 40, "validate_seconds": validate_seconds, "checkpoint_seconds": 0.0}
+    with pytest.raises(
+        UserError, match=r"diverged: .* at step 1\d, at a learning rate of 0\.0\d+; .*last\.pth is from"
+    ):
+        fit(Ruined(at=13), plan(tmp_path, **settings), watcher=Watcher())
+    last = read_checkpoint(tmp_path / "last.pth", "line")
+    assert last["training"]["step"] == 12
+    assert all(tensor.isfinite().all() for pair in weights(tmp_path / "last.pth") for tensor in pair)
+
+
+def test_ruined_before_the_first_checkpoint_says_that_there_is_none(tmp_path):
+    with pytest.raises(UserError, match="no checkpoint has been written yet"):
+        fit(Ruined(at=1), plan(tmp_path, max_steps=40), watcher=Watcher())
+    assert not list(tmp_path.glob("*.pth"))
+
+
+class Exploding(Line):
+    """Its loss is a number, but one that nothing comes back from."""
+
+    def loss(self, batch):
+        return super().loss(batch) + 1e13
+
+
+def test_an_enormous_loss_is_divergence(tmp_path):
+    with pytest.raises(UserError, match=r"the loss is 1e\+13 at step 1, at a learning rate of 0\.0"):
+        fit(Exploding(), plan(tmp_path), watcher=Watcher())
+    assert not list(tmp_path.glob("*.pth"))
 
 
 class Slope(Line):
@@ -112,3 +154,49 @@ def test_neither_the_seed_nor_the_thread_count_is_touched(tmp_path):
     fit(task, plan(tmp_path, max_steps=5), watcher=Watcher())
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
+
+
+def resumed(path: Path) -> Resumed:
+    return read_resumed(str(path), path.parent, "line", called="run", otherwise="")
+
+
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(tmp_path):
+    fit(Line(), plan(tmp_path / "through", max_steps=20), watcher=Watcher())
+    fit(Line(), plan(tmp_path, max_steps=20, validate_seconds=1e-9), watcher=stop_at(9, signal.SIGTERM))
+    last = tmp_path / "last.pth"
+    whole = bytearray(last.read_bytes())
+    assert resumed(last).notes == []
+    previous = read_checkpoint(tmp_path / "last.previous.pth", "line")["training"]["step"]
+    whole[whole.index(b"slope")] ^= 1
+    last.write_bytes(whole)
+    content, notes = resumed(last)
+    assert content["training"]["step"] == previous >= 8
+    assert len(notes) == 1
+    assert "last.pth cannot be read" in notes[0]
+    assert "last.previous.pth" in notes[0]
+    fit(Line(), plan(tmp_path, max_steps=20), watcher=Watcher(), resume=content)
+    for name in ("last.pth", "last.previous.pth"):
+        assert all(tensor.isfinite().all() for tensor in weights(tmp_path / name)[0])
+    for one, other in zip(weights(tmp_path / "through" / "last.pth")[1], weights(last)[1], strict=True):
+        assert torch.equal(one, other)
+    last.write_bytes(b"")
+    (tmp_path / "last.previous.pth").unlink()
+    with pytest.raises(UserError, match=r"last\.pth cannot be read"):
+        resumed(last)
+
+
+def test_the_first_checkpoint_of_a_resumed_run_does_not_replace_the_one_before(tmp_path):
+    fit(Line(), plan(tmp_path, max_steps=20, validate_seconds=1e-9), watcher=stop_at(9, signal.SIGTERM))
+    content = read_checkpoint(tmp_path / "last.previous.pth", "line")
+    before = (tmp_path / "last.previous.pth").read_bytes()
+    (tmp_path / "last.pth").write_bytes(b"damaged")
+
+    def look(status: FitStatus, *_):
+        assert (tmp_path / "last.previous.pth").read_bytes() == before
+
+    fit(
+        Line(),
+        plan(tmp_path, max_steps=content["training"]["step"] + 1),
+        watcher=Watcher(on_validation=look),
+        resume=content,
+    )

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 import os
 import signal
 import time
@@ -86,6 +87,25 @@ def test_two_ranks_learn_what_one_learns_from_the_batch_of_both(tmp_path):
         strict=True,
     ):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+class RuinedOnRankOne(Halves):
+    """Only rank 1 has a loss that is no number."""
+
+    @classmethod
+    def _part(cls, rank, world_size, number):
+        inputs, outputs = super()._part(rank, world_size, number)
+        return inputs * (math.nan if rank == 1 and number >= 20 else 1.0), outputs
+
+
+def test_divergence_on_another_rank_is_said_in_the_same_words(tmp_path):
+    with pytest.raises(UserError, match=r"^the training diverged: .* at step [23]\d, at a learning rate of"):
+        fit(
+            RuinedOnRankOne(),
+            plan(tmp_path, validate_seconds=60, checkpoint_seconds=60, processes=2),
+            watcher=Watcher(),
+        )
+    assert not list(tmp_path.glob("*.pth"))
 
 
 class Normed(Line):

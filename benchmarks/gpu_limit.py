@@ -1,10 +1,11 @@
-"""What no kernel can beat on this GPU: how fast weights are read, and how long threads and blocks take to meet.
+"""The limits that this GPU sets for any kernel: how fast it reads weights and synchronises threads and blocks.
 
-    python benchmarks/gpu_floor.py
+    python benchmarks/gpu_limit.py
 
 Measures the bandwidth of the cache and of shared memory, a barrier, and a hop between blocks of a cluster. Then prints
-what they allow for each preset: samples/s of one clip if a block streams all weights from the cache, or if a cluster
-holds them, and of all clips together if each tile streams them. Needs a GPU of compute capability 9.0.
+the limits that follow for each preset: samples/s of one clip if a block streams all weights from the cache, or if a
+cluster holds them in shared memory, and of all clips together if each tile streams them. Needs a GPU of compute
+capability 9.0.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ SOURCE = Path(__file__).with_suffix(".cu")
 THREADS = 512
 ROUNDS = 200
 CACHED_BYTES = 2**21 + 2**19
-"""Read again and again: too much for one block's own cache, little enough for the one that all share."""
+"""Read again and again: too large for the cache of one multiprocessor, small enough for the shared cache."""
 SHARED_BYTES = 2**17
 TILE = 32
-BARRIERS_A_LAYER = 2
+BARRIERS_PER_LAYER = 2
 
 
 class Arguments(ctypes.Structure):
-    """The structure of that name in gpu_floor.cu."""
+    """The structure of this name in gpu_limit.cu."""
 
     _fields_ = (
         ("memory", ctypes.c_void_p),
@@ -45,7 +46,7 @@ class Arguments(ctypes.Structure):
 
 
 def cycles(kernel: str, size: int, clusters: int = 1, blocks: int = 1, shared_bytes: int = 0) -> tuple[float, float]:
-    """Returns the clock cycles of a round in the first block, and the seconds of a round of all blocks."""
+    """Returns the clock cycles of a round in the first block, and the seconds of a round in all blocks."""
     compiled = ClusterKernel(source(SOURCE), kernel, {"THREADS": THREADS}, blocks, THREADS, shared_bytes)
     memory = torch.randint(2**31 - 1, (size // 4 + 4,), dtype=torch.int32, device="cuda")
     counted = torch.zeros(1, dtype=torch.int64, device="cuda")
@@ -63,15 +64,15 @@ def cycles(kernel: str, size: int, clusters: int = 1, blocks: int = 1, shared_by
 
 
 class Measured(NamedTuple):
-    """What a GPU gives.
+    """Measured properties of a GPU.
 
     Attributes:
-        clock: cycles a second.
-        one_block: bytes a second that one block reads from the cache.
-        all_blocks: bytes a second that a block on each multiprocessor reads, together.
-        shared: bytes a cycle that a block reads from its shared memory.
-        barrier: cycles until all threads of a block have met.
-        hop: cycles until a word is in another block of the cluster.
+        clock: cycles per second.
+        one_block: bytes per second that one block reads from the cache.
+        all_blocks: bytes per second that one block on each multiprocessor reads, in total.
+        shared: bytes per cycle that a block reads from its shared memory.
+        barrier: cycles of a barrier of all threads of a block.
+        hop: cycles until a word arrives in another block of the cluster.
     """
 
     clock: float
@@ -83,15 +84,15 @@ class Measured(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Cycles of one sample that a cluster makes, which follow one another."""
+    """Consecutive cycles of one sample in a cluster."""
 
-    reading: float
-    meeting: float
-    hopping: float
+    reads: float
+    barriers: float
+    hops: float
 
 
 def measure() -> Measured:
-    """Returns what the present GPU gives."""
+    """Measures the current GPU."""
     processors = torch.cuda.get_device_properties(0).multi_processor_count
     alone, _ = cycles("read_cache", CACHED_BYTES)
     _, seconds = cycles("read_cache", CACHED_BYTES, clusters=processors)
@@ -109,51 +110,51 @@ def measure() -> Measured:
     )
 
 
-def said(measured: Measured) -> str:
-    """Returns what was measured, in lines."""
+def summary(measured: Measured) -> str:
+    """Returns the measured properties as lines of text."""
     return (
         f"clock {measured.clock / 1e9:.2f} GHz (from a kernel's cycles and its duration)\n"
-        f"cache: {measured.one_block / measured.clock:.0f} bytes a cycle for one block, "
+        f"cache: {measured.one_block / measured.clock:.0f} bytes per cycle for one block, "
         f"{measured.all_blocks / measured.clock:.0f} for all ({measured.all_blocks / 1e12:.2f} TB/s)\n"
-        f"shared memory: {measured.shared:.0f} bytes a cycle; barrier of {THREADS} threads: {measured.barrier:.0f} "
+        f"shared memory: {measured.shared:.0f} bytes per cycle; barrier of {THREADS} threads: {measured.barrier:.0f} "
         f"cycles; hop between blocks: {measured.hop:.0f} cycles"
     )
 
 
 def weight_bytes(model: PackedModel) -> int:
-    """Returns the bytes of all matrices."""
+    """Returns the total bytes of all matrices."""
     return sum(map(_bytes, (model.dilated, model.residuals, model.skips, model.output1, model.output2)))
 
 
 def streamed(model: PackedModel, measured: Measured, clips: int, rows: int) -> float:
-    """Returns the samples/s of all clips if a block for each `rows` of them reads all weights from the cache."""
+    """Returns the samples/s of all clips if one block for each `rows` clips reads all weights from the cache."""
     blocks = -(-clips // rows)
     return clips * min(measured.one_block, measured.all_blocks / blocks) / weight_bytes(model)
 
 
-def held(model: PackedModel, measured: Measured, clips: int) -> tuple[float, Chain] | None:
-    """Returns the samples/s of all clips if a cluster for each holds all weights, and why; None if they do not fit."""
+def held_in_cluster(model: PackedModel, measured: Measured, clips: int) -> tuple[float, Chain] | None:
+    """Returns the samples/s of all clips if a cluster per clip holds the weights, and its cycles; None if it cannot."""
     division = divide(model)
     if division is None:
         return None
-    # In the chain: the newest tap and the residual of each layer, the last block's skips, both output layers.
+    # The chain: the newest tap and the residual of each layer, the skips of the last block, and both output layers.
     last = division.first_layers[-1] - division.first_layers[-2]
     chain = [*model.dilated[:, -1], *model.residuals, *model.skips[-last:], model.output1, model.output2]
     found = Chain(
-        reading=sum(map(_bytes, chain)) / measured.shared,
-        meeting=(BARRIERS_A_LAYER * len(model.dilations) + 6) * measured.barrier,
-        hopping=division.blocks * measured.hop,
+        reads=sum(map(_bytes, chain)) / measured.shared,
+        barriers=(BARRIERS_PER_LAYER * len(model.dilations) + 6) * measured.barrier,
+        hops=division.blocks * measured.hop,
     )
     return clips * measured.clock / sum(found), found
 
 
-def floors(name: str, kind: torch.dtype, model: PackedModel, measured: Measured) -> str:
-    """Returns a table row."""
+def limits(name: str, kind: torch.dtype, model: PackedModel, measured: Measured) -> str:
+    """Returns the table row of a preset."""
     many = TILE * torch.cuda.get_device_properties(0).multi_processor_count
-    cluster, in_cluster = held(model, measured, 1), "does not fit"
+    cluster, in_cluster = held_in_cluster(model, measured, 1), "does not fit"
     if cluster is not None:
         rate, chain = cluster
-        in_cluster = f"{rate:,.0f} ({chain.reading:,.0f} + {chain.meeting:,.0f} + {chain.hopping:,.0f})"
+        in_cluster = f"{rate:,.0f} ({chain.reads:,.0f} + {chain.barriers:,.0f} + {chain.hops:,.0f})"
     return (
         f"| {name} | {str(kind).removeprefix('torch.')} | {weight_bytes(model) / 1e6:.2f} | "
         f"{streamed(model, measured, 1, 1):,.0f} | {in_cluster} | "
@@ -166,22 +167,22 @@ def _bytes(matrix: torch.Tensor) -> int:
 
 
 def main() -> None:
-    """Measures, and prints both tables."""
+    """Measures the GPU and prints the limits of each preset."""
     missing = missing_nvrtc()
     if missing is not None:
         raise SystemExit(f"cannot measure here: {missing}")
     device = torch.cuda.get_device_properties(0)
     print(f"{device.name}, {device.multi_processor_count} multiprocessors, torch {torch.__version__}")
     measured = measure()
-    print(said(measured))
+    print(summary(measured))
     print(
-        "| preset | weights | MB a sample | one block, streamed | cluster (cycles: reading + barriers + hops) | many |"
+        "| preset | weights | MB per sample | one block, streamed | cluster (cycles: reads + barriers + hops) | many |"
     )
     print("|---|---|---|---|---|---|")
     for name in ("small", "base"):
         weights = GeneratorWeights.of(WaveNet(preset(name).model))
         for kind in (torch.float32, torch.bfloat16):
-            print(floors(name, kind, pack(weights, "cuda", kind), measured))
+            print(limits(name, kind, pack(weights, "cuda", kind), measured))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fast_gen.engines.cpu.pick_sample import pick_sample as compiled_pick
-from fast_gen.engines.sampling import SamplingSettings, check_head, pick, pick_by_head, pick_sample, uniforms
+from fast_gen.engines.sampling import SamplingSettings, check_head, pick, pick_by_head, uniforms
 from wavenet_app.coding import LEAST_SCALE, STEP
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.network.heads import CategoricalHead, GaussianHead, Head, LogisticsHead, head_of, mean_bits
+from wavenet_app.heads import DEFAULT_HEAD, HEADS, CategoricalHead, GaussianHead, Head, LogisticsHead, mean_bits
 
 ALL_SAMPLES = torch.arange(-(2**15), 2**15)
 MEANS = st.floats(-1.2, 1.2)
@@ -151,20 +153,20 @@ def test_components_start_different_and_training_can_tell_them_apart() -> None:
 @given(mixtures(), st.integers(0, 1000))
 @settings(max_examples=15, deadline=None)
 def test_a_histogram_of_samples_agrees_with_the_likelihood(outputs: torch.Tensor, seed: int) -> None:
-    check_histogram("logistics", LogisticsHead(len(outputs) // 3), outputs, seed)
+    check_histogram(LogisticsHead(len(outputs) // 3), outputs, seed)
 
 
 @given(gaussians, st.integers(0, 1000))
 @settings(max_examples=15, deadline=None)
 def test_a_histogram_of_gaussian_samples_agrees_with_the_likelihood(outputs: torch.Tensor, seed: int) -> None:
-    check_histogram("gaussian", GaussianHead(), outputs, seed)
+    check_histogram(GaussianHead(), outputs, seed)
 
 
-def check_histogram(kind: str, head: Head, outputs: torch.Tensor, seed: int) -> None:
+def check_histogram(head: Head, outputs: torch.Tensor, seed: int) -> None:
     """The empirical distribution function lies within 5 standard errors of the exact one (Kolmogorov's distance)."""
     count = 20_000
     numbers = torch.from_numpy(uniforms(seed, rows=1, length=count)[0])
-    samples = pick_sample(kind, outputs.expand(count, -1), numbers, 1.0)
+    samples = pick_by_head(head, outputs.expand(count, -1), numbers, SamplingSettings())
     exact = probabilities(head, outputs).cumsum(0)
     found = torch.bincount(samples + 2**15, minlength=2**16).cumsum(0) / count
     assert float((exact - found).abs().max()) < 2.5 / math.sqrt(count)
@@ -183,7 +185,8 @@ def test_the_compiled_pick_is_the_reference_pick(
 ) -> None:
     outputs = mixture if kind == "logistics" else gaussian
     numbers = np.concatenate([uniforms(seed, rows=1, length=50)[0], np.float32([0, 1 - 2**-24])])
-    expected = pick_sample(kind, outputs.expand(52, -1), torch.from_numpy(numbers), temperature)
+    head, chosen = HEADS[kind](), SamplingSettings(temperature)
+    expected = pick_by_head(head, outputs.expand(52, -1), torch.from_numpy(numbers), chosen)
     weights = np.zeros(len(outputs))
     found = [compiled_pick(outputs.numpy(), kind == "logistics", number, temperature, weights) for number in numbers]
     assert np.abs(np.array(found) - expected.numpy()).max() <= 1  # where 1e-15 decides between two neighbours
@@ -195,31 +198,37 @@ def test_cold_is_the_mean_of_the_likeliest_component_and_hot_is_wider() -> None:
     numbers = torch.from_numpy(uniforms(0, rows=1, length=2_000)[0])
 
     def spread(temperature: float) -> float:
-        return float(pick_sample("logistics", mixture.expand(2_000, -1), numbers, temperature).double().std())
+        return float(
+            pick_by_head(LogisticsHead(2), mixture.expand(2_000, -1), numbers, SamplingSettings(temperature))
+            .double()
+            .std()
+        )
 
-    assert pick_sample("logistics", mixture[None], numbers[:1], 0.0).tolist() == [-(2**13)]
+    assert pick_by_head(LogisticsHead(2), mixture[None], numbers[:1], SamplingSettings(0.0)).tolist() == [-(2**13)]
     assert spread(0.0) == 0 < spread(0.1) < spread(1.0) < spread(2.0)
 
 
 def test_no_uniform_leaves_the_tails_that_it_stands_for() -> None:
     ends = torch.tensor([0.0, 1 - 2.0**-24])
-    logistic = pick_sample("logistics", torch.tensor([0.0, 0.0, math.log(1e-3)]).expand(2, -1), ends, 1.0)
+    logistic = pick_by_head(
+        LogisticsHead(1), torch.tensor([0.0, 0.0, math.log(1e-3)]).expand(2, -1), ends, SamplingSettings()
+    )
     expected = 1e-3 * 25 * math.log(2) / STEP
     assert logistic.tolist() == pytest.approx([-expected, expected], rel=0.01)
-    gaussian = pick_sample("gaussian", torch.tensor([0.0, math.log(1e-3)]).expand(2, -1), ends, 1.0)
+    gaussian = pick_by_head(GaussianHead(), torch.tensor([0.0, math.log(1e-3)]).expand(2, -1), ends, SamplingSettings())
     assert int(gaussian[1]) == pytest.approx(1e-3 * 5.42 / STEP, rel=0.02)
 
 
 def test_mu_law_codes_are_picked_as_ever() -> None:
     logits, numbers = torch.randn(20, 16), torch.rand(20)
     for chosen in (SamplingSettings(), SamplingSettings(top_k=3), SamplingSettings(temperature=0)):
-        assert torch.equal(pick_by_head("mu-law", logits, numbers, chosen), pick(logits, numbers, chosen))
+        assert torch.equal(pick_by_head(CategoricalHead(16), logits, numbers, chosen), pick(logits, numbers, chosen))
 
 
 @pytest.mark.parametrize("chosen", [SamplingSettings(top_k=3), SamplingSettings(top_p=0.9)])
 def test_ranks_are_for_codes(chosen: SamplingSettings) -> None:
-    check_head(chosen, "mu-law")
-    for head in ("logistics", "gaussian"):
+    check_head(chosen, CategoricalHead())
+    for head in (LogisticsHead(), GaussianHead()):
         check_head(SamplingSettings(temperature=0.5), head)
         with pytest.raises(UserError, match="top-k and top-p rank mu-law codes"):
             check_head(chosen, head)
@@ -235,7 +244,7 @@ def test_a_models_settings_say_which_head_it_has() -> None:
     ):
         config = ModelConfig(**shape)
         assert (config.output_channels, config.coding.name) == (channels, coding)
-        assert head_of(config).initial_bias().shape == (channels,)
+        assert config.output_head.initial_bias().shape == (channels,)
 
 
 @pytest.mark.parametrize("bits", range(1, 11))
@@ -253,3 +262,34 @@ def test_settings_of_another_head_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=said):
             ModelConfig(**wrong)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_is_complete(name: str) -> None:
+    head = HEADS[name]()
+    assert head.name == name
+    assert head.initial_bias().shape == (head.output_channels,)
+    assert set(head.settings()) < set(ModelConfig.model_fields)
+    assert ModelConfig(head=name).output_head == head
+    picked = pick_by_head(head, head.initial_bias()[None], torch.tensor([0.5]), SamplingSettings())
+    assert head.coding.lowest <= int(picked) < head.coding.lowest + head.coding.size
+
+
+def test_the_numbers_of_the_rules_differ_and_the_first_head_is_the_default() -> None:
+    assert len({head.rule for head in HEADS.values()}) == len(HEADS)
+    assert next(iter(HEADS)) == DEFAULT_HEAD.name == ModelConfig().head
+
+
+def test_the_newest_sample_is_added_to_the_means_alone() -> None:
+    for head, means in ((CategoricalHead(4), []), (LogisticsHead(2), [2, 3]), (GaussianHead(), [0])):
+        outputs = torch.ones(2, head.output_channels)
+        head.add_newest(outputs, torch.tensor([2**14, -(2**14)]))
+        expected = torch.ones(2, head.output_channels)
+        expected[0, means] += 0.5
+        expected[1, means] -= 0.5
+        assert torch.equal(outputs, expected)
+
+
+def test_heads_are_imported_without_torch_and_numpy() -> None:
+    script = "import sys, wavenet_app.heads; print([name for name in ('torch', 'numpy') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""What the benchmarks of conditioned models tell them: a speaker, and mel frames too."""
+"""Conditioning of the models in benchmarks: none, a speaker, or a speaker and mel frames."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ SAMPLE_RATE = 16_000
 MEL = MelConfig().resolved(SAMPLE_RATE)
 SPEAKERS = {"speakers": ("ann", "jo")}
 
-TOLD: dict[str, tuple[dict[str, Any], int]] = {
-    "nothing": ({}, FOREVER),
+CONDITIONING: dict[str, tuple[dict[str, Any], int]] = {
+    "none": ({}, FOREVER),
     "speaker": (SPEAKERS, FOREVER),
     "speaker and mel": (SPEAKERS | {"mel": MEL}, MEL.hold),
 }
-"""Name -> what makes a model of it, and the samples for which a condition holds."""
+"""Name -> changes to the model config, and the number of samples that share a condition."""
 
 
 def noise(weights: GeneratorWeights, clips: int, samples: int, hold: int) -> ChunkCondition | None:
-    """Returns a condition of so many samples of each clip; None for a model that is told nothing."""
+    """Returns a random condition for `samples` samples of each clip; None for a model without conditioning."""
     if not weights.conditioned:
         return None
     numbers = np.random.default_rng(2).normal(scale=0.5, size=2**20).astype(np.float32)

@@ -1,28 +1,29 @@
-"""How near to a recording a vocoder can come that draws its noise, measured without any model.
+"""The limit of a vocoder that samples its noise: how close it can come to a recording, measured without a model.
 
-    python benchmarks/vocoder_floor.py FOLDER [--clips 8] [--seconds 3] [--draws 8]
+    python benchmarks/vocoder_limit.py FOLDER [--clips 8] [--seconds 3] [--draws 8]
 
 The log-spectral distance compares levels cell by cell (a frame of 32 ms, a frequency). Where a recording is noise, its
-own levels lie 5.6 dB about those expected: of Gaussian noise a cell's power is exponential, and ten times its decimal
-logarithm deviates by 10 / ln 10 x pi / sqrt 6 = 5.57. So what gives every cell its expected level is 5.6 dB away, and
-another draw of the same noise, deviating by itself, sqrt 2 times as far: 7.9. A vocoder that samples is such a draw.
-But mel frames are not expected levels, they are those that the recording had, and what has the same frames is nearer.
-So noise is drawn in two ways. For both, the spectra of white noise are scaled band by band:
+levels deviate by 5.6 dB from the expected ones: the power of a cell of Gaussian noise is exponentially distributed, and
+ten times its decimal logarithm has the deviation 10 / ln 10 x pi / sqrt 6 = 5.57. So a sound with the expected level in
+each cell is 5.6 dB away, and another draw of the same noise, which deviates too, is sqrt 2 times as far: 7.9. A
+sampling vocoder produces such a draw. But mel frames are the actual levels of the recording, not the expected ones, so
+a sound with the same frames is closer. Noise is therefore drawn in two ways. Both scale the spectra of white noise
+band by band:
 
-- frames as levels: once, by what white noise has on average. The frames that come out deviate from those asked for.
-- frames met: again and again, by what is missing in each band, until the frames are about those asked for. This is what
-  a perfect vocoder of noise would draw. Where a band holds one frequency, little is left to draw.
+- frames as levels: once, by the average spectrum of white noise. The resulting frames deviate from the given ones.
+- frames matched: repeatedly, by the remaining error of each band, until the frames match the given ones. A perfect
+  vocoder of noise would draw this. Where a band contains one frequency, little is left to draw.
 
-How many cells are noise is decided in steps; the rest is kept as it was, as if a vocoder made no mistake there:
+The cells that count as noise grow in steps; all others keep the recording, as if a vocoder made no mistake there:
 
-- nothing: no cell is redrawn. Only the noise of the codes is another, as everything is 0.1 dB louder, here and below.
-- no pitch: frames in which pYIN finds no pitch, nor in their neighbours: hiss, breath, pauses.
-- no pitch, or high: also what lies above 4 kHz in the other frames, where the harmonic-plus-noise model of speech has
+- nothing: no cell is redrawn. Only the noise of the codes differs, because everything is 0.1 dB louder, here and below.
+- no pitch: frames in which, and next to which, pYIN finds no pitch: hiss, breath, pauses.
+- no pitch, or high: also everything above 4 kHz in the other frames, where the harmonic-plus-noise model of speech has
   noise (Stylianou 2001, "Applying the harmonic plus noise model in concatenative speech synthesis").
-- everything: as if the voice whispered; no floor, but what the right frames alone are worth.
+- everything: as if the voice whispered; this is not a limit, but shows what correct frames alone give.
 
-That the cells are noise indeed, draws tell themselves: the recording then is no further from one (draw) than another is
-(apart). Levels are the mean levels of all draws, the best constant for each cell, which no sound need have.
+The draws show whether the cells are noise: if so, the recording is as far from a draw (draw) as another draw is
+(apart). Levels are the mean levels of all draws, the best constant for each cell, which no sound has to match.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ from wavenet_app.evaluation.pair_table import as_coded
 from wavenet_app.evaluation.sound_distributions import HIGHEST_PITCH, LOWEST_PITCH
 from wavenet_app.evaluation.sound_frames import frame_lengths, power_spectra
 
-WAYS = {"frames as levels": 0, "frames met": 60}
-"""Way to draw noise -> how often its bands are corrected."""
+WAYS = {"frames as levels": 0, "frames matched": 60}
+"""Way to draw noise -> number of corrections of its bands."""
 HIGHEST_HARMONIC = 4_000.0  # Hz
 LOUDER = 10 ** (0.1 / 20)
 CODING = MuLawCoding(256)
@@ -58,7 +59,7 @@ Cells = NDArray[np.bool_]
 
 
 def noise_with_frames(frames: Frames, mel: MelFrames, rng: np.random.Generator, corrections: int) -> Sound:
-    """Noise (frames x hop,) with about the mel frames that are given, (frames, n_mels)."""
+    """Returns noise (frames x hop,) that approximates the given mel frames (frames, n_mels)."""
     points = 2 * mel.margin + mel.hop
     shares = band_shares(mel)
     wanted = np.exp(frames.T.astype(np.float64))
@@ -74,7 +75,7 @@ def noise_with_frames(frames: Frames, mel: MelFrames, rng: np.random.Generator, 
 
 
 def noise_like(original: Sound, rate: int) -> dict[str, Cells]:
-    """Which of the cells (frames, frequencies) are redrawn in each step."""
+    """Returns the cells (frames, frequencies) that each step redraws."""
     length, hop = frame_lengths(rate)
     count, frequencies = power_spectra(original, length, hop, length).shape
     pitch, _, _ = librosa.pyin(
@@ -86,7 +87,7 @@ def noise_like(original: Sound, rate: int) -> dict[str, Cells]:
         hop_length=hop,
         resolution=0.2,
     )
-    # frames of pYIN are centred on multiples of the hop: number n + 1 is where frame n has its middle
+    # frames of pYIN are centred on multiples of the hop: frame n + 1 is at the centre of frame n here
     pitched = np.convolve(np.pad(np.isfinite(pitch), (0, 4)), np.ones(3), "full")[2 : 2 + count, None] > 0
     high = np.arange(frequencies) * rate / length >= HIGHEST_HARMONIC
     all_cells = np.ones((count, frequencies), bool)
@@ -94,10 +95,10 @@ def noise_like(original: Sound, rate: int) -> dict[str, Cells]:
 
 
 def composed(original: Sound, noise: Sound, cells: Cells, rate: int) -> Sound:
-    """The recording with some cells from the noise, by a short-time Fourier transform of half the metric's hop."""
+    """Returns the recording with some cells from the noise, by an STFT with half the hop of the metric."""
     length, hop = frame_lengths(rate)
     kept, drawn = (librosa.stft(sound, n_fft=length, hop_length=hop // 2) for sound in (original, noise))
-    # frame n of the metric has its middle at (n + 1) hops, frame s here at s half ones
+    # the centre of frame n of the metric is at (n + 1) hops, that of frame s here at s half hops
     of_frame = np.clip(np.round(np.arange(kept.shape[1]) / 2 - 1).astype(int), 0, len(cells) - 1)
     mixed = np.where(cells[of_frame].T, drawn, kept)
     sound: Sound = librosa.istft(mixed, hop_length=hop // 2, length=len(original))
@@ -105,24 +106,24 @@ def composed(original: Sound, noise: Sound, cells: Cells, rate: int) -> Sound:
 
 
 class Step:
-    """What comes of redrawing some of the cells; in each list an entry a clip, in dB."""
+    """Results of redrawing some of the cells: lists with one entry per clip, in dB."""
 
     def __init__(self) -> None:
         self.share: list[float] = []
         self.whole: list[tuple[float, float]] = []
         self.in_cells: list[list[float]] = []
 
-    def add(self, cells: Cells, wanted: Levels, draws: Levels, rival: Levels) -> None:
-        """Adds a clip: the cells that are redrawn; levels of the recording, of all draws, and of Griffin-Lim."""
+    def add(self, cells: Cells, wanted: Levels, draws: Levels, baseline: Levels) -> None:
+        """Adds a clip: its redrawn cells, and the levels of the recording, of all draws and of Griffin-Lim."""
         levels = draws.mean(axis=0)
         self.share.append(float(cells.mean()))
         self.whole.append((float(np.mean([distance(wanted, draw) for draw in draws])), distance(wanted, levels)))
         if cells.any():
-            differences = (draws - wanted, draws - np.roll(draws, 1, axis=0), levels - wanted, rival - wanted)
+            differences = (draws - wanted, draws - np.roll(draws, 1, axis=0), levels - wanted, baseline - wanted)
             self.in_cells.append([float((one[..., cells] ** 2).mean()) for one in differences])
 
     def row(self) -> str:
-        """Shares, distances over all cells, and RMS differences in the redrawn ones."""
+        """Returns shares, distances over all cells, and RMS differences in the redrawn cells."""
         text = f"{np.mean(self.share):6.0%} {{:6.2f}} {{:8.2f}}".format(*np.mean(self.whole, axis=0))
         if self.in_cells:
             weights = [share for share in self.share if share]
@@ -133,7 +134,9 @@ class Step:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="recordings; those that `wavegen train` would hold out are measured")
+    parser.add_argument(
+        "folder", type=Path, help="recordings; the clips that `wavegen train` would hold out are measured"
+    )
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--draws", type=int, default=8)
@@ -146,13 +149,13 @@ def main() -> None:
     mel = MelFrames(MelConfig().resolved(rate), rate)
     steps = {way: {step: Step() for step in STEPS} for way in WAYS}
     off: dict[str, list[float]] = {way: [] for way in WAYS}
-    rivals: list[float] = []
+    baseline_distances: list[float] = []
     for clip in chosen_clips(corpus.validation, options.clips):
         original = corpus.waveform(clip, 0, round(options.seconds * rate))
         frames, cells = mel.of(original), noise_like(original, rate)
         wanted = decibels(as_coded(original, CODING), rate)
-        rival = decibels(griffin_lim(frames, mel)[: len(original)], rate)
-        rivals.append(distance(wanted, rival))
+        baseline = decibels(griffin_lim(frames, mel)[: len(original)], rate)
+        baseline_distances.append(distance(wanted, baseline))
         for way, corrections in WAYS.items():
             rng = np.random.default_rng(0)
             noises = [noise_with_frames(frames, mel, rng, corrections)[: len(original)] for _ in range(options.draws)]
@@ -160,15 +163,15 @@ def main() -> None:
             for name, step in steps[way].items():
                 sounds = [LOUDER * composed(original, noise, cells[name], rate) for noise in noises]
                 step.add(
-                    cells[name], wanted, np.stack([decibels(as_coded(one, CODING), rate) for one in sounds]), rival
+                    cells[name], wanted, np.stack([decibels(as_coded(one, CODING), rate) for one in sounds]), baseline
                 )
     print(
-        f"{len(rivals)} held-out clips, {rate} Hz, gain x{corpus.gain:.2f}; dB to the original as {CODING.name}; "
-        f"Griffin-Lim from the same frames: {np.mean(rivals):.2f}"
+        f"{len(baseline_distances)} held-out clips, {rate} Hz, gain x{corpus.gain:.2f}; dB to the original as "
+        f"{CODING.name}; Griffin-Lim from the same frames: {np.mean(baseline_distances):.2f}"
     )
     for way, found in steps.items():
         error = np.sqrt(np.mean(off[way])) * 20 / np.log(10)
-        print(f"\n{way}; those of the draws deviate by {error:.1f} dB")
+        print(f"\n{way}; the frames of the draws deviate by {error:.1f} dB")
         print(f"{'':22}    log-spectral distance       in the redrawn cells, RMS")
         print(f"{'redrawn':22} cells   draw   levels     draw   apart   levels   Griffin-Lim")
         for name, step in found.items():

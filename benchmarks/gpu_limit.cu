@@ -1,5 +1,6 @@
-// How fast this GPU reads its cache and its shared memory, and how long blocks and threads take to meet. After
-// primitives.cu of fast_gen/engines/gpu/cluster; THREADS is defined by the host. Each kernel writes the clock cycles that its first block took.
+// Measures how fast this GPU reads its cache and its shared memory, and how long threads and blocks take to synchronise.
+// Compiled after primitives.cu of fast_gen/engines/gpu/cluster; the host defines THREADS. Each kernel writes the clock
+// cycles of its first block.
 
 struct alignas(16) Words { u32 word[4]; };
 
@@ -8,7 +9,7 @@ struct Arguments {
     long long words;   // of 16 bytes
     int rounds;
     long long* cycles;
-    u32* sink;         // written, so that no reading is left out
+    u32* sink;         // written, so that no read is optimised away
 };
 
 __device__ Words cached(const Words* place) {
@@ -59,7 +60,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) meet_threads(const Argu
     if (threadIdx.x == 0) *all.cycles = clock64() - began;
 }
 
-// Block 0 and block 1 of a cluster send each other a word in turn; a round is two hops.
+// Blocks 0 and 1 of a cluster alternately send each other a word; a round is two hops.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) hop(const Arguments all) {
     SHARED_MEMORY(memory);
     u64* box = (u64*)memory;

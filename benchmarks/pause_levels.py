@@ -1,10 +1,10 @@
-"""How quiet the pauses of vocoded speech are: the noise that a head adds where the original says nothing.
+"""The level of the pauses in vocoded speech: the noise that a head adds where the original is silent.
 
-    python benchmarks/silence_floor.py CHECKPOINT [CHECKPOINT ...] [--clips 6] [--seconds 4]
+    python benchmarks/pause_levels.py CHECKPOINT [CHECKPOINT ...] [--clips 6] [--seconds 4]
 
-The clips are those that a checkpoint's own run held out, at the gain of the run. Pauses are the frames of 32 ms that
-lie more than 45 dB below the loudest of their clip in the original, those beside sound left out. Given are median
-levels over all these frames, in dB relative to full scale, without the mean of each frame; -120 is digital silence.
+The clips are the held-out clips of a checkpoint's run, at the gain of the run. Pauses are frames of 32 ms that are more
+than 45 dB below the loudest frame of the original clip, without the frames next to sound. The table shows median levels
+over all these frames, in dB relative to full scale, without the mean of each frame; -120 is digital silence.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ PAUSE = 45.0  # dB below the loudest frame
 
 
 def pauses(levels_of_original: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Returns which frames are pauses, those beside sound left out."""
+    """Returns which frames are pauses, without those next to sound."""
     quiet = levels_of_original < levels_of_original.max() - PAUSE
     padded = np.pad(quiet, 2, constant_values=True)
     return np.lib.stride_tricks.sliding_window_view(padded, 5).all(axis=1)
 
 
 def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, temperature: float) -> list[float]:
-    """Returns the median levels in the pauses: of the original, as coded, as sampled and refined; and their seconds."""
+    """Returns the median levels in the pauses of the original, coded, sampled and refined audio, and their seconds."""
     config = trained.config
-    assert config.model.mel is not None, "the model must be one that is told mel frames"
+    assert config.model.mel is not None, "the model must be conditioned on mel frames"
     corpus = held_out_audio(trained, (), folder).corpus
     rate, coding = corpus.sample_rate, config.model.coding
     mel, engine = MelFrames(config.model.mel, rate), load_engine("auto", GeneratorWeights.of(trained.model))
@@ -50,7 +50,7 @@ def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, te
         settings = SamplingSettings(temperature=temperature)
         frames = mel.of(original)
         sampled = np.concatenate(list(vocode(engine, trained.model, mel.told([frames]), seed=0, settings=settings)))
-        # to 16 bits, as `wavegen vocode` writes it
+        # to 16 bits, like the output of `wavegen vocode`
         moved = from_pcm16(pcm16(refined(sampled, frames, mel, USUAL_TURNS)))
         silent = pauses(levels(original, rate))
         for kept, sound in zip(found, (original, coding.decode(coding.encode(original)), sampled, moved), strict=True):
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
     folder = DataFolder.at(options.data_dir)
-    print(f"{'run':24} {'head':10}  original  as coded  as sampled  refined   seconds of pauses")
+    print(f"{'run':24} {'head':10}  original  coded     sampled     refined   seconds of pauses")
     for name in options.checkpoints:
         trained = load_trained(find_checkpoint(folder.root, name))
         *found, length = measure(trained, folder, options.clips, options.seconds, options.temperature)

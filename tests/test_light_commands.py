@@ -1,0 +1,74 @@
+"""Commands that use a model never import what only training needs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from image_sets import picture, save
+from tiny_run import TINY
+
+from segmentation.checkpoints.pretrained import KIND
+from segmentation.checkpoints.segmenter import ClassTable
+from segmentation.config import SegmentationConfig, SegmentationModelConfig
+from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
+from segmentation.network.deeplab import build_model
+from wavenet_app.core.checkpoint import write_checkpoint
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORT = "import sys, cli; sys.argv[0] = 'wavegen'; cli.app(standalone_mode=False); print('lightning' in sys.modules)"
+
+
+def imports_lightning(folder: Path, *arguments: object) -> bool:
+    """Runs a command in a fresh interpreter and returns whether that imported Lightning.
+
+    The answer is the last line of standard output.
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", REPORT, *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {"True": True, "False": False}[found.stdout.splitlines()[-1]]
+
+
+@pytest.fixture
+def tiny_deeplab(tmp_path) -> Path:
+    config = SegmentationConfig(
+        name="net", model=SegmentationModelConfig(backbone="dilated", aspp_channels=8, num_classes=len(CLASSES))
+    )
+    content = {
+        "config": config.model_dump(mode="json"),
+        **ClassTable.of_dataset(ShapesDataset("val", count=1)).to_plain(),
+        "normalisation": {"mean": list(IMAGENET_MEAN), "std": list(IMAGENET_STD)},
+        "weights": build_model(config.model, torch.Generator().manual_seed(0)).state_dict(),
+    }
+    write_checkpoint(tmp_path / "net.pth", KIND, content)
+    return tmp_path / "net.pth"
+
+
+def test_labelling_and_scoring_images_do_not_import_lightning(tiny_deeplab, tmp_path):
+    save(tmp_path / "a.png", picture())
+    assert not imports_lightning(tmp_path, "seg-predict", tiny_deeplab, "a.png")
+    assert (tmp_path / "data" / "segmentation_results" / "net" / "masks" / "a.png").is_file()
+    assert not imports_lightning(tmp_path, "seg-eval", tiny_deeplab, "shapes", "--images", 1)
+
+
+def test_measuring_audio_models_does_not_import_lightning(wavegen, tone_folder, tmp_path):
+    assert wavegen("train", tone_folder, "--max-steps", 2, "--name", "x", "--logger", "none", *TINY).code == 0
+    assert not imports_lightning(tmp_path, "info", "x")
+    assert not imports_lightning(tmp_path, "inspect", tone_folder)
+    assert not imports_lightning(
+        tmp_path, "eval", "x", "--clips", 1, "--clip-seconds", 0.1, "--seconds", 1, "--engine", "torch"
+    )
+
+
+def test_training_imports_lightning(tone_folder, tmp_path):
+    """So that the tests above look for the right name."""
+    assert imports_lightning(tmp_path, "train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)

@@ -1,0 +1,75 @@
+"""What a training run looks like in the terminal, whatever it trains."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+from rich.console import Console
+
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
+from wavenet_app.core.terminal import clock, run_bar
+
+
+class RunView(ABC):
+    """A bar for the run, shown while its `progress` is entered, and above it a line for each validation.
+
+    Args:
+        console: where to.
+
+    Attributes:
+        validation: the latest validation score; nan before the first.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = run_bar(console)
+        self.task = self.progress.add_task("training", total=1.0, text="starting", left="")
+        self.validation = math.nan
+
+    @abstractmethod
+    def figures(self, status: FitStatus) -> str:
+        """Returns what the bar shows beside the step: loss, validation and speed."""
+
+    @abstractmethod
+    def scores(self, row: HistoryRow) -> str:
+        """Returns what the line of a validation shows beside time and step."""
+
+    def on_step(self, status: FitStatus) -> None:
+        """Moves the bar."""
+        left = status.seconds * (1 - status.progress) / status.progress if status.progress else math.nan
+        self.progress.update(
+            self.task,
+            completed=status.progress,
+            text=f"step {status.step}  {self.figures(status)}",
+            left="" if math.isnan(left) else f"{clock(left)} left",
+        )
+
+    def on_validation(self, status: FitStatus) -> None:
+        """Prints the figures of a validation."""
+        row = status.history[-1]
+        self.validation = row["validation"]
+        self.console.print(
+            f"{clock(status.seconds):>8}  step {status.step:>6}  {self.scores(row)}"
+            + ("" if status.improved else "  not the best"),
+            highlight=False,
+        )
+
+
+def budget(plan: FitPlan) -> str:
+    """Returns how long a run trains, such as "30 minutes or 500 steps"."""
+    minutes = [f"{plan.minutes:g} minutes"] if plan.minutes else []
+    steps = [f"{plan.max_steps} steps"] if plan.max_steps else []
+    return " or ".join([*minutes, *steps])
+
+
+def show_interruption(console: Console, status: FitStatus, command: str) -> None:
+    """Prints which signal stopped a run and the command that resumes it; nothing if none did."""
+    if status.interrupted:
+        console.print(f"stopped by {status.interrupted}; resume with: wavegen {command}", highlight=False)
+
+
+def show_curves(console: Console, plan: FitPlan) -> None:
+    """Prints the command that shows the curves, if they are logged to TensorBoard."""
+    if plan.tensorboard_dir is not None:
+        console.print(f"curves: tensorboard --logdir {plan.tensorboard_dir.parent}", highlight=False, soft_wrap=True)

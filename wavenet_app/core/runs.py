@@ -1,0 +1,175 @@
+"""Runs in their folder: the options of a training, free names, and where a run's checkpoints lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wavenet_app.core.checkpoint import read_checkpoint
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
+
+LOGGERS = ("tensorboard", "wandb", "none")
+BEST = "best.pth"
+LAST = "last.pth"
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What a user asks of any training; None and empty mean that an option is not given.
+
+    Attributes:
+        preset: name of a preset, or "auto".
+        config_file: TOML file that overrides the preset.
+        assignments: section.field=value texts that override both.
+        name: name of the run.
+        max_steps: optimizer steps.
+        minutes: wall-clock minutes.
+        seed: seed of the initial weights and of the order of the data.
+        resume: name or last.pth of a run to resume.
+        logger: where curves are logged: tensorboard, wandb or none.
+    """
+
+    preset: str = "auto"
+    config_file: Path | None = None
+    assignments: tuple[str, ...] = ()
+    name: str | None = None
+    max_steps: int | None = None
+    minutes: float | None = None
+    seed: int | None = None
+    resume: str | None = None
+    logger: str = "tensorboard"
+
+    def check_logger(self) -> None:
+        """Raises a UserError unless the logger is one of `LOGGERS`."""
+        if self.logger not in LOGGERS:
+            raise UserError(f"--logger takes {', '.join(LOGGERS)}, not '{self.logger}'")
+
+    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
+        """Returns (section, field, value) of the options that only this kind of training has; None is not given."""
+        return ()
+
+    def changes(self) -> dict[str, Any]:
+        """Returns section -> field -> value of all options that are settings.
+
+        Raises:
+            UserError: an assignment is not section.field=value.
+        """
+        changes = parse_assignments(list(self.assignments))
+        for section, name, value in (
+            *self.own_changes(),
+            ("training", "max_steps", self.max_steps),
+            ("training", "minutes", self.minutes),
+            ("training", "seed", self.seed),
+        ):
+            if value is not None:
+                changes.setdefault(section, {})[name] = value
+        if self.name is not None:
+            changes["name"] = self.name
+        return changes
+
+    def applied_to(self, config: AnySettings) -> AnySettings:
+        """Returns a preset's settings with the config file and then the options laid over them.
+
+        Raises:
+            UserError: the file cannot be read, or a field or value does not fit.
+        """
+        if self.config_file:
+            config = override(config, read_config_file(self.config_file))
+        return override(config, self.changes())
+
+    def given(self, section: str, name: str) -> Any:
+        """Returns what the config file or an option gives for a setting, None if neither does."""
+        from_file = read_config_file(self.config_file) if self.config_file else {}
+        return {**from_file.get(section, {}), **self.changes().get(section, {})}.get(name)
+
+
+def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
+    """Raises a UserError for the first option, of (value, what it is called), that is given beside --resume."""
+    for value, flag in options:
+        if value:
+            raise UserError(f"--resume takes all settings from the checkpoint; drop {flag}")
+
+
+def free_name(base: str, runs: Path) -> str:
+    """Returns a name that no run has: `base`, else base-2, base-3 and so on.
+
+    Args:
+        base: the name to begin with.
+        runs: folder of the runs.
+    """
+    taken = {path.name for path in runs.glob("*")}
+    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
+
+
+def refuse_existing(name: str, runs: Path) -> None:
+    """Raises a UserError if a run of that name has a checkpoint, which a new run would overwrite."""
+    if (runs / name / LAST).exists():
+        raise UserError(
+            f"a run called '{name}' already exists; choose another --name, or resume it with --resume {name}"
+        )
+
+
+def first_file(*places: Path) -> Path | None:
+    """Returns the first of these places that is a file; None if none is."""
+    return next((place for place in places if place.is_file()), None)
+
+
+def places_of(name: str, runs: Path, file: str) -> tuple[Path, ...]:
+    """Returns where the file of a run may lie, if `name` is the file itself, the run's folder, or the run's name."""
+    return Path(name), Path(name) / file, runs / name / file
+
+
+def run_names(runs: Path, file: str) -> list[str]:
+    """Returns the names of the runs that have a file, such as `BEST`, sorted."""
+    return sorted(path.parent.name for path in runs.glob(f"*/{file}"))
+
+
+class Resumed(NamedTuple):
+    """A run for `fit` to resume.
+
+    Attributes:
+        content: of its checkpoint.
+        notes: what the user should know, a line each.
+    """
+
+    content: dict[str, Any]
+    notes: list[str]
+
+
+def previous_of(path: Path) -> Path:
+    """Returns where the last.pth before the newest one is kept, in case the newest one is damaged."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: str) -> Resumed:
+    """Returns the last checkpoint of a run, or the one before where the last is damaged.
+
+    Args:
+        name: a last.pth, a run's folder, or a run's name.
+        runs: folder of the runs.
+        kind: kind of the checkpoint.
+        called: what a run is called in errors, such as "run".
+        otherwise: what the user can do instead, if the file has no training state; "{path}" stands for the file.
+
+    Raises:
+        UserError: there is no such run, or its checkpoint cannot be read, is of another kind, or was exported.
+    """
+    path = first_file(*places_of(name, runs, LAST))
+    if path is None:
+        known = ", ".join(run_names(runs, LAST))
+        raise UserError(f"there is no {called} '{name}' to resume; there are: {known or 'none'}")
+    notes = []
+    try:
+        content = read_checkpoint(path, kind)
+    except UserError as error:
+        try:
+            content = read_checkpoint(previous_of(path), kind)
+        except UserError:
+            raise error from None
+        notes.append(f"{error}; the run continues from the checkpoint before, {previous_of(path)}")
+    if "training" not in content:
+        raise UserError(f"{path} was exported without its training state; {otherwise.format(path=path)}")
+    return Resumed(content, notes)

@@ -1,0 +1,93 @@
+"""Mistakes on the command line, each in one line with what to type instead."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+
+UsageError: Any = typer.BadParameter.__mro__[2]
+"""What typer raises for a mistake on the command line; it has no public name of its own."""
+
+_OTHER_COMMANDS = {
+    "play": "sample --play",
+    "generate": "sample",
+    "synth": "sample",
+    "synthesize": "sample",
+    "stream": "sample --play --forever",
+    "evaluate": "eval",
+    "test": "eval",
+    "score": "eval",
+    "benchmark": "bench",
+    "check": "inspect",
+    "doctor": "inspect",
+    "resume": "train --resume RUN",
+    "vocoder": "vocode",
+    "segment": "seg-predict",
+    "predict": "seg-predict",
+    "show": "info",
+    "version": "--version",
+    "help": "-h",
+}
+"""What other tools call a command, and what it is here."""
+
+_OTHER_OPTIONS = {
+    "--epochs": "--max-steps or --minutes",
+    "--steps": "--max-steps",
+    "--iterations": "--max-steps",
+    "--lr": "--set training.learning_rate=...",
+    "--learning-rate": "--set training.learning_rate=...",
+    "--batch-size": "--set training.batch_size=...",
+    "--output": "--out",
+    "--num-samples": "--seconds",
+    "--duration": "--seconds",
+    "--length": "--seconds",
+    "--checkpoint": "the checkpoint without an option",
+    "--input": "the path without an option",
+    "--data": "the path without an option",
+    "--model": "--preset, or --set model....",
+    "--gpu": "--engine cuda",
+    "--num-clips": "--clips",
+}
+"""What other tools call an option, and what it is here."""
+
+_PLAIN = {
+    r": Input should be a valid integer, .*": ": it must be a whole number",
+    r": Input should be a valid ([a-z]+), .*": r": it must be a \1",
+    r": Input should be greater than or equal to (\S+)": r": it must be at least \1",
+    r": Input should be less than or equal to (\S+)": r": it must be at most \1",
+    r": Input should be ": ": it must be ",
+}
+"""What the library says of a value, and the same in plain words."""
+
+
+def usage_line(error: Any) -> str:
+    """Returns a mistake on the command line as one line: what is wrong, and what to type instead.
+
+    Args:
+        error: a `UsageError`.
+    """
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "wavegen"
+    text = " ".join(error.format_message().split()).rstrip(".")
+    option = getattr(error, "option_name", None)
+    if option is not None and context is not None and "No such option" in text:
+        known = [flag for parameter in context.command.params for flag in parameter.opts if flag.startswith("--")]
+        text = f"there is no option {option}{_hint(option, known, _OTHER_OPTIONS)}"
+    elif text.startswith("No such command") and context is not None:
+        name = text.split("'")[1]
+        text = f"there is no command '{name}'{_hint(name, context.command.commands, _OTHER_COMMANDS)}"
+    else:
+        text = text[:1].lower() + text[1:]
+        for found, plain in _PLAIN.items():
+            text = re.sub(found, plain, text)
+    return f"{text}{'' if text.endswith('?') else '.'} See: {command} -h"
+
+
+def _hint(name: str, known: Iterable[str], others: dict[str, str]) -> str:
+    """Returns "; did you mean ...?", or nothing if no name is close."""
+    close = [others[name]] if name in others else difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
