@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.walk import walk
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -187,12 +188,19 @@ def read_mask(path: Path) -> MaskPixels:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Returns the files of a folder and its sub-folders, sorted, without hidden ones."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    """Returns the files of a folder and its sub-folders, through links too, sorted, without hidden ones.
+
+    A link that leads nowhere is among them, so that it is named where it is read.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+
+    def refuse(unlisted: Path, reason: str) -> None:
+        raise UserError(f"{unlisted}: {reason}; give yourself the right to read it, or move it away")
+
+    files = walk(folder, refuse) if folder.is_dir() else ()
+    return sorted(path for path in files if path.is_file() or not path.exists())
 
 
 def _bits_of(greatest: int) -> int:

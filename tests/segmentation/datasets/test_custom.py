@@ -15,6 +15,7 @@ from segmentation.datasets.formats.custom.pairs import pair_by_name
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import read_image, read_mask
 from segmentation.datasets.labels import IGNORE, voc_palette
+from segmentation.prediction.predict import find_images
 from wavenet_app.core.errors import UserError
 
 NAMES = ("train/a.png", "train/b.png", "val/c.png")
@@ -161,6 +162,29 @@ def test_a_lone_pair_is_matched_if_one_name_begins_with_the_other(tmp_path):
     assert "reading 'a' as 'A_mask'" in (pairing.remark or "")
     (tmp_path / "masks" / "A_mask.png").rename(tmp_path / "masks" / "b_mask.png")
     assert pair_by_name(tmp_path / "images", tmp_path / "masks").pairs == []
+
+
+def test_linked_folders_are_searched_and_circles_end(tmp_path):
+    write_custom(tmp_path / "store", same_masks(stripes([0, 1])), None)
+    for kind in ("images", "masks"):
+        (tmp_path / "set" / kind / "train").mkdir(parents=True)
+        (tmp_path / "set" / kind / "train" / "day1").symlink_to(tmp_path / "store" / kind / "train")
+        (tmp_path / "set" / kind / "val").symlink_to(tmp_path / "store" / kind / "val")
+        (tmp_path / "store" / kind / "train" / "again").symlink_to(tmp_path / "set" / kind / "train")
+    (tmp_path / "set" / "images" / "train" / "gone.png").symlink_to(tmp_path / "gone.png")
+    dataset = CustomDataset(tmp_path / "set", "train")
+    assert [dataset.image_path(place).name for place in range(len(dataset))] == ["a.png", "b.png"]
+    assert [note.path.name for note in dataset.skipped] == ["gone.png"]
+    assert len(CustomDataset(tmp_path / "set", "val")) == 1
+
+
+def test_linked_images_are_found_for_prediction(tmp_path):
+    save(tmp_path / "store" / "a.png", picture())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "day1").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "again").symlink_to(tmp_path / "set")
+    inputs, _ = find_images(tmp_path / "set", tmp_path / "out")
+    assert [str(one.target) for one in inputs] == ["day1/a.png"]
 
 
 def test_files_without_a_partner_are_named(tmp_path):
