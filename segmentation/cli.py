@@ -154,12 +154,20 @@ def seg_check(
         int | None, typer.Option(min=1, help="Read this many images per split, evenly spread (default: all).")
     ] = None,
     coco_classes: CocoClasses = None,
+    write_classes: Annotated[
+        bool, typer.Option("--write-classes", help="First write classes.txt from the colours or values of the masks.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check an image data set before training: files, masks, class shares, and a sheet of overlays."""
     from segmentation.checking.command import run_check
 
+    if write_classes:
+        from segmentation.checking.write_classes import write_classes as write
+
+        path, count = write(dataset, DataFolder.at(data_dir))
+        typer.echo(f"wrote {path} with {count} classes; give them their names there", err=as_json)
     fit_to_train = run_check(
         dataset,
         DataFolder.at(data_dir),

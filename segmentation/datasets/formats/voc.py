@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.masks import coding_of_list
-from segmentation.datasets.formats.voc_classes import own_classes, refuse_foreign_masks
+from segmentation.datasets.formats.voc_classes import find_classes, refuse_foreign_masks
 from segmentation.datasets.held_out import is_held_out
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, MaskPixels, read_mask
+from segmentation.datasets.image_files import IMAGE_SUFFIXES, MaskPixels, files_below, read_mask
 from segmentation.datasets.labels import (
     BORDER_COLOUR,
     IGNORE,
@@ -69,7 +69,8 @@ class VocDataset(SegmentationDataset):
             pairs, missing_image="the list names it, but the image is missing", missing_mask="its mask is missing"
         )
         refuse_empty(whole, skipped, f"the list '{chosen}' of {root}")
-        listed = own_classes(root)
+        above = [root.absolute().parents[1]] if root.absolute().parent.name == "VOCdevkit" else []
+        listed = find_classes([root, root / "SegmentationClass", *above])
         self._coding = coding_of_list(listed[1]) if listed else None
         if listed:
             remarks.append(f"classes are those of {listed[0]}")
@@ -240,4 +241,5 @@ FORMAT = Format(
     markers=MARKERS,
     takes_newest=True,  # VOC2007 beside VOC2012
     num_classes=len(CLASSES),
+    mask_files=lambda root: files_below(root / "SegmentationClass"),
 )

@@ -1,4 +1,4 @@
-"""The classes of a folder in VOC's layout that another tool has written, by the list that lies beside the masks."""
+"""The lists of classes that labelling tools write beside masks, and masks that are not VOC's and need one."""
 
 from __future__ import annotations
 
@@ -25,21 +25,15 @@ _BACKGROUND = "background"
 _SAMPLE = 64  # masks that are compared with VOC's palette
 
 
-def own_classes(root: Path) -> tuple[Path, ClassList] | None:
-    """Returns the list of classes of a folder in VOC's layout, and its file; None if there is none.
-
-    It is looked for in the folder itself, in SegmentationClass/, and beside VOCdevkit/.
+def find_classes(folders: Sequence[Path]) -> tuple[Path, ClassList] | None:
+    """Returns the first list of classes in some folders, and its file; None if there is none.
 
     Raises:
         UserError: a list cannot be understood.
     """
-    above = [root.absolute().parents[1]] if root.absolute().parent.name == "VOCdevkit" else []
-    for folder in (root, root / "SegmentationClass", *above):
-        for name, reader in (
-            (LABEL_MAP, read_label_map),
-            (FILE_NAME, read_class_list),
-            (CLASS_TABLE, read_class_table),
-        ):
+    readers = ((FILE_NAME, read_class_list), (LABEL_MAP, read_label_map), (CLASS_TABLE, read_class_table))
+    for folder in folders:
+        for name, reader in readers:
             listed = reader(folder / name) if (folder / name).is_file() else None
             if listed is not None:
                 return folder / name, listed
@@ -118,7 +112,8 @@ def refuse_foreign_masks(root: Path, masks: Sequence[Path], num_classes: int) ->
         if found:
             raise UserError(
                 f"the mask {path} holds {found[0]}, which PASCAL VOC does not have, so its class names do not apply; "
-                f"write {root / FILE_NAME} with a line for each class, such as 'road = 128 64 128', or 'road' for the "
+                f"write {root / FILE_NAME} (wavegen seg-check --write-classes begins it) "
+                "with a line for each class, such as 'road = 128 64 128', or 'road' for the "
                 "id of the line's number from 0"
             )
 

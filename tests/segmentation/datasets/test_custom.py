@@ -354,7 +354,11 @@ def test_ids_from_one_to_the_number_of_names_are_not_shifted(tmp_path):
 
 def test_the_highest_id_counts_wherever_it_is(tmp_path):
     names = [f"train/{number:03}.png" for number in range(200)]
-    write_custom(tmp_path, {**dict.fromkeys(names, stripes([1, 2])), "train/101.png": stripes([1, 3])}, "a\nb\nc")
+    write_custom(
+        tmp_path,
+        {**dict.fromkeys(names, stripes([1, 2])), "train/101.png": stripes([1, 3]), "val/z.png": stripes([1])},
+        "a\nb\nc",
+    )
     assert row(CustomDataset(tmp_path, "train"), 101) == [0, 2]
 
 
@@ -371,7 +375,11 @@ def test_ids_that_may_count_from_zero_or_from_one_are_asked_about(tmp_path):
 
 def test_the_advice_for_an_id_beyond_the_sample_names_both_ways(tmp_path):
     names = [f"train/{number:03}.png" for number in range(200)]
-    write_custom(tmp_path, {**dict.fromkeys(names, stripes([0, 1])), "train/101.png": stripes([1, 2])}, "a\nb")
+    write_custom(
+        tmp_path,
+        {**dict.fromkeys(names, stripes([0, 1])), "train/101.png": stripes([1, 2]), "val/z.png": stripes([1])},
+        "a\nb",
+    )
     with pytest.raises(UserError, match=r"101.png holds the ids 2, .*; if ids count from 1, write 'a = 1' and so on"):
         CustomDataset(tmp_path, "train").mask(101)
 
@@ -394,7 +402,8 @@ def test_ids_from_one_that_users_report_are_read_or_asked_about(shared_cases):
 def test_a_mask_of_another_palette_is_found_wherever_it_is(tmp_path):
     names = [f"train/{number:03}.png" for number in range(200)]
     colours = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]])
-    write_custom(tmp_path, dict.fromkeys(names, stripes([0, 1, 2])), "a\nb\nc", palette=colours)
+    masks = dict.fromkeys([*names, "val/z.png"], stripes([0, 1, 2]))
+    write_custom(tmp_path, masks, "a\nb\nc", palette=colours)
     save(tmp_path / "masks" / "train" / "101.png", stripes([0, 2, 1]), colours[[0, 2, 1]])
     dataset = CustomDataset(tmp_path, "train")
     assert row(dataset, 100) == [0, 1, 2]

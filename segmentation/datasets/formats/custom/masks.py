@@ -254,6 +254,7 @@ def _guessed_colours(scanned: Sequence[ScannedMask], listed: ClassList | None, c
     shown = [f"'{' '.join(map(str, unpacked(colour)))}'" for colour in sorted(found)]
     raise UserError(
         f"masks such as {first} hold {len(found)} colours ({_listing(shown)}) instead of class ids; write {class_file} "
+        "(wavegen seg-check --write-classes begins it) "
         "with the colour of each class, such as 'road = 128 64 128' ('ignore = 0 0 0' leaves a colour out)"
         + (
             ""
