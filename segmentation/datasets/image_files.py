@@ -95,6 +95,26 @@ def file_facts(path: Path) -> FileFacts:
         return FileFacts(image.size, image.mode, image.format or "", valid, pages)
 
 
+def has_upright_size(path: Path, size: tuple[int, int]) -> bool:
+    """Returns whether an image has to be turned by its EXIF orientation to have the size that its annotations state.
+
+    Args:
+        path: of the file.
+        size: (height, width) of the annotations.
+
+    Raises:
+        UserError: it has that size neither with nor without.
+    """
+    facts = file_facts(path)
+    stated = (size[1], size[0])
+    if stated not in (facts.size, facts.upright_size):
+        raise UserError(
+            f"{path} is {facts.size[0]} x {facts.size[1]}, but its annotations say {stated[0]} x {stated[1]}; "
+            "take the files that belong together"
+        )
+    return stated != facts.size
+
+
 def deep_bits(paths: Sequence[Path]) -> int | None:
     """Returns how many bits the grey levels of some images use, so that all of them are brightened alike.
 
