@@ -67,7 +67,7 @@ def demo(
     from fast_gen.generation.command import run_sampling
     from fast_gen.generation.session import SampleRequest
     from wavenet_app.training.command import run_training
-    from wavenet_app.training.run import RunOptions
+    from wavenet_app.training.options import RunOptions
 
     folder, console = DataFolder.at(data_dir), make_console()
     options = RunOptions(preset="tiny", minutes=minutes, logger="none")

@@ -49,8 +49,10 @@ def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, te
         original = corpus.waveform(clip, 0, round(seconds * rate))
         settings = SamplingSettings(temperature=temperature)
         frames = mel.of(original)
-        sampled = np.concatenate(list(vocode(engine, trained.model, mel.told([frames]), seed=0, settings=settings)))
-        # to 16 bits, like the output of `wavegen vocode`
+        sampled = np.concatenate(
+            list(vocode(engine, trained.model, mel.conditioning([frames]), seed=0, settings=settings))
+        )
+        # to 16 bits, as `wavegen vocode` writes it
         moved = from_pcm16(pcm16(refined(sampled, frames, mel, USUAL_TURNS)))
         silent = pauses(levels(original, rate))
         for kept, sound in zip(found, (original, coding.decode(coding.encode(original)), sampled, moved), strict=True):

@@ -19,7 +19,7 @@ from fast_gen.bench.verify import verify
 from fast_gen.engines.choice import choose_engine, load_engine
 from fast_gen.engines.contract import PRECISIONS
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.audio.files import read_audio
+from wavenet_app.audio.mono import read_audio
 from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.core.errors import UserError
 

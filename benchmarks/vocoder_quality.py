@@ -35,7 +35,7 @@ from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.evaluation.griffin_lim import griffin_lim
 from wavenet_app.evaluation.held_out_audio import held_out_audio
 from wavenet_app.evaluation.pair_table import as_coded, measures
@@ -100,7 +100,7 @@ def main() -> None:
     corpus = held_out_audio(trained, options.folder, folder).corpus
     rate, coding = corpus.sample_rate, config.model.coding
     mel = MelFrames(config.model.mel, rate)
-    tells = Tells(config.model.speakers, mel)
+    conditioning = ClipConditioning(config.model.speakers, mel)
     engine = load_engine(options.engine, GeneratorWeights.of(trained.model))
     sounds: dict[str, list[Sound]] = {}
     spreads: dict[str, list[tuple[float, float, float]]] = {}
@@ -109,11 +109,11 @@ def main() -> None:
         waveform = corpus.waveform(clip, 0, round(options.seconds * rate))
         original, frames = as_coded(waveform, coding), mel.of(waveform)
         for temperature in options.temperatures:
-            settings, shares_of = SamplingSettings(temperature), tells.shares(clip)
+            settings, shares_of = SamplingSettings(temperature), conditioning.shares(clip)
             draws = []
             for seed in range(options.draws):
                 blocks = vocode(
-                    engine, trained.model, mel.told([frames]), shares=shares_of, seed=seed, settings=settings
+                    engine, trained.model, mel.conditioning([frames]), shares=shares_of, seed=seed, settings=settings
                 )
                 draws.append(np.concatenate(list(blocks)))
             for turns in options.turns:

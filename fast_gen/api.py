@@ -279,7 +279,7 @@ class Voice:
         blocks = vocode(
             self._engine,
             self._trained.model,
-            self._mel.told([frames]),
+            self._mel.conditioning([frames]),
             shares=self._shares(speaker, 1)[0] if self.speakers else None,
             seed=seed,
             settings=settings,
@@ -288,14 +288,14 @@ class Voice:
 
     def _own_frames(self, scaled: Waveform) -> NDArray[np.float32] | None:
         """Returns the frames of a waveform for `code_bits`, None for a model without mel frames."""
-        from wavenet_app.audio.mel import told_silence
+        from wavenet_app.audio.mel import silent_conditioning
         from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
         mel = self._mel
         if mel is None:
             return None
-        frames = np.concatenate(list(mel.told([mel.of(scaled)])))
-        silence = told_silence(mel.mel, CONTEXT_FRAMES)
+        frames = np.concatenate(list(mel.conditioning([mel.of(scaled)])))
+        silence = silent_conditioning(mel.mel, CONTEXT_FRAMES)
         return np.concatenate([silence, frames, silence])
 
     @cached_property

@@ -10,7 +10,8 @@ import typer
 
 from wavenet_app.audio.formats import FORMATS
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.options import AsJson, CheckpointName, DataDir, loading, make_console
 
 Speaker = Annotated[
     str | None,
@@ -170,11 +171,15 @@ def vocode(
 
     Run it again to resume where it stopped.
     """
-    from fast_gen.engines.sampling import VOCODING_TEMPERATURE
-    from fast_gen.vocoding.command import VocodeRequest, run_vocoding
-    from fast_gen.vocoding.refine import USUAL_TURNS
-
     folder = DataFolder.at(data_dir)
+    _check_checkpoint(checkpoint, folder)
+    if not source.exists():
+        raise UserError(f"there is no file or folder {source}")
+    with loading(make_console(stderr=True)):
+        from fast_gen.engines.sampling import VOCODING_TEMPERATURE
+        from fast_gen.vocoding.command import VocodeRequest, run_vocoding
+        from fast_gen.vocoding.refine import USUAL_TURNS
+
     request = VocodeRequest(
         checkpoint=checkpoint,
         source=source,
@@ -225,8 +230,11 @@ def evaluate(
 
     Compares its bits per sample with classical predictors, and its clips with real ones.
     """
-    from fast_gen.evaluation.command import run_eval
-    from fast_gen.evaluation.subject import EvalRequest
+    folder, console = DataFolder.at(data_dir), make_console()
+    _check_checkpoint(checkpoint, folder)
+    with loading(make_console(stderr=True)):
+        from fast_gen.evaluation.command import run_eval
+        from fast_gen.evaluation.subject import EvalRequest
 
     request = EvalRequest(
         checkpoint=checkpoint,
@@ -240,7 +248,7 @@ def evaluate(
         seed=seed,
         engine=engine,
     )
-    run_eval(request, DataFolder.at(data_dir), console=make_console(), as_json=as_json, page=report)
+    run_eval(request, folder, console=console, as_json=as_json, page=report)
 
 
 def bench(
@@ -251,11 +259,14 @@ def bench(
     data_dir: DataDir = None,
 ) -> None:
     """Measure the speed of every engine, device and precision on this machine."""
-    from fast_gen.bench.command import BenchRequest, run_bench_command
+    folder = DataFolder.at(data_dir)
+    _check_checkpoint(checkpoint, folder)
+    with loading(make_console(stderr=True)):
+        from fast_gen.bench.command import BenchRequest, run_bench_command
 
     request = BenchRequest(checkpoint, seconds, verify)
     progress = make_console(stderr=True)
-    run_bench_command(request, DataFolder.at(data_dir), console=make_console(), progress=progress, as_json=as_json)
+    run_bench_command(request, folder, console=make_console(), progress=progress, as_json=as_json)
 
 
 def devices() -> None:
@@ -263,3 +274,10 @@ def devices() -> None:
     from fast_gen.playing.command import run_devices
 
     run_devices(make_console())
+
+
+def _check_checkpoint(name: str | None, folder: DataFolder) -> None:
+    """Raises a UserError at once, before torch is imported, if there is no such checkpoint."""
+    from wavenet_app.checkpoints.trained import find_checkpoint
+
+    find_checkpoint(folder.root, name)

@@ -69,7 +69,9 @@ class Labeller:
         self.classes = class_names(segmenter)
         self.palette = segmenter.table.palette
         model = segmenter.model.to(device)
-        self._labeller = inference.Labeller(model, segmenter.mean, segmenter.std, protocol, segmenter.image_scale)
+        self._labeller = inference.Labeller(
+            model, segmenter.mean, segmenter.std, protocol, segmenter.image_scale, segmenter.pad_to
+        )
 
     def __repr__(self) -> str:
         """Its file and number of classes."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import (
     AsJson,
     Assignments,
@@ -17,6 +18,7 @@ from wavenet_app.core.options import (
     MaxSteps,
     Resume,
     RunName,
+    loading,
     make_console,
 )
 
@@ -73,8 +75,7 @@ def seg_train(
 
     Keeps the best and the last checkpoint. Ctrl-C stops early and keeps both.
     """
-    from segmentation.training.command import run_training
-    from segmentation.training.run import SegmentationOptions
+    from segmentation.training.options import SegmentationOptions, check_early
 
     options = SegmentationOptions(
         dataset=dataset,
@@ -89,7 +90,12 @@ def seg_train(
         resume=resume,
         logger=logger,
     )
-    run_training(options, DataFolder.at(data_dir), console=make_console())
+    folder, console = DataFolder.at(data_dir), make_console()
+    check_early(options, folder)
+    with loading(console):
+        from segmentation.training.command import run_training
+
+    run_training(options, folder, console=console)
 
 
 def seg_eval(
@@ -110,13 +116,16 @@ def seg_eval(
     data_dir: DataDir = None,
 ) -> None:
     """Score a segmentation model: IoU per class, mean IoU and pixel accuracy."""
-    from segmentation.evaluation.command import run_evaluation
-    from segmentation.prediction.options import LabelOptions
+    folder = DataFolder.at(data_dir)
+    _check_segmenter(checkpoint, folder)
+    with loading(make_console(stderr=True)):
+        from segmentation.evaluation.command import run_evaluation
+        from segmentation.prediction.options import LabelOptions
 
     run_evaluation(
         LabelOptions(checkpoint, scales, flip, window, output_stride),
         dataset,
-        DataFolder.at(data_dir),
+        folder,
         console=make_console(),
         as_json=as_json,
         split=split,
@@ -141,11 +150,16 @@ def seg_predict(
 
     Writes a colour mask, an overlay, and a mask of class ids for each image.
     """
-    from segmentation.prediction.command import run_prediction
-    from segmentation.prediction.options import LabelOptions
+    folder = DataFolder.at(data_dir)
+    _check_segmenter(checkpoint, folder)
+    if not path.exists():
+        raise UserError(f"there is no image or folder {path}")
+    with loading(make_console(stderr=True)):
+        from segmentation.prediction.command import run_prediction
+        from segmentation.prediction.options import LabelOptions
 
     options = LabelOptions(checkpoint, scales, flip, window, output_stride)
-    run_prediction(options, path, DataFolder.at(data_dir), console=make_console(), out=out)
+    run_prediction(options, path, folder, console=make_console(), out=out)
 
 
 def seg_check(
@@ -178,3 +192,10 @@ def seg_check(
     )
     if not fit_to_train:
         raise typer.Exit(1)
+
+
+def _check_segmenter(name: str, folder: DataFolder) -> None:
+    """Raises a UserError at once, before torch is imported, if there is no such checkpoint."""
+    from segmentation.checkpoints.names import find_segmenter
+
+    find_segmenter(name, folder)

@@ -1,4 +1,4 @@
-"""A function that `test_machine_code` compiles with numba."""
+"""A function that `test_kept_function` compiles with numba."""
 
 from wavenet_app.compiling.table_entry import arguments
 

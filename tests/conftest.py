@@ -29,6 +29,15 @@ def shared_audio() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_audio_cases() -> Path:
+    """The folder of small sound files beside the checkout that users of such tools report in public."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "cases" / "audio"
+    if not folder.is_dir():
+        pytest.skip("the shared cases (../shared/cases/audio) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def write_tone() -> ToneWriter:
     """A function that writes a sine wave and returns its path; the suffix says the format."""
 

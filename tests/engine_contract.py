@@ -15,8 +15,8 @@ from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.dilation import dilation_cycle
 from wavenet_app.heads import DEFAULT_HEAD, Head
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
-from wavenet_app.network.model import TOLD_NOTHING
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
+from wavenet_app.network.model import UNCONDITIONED
 
 Codes = NDArray[np.integer]
 
@@ -98,12 +98,14 @@ def random_codes(config: ModelConfig, rows: int, length: int, seed: int = 0) -> 
     return config.coding.encode(generator.normal(0, 0.2, (rows, length))).astype(np.int64)
 
 
-def full_network(net: torch.nn.Module, codes: Codes, told: Told = TOLD_NOTHING, phase: int = 0) -> torch.Tensor:
+def full_network(
+    net: torch.nn.Module, codes: Codes, conditioning: Conditioning = UNCONDITIONED, phase: int = 0
+) -> torch.Tensor:
     """Outputs (batch, time, channels) about each of `codes` after the engine's first history, by the full forward."""
     silence = np.full((len(codes), 1), net.config.coding.silence)
     history = np.concatenate([silence, codes[:, :-1]], axis=1)
     with torch.no_grad():
-        return net.forward_by_blocks(torch.from_numpy(history).long(), told, phase)
+        return net.forward_by_blocks(torch.from_numpy(history).long(), conditioning, phase)
 
 
 def assert_picked_by(
@@ -370,19 +372,19 @@ CONDITIONED = {
 }
 
 
-def random_told(config: ModelConfig, rows: int, samples: int, seed: int = 0) -> Told:
+def random_conditioning(config: ModelConfig, rows: int, samples: int, seed: int = 0) -> Conditioning:
     """Mixed voices and frames of noise for so many samples and a hop more."""
     generator = torch.Generator().manual_seed(seed)
     shares = torch.rand(rows, len(config.speakers), generator=generator)
     speakers = shares / shares.sum(1, keepdim=True) if config.speakers else None
     if config.mel is None:
-        return Told(speakers)
+        return Conditioning(speakers)
     count = samples // config.mel.hop + 2 + 2 * CONTEXT_FRAMES
-    return Told(speakers, 4 * torch.randn(rows, count, config.mel.columns, generator=generator) - 2)
+    return Conditioning(speakers, 4 * torch.randn(rows, count, config.mel.columns, generator=generator) - 2)
 
 
 class ConditionContract:
-    """The promises of `fast_gen.engines.contract.Engine` for models that are told speakers or mel frames.
+    """The promises of `fast_gen.engines.contract.Engine` for models conditioned on speakers or mel frames.
 
     Attributes:
         tolerance: as in `EngineContract`, and so are `exact_rows` and `head`.
@@ -405,28 +407,28 @@ class ConditionContract:
     @pytest.mark.parametrize("shape", ["two cycles", "odd widths", "three taps", "one layer"])
     def test_score_equals_the_full_network(self, kind: str, shape: str) -> None:
         net, engine = self.ready(kind, shape, 2)
-        codes, told = random_codes(net.config, 2, 130), random_told(net.config, 2, 130)
+        codes, conditioning = random_codes(net.config, 2, 130), random_conditioning(net.config, 2, 130)
         phase = 7 if net.config.mel else 0
-        found = engine.score(codes, projected(net, told, phase))
-        reference = full_network(net, codes, told, phase).numpy()
+        found = engine.score(codes, projected(net, conditioning, phase))
+        reference = full_network(net, codes, conditioning, phase).numpy()
         assert np.abs(found - reference).max() < self.tolerance
-        other = full_network(net, codes, random_told(net.config, 2, 130, seed=1), phase).numpy()
-        assert np.abs(other - reference).max() > (10 if self.head else 100) * self.tolerance, "what it is told matters"
+        other = full_network(net, codes, random_conditioning(net.config, 2, 130, seed=1), phase).numpy()
+        assert np.abs(other - reference).max() > (10 if self.head else 100) * self.tolerance, "the condition matters"
 
     @pytest.mark.parametrize("kind", CONDITIONED)
     @pytest.mark.parametrize("settings", ["greedy", "plain"])
     def test_decoding_equals_the_full_network(self, kind: str, settings: str) -> None:
         net, engine = self.ready(kind, "two cycles", 2)
-        told, numbers = random_told(net.config, 2, 300), uniforms(3, rows=2, length=300)
-        codes = engine.generate(numbers, SETTINGS[settings], projected(net, told))
-        logits = full_network(net, codes, told)
+        conditioning, numbers = random_conditioning(net.config, 2, 300), uniforms(3, rows=2, length=300)
+        codes = engine.generate(numbers, SETTINGS[settings], projected(net, conditioning))
+        logits = full_network(net, codes, conditioning)
         assert_picked_by(logits, codes, numbers, SETTINGS[settings], self.tolerance, net.head)
 
     @pytest.mark.parametrize("kind", CONDITIONED)
     @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
     def test_chunks_equal_the_whole(self, kind: str, shape: str) -> None:
         net, engine = self.ready(kind, shape, 2)
-        condition = projected(net, random_told(net.config, 2, 200), 5 if net.config.mel else 0)
+        condition = projected(net, random_conditioning(net.config, 2, 200), 5 if net.config.mel else 0)
         assert condition is not None
         numbers = uniforms(1, rows=2, length=200)
         whole = engine.generate(numbers, SETTINGS["plain"], condition)
@@ -444,7 +446,7 @@ class ConditionContract:
     @pytest.mark.parametrize("alike", [True, False])
     def test_prime_equals_stepping(self, kind: str, shape: str, length: int, alike: bool) -> None:
         net, engine = self.ready(kind, shape, 2)
-        condition = projected(net, random_told(net.config, 2, length + 60), 3 if net.config.mel else 0)
+        condition = projected(net, random_conditioning(net.config, 2, length + 60), 3 if net.config.mel else 0)
         assert condition is not None
         known, following = random_codes(net.config, 2, length), random_codes(net.config, 2, 60, seed=1)
         if alike:  # codes alone do not make rows alike
@@ -460,7 +462,7 @@ class ConditionContract:
     @pytest.mark.parametrize("kind", CONDITIONED)
     def test_a_row_alone_equals_the_row_in_a_batch(self, kind: str) -> None:
         net, engine = self.ready(kind, "odd widths", 3)
-        condition = projected(net, random_told(net.config, 3, 90))
+        condition = projected(net, random_conditioning(net.config, 3, 90))
         assert condition is not None
         batch = engine.generate(uniforms(2, rows=3, length=90), SETTINGS["plain"], condition)
         for row in range(3):
@@ -473,7 +475,7 @@ class ConditionContract:
 
     def test_one_row_of_conditions_is_for_all_clips(self) -> None:
         net, engine = self.ready("mel", "two cycles", 3)
-        condition = projected(net, random_told(net.config, 1, 50))
+        condition = projected(net, random_conditioning(net.config, 1, 50))
         assert condition is not None
         codes = random_codes(net.config, 3, 50)
         found = engine.score(codes, condition)
@@ -483,7 +485,7 @@ class ConditionContract:
 
     def test_mismatched_conditions_are_refused(self) -> None:
         net, engine = self.ready("mel", "two cycles", 2)
-        condition = projected(net, random_told(net.config, 2, 40))
+        condition = projected(net, random_conditioning(net.config, 2, 40))
         assert condition is not None
         codes, numbers = random_codes(net.config, 2, 40), uniforms(0, rows=2, length=40)
         values, hold = condition.values, condition.hold

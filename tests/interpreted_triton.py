@@ -25,8 +25,8 @@ from engine_contract import (
     assert_picked_by,
     full_network,
     random_codes,
+    random_conditioning,
     random_net,
-    random_told,
 )
 
 from fast_gen.engines.condition import ChunkCondition, projected
@@ -77,10 +77,10 @@ def tiny(
     shape: str,
     engine_class: type[TritonGpu],
     precision: str = "float32",
-    told: str | None = None,
+    conditioned_on: str | None = None,
     head: dict[str, Any] | None = None,
 ) -> tuple[torch.nn.Module, TritonGpu]:
-    changes = (CONDITIONED[told] if told else {}) | (head or {})
+    changes = (CONDITIONED[conditioned_on] if conditioned_on else {}) | (head or {})
     net = random_net(TINY[shape].model_copy(update=changes))
     return net, engine_class(GeneratorWeights.of(net), "cpu", precision)
 
@@ -138,7 +138,7 @@ def test_one_channel_a_dilation_beyond_the_clip_a_reset_and_a_code_that_does_not
 
 
 @pytest.mark.parametrize(
-    ("told", "shape", "engine_class", "precision"),
+    ("conditioned_on", "shape", "engine_class", "precision"),
     [
         ("speakers", "two taps", InterpretedTriton, "float32"),
         pytest.param("mel", "two taps", InterpretedTriton, "float32", marks=pytest.mark.slow),
@@ -149,12 +149,14 @@ def test_one_channel_a_dilation_beyond_the_clip_a_reset_and_a_code_that_does_not
         pytest.param("mel", "three taps", InterpretedTiles, "float32", marks=pytest.mark.slow),
     ],
 )
-def test_every_sample_is_told_its_own(told: str, shape: str, engine_class: type[TritonGpu], precision: str) -> None:
-    """Rows differ in what they are told, and calls begin within a step."""
-    net, engine = tiny(shape, engine_class, precision, told)
+def test_every_sample_gets_its_own_condition(
+    conditioned_on: str, shape: str, engine_class: type[TritonGpu], precision: str
+) -> None:
+    """Rows differ in their conditions, and calls begin within a step."""
+    net, engine = tiny(shape, engine_class, precision, conditioned_on)
     engine.reset(2)
     phase = 3 if net.config.mel else 0
-    given = random_told(net.config, 2, 24)
+    given = random_conditioning(net.config, 2, 24)
     condition = projected(net, given, phase)
     assert condition is not None
     codes, numbers = random_codes(net.config, 2, 24), uniforms(4, rows=2, length=3)
@@ -168,22 +170,22 @@ def test_every_sample_is_told_its_own(told: str, shape: str, engine_class: type[
     np.testing.assert_allclose(scored_too, logits[:, 20:], atol=tolerance, rtol=0)
     if precision == "float32":
         assert_picked_by(logits[:, 6:9], codes[:, 6:9], numbers, SETTINGS["plain"], tolerance)
-    other = full_network(net, codes, random_told(net.config, 2, 24, seed=1), phase)
-    assert float((other - logits).abs().amax((1, 2)).min()) > 2 * tolerance, "what a row is told matters"
+    other = full_network(net, codes, random_conditioning(net.config, 2, 24, seed=1), phase)
+    assert float((other - logits).abs().amax((1, 2)).min()) > 2 * tolerance, "the condition of a row matters"
 
 
-@pytest.mark.parametrize("told", ["speakers and mel", pytest.param("mel", marks=pytest.mark.slow)])
-def test_chunks_and_rows_that_are_told_something_are_the_same_to_the_bit(
-    told: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("conditioned_on", ["speakers and mel", pytest.param("mel", marks=pytest.mark.slow)])
+def test_chunks_and_rows_with_conditions_are_the_same_to_the_bit(
+    conditioned_on: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chunks that end within a step, and a device with room for one step at a time."""
-    net, engine = tiny("two taps", InterpretedTriton, told=told)
-    condition = projected(net, random_told(net.config, 2, 11), 2)
+    net, engine = tiny("two taps", InterpretedTriton, conditioned_on=conditioned_on)
+    condition = projected(net, random_conditioning(net.config, 2, 11), 2)
     assert condition is not None
     numbers = uniforms(1, rows=2, length=11)
     engine.reset(2)
     whole = engine.generate(numbers, SETTINGS["plain"], condition)
-    monkeypatch.setattr(gpu_packing, "TOLD_AT_ONCE", 1)
+    monkeypatch.setattr(gpu_packing, "CONDITION_AT_ONCE", 1)
     engine.reset(1)
     own = ChunkCondition(condition.values[1:], condition.hold, condition.phase)
     chunks = [
@@ -364,7 +366,7 @@ class TestInterpretedTriton(EngineContract):
 
 
 @pytest.mark.slow
-class TestInterpretedTritonTold(ConditionContract):
+class TestInterpretedTritonConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> InterpretedTriton:
         return InterpretedTriton(weights, "cpu")
 
@@ -380,5 +382,5 @@ class TestInterpretedTritonOfOneGaussian(TestInterpretedTriton):
 
 
 @pytest.mark.slow
-class TestInterpretedTritonOfOneGaussianTold(TestInterpretedTritonTold):
+class TestInterpretedTritonOfOneGaussianConditioned(TestInterpretedTritonConditioned):
     head = GAUSSIAN

@@ -17,9 +17,9 @@ from fast_gen.engines.weights import GeneratorWeights
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
-    "told_steps": "i32",
+    "condition_steps": "i32",
 }  # fmt: skip
-IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "told")
+IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "condition")
 OF_OUTPUTS = ("output2", "vectors")
 NUMBERS = ("start_time", "steps", "batch", "layers")
 
@@ -54,7 +54,7 @@ def compile_for_h100(
         "ROWS": plan.rows,
         "BLOCK": output_block(skip, channels),
         "STAGES": plan.stages,
-        "TOLD": weights.conditioned,
+        "CONDITIONED": weights.conditioned,
         "SCORE": False,
         "GREEDY": greedy,
         "SELECT": select,

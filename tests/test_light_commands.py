@@ -1,5 +1,6 @@
 """Commands that use a model never import what only training needs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -72,3 +73,55 @@ def test_measuring_audio_models_does_not_import_lightning(wavegen, tone_folder, 
 def test_training_imports_lightning(tone_folder, tmp_path):
     """So that the tests above look for the right name."""
     assert imports_lightning(tmp_path, "train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
+
+
+MISTAKES = [
+    ["train", "nowhere"],
+    ["train", "--preset", "bas"],
+    ["train", "--set", "model.skip=1"],
+    ["train", "--set", "skip_channels=1"],
+    ["train", "--head", "nope"],
+    ["train", "--condition", "nope"],
+    ["train", "--logger", "nope"],
+    ["train", "--resume", "nope"],
+    ["train", "--name", "taken"],
+    ["sample", "nope"],
+    ["vocode", "nope", "x.wav"],
+    ["eval", "nope"],
+    ["bench", "nope"],
+    ["info", "nope"],
+    ["export", "nope"],
+    ["inspect", "nowhere"],
+    ["seg-train", "nowhere"],
+    ["seg-train", "--preset", "bas"],
+    ["seg-train", "--set", "model.nope=1"],
+    ["seg-train", "--resume", "nope"],
+    ["seg-eval", "nope", "shapes"],
+    ["seg-predict", "nope", "x.png"],
+]
+ANSWER_MISTAKES = """
+import contextlib, io, json, sys
+import cli
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["wavegen", *arguments]
+    error = io.StringIO()
+    with contextlib.redirect_stderr(error):
+        try:
+            cli.main()
+        except SystemExit as end:
+            assert end.code == 2, arguments
+    assert error.getvalue().startswith("error: "), (arguments, error.getvalue())
+    assert error.getvalue().count("\\n") == 1, (arguments, error.getvalue())
+    assert "torch" not in sys.modules, arguments
+"""
+
+
+def test_cheap_mistakes_are_answered_before_torch_is_imported(tmp_path):
+    taken = tmp_path / "data" / "checkpoints" / "taken"
+    taken.mkdir(parents=True)
+    (taken / "last.pth").touch()
+    command = [sys.executable, "-c", ANSWER_MISTAKES, json.dumps(MISTAKES)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("WAVEGEN_DATA", None)
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr

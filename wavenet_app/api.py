@@ -13,7 +13,7 @@ from pathlib import Path
 from wavenet_app.core.console import PlainConsole
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.training.command import run_training
-from wavenet_app.training.run import RunOptions
+from wavenet_app.training.options import RunOptions
 from wavenet_app.training.task import TrainingResult
 
 

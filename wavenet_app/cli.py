@@ -18,6 +18,7 @@ from wavenet_app.core.options import (
     Minutes,
     Resume,
     RunName,
+    loading,
     make_console,
 )
 from wavenet_app.heads import HEADS
@@ -85,8 +86,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
 
         Keeps the best and the last checkpoint. Ctrl-C stops early and keeps both.
         """
-        from wavenet_app.training.command import run_training
-        from wavenet_app.training.run import RunOptions
+        from wavenet_app.training.options import RunOptions, check_early
 
         options = RunOptions(
             paths=tuple(paths or ()),
@@ -105,7 +105,12 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             resume=resume,
             logger=logger,
         )
-        run_training(options, DataFolder.at(data_dir), console=make_console(), preview=preview, judge=judge)
+        folder, console = DataFolder.at(data_dir), make_console()
+        check_early(options, folder)
+        with loading(console):
+            from wavenet_app.training.command import run_training
+
+        run_training(options, folder, console=console, preview=preview, judge=judge)
 
     return train
 
@@ -116,6 +121,10 @@ def inspect(
     data_dir: DataDir = None,
 ) -> None:
     """Check audio before training: files, levels, defects, and how predictable it is."""
-    from wavenet_app.inspection.command import run_inspection
+    folder = DataFolder.at(data_dir)
+    for path in paths:
+        folder.data_set(path)
+    with loading(make_console(stderr=True)):
+        from wavenet_app.inspection.command import run_inspection
 
-    run_inspection(paths, DataFolder.at(data_dir), console=make_console(), as_json=as_json)
+    run_inspection(paths, folder, console=make_console(), as_json=as_json)

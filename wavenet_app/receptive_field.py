@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
-from wavenet_app.audio.files import read_audio
+from wavenet_app.audio.mono import read_audio
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.config import PRESETS, RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
-from wavenet_app.audio.mel import told_silence
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.audio.mel import silent_conditioning
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 GENERATED_SAMPLES = 1_000
@@ -87,7 +87,7 @@ def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int
     return Verification(difference, bits / codes.size, reference_bits / codes.size, samples_equal)
 
 
-def _conditioning(model: WaveNet, samples: int) -> Told:
+def _conditioning(model: WaveNet, samples: int) -> Conditioning:
     """Returns the mean of all speakers and frames of silence for a number of samples."""
     config, device = model.config, next(model.parameters()).device
     speakers = frames = None
@@ -95,12 +95,12 @@ def _conditioning(model: WaveNet, samples: int) -> Told:
         speakers = torch.full((1, len(config.speakers)), 1 / len(config.speakers), device=device)
     if config.mel is not None:
         count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
-        frames = torch.from_numpy(told_silence(config.mel, count))[None].to(device)
-    return Told(speakers, frames)
+        frames = torch.from_numpy(silent_conditioning(config.mel, count))[None].to(device)
+    return Conditioning(speakers, frames)
 
 
 def _full_network(
-    model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer], conditioning: Told
+    model: WaveNet, before: NDArray[np.integer], codes: NDArray[np.integer], conditioning: Conditioning
 ) -> torch.Tensor:
     """Returns the outputs (time, channels) for each code of one clip, given the codes before it."""
     history = np.concatenate([before[:1], before, codes[:-1]]).astype(np.int64)

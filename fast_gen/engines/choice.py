@@ -21,7 +21,7 @@ ENGINES: dict[str, str] = {
     "graph": "fast_gen.engines.gpu.graph_engine:GraphQueue",
     "torch": "fast_gen.engines.reference:TorchQueue",
 }
-"""Name -> "module:Class", the fastest first; nothing is imported before it is asked for.
+"""Name -> "module:Class", the fastest first; a module is imported when its engine is needed.
 
 The engines of a GPU follow that of the CPU as long as they have not been timed on one.
 """
@@ -62,7 +62,7 @@ def choose_engine(
     threads: int = 1,
     failed: Failed = NOTHING_FAILED,
 ) -> EngineChoice:
-    """Returns which engine to take, and why; as far as can be told without starting it, which `start_engine` does.
+    """Returns which engine to take, and why; as far as can be known without starting it, which `start_engine` does.
 
     Args:
         name: an engine, or "auto" for the fastest that runs this model here.
@@ -128,7 +128,7 @@ def start_engine(
         device: "cpu", "cuda" or "auto".
         precision: one of `PRECISIONS`.
         threads: how many of the CPU to take.
-        on_choice: told of each choice before it is started.
+        on_choice: called with each choice before it starts.
 
     Raises:
         UserError: what `choose_engine` raises; or an engine that was asked for by name cannot be started.

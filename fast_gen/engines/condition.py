@@ -1,4 +1,4 @@
-"""What a model is told of a stretch of time, as an engine takes it: projected already, at its own slow rate."""
+"""The conditioning of a stretch of time as an engine takes it: already projected, at its own slow rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from fast_gen.engines.weights import GeneratorWeights
-    from wavenet_app.network.conditioning import Told
+    from wavenet_app.network.conditioning import Conditioning
     from wavenet_app.network.model import WaveNet
 
 FOREVER = 2**62
@@ -39,7 +39,7 @@ class ChunkCondition:
     phase: int = 0
 
     def steps(self, samples: int) -> NDArray[np.int64]:
-        """Returns the step of each of so many codes, (samples,); there is no need for more than one that never ends."""
+        """Returns the step of each of a number of codes, (samples,); a single step that never ends serves all."""
         return np.minimum((self.phase + np.arange(samples)) // self.hold, self.values.shape[1] - 1)
 
     def part(self, start: int, samples: int) -> ChunkCondition:
@@ -49,19 +49,19 @@ class ChunkCondition:
         return ChunkCondition(self.values[:, first : last + 1], self.hold, phase)
 
 
-def projected(model: WaveNet, told: Told, phase: int = 0) -> ChunkCondition | None:
-    """Returns what a model makes of what it is told, None if it takes none; see `WaveNet.condition`."""
+def projected(model: WaveNet, conditioning: Conditioning, phase: int = 0) -> ChunkCondition | None:
+    """Returns the projection of a conditioning, None for a model without one; see `WaveNet.condition`."""
     import torch
 
     with torch.inference_mode():
-        condition = model.condition(told, phase)
+        condition = model.condition(conditioning, phase)
     if condition is None:
         return None
     return ChunkCondition(condition.values.float().cpu().numpy(), condition.hold, condition.phase)
 
 
 def voice(weights: GeneratorWeights, shares: NDArray[np.float32]) -> ChunkCondition | None:
-    """Returns the condition of voices that hold for ever, for a model that is told speakers and nothing else.
+    """Returns the condition of voices that hold for ever, for a model of speakers without mel frames.
 
     Args:
         weights: the model.

@@ -26,7 +26,7 @@ PRECISIONS = ("float32", "bfloat16", "int8")
 class Engine(Protocol):
     """Continues one history of codes for each row of a batch, in time that does not depend on the history's length.
 
-    Codes are what `weights.coding` says: mu-law codes, or 16-bit samples, which are told and given in the same way.
+    Codes are what `weights.coding` says: mu-law codes, or 16-bit samples, which come and go in the same way.
 
     The history is all that an engine knows. `reset` makes it a single silence code, before which all activations are
     zero. `prime`, `score` and `generate` each append as many codes as they are given or asked for, and differ only in
@@ -37,12 +37,12 @@ class Engine(Protocol):
 
         WaveNet.forward(concatenate(H, x))[:, len(H) - 1 + t]
 
-    A model that is conditioned is told something of every code it appends, whether it picks it or is given it, and
-    each call takes the condition of just its own codes. What comes in has been projected for all layers in one product
-    before, and lies at the rate at which it changes: see `fast_gen.engines.condition.ChunkCondition`. All that an
-    engine does is to add values[row, (phase + t) // hold, layer] to the bias of a layer's gates while it makes code t.
+    A conditioned model has a condition for every code that it appends, picked or given, and each call takes the
+    condition of just its own codes. It has been projected for all layers in one product before, at the rate at which
+    it changes: see `fast_gen.engines.condition.ChunkCondition`. All that an engine does is to add values[row,
+    (phase + t) // hold, layer] to the bias of a layer's gates while it makes code t.
 
-    The newest code of the history has been read by nobody yet: the next call begins by consuming it. Arrays come and
+    The newest code of the history is not consumed yet: the next call begins with that. Arrays come and
     go on the host; the device, the layout of the queues and the arithmetic are the engine's own. A new engine is in
     the state that `reset(1)` leaves.
 
@@ -82,7 +82,7 @@ class Engine(Protocol):
         Args:
             uniforms: (batch, time), a number from 0 up to but not including 1 for each code.
             settings: temperature, top-k and top-p.
-            condition: what the model is told of these codes; None for a model without conditions, and only then.
+            condition: of these codes; None for a model without conditions, and only then.
 
         Returns:
             The codes, (batch, time).

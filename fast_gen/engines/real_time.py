@@ -46,7 +46,7 @@ def engine_in_real_time(
         weights: the model.
         threads: of the CPU.
         sample_rate: in Hz.
-        say: is told in a line what will be waited for, and why it is not float32 if it is not.
+        say: receives a line that says what will be waited for, and why it is not float32 if it is not.
 
     Raises:
         UserError: no engine can run so even in float32.

@@ -53,7 +53,7 @@ class _Queue:
         self._past = self.ring.unflatten(-1, (kernel_size, channels))[:, :, :-1]
 
     def move_up(self, phase: int) -> None:
-        """Makes room for the next input of a phase."""
+        """Frees the place of the next input of a phase."""
         for older, newer in self.moves[phase]:
             older.copy_(newer)
 
@@ -119,7 +119,7 @@ class TorchQueue(BaseEngine):
         threads: 1.
 
     Raises:
-        UserError: the GPU, if it is to be one, has no room, is taken or broken, here and in each call.
+        UserError: the GPU, where it is one, is full, taken or broken, here and in each call.
     """
 
     devices = ("cpu", "cuda")  # a GPU takes longer to start these small products than a CPU core to compute them
@@ -206,7 +206,7 @@ class TorchQueue(BaseEngine):
         return torch.from_numpy(array).to(self.device)
 
     def _biases(self, condition: ChunkCondition | None, samples: int) -> list[list[Tensor]]:
-        """Returns for each of so many codes and each layer (batch, 2 x dilation_channels): bias and condition."""
+        """Returns bias plus condition, (batch, 2 x dilation_channels), for each code and each layer."""
         checked = checked_condition(condition, self, samples)
         shape = len(self._layers), self.batch_size, self._gates.shape[1]
         if checked is None:
@@ -263,7 +263,7 @@ class TorchQueue(BaseEngine):
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes in one parallel pass for each clip; see `Engine.prime`."""
         known = self._on_device(checked_codes(codes, self))
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         behind = self.weights.kernel_size - 1
@@ -272,8 +272,8 @@ class TorchQueue(BaseEngine):
         read = torch.cat([self._recent, known[:, :-1]], dim=1)[:, -(self.weights.receptive_field + behind) :]
         steps = read.shape[1] - behind
         biases = self._dilated_biases.unsqueeze(0).expand(self.batch_size, -1, -1, -1)
-        if told is not None:
-            values = told.values[:, told.steps(known.shape[1])[known.shape[1] - steps :]]
+        if checked is not None:
+            values = checked.values[:, checked.steps(known.shape[1])[known.shape[1] - steps :]]
             values = self._on_device(values).unflatten(2, (len(self._layers), -1)).transpose(1, 2)
             biases = biases + values
         alike = bool((known == known[0]).all()) and bool((biases == biases[0]).all())

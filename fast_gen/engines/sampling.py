@@ -15,7 +15,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Head, Rule
 
 VOCODING_TEMPERATURE = 0.8
-"""What vocoding takes where nobody says; see docs/results.md."""
+"""Default of vocoding; see docs/results.md."""
 
 if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound
     from torch import Tensor
@@ -38,7 +38,7 @@ def splitmix64(seed: NDArray[np.uint64], index: NDArray[np.uint64]) -> NDArray[n
     """Returns output number `index`, from 0, of SplitMix64 generators; both arguments broadcast.
 
     Source: Steele, Lea and Flood 2014, "Fast Splittable Pseudorandom Number Generators", with the constants of
-    Vigna's reference code. State number n is seed + (n + 1) x golden, so any output can be had without those before.
+    Vigna's reference code. State number n is seed + (n + 1) x golden, so any output is computed without those before.
     """
     mixed = seed + (index + np.uint64(1)) * _GOLDEN
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _MULTIPLIER1
@@ -102,11 +102,11 @@ class SamplingSettings:
 
 
 def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
-    """Returns how a model is sampled where nobody says otherwise: at 1, which is as it learnt; when vocoding, below.
+    """Returns the default settings of a model: temperature 1, which is as it learnt, and less when vocoding.
 
     Args:
-        model: its shape, which says what it is told.
-        temperature: of the user; None where nobody says.
+        model: its shape, which says what it is conditioned on.
+        temperature: the user's choice; None for the default.
 
     Raises:
         UserError: the temperature is out of its range.
@@ -213,11 +213,11 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
 
     The definition that every engine follows, in float64 from the logits on:
 
-    1. Temperature 0: the code of the greatest logit, the lower code where logits are equal; the rest is left out.
+    1. Temperature 0: the code of the greatest logit, the lower code where logits are equal; no other step applies.
     2. Weights: exp((logit - greatest logit) / temperature).
     3. Codes ranked by logit, the greater first, of equal ones the lower code first. Top-k keeps the first k.
     4. Top-p keeps, of those, each code before which the weights add up to less than p times their total, added in the
-       order of rank; at least one is kept. Where neither top-k nor top-p is set, 3 and 4 are left out.
+       order of rank; at least one is kept. Without top-k and top-p, 3 and 4 do not apply.
     5. The weights that are kept are accumulated in ascending order of the codes. The pick is the first code at which
        the sum is greater than uniform x total.
 

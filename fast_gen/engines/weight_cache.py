@@ -1,4 +1,4 @@
-"""The weights of a checkpoint kept as plain arrays, so that from the second start on nobody waits for torch.
+"""The weights of a checkpoint kept as plain arrays, so that later starts do not wait for torch.
 
 Importing torch takes longer than all else that stands before the first sound, and generation on the CPU needs it
 only to read the checkpoint. What is kept is found by the content of the checkpoint, so it can never be out of date, and

@@ -36,7 +36,7 @@ class GeneratorWeights:
         dilated: (layers, kernel_size, residual_channels, 2 x dilation_channels); of the outputs, the first half is
             the filter and the second the gate.
         dilated_biases: (layers, 2 x dilation_channels).
-        residual: (layers, dilation_channels, residual_channels); zero for the last layer, whose output nobody reads,
+        residual: (layers, dilation_channels, residual_channels); zero for the last layer, whose output is not used,
             so that all layers look alike. An engine may leave that product out.
         residual_biases: (layers, residual_channels); zero for the last layer.
         skip: (layers, dilation_channels, skip_channels).
@@ -47,7 +47,7 @@ class GeneratorWeights:
         output2_bias: (output_channels,).
         dilations: spacing of the taps in each layer.
         voices: (speakers, layers x 2 x dilation_channels), what each speaker adds to the gates; no speakers, no rows.
-            Mixed voices are mixed rows. Where the model is told mel frames too, it makes the whole by itself.
+            Mixed voices are mixed rows. A model of mel frames too projects both itself.
         conditioned: whether something is added to the gates for each sample: see `fast_gen.engines.condition`. How it
             is made of speakers and mel frames, the model knows; engines get it ready.
         head: what the outputs mean.
@@ -101,7 +101,7 @@ class GeneratorWeights:
 
     @classmethod
     def smallest(cls, head: Head) -> GeneratorWeights:
-        """Returns a model of zeros, one of everything; what holds for it by its types alone holds for any model.
+        """Returns a model of zeros, with one of everything: whatever depends on types alone is the same for any model.
 
         Args:
             head: what its outputs mean.

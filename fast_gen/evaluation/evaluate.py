@@ -25,7 +25,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.terminal import progress_bar
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.evaluation.held_out_audio import held_out_audio
 from wavenet_app.evaluation.held_out_bits import held_out_bits
@@ -76,12 +76,14 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
         audio = held_out_audio(trained, request.paths, folder, on_decode, voice_is_named=named_voice is not None)
     corpus, rate = audio.corpus, audio.corpus.sample_rate
     mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
-    tells = Tells(config.model.speakers, mel, named_voice)
+    conditioning = ClipConditioning(config.model.speakers, mel, named_voice)
     coding = config.model.coding
-    subject = EvalSubject(trained.model.to(training_device()), weights, corpus, tells, settings)
+    subject = EvalSubject(trained.model.to(training_device()), weights, corpus, conditioning, settings)
     seconds = request.seconds or None
     with progress_bar(console, "bits per sample") as on_file:
-        bits = held_out_bits(subject.model, audio.fitted, corpus, seconds=seconds, tells=tells, progress=on_file)
+        bits = held_out_bits(
+            subject.model, audio.fitted, corpus, seconds=seconds, conditioning=conditioning, progress=on_file
+        )
     if not bits.files:
         raise UserError(f"none of the {len(corpus.validation)} clips is longer than 30 ms, so nothing can be measured")
     generated = vocoded = spoken = None
@@ -143,7 +145,7 @@ def _vocode(request: EvalRequest, subject: EvalSubject, turns: int, console: Con
                     subject.model,
                     subject.corpus,
                     clip,
-                    subject.tells,
+                    subject.conditioning,
                     num_samples=num_samples,
                     seed=request.seed,
                     settings=subject.settings,

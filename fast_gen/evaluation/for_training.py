@@ -20,24 +20,25 @@ from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.config import RunConfig
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.network.model import WaveNet
-from wavenet_app.training.task import Heard
 
 CLIPS = 4
 SECONDS = 2.0
 VOCODED_CLIPS = 2  # Griffin-Lim takes longer over a clip than the model
 
 
-def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -> NDArray[np.float32]:
+def preview(
+    model: WaveNet, config: RunConfig, num_samples: int, conditioning: PreviewConditioning
+) -> NDArray[np.float32]:
     """Returns audio from a model in training, always with the same random numbers, so that previews compare.
 
     Args:
         model: the net, on any device.
         config: the settings of its run.
         num_samples: length.
-        heard: the speaker and the mel frames, as far as the model takes them.
+        conditioning: the speaker and the mel frames, as far as the model takes them.
 
     Returns:
         float32 (num_samples,) in [-1, 1].
@@ -45,10 +46,10 @@ def preview(model: WaveNet, config: RunConfig, num_samples: int, heard: Heard) -
     weights = GeneratorWeights.of(model)
     engine = load_engine("auto", weights)
     seed, settings = config.training.seed, usual_settings(config.model)
-    if heard.frames is not None:
-        blocks = vocode(engine, model, [heard.frames], shares=heard.shares, seed=seed, settings=settings)
+    if conditioning.frames is not None:
+        blocks = vocode(engine, model, [conditioning.frames], shares=conditioning.shares, seed=seed, settings=settings)
         return np.concatenate(list(blocks))[:num_samples]
-    condition = None if heard.shares is None else voice(weights, heard.shares[None])
+    condition = None if conditioning.shares is None else voice(weights, conditioning.shares[None])
     return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
 
 
@@ -95,7 +96,7 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
     config = trained.config
     assert config.model.mel is not None
     rate, coding = corpus.sample_rate, config.model.coding
-    tells = Tells(config.model.speakers, MelFrames(config.model.mel, rate))
+    conditioning = ClipConditioning(config.model.speakers, MelFrames(config.model.mel, rate))
     engine = load_engine("auto", GeneratorWeights.of(trained.model))
     clips = [
         vocoded_clip(
@@ -103,7 +104,7 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
             trained.model,
             corpus,
             clip,
-            tells,
+            conditioning,
             num_samples=round(SECONDS * rate),
             seed=config.training.seed,
             settings=usual_settings(config.model),

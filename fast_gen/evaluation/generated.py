@@ -14,7 +14,7 @@ from fast_gen.evaluation.subject import EvalRequest, EvalSubject
 from fast_gen.generation.ranking import ScoredClip, scored
 from fast_gen.generation.stream import generate
 from wavenet_app.core.terminal import progress_bar
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.evaluation.frechet import embed, frechet_distance
 from wavenet_app.evaluation.pair_table import Average, as_coded, quantisation_floor
@@ -51,10 +51,10 @@ def generated_sound(
     Returns:
         The facts about the clips, the clips, the floor of the codes, and the number of real pieces it was measured on.
     """
-    corpus, tells, model = subject.corpus, subject.tells, subject.model
+    corpus, conditioning, model = subject.corpus, subject.conditioning, subject.model
     rate, coding = corpus.sample_rate, model.config.coding
     num_samples = max(1, round(request.clip_seconds * rate))
-    shares = _turns(request, tells)
+    shares = _turns(request, conditioning)
     waveforms = _generate(request, subject, shares, num_samples, console)
     clips = tuple(
         scored(model, waveform, row, rate, shares=None if shares is None else shares[row])
@@ -63,7 +63,7 @@ def generated_sound(
     with console.status("comparing the sound with real clips"):
         originals = _real_pieces(corpus, num_samples, 2 * request.clips)
         real = [as_coded(piece, coding) for piece in originals]
-        speakers = _names(shares, tells)
+        speakers = _names(shares, conditioning)
         facts, features = _generated_facts(
             clips, speakers, real, rate, seconds=request.clip_seconds, temperature=subject.settings.temperature
         )
@@ -71,20 +71,20 @@ def generated_sound(
     return facts, GeneratedSound(clips, real, *features), floor, len(originals[:FLOOR_PIECES])
 
 
-def _turns(request: EvalRequest, tells: Tells) -> NDArray[np.float32] | None:
+def _turns(request: EvalRequest, conditioning: ClipConditioning) -> NDArray[np.float32] | None:
     """Returns the share of each speaker in each clip, (clips, speakers); None for a model without speakers."""
-    if not tells.places:
+    if not conditioning.places:
         return None
-    if tells.voice is not None:
-        return np.repeat(tells.voice[None], request.clips, axis=0)
-    return np.eye(len(tells.places), dtype=np.float32)[np.arange(request.clips) % len(tells.places)]
+    if conditioning.voice is not None:
+        return np.repeat(conditioning.voice[None], request.clips, axis=0)
+    return np.eye(len(conditioning.places), dtype=np.float32)[np.arange(request.clips) % len(conditioning.places)]
 
 
-def _names(shares: NDArray[np.float32] | None, tells: Tells) -> tuple[str, ...]:
+def _names(shares: NDArray[np.float32] | None, conditioning: ClipConditioning) -> tuple[str, ...]:
     """Returns the speaker of each clip, or a mix in words."""
     if shares is None:
         return ()
-    names = list(tells.places)
+    names = list(conditioning.places)
     return tuple(
         " and ".join(
             names[place] if row[place] == 1 else f"{row[place]:.0%} {names[place]}" for place in np.flatnonzero(row)

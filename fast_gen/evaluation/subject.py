@@ -10,7 +10,7 @@ from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.network.model import WaveNet
 
@@ -53,14 +53,14 @@ class EvalSubject:
         model: the network, on the fastest device.
         weights: the same as plain arrays.
         corpus: its validation clips are measured.
-        tells: their conditioning.
+        conditioning: their conditioning.
         settings: temperature, top-k and top-p of generated clips.
     """
 
     model: WaveNet
     weights: GeneratorWeights
     corpus: Corpus
-    tells: Tells
+    conditioning: ClipConditioning
     settings: SamplingSettings
 
     def engine(self, name: str, console: Console) -> Engine:

@@ -14,7 +14,7 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.coding import Coding
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.evaluation.griffin_lim import griffin_lim
 from wavenet_app.evaluation.pair_metrics import Measure, log_spectral_distance
@@ -95,7 +95,7 @@ def vocoded_clip(
     model: WaveNet,
     corpus: Corpus,
     clip: Clip,
-    tells: Tells,
+    conditioning: ClipConditioning,
     *,
     num_samples: int,
     seed: int,
@@ -109,22 +109,29 @@ def vocoded_clip(
         model: projects the frames.
         corpus: holds the clip.
         clip: any of the corpus.
-        tells: makes the frames and knows the speaker.
+        conditioning: makes the frames and knows the speaker.
         num_samples: of the clip, at most.
         seed: of the random numbers.
         settings: temperature, top-k and top-p.
         turns: iterations of the refinement; 0 for none.
     """
-    assert tells.mel is not None
+    assert conditioning.mel is not None
     original = corpus.waveform(clip, 0, num_samples)
-    frames = tells.mel.of(original)
-    blocks = vocode(engine, model, tells.mel.told([frames]), shares=tells.shares(clip), seed=seed, settings=settings)
+    frames = conditioning.mel.of(original)
+    blocks = vocode(
+        engine,
+        model,
+        conditioning.mel.conditioning([frames]),
+        shares=conditioning.shares(clip),
+        seed=seed,
+        settings=settings,
+    )
     sampled = np.concatenate(list(blocks))
     versions = {SAMPLED: sampled}
     if turns:
-        versions[REFINED] = refined(sampled, frames, tells.mel, turns)
-        versions[NOISE] = refined_noise(frames, tells.mel, turns, seed)
-    versions[GRIFFIN_LIM] = griffin_lim(frames, tells.mel)
+        versions[REFINED] = refined(sampled, frames, conditioning.mel, turns)
+        versions[NOISE] = refined_noise(frames, conditioning.mel, turns, seed)
+    versions[GRIFFIN_LIM] = griffin_lim(frames, conditioning.mel)
     return VocodedClip(clip.name, original, {name: sound[: len(original)] for name, sound in versions.items()})
 
 

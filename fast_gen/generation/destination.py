@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavenet_app.audio.files import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES, printable
+from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
+from wavenet_app.audio.files import printable
 from wavenet_app.audio.formats import WAV, AudioFormat, format_named, format_of
 from wavenet_app.core.errors import UserError
 

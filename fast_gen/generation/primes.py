@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.generation.level import matched_gain, second_peaks
-from wavenet_app.audio.files import UnreadableAudioError, printable, probe, read_blocks
+from wavenet_app.audio.decoding import UnreadableAudioError, probe
+from wavenet_app.audio.files import printable
+from wavenet_app.audio.mono import read_blocks
 from wavenet_app.coding import Coding
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError

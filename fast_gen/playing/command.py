@@ -23,8 +23,9 @@ from fast_gen.generation.stream import stream
 from fast_gen.playing.device import NO_DEVICE, NoSoundError, open_output, output_devices
 from fast_gen.playing.player import Player
 from fast_gen.playing.view import LiveView
-from wavenet_app.audio.files import pcm16, read_audio
+from wavenet_app.audio.files import pcm16
 from wavenet_app.audio.formats import WAV
+from wavenet_app.audio.mono import read_audio
 from wavenet_app.audio.pictures import write_spectrogram
 from wavenet_app.audio.wav_stream import SamplePipe, WavFile, wav_header
 from wavenet_app.audio.writing import wav_blocks, write_audio_blocks

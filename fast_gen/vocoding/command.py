@@ -259,7 +259,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         blocks = vocode(
             vocoder.engine,
             vocoder.trained.model,
-            vocoder.mel.told(source.frames()),
+            vocoder.mel.conditioning(source.frames()),
             shares=vocoder.shares,
             seed=vocoder.seed,
             settings=vocoder.settings,

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.generation.level import matched_gain, second_peaks
-from wavenet_app.audio.files import printable, probe, read_blocks
+from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import Frames, MelFrames
+from wavenet_app.audio.mono import read_blocks
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
 
@@ -31,7 +32,7 @@ class Recording:
     Attributes:
         path: the file.
         num_samples: length at the model's rate; None until all frames have been read.
-        expected_samples: the length from the header.
+        expected_samples: length at the model's rate, counted when the recording was opened.
         gain: factor on the waveform.
         remarks: notes for the user.
     """
@@ -53,11 +54,18 @@ class Recording:
         """
         rate = config.audio.sample_rate
         remarks: list[str] = []
-        gain, remark = matched_gain(second_peaks(read_blocks(path, rate, remarks.append), rate), config)
+        count = 0
+
+        def counted() -> Iterator[NDArray[np.float32]]:
+            nonlocal count
+            for block in read_blocks(path, rate, remarks.append):
+                count += len(block)
+                yield block
+
+        gain, remark = matched_gain(second_peaks(counted(), rate), config)
         if remark is not None:
             remarks.append(remark)
-        info = probe(path)
-        return cls(path, mel, rate, gain, remarks, expected_samples=round(info.frames * rate / info.sample_rate))
+        return cls(path, mel, rate, gain, remarks, expected_samples=count)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the frames (frames, n_mels) piece by piece."""

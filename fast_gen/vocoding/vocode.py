@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from fast_gen.engines.condition import ChunkCondition, on_device, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
-from wavenet_app.audio.mel import Frames, told_silence
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.audio.mel import Frames, silent_conditioning
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 BLOCK_FRAMES = 16  # 0.2 s: short enough for progress and for interruptions
@@ -37,8 +37,8 @@ def vocode(
     Args:
         engine: generates, with the weights of the model; in use until the iterator ends.
         model: projects the frames.
-        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.told` makes them; read when they
-            are needed.
+        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.conditioning` makes them; read
+            when needed.
         shares: (speakers,), the share of each speaker in the voice, for a model with speakers.
         seed: any integer.
         settings: temperature, top-k and top-p.
@@ -56,7 +56,7 @@ def vocode(
     if last_codes is not None and len(last_codes):
         known = last_codes[-codes.shape[1] :]
         codes[0, codes.shape[1] - len(known) :] = known
-    pieces = _pieces(frames, told_silence(model.config.mel, 1), before, done_frames, block_frames)
+    pieces = _pieces(frames, silent_conditioning(model.config.mel, 1), before, done_frames, block_frames)
     engine.reset(1)
     engine.prime(codes, _condition(model, next(pieces), shares))
 
@@ -73,7 +73,7 @@ def vocode(
 
 def _condition(model: WaveNet, frames: Frames, shares: NDArray[np.float32] | None) -> ChunkCondition | None:
     speakers = None if shares is None else on_device(shares[None], model)
-    return projected(model, Told(speakers, on_device(frames[None], model)))
+    return projected(model, Conditioning(speakers, on_device(frames[None], model)))
 
 
 def _pieces(frames: Iterable[Frames], silence: Frames, before: int, done: int, block: int) -> Iterator[Frames]:

@@ -84,6 +84,11 @@ class Segmenter:
         return (self.config and self.config.data.image_scale) or 1.0
 
     @property
+    def pad_to(self) -> int:
+        """What the sides of an image are padded to multiples of; other projects do not pad, so 1 for their files."""
+        return self.config.pad_to if self.config else 1
+
+    @property
     def name(self) -> str:
         """Name of the run, or of the file if it is of another project."""
         return self.config.name if self.config else self.path.stem

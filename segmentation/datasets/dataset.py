@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
-from torchvision import tv_tensors
 
 from segmentation.datasets.image_files import read_image, read_mask
 from segmentation.datasets.labels import LabelMap, UnknownIds
 from wavenet_app.core.errors import UserError
+
+if TYPE_CHECKING:
+    from torchvision import tv_tensors
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -51,8 +51,8 @@ class FileNote:
         return f"{self.path}: {self.problem}" + (f" ({self.detail})" if self.detail else "")
 
 
-class SegmentationDataset(Dataset[Sample]):
-    """Labelled images of one split, read on access.
+class SegmentationDataset:
+    """Labelled images of one split, read on access; a map-style data set of torch, which it imports on access alone.
 
     Formats whose masks are not files of class ids override `mask`.
 
@@ -138,6 +138,9 @@ class SegmentationDataset(Dataset[Sample]):
             ) from None
 
     def __getitem__(self, index: int) -> Sample:
+        import torch
+        from torchvision import tv_tensors
+
         if not 0 <= index < len(self):
             raise IndexError(index)
         image, mask = self.image(index), self.mask(index)

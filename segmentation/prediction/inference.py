@@ -55,6 +55,7 @@ class Labeller:
         protocol: how masks are made.
         image_scale: the share of their size at which the model was trained to see images; the protocol's scales are
             multiples of it. Masks have the images' own size.
+        pad_to: what the sides of an image are padded to multiples of; 1 for no padding.
     """
 
     model: DeepLab
@@ -62,6 +63,7 @@ class Labeller:
     std: tuple[float, float, float]
     protocol: Protocol = Protocol()
     image_scale: float = 1.0
+    pad_to: int = 1
 
     def __str__(self) -> str:
         """The protocol in words, with what the model adds to it."""
@@ -129,13 +131,21 @@ class Labeller:
         inputs = normalise(image.to(next(self.model.parameters()).device), self.mean, self.std)[None]
         total: Tensor | None = None
         for view, is_mirrored in self._views(inputs):
-            scores = self.model(view.contiguous(memory_format=torch.channels_last))["out"].float()
+            scores = self._scores(view)
             if scores.shape[2:] != (height, width):
                 scores = F.interpolate(scores, (height, width), mode="bilinear", align_corners=False)
             probabilities = (scores.flip(3) if is_mirrored else scores)[0].softmax(0)
             total = probabilities if total is None else total.add_(probabilities)
         assert total is not None  # there is at least one scale
         return total / (len(self.protocol.scales) * (1 + self.protocol.flip))
+
+    def _scores(self, view: Tensor) -> Tensor:
+        height, width = view.shape[2:]
+        below, right = -height % self.pad_to, -width % self.pad_to
+        if below or right:
+            view = F.pad(view, (0, right, 0, below))  # with zeros, the mean colour
+        scores: Tensor = self.model(view.contiguous(memory_format=torch.channels_last))["out"]
+        return scores[..., :height, :width].float()
 
     def _views(self, inputs: Tensor) -> Iterator[tuple[Tensor, bool]]:
         height, width = inputs.shape[2:]

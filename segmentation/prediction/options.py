@@ -43,7 +43,7 @@ def open_labeller(options: LabelOptions, folder: DataFolder) -> tuple[Segmenter,
     protocol = Protocol(_scales(options.scales), options.flip, _window(options.window))
     segmenter = load_segmenter(find_segmenter(options.checkpoint, folder), options.output_stride)
     model = segmenter.model.to(training_device())
-    return segmenter, Labeller(model, segmenter.mean, segmenter.std, protocol, segmenter.image_scale)
+    return segmenter, Labeller(model, segmenter.mean, segmenter.std, protocol, segmenter.image_scale, segmenter.pad_to)
 
 
 def windows_line(count: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from segmentation.training.run import SegmentationOptions, prepare_run
+from segmentation.training.options import SegmentationOptions
+from segmentation.training.run import prepare_run
 from segmentation.training.task import SegmentationResult, train
 from segmentation.training.view import TrainingView, show_result, show_start
 from wavenet_app.core.data_folder import DataFolder

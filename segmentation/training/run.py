@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,33 +16,16 @@ from segmentation.checkpoints.pretrained import KIND, read_pretrained, start_wei
 from segmentation.config import PRESETS, SegmentationConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
-from segmentation.datasets.format import Options
 from segmentation.network.deeplab import build_model
+from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
-from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
+from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
-
-
-@dataclass(frozen=True)
-class SegmentationOptions(TrainingOptions):
-    """What a user asks of a run; None and empty mean that an option is not given.
-
-    Attributes:
-        dataset: data set argument; None for the built-in data set.
-        format_options: choices of single formats, such as the classes of COCO.
-    """
-
-    dataset: str | None = None
-    format_options: Options = field(default_factory=dict)
-
-    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
-        """Returns (section, field, value) of the data set and the options of its format."""
-        return ("data", "dataset", self.dataset), *(("data", *option) for option in self.format_options.items())
 
 
 @dataclass(frozen=True)

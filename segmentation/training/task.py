@@ -196,7 +196,7 @@ class SegmentationTask(Task):
     def labeller(self, model: nn.Module) -> Labeller:
         """Returns the labeller of whole images for a model of this task."""
         assert isinstance(model, DeepLab)
-        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale)
+        return Labeller(model, IMAGENET_MEAN, IMAGENET_STD, image_scale=self.image_scale, pad_to=self.config.pad_to)
 
     def work(self, batch: Any) -> float:
         """Returns the number of crops in a batch."""

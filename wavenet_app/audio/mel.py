@@ -120,7 +120,7 @@ class MelFrames:
         """Returns frames (frames, n_mels) of silence, which surround a clip."""
         return np.full((frames, self.mel.n_mels), self.silence, np.float32)
 
-    def told(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
+    def conditioning(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
         """Yields the conditioning of frames, (frames, columns): with the melody from the pitch of the frames.
 
         Args:
@@ -128,7 +128,7 @@ class MelFrames:
         """
         return iter(pieces) if self.melody is None else self.melody.of_frames(pieces, self.silent(1))
 
-    def told_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
+    def conditioning_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
         """Returns the conditioning of frames, (frames, columns): with the melody from the waveform.
 
         The first and last two frames have no melody; pass them as context.
@@ -140,7 +140,7 @@ class MelFrames:
         return frames if self.melody is None else self.melody.of_waveform(frames, waveform)
 
 
-def told_silence(mel: MelConfig, frames: int) -> Frames:
+def silent_conditioning(mel: MelConfig, frames: int) -> Frames:
     """Returns the conditioning (frames, columns) of silence: without a melody."""
     silence = np.zeros((frames, mel.columns), np.float32)
     silence[:, : mel.n_mels] = math.log(mel.floor)

@@ -12,6 +12,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.runs import BEST, first_file, places_of, run_names
 from wavenet_app.core.settings import validated
+from wavenet_app.core.text import did_you_mean
 
 if TYPE_CHECKING:
     from wavenet_app.network.model import WaveNet
@@ -80,7 +81,7 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     known = run_names(runs, BEST)
     known += [path.stem.removeprefix("wavenet_") for path in (data_dir / "pretrained").glob("wavenet_*.pth")]
     listed = f"there are: {', '.join(sorted(known))}" if known else f"none has been trained in {runs} yet"
-    raise UserError(f"no checkpoint is called '{name}'; {listed}")
+    raise UserError(f"no checkpoint is called '{name}'{did_you_mean(name, known)}; {listed}")
 
 
 def export(path: Path, target: Path) -> None:

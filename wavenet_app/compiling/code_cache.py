@@ -1,108 +1,80 @@
-"""Where compiled code is kept, so that only the first start waits for the compiler; imports numba."""
+"""The folder in which the machine code of some functions is kept, so that only the first start compiles them."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache, cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numba
-from numba import njit
 
 from wavenet_app.compiling.folder import code_folder
+from wavenet_app.compiling.machine_code import MachineCode, compiling_for
+from wavenet_app.core.files import replacing
 
-# The folder is told to numba by a setting of the whole process: of two threads at once, one would keep its code in the
-# other's folder or, between the other's telling and taking back, in the current one.
-_DECLARING = threading.Lock()
+_CHECKSUM_BYTES = 32
+
+_HERE = Path(__file__).parent
+
+_CALLING = tuple(_HERE / name for name in ("argument_table.py", "table_entry.py", "machine_code.py"))
+"""The files that say how arguments reach any compiled function."""
 
 
 class CodeCache:
-    """A folder for the compiled code of some source files, named after their text.
+    """Machine code of functions, found by everything it depends on.
 
-    Numba itself would look only at the file with the outermost function, not at those that it calls.
+    That is the text of their source files, the kinds of their arguments, the processor, the version of llvmlite and
+    numba's settings.
 
     Args:
-        name: what is compiled, in a word.
-        sources: the files that are compiled together; code is kept beside the first, where that is possible.
+        name: what the functions are, in one word.
+        sources: the files that they are compiled from; code is kept beside the first one where possible.
     """
 
     def __init__(self, name: str, sources: Sequence[Path]) -> None:
-        self.name, self.sources = name, sources
+        self.name, self.sources = name, (*sources, *_CALLING)
 
     @cached_property
     def folder(self) -> Path | None:
-        """Where code is kept, see `code_folder`; None if it cannot be."""
-        settings: Any = numba.config
-        return code_folder(self.name, self.sources, settings.CACHE_DIR)
+        """The folder, see `code_folder`; $NUMBA_CACHE_DIR is the user's choice. None if nothing can be kept."""
+        return code_folder(self.name, self.sources, os.environ.get("NUMBA_CACHE_DIR", ""))
 
-    def compiled(self, *, allocates: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-        """Returns a decorator: the function is compiled at its first call; while it runs, the interpreter lock is free.
+    def find(self, function: str, kinds: str) -> MachineCode | None:
+        """Returns the code of a function for arguments of some kinds; None if there is none or it is damaged."""
+        if self.folder is None:
+            return None
+        try:
+            content = self._place(self.folder, function, kinds).read_bytes()
+        except OSError:
+            return None
+        checksum, kept = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+        if hashlib.sha256(kept).digest() != checksum:
+            return None
+        symbol, _, code = kept.partition(b"\n")
+        return MachineCode(symbol.decode(), code)
 
-        Args:
-            allocates: whether it makes arrays. If not, references to those that it is given are not counted either,
-                which would take a loop over many small steps longer than the steps.
-        """
-
-        def decorate(function: Callable[..., None]) -> Callable[..., None]:
-            @cache
-            def dispatcher() -> Callable[..., None]:
-                return self._dispatcher(function, allocates)
-
-            @wraps(function)
-            def call(*arguments: object) -> None:
-                try:
-                    dispatcher()(*arguments)
-                except OSError:  # the disk is full; what was compiled and could not be kept serves this process
-                    dispatcher()(*arguments)
-
-            return call
-
-        return decorate
-
-    def _dispatcher(self, function: Callable[..., None], allocates: bool) -> Callable[..., None]:
-        settings: Any = numba.config
-        options: Any = {"nogil": True, "cache": self.folder is not None, "_nrt": allocates}
-        with _DECLARING:
-            before = settings.CACHE_DIR
-            settings.CACHE_DIR = str(self.folder or "")  # read where the function is declared, and only there
-            try:
-                made: Any = njit(**options)(function)
-            finally:
-                settings.CACHE_DIR = before
-        find_or_compile = made.compile
-
-        def find_or_compile_alone(signature: object) -> object:
-            with self.alone():
-                return find_or_compile(signature)
-
-        made.compile = find_or_compile_alone
-        return made
-
-    def keeps(self, what: str) -> bool:
-        """Returns whether `remember` was told that this is compiled, by any process of any time."""
-        return self.folder is not None and (self.folder / f"{what}.done").exists()
-
-    def remember(self, what: str) -> None:
-        """Notes that something is compiled and kept."""
-        if self.folder is not None and any(self.folder.rglob("*.nbc")):
-            with suppress(OSError):
-                (self.folder / f"{what}.done").touch()
+    def keep(self, function: str, kinds: str, code: MachineCode) -> None:
+        """Keeps code; does nothing where the folder cannot be written or the disk is full."""
+        kept = code.symbol.encode() + b"\n" + code.content
+        if self.folder is not None:
+            with suppress(OSError), replacing(self._place(self.folder, function, kinds)) as file:
+                file.write(hashlib.sha256(kept).digest() + kept)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Waits until no other process compiles into the folder or reads what is being kept there.
-
-        Numba lets two processes give one file name to two results, so that the wrong one may be loaded.
-        """
+    def alone(self, function: str, kinds: str) -> Iterator[None]:
+        """Waits until no other process compiles this function, so that processes that start together compile once."""
         with ExitStack() as stack:
             if self.folder is not None:
                 # no fcntl on Windows; a full disk refuses even an empty file
                 with suppress(ImportError, OSError):
                     import fcntl
 
-                    lock = stack.enter_context((self.folder / "lock").open("w"))
+                    lock = stack.enter_context(self._place(self.folder, function, kinds).with_suffix(".lock").open("w"))
                     fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    @staticmethod
+    def _place(folder: Path, function: str, kinds: str) -> Path:
+        what = hashlib.sha256(f"{kinds}\n{compiling_for()}".encode()).hexdigest()[:16]
+        return folder / f"{function}-{what}.code"

@@ -14,14 +14,22 @@ from pathlib import Path
 def code_folder(name: str, sources: Sequence[Path], wanted: str) -> Path | None:
     """Returns the first folder of these that can be written to, which it makes; None if there is none.
 
-    `wanted`; the __pycache__ beside the first source; wavegen's folder in the user's cache. When it is made, those of
-    earlier texts beside it are removed.
+    `wanted`; the __pycache__ beside the first source; wavegen's folder in the user's cache. Making it removes the
+    folders of earlier texts beside it.
 
     Args:
-        name: what is compiled, in a word.
+        name: what is compiled, in one word.
         sources: the files that are compiled together.
-        wanted: what the user set as the folder for compiled code, or "".
+        wanted: the folder for compiled code that the user set, or "".
+
+    Raises:
+        ValueError: there is no source, or one does not exist: the folder's name would say too little.
     """
+    missing = [str(source) for source in sources if not source.is_file()]
+    if missing or not sources:
+        raise ValueError(
+            f"compiled code of {name!r} lists {', '.join(missing) or 'no source file'}, which is not there"
+        )
     text = b"".join(source.read_bytes() for source in sources)
     prefix = f"compiled-{name}-"
     folder_name = prefix + hashlib.sha256(text).hexdigest()[:16]

@@ -48,7 +48,7 @@ def compile_entry(function, call):
         Its `MachineCode`, free of anything of numba's; and itself, which takes the address of a table.
     """
     # No division that raises and no array that is counted: they would call Python's and numba's own libraries, which
-    # had to be found again wherever the code is loaded.
+    # must be found again wherever the code is loaded.
     entry = cfunc(types.void(TableType(_kind(call))), error_model="numpy", _nrt=False)(function)
     _KEPT_ALIVE.append(entry)
     run = ctypes.CFUNCTYPE(None, ctypes.c_size_t)(entry.address)

@@ -105,13 +105,13 @@ def exp_minus(typing, x):
 
 @intrinsic
 def load(typing, array, place, count):
-    """Returns so many numbers from a place of a contiguous array on, counted through all axes, as float32.
+    """Returns some numbers from a place of a contiguous array on, counted through all axes, as float32.
 
     Args:
         typing: given by numba.
         array: of float32, or uint16 that stands for bfloat16.
         place: of the first one.
-        count: how many there are; with less than `LANES` the other lanes are zero, with more only so many are taken.
+        count: how many there are; with less than `LANES` the other lanes are zero, with more the rest is ignored.
     """
 
     def generate(context, builder, sig, arguments):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,6 +40,13 @@ Logger = Annotated[
         "--logger", metavar="tensorboard|wandb|none", help="Where to log curves; WANDB_MODE=offline works too."
     ),
 ]
+
+
+@contextmanager
+def loading(console: Console) -> Iterator[None]:
+    """Shows that a command is starting, around the import of its libraries, which takes seconds."""
+    with console.status("loading PyTorch"):
+        yield
 
 
 def make_console(*, stderr: bool = False) -> Console:

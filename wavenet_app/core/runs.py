@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
+from wavenet_app.core.text import did_you_mean
 
 LOGGERS = ("tensorboard", "wandb", "none")
 BEST = "best.pth"
@@ -139,6 +140,25 @@ class Resumed(NamedTuple):
     notes: list[str]
 
 
+def find_resumed(name: str, runs: Path, *, called: str) -> Path:
+    """Returns the last.pth of a run to resume.
+
+    Args:
+        name: a last.pth, a run's folder, or a run's name.
+        runs: folder of the runs.
+        called: what a run is called in errors, such as "run".
+
+    Raises:
+        UserError: there is no such run; the message lists the runs, and the closest name.
+    """
+    path = first_file(*places_of(name, runs, LAST))
+    if path is None:
+        known = run_names(runs, LAST)
+        hint = did_you_mean(name, known)
+        raise UserError(f"there is no {called} '{name}' to resume{hint}; there are: {', '.join(known) or 'none'}")
+    return path
+
+
 def previous_of(path: Path) -> Path:
     """Returns where the last.pth before the newest one is kept, in case the newest one is damaged."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
@@ -157,10 +177,7 @@ def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: st
     Raises:
         UserError: there is no such run, or its checkpoint cannot be read, is of another kind, or was exported.
     """
-    path = first_file(*places_of(name, runs, LAST))
-    if path is None:
-        known = ", ".join(run_names(runs, LAST))
-        raise UserError(f"there is no {called} '{name}' to resume; there are: {known or 'none'}")
+    path = find_resumed(name, runs, called=called)
     notes = []
     try:
         content = read_checkpoint(path, kind)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import difflib
+from collections.abc import Iterable
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
@@ -30,3 +32,16 @@ def without_control_characters(text: str) -> str:
 
 
 _REPLACEMENTS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns "; did you mean ...?" with the known name closest to a misspelt one, or nothing if none is close.
+
+    >>> did_you_mean("Bas", ["tiny", "base"])
+    "; did you mean 'base'?"
+    >>> did_you_mean("xyz", ["tiny", "base"])
+    ''
+    """
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean '{by_lower[close[0]]}'?" if close else ""

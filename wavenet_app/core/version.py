@@ -10,7 +10,7 @@ from pathlib import Path
 
 __version__ = "0.1.0"
 
-LIBRARIES = ("torch", "torchaudio", "torchvision", "lightning", "numpy", "numba", "librosa", "soundfile")
+LIBRARIES = ("torch", "torchaudio", "torchvision", "lightning", "numpy", "numba", "librosa", "soundfile", "av")
 
 
 def version_line() -> str:

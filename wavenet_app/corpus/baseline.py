@@ -48,14 +48,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Baseline:
-    """Bits per sample of the validation clips.
+    """Bits per sample, all three over the same samples.
 
     Attributes:
-        unigram: by the add-one smoothed code histogram of the training split, over all validation samples.
-        order1: by the same histogram given the previous code, over all validation samples.
-        lpc: by linear prediction, over everything after the first frame (30 ms) of each clip. NaN if no validation
-            clip is longer than that.
-        samples: number of validation samples that `lpc` averages.
+        unigram: code histogram of the training split, add-one smoothed.
+        order1: the same given the code before.
+        lpc: linear prediction; in the first frame (30 ms) of each clip, which has no past to predict from, `order1`
+            stands in. NaN where no sample has a past.
+        samples: that the three are averaged over.
     """
 
     unigram: float
@@ -94,6 +94,31 @@ class FittedPredictors:
         indices = _indices(codes, self.coding)
         previous_classes = classes[_indices(previous, self.coding)]
         return self.order1_bits[previous_classes, classes[indices]] + self.within_bits[indices]
+
+    def sample_bits(self, codes: Codes, first: int = 0) -> Iterator[tuple[int, Floats]]:
+        """Yields the bits of codes[first:] in consecutive chunks: (place of the first, bits of shape (3, samples)).
+
+        The rows are unigram, order-1 and linear prediction; silence stands before the first code. Codes of the first
+        frame have too little past for linear prediction; order-1 stands in.
+
+        Args:
+            codes: one clip, or a piece of one.
+            first: the codes before are context only, at least a frame of them or none.
+        """
+        frame = lpc_frame(self.sample_rate)
+        before = np.concatenate([np.array([self.coding.silence], codes.dtype), codes[:-1]])
+        if not first and len(codes):
+            order1 = self.order1(before[:frame], codes[:frame])
+            yield 0, np.stack([self.unigram(codes[:frame]), order1, order1])
+        position = frame
+        for chunk, bits in _lpc_chunks(codes, (self.factor,), self.sample_rate, self.coding):
+            stop = position + len(chunk)
+            start = max(first, position)
+            if start < stop:
+                now, past = codes[start:stop], before[start:stop]
+                linear = bits[0, start - position :]
+                yield start, np.stack([self.unigram(now), self.order1(past, now), linear])
+            position = stop
 
 
 class LazyClips(Sequence[Codes]):
@@ -138,21 +163,11 @@ def measure_baseline(
         coding: the coding of the codes.
     """
     fitted = fit_predictors(training, sample_rate=sample_rate, coding=coding)
-    seen = _Counts(coding)
-    lpc_total, lpc_samples = 0.0, 0
+    total = _Total()
     for codes in validation:
-        seen.add(codes)
-        bits, samples = lpc_bits(codes, (fitted.factor,), sample_rate=sample_rate, coding=coding)
-        lpc_total += float(bits[0])
-        lpc_samples += samples
-    every = int(seen.codes.sum())
-    order1 = (seen.pairs * fitted.order1_bits).sum() + (seen.codes * fitted.within_bits).sum()
-    return Baseline(
-        unigram=float((seen.codes * fitted.unigram_bits).sum()) / every if every else math.nan,
-        order1=float(order1) / every if every else math.nan,
-        lpc=lpc_total / lpc_samples if lpc_samples else math.nan,
-        samples=lpc_samples,
-    )
+        for position, bits in fitted.sample_bits(codes):
+            total.add(bits, predicted=position > 0)
+    return total.baseline
 
 
 def fit_predictors(training: Iterable[Codes], *, sample_rate: int, coding: Coding = EIGHT_BITS) -> FittedPredictors:
@@ -168,13 +183,37 @@ def fit_predictors(training: Iterable[Codes], *, sample_rate: int, coding: Codin
 
 
 def corpus_baseline(corpus: Corpus, *, coding: Coding = EIGHT_BITS) -> Baseline:
-    """Returns `measure_baseline` of a corpus's split at its gain; every validation sample is measured."""
-    return measure_baseline(
-        coded_pieces(corpus, corpus.training, coding),
-        coded_pieces(corpus, corpus.validation, coding),
-        sample_rate=corpus.sample_rate,
-        coding=coding,
-    )
+    """Returns `measure_baseline` of a corpus's own split, at its own gain; every validation sample is measured."""
+    return corpus_baselines(corpus, (), coding=coding)[0]
+
+
+def corpus_baselines(
+    corpus: Corpus, spans: Sequence[tuple[int, int, int]], *, coding: Coding = EIGHT_BITS
+) -> tuple[Baseline, Baseline]:
+    """Returns what the classical predictors need on all validation samples, and on some of them.
+
+    So a validation that looks at some windows can be compared on exactly the samples of these.
+
+    Args:
+        corpus: its training clips are fitted to, at its own gain.
+        spans: (validation clip, start, stop) of the samples that the second result is over.
+        coding: what the codes are.
+    """
+    training = coded_pieces(corpus, corpus.training, coding)
+    fitted = fit_predictors(training, sample_rate=corpus.sample_rate, coding=coding)
+    step, context = PIECE_SECONDS * corpus.sample_rate, 2 * lpc_frame(corpus.sample_rate)
+    every, some = _Total(), _Total()
+    for index, clip in enumerate(corpus.validation):
+        wanted = [(start, stop) for place, start, stop in spans if place == index]
+        for first in range(0, clip.num_samples, step):
+            begin = max(0, first - context)
+            codes = coding.encode(corpus.waveform(clip, begin, min(first + step, clip.num_samples)))
+            for position, bits in fitted.sample_bits(codes, first - begin):
+                place, predicted = begin + position, begin + position > 0
+                every.add(bits, predicted=predicted)
+                for start, stop in wanted:
+                    some.add(bits[:, max(0, start - place) : max(0, stop - place)], predicted=predicted)
+    return every.baseline, some.baseline
 
 
 def coded_pieces(corpus: Corpus, clips: Sequence[Clip], coding: Coding) -> LazyClips:
@@ -213,21 +252,52 @@ def lpc_bits(
     Returns:
         Bits of shape (len(factors),), and the number of samples after the first frame; both zero for a shorter clip.
     """
+    total = np.zeros(len(factors))
+    samples = 0
+    for chunk, bits in _lpc_chunks(codes, factors, sample_rate, coding):
+        total += bits.sum(axis=1)
+        samples += len(chunk)
+    return total, samples
+
+
+def _lpc_chunks(
+    codes: Codes, factors: Sequence[float], sample_rate: int, coding: Coding
+) -> Iterator[tuple[Codes, Floats]]:
+    """Yields the codes after the first frame in chunks, with the bits of each by every factor: (factors, samples)."""
     from scipy.special import expit
 
     edges = np.concatenate([[-np.inf], coding.edges(), [np.inf]])
-    bits = np.zeros(len(factors))
-    samples = 0
     for chunk, prediction, deviation in _predictions(codes, sample_rate, coding):
         indices = _indices(chunk, coding)
         below = edges[indices] - prediction
         above = edges[indices + 1] - prediction
-        for position, factor in enumerate(factors):
+        bits = np.empty((len(factors), len(chunk)))
+        for row, factor in zip(bits, factors, strict=True):
             rate = 1 / (factor * deviation)
             mass = expit(above * rate) - expit(below * rate)
-            bits[position] -= np.log2((1 - UNIFORM_SHARE) * mass + UNIFORM_SHARE / coding.size).sum()
-        samples += len(chunk)
-    return bits, samples
+            row[:] = -np.log2((1 - UNIFORM_SHARE) * mass + UNIFORM_SHARE / coding.size)
+        yield chunk, bits
+
+
+class _Total:
+    """Adds up bits of the three predictors."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(3)
+        self._samples = self._predicted = 0
+
+    def add(self, bits: Floats, *, predicted: bool) -> None:
+        """Takes bits (3, samples), and whether the third row is of linear prediction."""
+        self._bits += bits.sum(axis=1)
+        self._samples += bits.shape[1]
+        self._predicted += bits.shape[1] if predicted else 0
+
+    @property
+    def baseline(self) -> Baseline:
+        if not self._samples:
+            return Baseline(math.nan, math.nan, math.nan, 0)
+        unigram, order1, lpc = (self._bits / self._samples).tolist()
+        return Baseline(unigram, order1, lpc if self._predicted else math.nan, self._samples)
 
 
 class _Counts:

@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio.files import UnreadableAudioError, probe, read_blocks, readable_status
+from wavenet_app.audio.decoding import UnreadableAudioError, probe, readable_status
+from wavenet_app.audio.mono import read_blocks
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import replacing
 from wavenet_app.corpus.stored_samples import BlockChecksums, read_samples
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # increase it when decoding changes samples or remarks
 _TAIL_BYTES = 4096  # an interrupted write loses the end of a file, so opening an entry checks this much of it
 _SPOOL_BYTES = 32 * 2**20
 _BATCH_FILES = 1024
@@ -77,6 +78,12 @@ class CachedAudio:
     def scale(self) -> float:
         """Value of one step of the stored samples."""
         return 2.0**-self.exponent
+
+    def divided(self, bits: int) -> CachedAudio:
+        """Returns the same samples as a waveform divided by 2^bits."""
+        factor = 2.0**-bits
+        peaks = tuple(factor * peak for peak in self.second_peaks)
+        return replace(self, exponent=self.exponent + bits, peak=factor * self.peak, second_peaks=peaks)
 
     def trimmed(self, decibels: float) -> tuple[int, int]:
         """Returns start and stop, in samples, of the file without its quiet ends.

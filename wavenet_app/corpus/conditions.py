@@ -1,8 +1,9 @@
-"""What a model is told of a training window: who speaks, and the mel frames around it."""
+"""The conditioning of a training window: who speaks, and the mel frames around it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,16 +14,28 @@ from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
 
-class Tells:
-    """Makes what a model is told of clips beside their codes, and says how training windows must lie for it.
+class PreviewConditioning(NamedTuple):
+    """The conditioning of a preview.
 
     Attributes:
-        grid: windows begin at multiples of so many samples, so that all rows of a batch stand alike to their frames.
+        shares: (speakers,), of each speaker in the voice; None for a model without speakers.
+        frames: (frames, columns), of the real clip that it should sound like; None for a model without mel frames.
+    """
+
+    shares: NDArray[np.float32] | None
+    frames: NDArray[np.float32] | None
+
+
+class ClipConditioning:
+    """Makes the conditioning of clips, and says where training windows may begin.
+
+    Attributes:
+        grid: windows begin at multiples of this number of samples, so that frames begin alike in all rows of a batch.
 
     Args:
         speakers: names in the order of the model; empty for none.
         mel: makes frames; None for none.
-        voice: (speakers,), the share of each speaker that all clips are taken for; None for each clip's own speaker.
+        voice: (speakers,), one voice for all clips, as the share of each speaker; None for each clip's own speaker.
     """
 
     def __init__(
@@ -47,15 +60,15 @@ class Tells:
     def of(
         self, corpus: Corpus, windows: Sequence[tuple[Clip, int, int]], context: int, length: int
     ) -> dict[str, torch.Tensor]:
-        """Returns the entries of a batch: "speaker" and "mel", as far as the model is told of them."""
-        told = {}
+        """Returns the entries of a batch: "speaker" and "mel", those that the model is conditioned on."""
+        entries = {}
         if self.places:
             shares = [share for clip, _, _ in windows if (share := self.shares(clip)) is not None]
-            told["speaker"] = torch.from_numpy(np.stack(shares))
+            entries["speaker"] = torch.from_numpy(np.stack(shares))
         if self.mel is not None:
             rows = [self._frames(corpus, clip, start, context, length) for clip, start, _ in windows]
-            told["mel"] = torch.from_numpy(np.stack(rows))
-        return told
+            entries["mel"] = torch.from_numpy(np.stack(rows))
+        return entries
 
     def _frames(self, corpus: Corpus, clip: Clip, start: int, context: int, length: int) -> Frames:
         """Returns the frames of one row."""
@@ -66,10 +79,10 @@ class Tells:
 
 
 def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: int) -> Frames:
-    """Returns frames first to last of a clip as a model is told them, (last - first, columns), with its own melody.
+    """Returns frames first to last of a clip with their melody, (last - first, columns), as a model takes them.
 
-    Where they lie before the clip or after it, there is silence. Those at both ends, CONTEXT_FRAMES each, are context:
-    of their melody nothing is said.
+    Where they lie before the clip or after it, there is silence. Those at both ends, CONTEXT_FRAMES each, are context
+    and have no melody.
 
     Args:
         mel: makes them.
@@ -84,11 +97,11 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
     hop, margin = mel.hop, mel.margin
     inside, beyond = max(first, 0), min(last, -(-clip.num_samples // hop))
     begin, end = inside * hop - margin, beyond * hop + margin
-    heard = corpus.waveform(clip, begin, end)
+    sound = corpus.waveform(clip, begin, end)
     missing = max(0, -begin)
-    widened = np.pad(heard, (missing, end - begin - missing - len(heard)))
+    widened = np.pad(sound, (missing, end - begin - missing - len(sound)))
     frames = np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
     within = widened[margin : margin + (beyond - inside) * hop]
     sound = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
-    told = mel.told_of(frames, sound)
-    return told[aside : len(told) - aside]
+    columns = mel.conditioning_of(frames, sound)
+    return columns[aside : len(columns) - aside]

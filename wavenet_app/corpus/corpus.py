@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections import Counter
@@ -15,14 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio.files import AUDIO_SUFFIXES, UnreadableAudioError, printable, probe
+from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UnreadableAudioError, probe
+from wavenet_app.audio.files import printable
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import plucked
 from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
+from wavenet_app.corpus.levels import GREATEST_PEAK, judge_levels, robust_peak
 from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
-from wavenet_app.corpus.split import split_files
+from wavenet_app.corpus.split import split_files, takes_apart
 from wavenet_app.corpus.stored_samples import read_samples
 
 __all__ = [
@@ -182,6 +183,8 @@ def open_corpus(
             keys = [file.name for file in files]
         sides = split_files(keys, split.validation_fraction, split.split_by)
         remarks += sides.remarks
+        apart = takes_apart(keys, sides) if split.split_by is None else None
+        remarks += [apart] if apart else []
         training, validation = ([clips[index] for index in side] for side in (sides.training, sides.validation))
         sources = [(files[index], clips[index]) for index in sides.training]
     if gain is None:
@@ -213,27 +216,11 @@ def open_clips(
     """
     skipped: list[SkippedFile] = []
     remarks: list[str] = []
-    files, rate = _open_files(paths, cache_dir, audio.sample_rate, speakers, skipped, remarks, progress)
+    files, rate = _open_files(
+        paths, cache_dir, audio.sample_rate, speakers, skipped, remarks, progress, usual_peak=TARGET_PEAK / audio.gain
+    )
     clips = tuple(_clip(file, audio.trim_decibels) for file in files)
     return Corpus(rate, audio.gain, (), clips, tuple(skipped), tuple(remarks))
-
-
-def robust_peak(peaks: Sequence[float]) -> float:
-    """Returns the peak without outliers: one second in a thousand, and at least one of eight or more, is ignored.
-
-    So a single pop does not set the level of a whole corpus. Silent seconds do not count.
-
-    Args:
-        peaks: peak of each second of audio; at least one is above zero.
-
-    >>> robust_peak([0.2] * 60 + [0.0] * 60 + [1.0])
-    0.2
-    >>> robust_peak([0.1, 0.5])
-    0.5
-    """
-    ordered = sorted(peak for peak in peaks if peak > 0)
-    outliers = math.ceil(len(ordered) / 1000) if len(ordered) >= 8 else 0
-    return ordered[-1 - outliers]
 
 
 def split_record(corpus: Corpus) -> dict[str, Any]:
@@ -270,6 +257,7 @@ def _open_files(
     skipped: list[SkippedFile],
     remarks: list[str],
     progress: Progress | None,
+    usual_peak: float | None = None,
 ) -> tuple[list[_File], int]:
     sources = scan_sources(paths)
     skipped += [SkippedFile(printable(folder.as_posix()), reason) for folder, reason in sources.unlisted]
@@ -303,8 +291,7 @@ def _open_files(
         if isinstance(outcome, UnreadableAudioError):
             skipped.append(SkippedFile(name, outcome.reason))
         elif not outcome.peak:
-            mixed = "; its channels may cancel out" if outcome.channels > 1 else ""
-            skipped.append(SkippedFile(name, f"holds only digital silence{mixed}"))
+            skipped.append(SkippedFile(name, "holds only digital silence"))
         elif outcome.key in first_names:
             # A copy on the other side of the split would leak training audio into validation.
             skipped.append(SkippedFile(name, f"a copy of {first_names[outcome.key]}, byte for byte"))
@@ -313,6 +300,7 @@ def _open_files(
             files.append(_File(name, key, path, outcome, speaker))
             if outcome.remark:
                 remarks.append(f"{name} {outcome.remark}")
+    files = _at_one_scale(files, usual_peak, skipped, remarks)
     if not files:
         raise UserError(_no_usable_files(skipped))
     if any(file.audio.native_rate != rate for file in files):
@@ -320,6 +308,24 @@ def _open_files(
         listed = ", ".join(f"{native:,} Hz ({count})" for native, count in rates)
         remarks.append(f"sample rates of the files: {listed}; all are resampled to {rate:,} Hz")
     return files, rate
+
+
+def _at_one_scale(
+    files: list[_File], usual_peak: float | None, skipped: list[SkippedFile], remarks: list[str]
+) -> list[_File]:
+    """Returns the files without those at an impossible level, and those in the scale of integers brought to [-1, 1]."""
+    kept: list[_File] = []
+    peaks = [robust_peak(file.audio.second_peaks) for file in files]
+    for file, level in zip(files, judge_levels(peaks, usual_peak), strict=True):
+        if level.reason:
+            skipped.append(SkippedFile(file.name, level.reason))
+            continue
+        if level.remark:
+            remarks.append(f"{file.name} {level.remark}")
+        kept.append(file._replace(audio=file.audio.divided(level.bits)))
+    if kept and min(file.audio.peak for file in kept) > GREATEST_PEAK:
+        remarks.append("every file peaks far beyond full scale, which is 1.0; the gain makes up for that")
+    return kept
 
 
 def _open_plucked(cache: AudioCache) -> list[_File]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wavenet_app.audio.files import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
+from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.walk import walk
 

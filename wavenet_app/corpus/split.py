@@ -8,6 +8,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from wavenet_app.core.errors import UserError
 
@@ -64,6 +65,47 @@ def split_files(names: Sequence[str], validation_fraction: float, split_by: str 
         training=tuple(index for index, key in enumerate(keys) if key not in held_out),
         validation=tuple(index for index, key in enumerate(keys) if key in held_out),
         remarks=tuple(remarks),
+    )
+
+
+def takes_apart(names: Sequence[str], split: Split) -> str | None:
+    """Returns a sentence on files of one name in several folders that the split separates, or None if there are none.
+
+    They may be takes of one text, which a model should not know from training when it is measured.
+
+    >>> takes_apart(["a/1.wav", "b/1.wav", "b/2.wav"], Split((0, 2), (1,), ())).split(";")[0]
+    '1 name occurs in several folders on both sides of the split (a/1.wav, b/1.wav)'
+    """
+    sides: dict[str, list[dict[str, str]]] = {}
+    for place, side in enumerate((split.training, split.validation)):
+        for index in side:
+            path = PurePosixPath(names[index])
+            sides.setdefault(path.stem, [{}, {}])[place].setdefault(str(path.parent), names[index])
+    apart = [
+        (first, second)
+        for training, validation in sides.values()
+        for first, second in [_two_folders(training, validation)]
+        if first
+    ]
+    if not apart:
+        return None
+    occur = "1 name occurs" if len(apart) == 1 else f"{len(apart):,} names occur"
+    return (
+        f"{occur} in several folders on both sides of the split ({', '.join(apart[0])}); if these are takes of one "
+        "text, keep them together with --split-by '([^/]+)[.][^./]+$'"
+    )
+
+
+def _two_folders(training: dict[str, str], validation: dict[str, str]) -> tuple[str, str]:
+    """Returns a training and a validation file of different folders; empty texts where there are none."""
+    return next(
+        (
+            (first, second)
+            for folder, first in training.items()
+            for other, second in validation.items()
+            if folder != other
+        ),
+        ("", ""),
     )
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from wavenet_app.coding import Coding
 from wavenet_app.core.errors import UserError
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 
 Batch = dict[str, torch.Tensor]
@@ -37,9 +37,9 @@ class TrainingWindows(IterableDataset[Batch]):
     Silence codes precede a clip's first sample and follow its last one. Batches have one of sixteen lengths, because
     the math library takes longer to compile code for a new shape than to run it.
 
-    With `tells`, a batch also holds what the model is told: "speaker", float32 (batch, speakers), one-hot, and "mel",
-    float32 (batch, frames, n_mels) as `conditioning.Told` has it, for the samples from `codes[:, 1]` on; the first of
-    these lies `Tells.phase` samples into the first frame after the context frames.
+    With `conditioning`, a batch also holds "speaker", float32 (batch, speakers), one-hot, and "mel",
+    float32 (batch, frames, n_mels) as in `network.conditioning.Conditioning`, for the samples from `codes[:, 1]` on.
+    The first one lies `ClipConditioning.phase` samples into the first frame after the context frames.
 
     Use it in a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
 
@@ -53,7 +53,7 @@ class TrainingWindows(IterableDataset[Batch]):
         start_step: number of batches of this rank to skip.
         rank: rank of this process, which gets every `world_size`-th batch.
         world_size: number of processes.
-        tells: what goes into a batch beside codes; None for nothing.
+        conditioning: makes what a batch holds beside codes; None for nothing.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TrainingWindows(IterableDataset[Batch]):
         start_step: int = 0,
         rank: int = 0,
         world_size: int = 1,
-        tells: Tells | None = None,
+        conditioning: ClipConditioning | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
@@ -79,8 +79,8 @@ class TrainingWindows(IterableDataset[Batch]):
         self.start_step = start_step
         self.rank = rank
         self.world_size = world_size
-        self.tells = tells
-        self._grid = 1 if tells is None else tells.grid
+        self.conditioning = conditioning
+        self._grid = 1 if conditioning is None else conditioning.grid
         self._limit = max_cut_length(window, self._grid)
         self._lengths = np.array([clip.num_samples for clip in corpus.training], dtype=np.int64)
         self._num_windows = int(np.ceil(self._lengths / self._limit).sum())
@@ -111,7 +111,7 @@ class TrainingWindows(IterableDataset[Batch]):
             (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
             for place in order.windows[first:last]
         ]
-        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.tells)
+        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.conditioning)
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
@@ -138,7 +138,7 @@ class ValidationWindows(Dataset[Batch]):
         batch_size: maximum number of rows.
         coding: coding of the waveform as integers.
         limit_seconds: if there is more audio, only whole windows spread evenly over it are used, at least one.
-        tells: what goes into a batch beside codes; None for nothing.
+        conditioning: what goes into a batch beside codes; None for nothing.
     """
 
     def __init__(
@@ -150,15 +150,15 @@ class ValidationWindows(Dataset[Batch]):
         batch_size: int,
         coding: Coding,
         limit_seconds: float | None = None,
-        tells: Tells | None = None,
+        conditioning: ClipConditioning | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
         self.window = window
         self.batch_size = batch_size
         self.coding = coding
-        self.tells = tells
-        grid = 1 if tells is None else tells.grid
+        self.conditioning = conditioning
+        grid = 1 if conditioning is None else conditioning.grid
         lengths = np.array([clip.num_samples for clip in corpus.validation], dtype=np.int64)
         clips, starts, stops = _cut(lengths, max_cut_length(window, grid), np.zeros_like(lengths), grid)
         total_seconds = lengths.sum() / corpus.sample_rate
@@ -169,6 +169,11 @@ class ValidationWindows(Dataset[Batch]):
         # Longest first, so the rows of a batch have nearly equal lengths.
         picked = picked[np.argsort((starts - stops)[picked], kind="stable")]
         self._windows = [(int(clips[place]), int(starts[place]), int(stops[place])) for place in picked]
+
+    @property
+    def spans(self) -> tuple[tuple[int, int, int], ...]:
+        """The targets of all batches together: (validation clip, start, stop) of each window."""
+        return tuple(self._windows)
 
     @property
     def num_samples(self) -> int:
@@ -183,7 +188,7 @@ class ValidationWindows(Dataset[Batch]):
             raise IndexError(index)
         chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
         windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
-        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.tells)
+        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.conditioning)
 
 
 class _Order(NamedTuple):
@@ -230,7 +235,12 @@ def _cut(
 
 
 def _collate(
-    corpus: Corpus, windows: list[tuple[Clip, int, int]], window: int, context: int, coding: Coding, tells: Tells | None
+    corpus: Corpus,
+    windows: list[tuple[Clip, int, int]],
+    window: int,
+    context: int,
+    coding: Coding,
+    conditioning: ClipConditioning | None,
 ) -> Batch:
     step = math.ceil(window / _NUM_LENGTHS)
     longest = max(stop - start for _, start, stop in windows)
@@ -243,5 +253,5 @@ def _collate(
             corpus.waveform(clip, start - before, stop)
         )
         mask[row, : stop - start] = True
-    told = {} if tells is None else tells.of(corpus, windows, context, length)
-    return {"codes": torch.from_numpy(codes), "mask": torch.from_numpy(mask), **told}
+    entries = {} if conditioning is None else conditioning.of(corpus, windows, context, length)
+    return {"codes": torch.from_numpy(codes), "mask": torch.from_numpy(mask), **entries}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavenet_app.corpus.baseline import Baseline, FittedPredictors, lpc_bits, lpc_frame
-from wavenet_app.corpus.conditions import Tells, clip_frames
+from wavenet_app.corpus.conditions import ClipConditioning, clip_frames
 from wavenet_app.corpus.corpus import Corpus, SkippedFile
 from wavenet_app.evaluation.likelihood import code_bits
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
@@ -71,7 +71,7 @@ def held_out_bits(
     corpus: Corpus,
     *,
     seconds: float | None,
-    tells: Tells | None = None,
+    conditioning: ClipConditioning | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> HeldOutBits:
     """Measures the bits per sample of the validation clips of a corpus.
@@ -84,10 +84,10 @@ def held_out_bits(
         corpus: corpus whose validation clips are measured, at its gain.
         seconds: if there is more audio than this, only parts from the middle of evenly chosen files are measured;
             None for all audio.
-        tells: what the model is told of each clip; None for nothing.
+        conditioning: makes the conditioning of each clip; None for nothing.
         progress: called after each file with (done, total).
     """
-    tells = tells or Tells((), None)
+    conditioning = conditioning or ClipConditioning((), None)
     frame, rate = lpc_frame(fitted.sample_rate), corpus.sample_rate
     lengths = [clip.num_samples for clip in corpus.validation]
     parts = choose_parts(
@@ -100,13 +100,13 @@ def held_out_bits(
     files, totals = [], np.zeros(4)
     for done, (index, first, stop) in enumerate(parts, start=1):
         clip = corpus.validation[index]
-        start = max(0, first - context) // tells.grid * tells.grid
+        start = max(0, first - context) // conditioning.grid * conditioning.grid
         codes = fitted.coding.encode(corpus.waveform(clip, start, stop))
         frames = None
-        if tells.mel is not None:
-            begin, end = start // tells.grid, -(-stop // tells.grid)
-            frames = clip_frames(tells.mel, corpus, clip, begin - CONTEXT_FRAMES, end + CONTEXT_FRAMES)
-        model_bits = code_bits(model, codes, first - start, tells.shares(clip), frames)
+        if conditioning.mel is not None:
+            begin, end = start // conditioning.grid, -(-stop // conditioning.grid)
+            frames = clip_frames(conditioning.mel, corpus, clip, begin - CONTEXT_FRAMES, end + CONTEXT_FRAMES)
+        model_bits = code_bits(model, codes, first - start, conditioning.shares(clip), frames)
         bits = np.array([model_bits.sum(dtype=np.float64), *_classical_bits(fitted, codes, first - start, frame)])
         samples = stop - first
         totals += bits

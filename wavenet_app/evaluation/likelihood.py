@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wavenet_app.audio.mel import told_silence
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.audio.mel import silent_conditioning
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 CHUNK_SAMPLES = 8_192  # per forward pass: large enough to be fast, small enough for any memory
@@ -31,8 +31,8 @@ def code_bits(
         codes: codes of one clip in the model's coding, shape (samples,).
         first: number of codes that are only context, such as those of a priming recording.
         shares: (speakers,), share of each speaker in the voice, for a model with speakers.
-        frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, columns), the frames of the codes as the model is told them,
-            the first of which begins with the first code, and their neighbours; for a model that is told mel frames.
+        frames: (CONTEXT_FRAMES + frames + CONTEXT_FRAMES, columns), the frames of the codes as the model takes them,
+            the first of which begins with the first code, and their neighbours; for a model conditioned on mel frames.
 
     Returns:
         float32 (samples - first,), each -log2 of a probability.
@@ -41,15 +41,15 @@ def code_bits(
     context = model.config.receptive_field
     silence = np.full(context, model.config.coding.silence, dtype=np.int64)
     voice = None if shares is None else torch.from_numpy(shares)[None].to(device)
-    condition = model.condition(Told(speakers=voice)) if frames is None else None
+    condition = model.condition(Conditioning(speakers=voice)) if frames is None else None
     padded = torch.from_numpy(np.concatenate([silence, np.asarray(codes, dtype=np.int64)]))
     bits = np.empty(max(0, len(codes) - first), dtype=np.float32)
     for start in range(first, len(codes), CHUNK_SAMPLES):
         stop = min(start + CHUNK_SAMPLES, len(codes))
         window = padded[start : stop + context].to(device)
         if frames is not None:
-            told, phase = _frames_between(model, frames, start + 1 - context, stop)
-            condition = model.condition(Told(voice, torch.from_numpy(told)[None].to(device)), phase)
+            around, phase = _frames_between(model, frames, start + 1 - context, stop)
+            condition = model.condition(Conditioning(voice, torch.from_numpy(around)[None].to(device)), phase)
         outputs = model(window[None, :-1], context - 1, condition)
         bits[start - first : stop - first] = model.head.bits(outputs, window[None, context:])[0].cpu().numpy()
     return bits
@@ -65,5 +65,5 @@ def _frames_between(
     assert model.config.mel is not None
     hop = model.config.mel.hop
     begin, end = start // hop, -(-stop // hop) + 2 * CONTEXT_FRAMES
-    silence = told_silence(model.config.mel, max(0, -begin))
+    silence = silent_conditioning(model.config.mel, max(0, -begin))
     return np.concatenate([silence, frames[max(0, begin) : end]]), start % hop

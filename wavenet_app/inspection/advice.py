@@ -161,7 +161,7 @@ def _short(report: Report) -> str:
 
 def _channels(report: Report) -> str:
     count = sum(number for channels, number in report.channels.items() if channels != "1")
-    return f"{_files(count)} {_have(count)} more than one channel: mixed to mono" if count else ""
+    return f"{_files(count)} {_have(count)} more than one channel: training takes their mean" if count else ""
 
 
 def _amount(report: Report) -> str:

@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from wavenet_app.audio.files import UnreadableAudioError
+from wavenet_app.audio.decoding import UnreadableAudioError
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.baseline import corpus_baseline
@@ -77,7 +76,7 @@ def examine(
 def _measure_all(paths: Sequence[Path], progress: Progress | None) -> tuple[list[FileFacts], list[Problem]]:
     """Returns the facts of readable files and the problems of the others, each in the order of `paths`."""
     found: dict[int, FileFacts | Problem] = {}
-    # libsndfile, numpy and the hashes release the interpreter's lock, so threads suffice.
+    # decoding, numpy and the hashes release the interpreter's lock, so threads suffice.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         futures = {pool.submit(_measured, path): index for index, path in enumerate(paths)}
         try:
@@ -98,8 +97,8 @@ def _measured(path: Path) -> FileFacts | Problem:
         return measure_file(path)
     except UnreadableAudioError as error:
         return Problem(str(path), error.reason)
-    except (OSError, soundfile.SoundFileError) as error:  # for example removed in the meantime
-        return Problem(str(path), str(getattr(error, "strerror", None) or error).lower())
+    except OSError as error:  # for example removed in the meantime
+        return Problem(str(path), (error.strerror or str(error)).lower())
 
 
 def _summary(files: Sequence[FileFacts]) -> Report:
@@ -123,6 +122,7 @@ def _summary(files: Sequence[FileFacts]) -> Report:
         short=tuple(file.path for file in files if file.seconds < SHORT_SECONDS),
         silent=tuple(file.path for file in files if not math.isfinite(file.peak)),
         damaged=tuple(Problem(file.path, file.damage) for file in files if file.damage),
+        remarks=tuple(Problem(file.path, remark) for file in files for remark in file.remarks),
         duplicates=_duplicates(files),
         unreadable=(),
         ignored={},

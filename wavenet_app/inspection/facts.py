@@ -8,32 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from wavenet_app.audio.files import UnreadableAudioError, probe
+from wavenet_app.audio.decoding import BLOCK_FRAMES, SoundReader
+from wavenet_app.audio.mono import mono_mix
 
 # A 16-bit sample of 32767 counts as full scale, in any format.
 FULL_SCALE = 32_767 / 32_768
 # One crest of three equal samples can be chance (a low tone, a quiet file); this many are not.
 PLATEAU_RUNS = 3
 RUN_SAMPLES = 3
+# Below this many quantisation steps, every crest is flat.
+LEAST_STEPS = 64
+# A rounded crest leaves its top in at most three steps from one sample to the next; a clipped wave falls off its top.
+CREST_STEPS = 4
+# The greatest sample of A-law and mu-law lies a little above this; below it their steps are too coarse for a verdict.
+COMPANDED_SCALE = 0.98
 SILENCE_DECIBELS = 50.0
 SPECTRUM_POINTS = 1024
 SPECTRUM_BANDS = 128
 # Resamplers leave images below -100 dB, microphones leave noise above -80 dB, both relative to the strongest band.
 EMPTY_BAND_DECIBELS = 80.0
 DITHER_MARGIN_DECIBELS = 9.0
-# Small, because a damaged file loses its last block.
-BLOCK_FRAMES = 8_192
-# The length in an MP3 header is off by the padding of the encoder.
-TOLERATED_SECONDS = 0.1
 INTEGER_BITS = {"PCM_U8": 8, "PCM_S8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Measurements of one readable file, over all its channels at its own sample rate.
+    """Measurements of one readable file at its own sample rate, of the mono signal that training makes of it.
 
     Attributes:
         path: path as given or found.
@@ -45,13 +47,14 @@ class FileFacts:
         peak: maximum absolute sample, dB relative to full scale; minus infinity for digital silence.
         rms: root mean square, dB relative to full scale.
         offset: mean of the samples (DC), as a fraction of full scale.
-        clipped_runs: runs of three or more samples at (or beyond) full scale, or at a flat maximum of the file.
+        clipped_runs: in all channels, runs of three or more samples at full scale, or at a flat maximum of the file.
         clipped_samples: number of samples in these runs.
         silent_share: share of 10 ms frames that are entirely 50 dB below the peak of the file.
         leading_silence: seconds of such frames at the beginning.
         trailing_silence: seconds of such frames at the end.
         bandwidth: highest frequency in Hz with energy above quantisation noise and above -80 dB of the strongest band.
-        damage: why reading stopped early; empty for an intact file.
+        damage: what cannot be read, as the end of a sentence about the file; empty for an intact file.
+        remarks: other notes for the user, each as the end of a sentence about the file.
         sound_digest: fingerprint of rate, channels and decoded samples.
         byte_digest: fingerprint of the file's bytes.
     """
@@ -72,6 +75,7 @@ class FileFacts:
     trailing_silence: float
     bandwidth: float
     damage: str
+    remarks: tuple[str, ...]
     sound_digest: str
     byte_digest: str
 
@@ -89,39 +93,27 @@ def measure_file(path: Path) -> FileFacts:
     Raises:
         UnreadableAudioError: nothing can be read, or a sample is NaN or infinite.
     """
-    info = probe(path)
-    hop = max(info.sample_rate // 100, 1)
-    length = hop * max(BLOCK_FRAMES // hop, 1)
-    sound = hashlib.blake2b(f"{info.sample_rate} {info.channels} ".encode(), digest_size=16)
-    upper, lower, spectrum = _Ceiling(), _Ceiling(), _Spectrum()
     frame_peaks: list[NDArray[np.float32]] = []
-    frames, total, squares, damage = 0, 0.0, 0.0, ""
-    with soundfile.SoundFile(path) as file:
-        while True:
-            try:
-                block = file.read(length, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                damage = str(error.error_string).strip().rstrip(".")
-                break
-            if not len(block):
-                break
-            if not np.isfinite(block).all():
-                seconds = (frames + int(np.argmin(np.isfinite(block).all(axis=1)))) / info.sample_rate
-                raise UnreadableAudioError(path, f"holds NaN or infinite samples, the first at {seconds:.3f} s")
-            frames += len(block)
+    total = squares = 0.0
+    mix = mono_mix(path)
+    with SoundReader(path) as reader:
+        info = reader.info
+        upper, lower, spectrum = _Ceiling(info.subtype), _Ceiling(info.subtype), _Spectrum()
+        sound = hashlib.blake2b(f"{info.sample_rate} {info.channels} ".encode(), digest_size=16)
+        hop = max(info.sample_rate // 100, 1)
+        for block in reader.blocks(hop * max(BLOCK_FRAMES // hop, 1)):
             sound.update(block.tobytes())
-            total += float(block.sum(dtype=np.float64))
-            squares += float(np.square(block, dtype=np.float64).sum())
             upper.add(block)
             lower.add(-block)
-            spectrum.add(block.mean(axis=1))
-            frame_peaks.append(np.maximum.reduceat(np.abs(block).max(axis=1), np.arange(0, len(block), hop)))
-    if not frames:
-        raise UnreadableAudioError(path, damage or "holds no samples")
-    if not damage and info.frames - frames > TOLERATED_SECONDS * info.sample_rate:
-        damage = f"ends after {frames / info.sample_rate:.2f} s of {info.frames / info.sample_rate:.2f} s"
-    peak = max(upper.value, lower.value)
-    silent, leading, trailing = _silence(np.concatenate(frame_peaks), peak)
+            mono = mix(block)
+            total += float(mono.sum(dtype=np.float64))
+            squares += float(np.square(mono, dtype=np.float64).sum())
+            spectrum.add(mono)
+            frame_peaks.append(np.maximum.reduceat(np.abs(mono), np.arange(0, len(mono), hop)))
+    frames = reader.frames
+    peaks = np.concatenate(frame_peaks)
+    peak = float(peaks.max())
+    silent, leading, trailing = _silence(peaks, peak)
     runs, clipped = (sum(pair) for pair in zip(upper.clipping(), lower.clipping(), strict=True))
     return FileFacts(
         path=str(path),
@@ -131,51 +123,83 @@ def measure_file(path: Path) -> FileFacts:
         format=info.format,
         subtype=info.subtype,
         peak=_decibels(peak),
-        rms=_decibels(math.sqrt(squares / (frames * info.channels))),
-        offset=total / (frames * info.channels),
+        rms=_decibels(math.sqrt(squares / frames)),
+        offset=total / frames,
         clipped_runs=runs,
         clipped_samples=clipped,
         silent_share=silent,
         leading_silence=min(leading * hop, frames) / info.sample_rate,
         trailing_silence=min(trailing * hop, frames) / info.sample_rate,
         bandwidth=spectrum.bandwidth(info.subtype) * info.sample_rate / 2,
-        damage=damage,
+        damage=reader.damage,
+        remarks=tuple(filter(None, (reader.remark, mix.remark))),
         sound_digest=sound.hexdigest(),
         byte_digest=_byte_digest(path),
     )
 
 
 class _Ceiling:
-    """Counts flat runs at the maximum so far; a new maximum resets the count."""
+    """Counts flat runs at the maximum so far; a new maximum resets the count.
 
-    def __init__(self) -> None:
+    Args:
+        subtype: sample format. Integers are clipped at full scale; the values of other formats may go on above it, so
+            that only equal ones are flat.
+    """
+
+    def __init__(self, subtype: str = "PCM_16") -> None:
         self.value = 0.0
         self._runs = 0
         self._samples = 0
+        self._bits = INTEGER_BITS.get(subtype)
+        self._companded = subtype in {"ALAW", "ULAW"}
+
+    @property
+    def _full(self) -> bool:
+        """Says whether the greatest value is full scale, where a single flat run is clipping."""
+        if self._companded:
+            return self.value >= COMPANDED_SCALE
+        return self.value >= FULL_SCALE and (self._bits is not None or self.value <= 1)
 
     def add(self, block: NDArray[np.float32]) -> None:
-        """Adds the next samples, shape (frames, channels); a run ends with its block."""
-        maximum = float(block.max())
-        if maximum <= 0 or maximum < min(self.value, FULL_SCALE):
+        """Takes the next samples, shape (frames, channels); a run is cut where a block ends."""
+        greatest = float(block.max())
+        if greatest <= 0 or greatest < self._ceiling:
             return
-        if maximum > self.value:
-            if self.value < FULL_SCALE:
+        if greatest > self.value:
+            if not self._full or self._bits is None:
                 self._runs = self._samples = 0
-            self.value = maximum
-        at_ceiling = np.zeros((block.shape[1], len(block) + 2), dtype=np.int8)
-        at_ceiling[:, 1:-1] = (block >= min(self.value, FULL_SCALE)).T
-        # The zero padding at both ends keeps the runs of each channel inside its row.
-        steps = np.diff(at_ceiling.ravel())
-        lengths = np.flatnonzero(steps == -1) - np.flatnonzero(steps == 1)
-        long = lengths[lengths >= RUN_SAMPLES]
-        self._runs += len(long)
-        self._samples += int(long.sum())
+            self.value = greatest
+        ceiling = self._ceiling
+        # Padded with zeros at both ends, every channel's runs start and end inside its own row.
+        padded = np.zeros((block.shape[1], len(block) + 2), dtype=np.float32)
+        padded[:, 1:-1] = block.T
+        values = padded.ravel()
+        steps = np.diff((values >= ceiling).astype(np.int8))
+        before, last = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+        lengths = last - before
+        flat = lengths >= RUN_SAMPLES
+        if not self._full:
+            highest = np.maximum(values[before], values[last + 1])
+            flat &= ceiling - highest > CREST_STEPS * self._step
+        self._runs += int(flat.sum())
+        self._samples += int(lengths[flat].sum())
 
     def clipping(self) -> tuple[int, int]:
-        """Returns the numbers of runs and samples, both zero if the flat crests may be chance."""
-        if self.value < FULL_SCALE and self._runs < PLATEAU_RUNS:
+        """Returns runs and samples, both zero where flat crests may be chance."""
+        coarse = self._companded or self.value < LEAST_STEPS * self._step
+        if not self._full and (self._runs < PLATEAU_RUNS or coarse):
             return 0, 0
         return self._runs, self._samples
+
+    @property
+    def _ceiling(self) -> float:
+        """The value from which on samples are at the ceiling."""
+        return FULL_SCALE if self._full and self._bits is not None else self.value
+
+    @property
+    def _step(self) -> float:
+        """The difference between neighbouring values, at least that of 16 bits; floats may be integers in disguise."""
+        return 2.0 ** (1 - min(self._bits or 16, 16)) * max(1.0, 2 * self.value)
 
 
 class _Spectrum:

@@ -85,6 +85,7 @@ class Report:
         short: files of less than 0.1 s.
         silent: files of digital silence.
         damaged: files that can be read only in part.
+        remarks: what else there is to know of a file.
         duplicates: groups of files with the same audio.
         unreadable: files and folders that cannot be read.
         ignored: suffix -> number of files that are not audio.
@@ -112,6 +113,7 @@ class Report:
     short: tuple[str, ...]
     silent: tuple[str, ...]
     damaged: tuple[Problem, ...]
+    remarks: tuple[Problem, ...]
     duplicates: tuple[Duplicate, ...]
     unreadable: tuple[Problem, ...]
     ignored: dict[str, int]

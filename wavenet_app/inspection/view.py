@@ -23,6 +23,8 @@ def render(report: Report) -> Group:
         parts.append(_problems("skipped", report.unreadable))
     if report.damaged:
         parts.append(_problems("damaged, read in part", report.damaged))
+    if report.remarks and report.corpus is None:  # the corpus repeats them
+        parts.append(_problems("remarks", report.remarks))
     if report.corpus:
         unreadable = {problem.reason for problem in report.unreadable}
         skipped = tuple(problem for problem in report.corpus.skipped if problem.reason not in unreadable)

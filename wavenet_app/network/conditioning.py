@@ -1,4 +1,4 @@
-"""What a WaveNet is told beside the samples: who speaks, and how it is to sound (van den Oord et al. 2016, 2.5)."""
+"""What a WaveNet is given beside samples: who speaks, and mel frames of the sound (van den Oord et al. 2016, 2.5)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _USUAL_LEVEL, _USUAL_SPREAD = -2.0, 2.5
 _MELODY_LEVEL = 2.0  # three numbers beside many
 
 
-class Told(NamedTuple):
-    """What a batch of clips is told.
+class Conditioning(NamedTuple):
+    """What a batch of clips is given beside its samples.
 
     Attributes:
         speakers: (batch, number of speakers), the share of each speaker; None for a model without speakers.
-        frames: (batch, CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), log-mel, and behind the bands of each frame
-            what its steps say of the melody (see `wavenet_app.audio.melody`), if the model is conditioned on that; None
-            for a model without.
+        frames: (batch, CONTEXT_FRAMES + frames + CONTEXT_FRAMES, n_mels), log-mel, and after the bands of each frame
+            the melody of its steps (see `wavenet_app.audio.melody`) for a model conditioned on it; None for a model
+            without frames.
     """
 
     speakers: Tensor | None = None
@@ -94,7 +94,7 @@ class LocalCondition(nn.Module):
         self.steps = nn.Conv1d(channels, upsampling * channels, kernel_size=3)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Returns (batch, frames x upsampling, channels + melody_channels) for frames as in `Told`."""
+        """Returns (batch, frames x upsampling, channels + melody_channels) for frames as in `Conditioning`."""
         frames = frames.to(self.steps.weight.dtype)
         scaled = (frames[..., : self.n_mels] - _USUAL_LEVEL) / _USUAL_SPREAD
         hidden = F.leaky_relu(self.surroundings(scaled.transpose(1, 2)), 0.2)

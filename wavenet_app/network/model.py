@@ -14,13 +14,13 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.heads import DEFAULT_HEAD, Head
-from wavenet_app.network.conditioning import Condition, GlobalCondition, LocalCondition, Told
+from wavenet_app.network.conditioning import Condition, Conditioning, GlobalCondition, LocalCondition
 from wavenet_app.network.stack.skip_sum import skip_sum
 
 FOREVER = 2**62
 """Samples that a condition holds which never changes."""
 
-TOLD_NOTHING = Told()
+UNCONDITIONED = Conditioning()
 
 TYPICAL_LEVEL = 0.1
 """RMS of speech whose peaks reach 0.9, of a waveform in [-1, 1]."""
@@ -154,35 +154,37 @@ class WaveNet(nn.Module):
                 if projection is not None:
                     projection.weight.normal_(std=0.5 / math.sqrt(projection.weight.shape[1]), generator=generator)
 
-    def condition(self, told: Told, phase: int = 0) -> Condition | None:
-        """Returns what the model makes of what it is told, for all layers in one product for each kind.
+    def condition(self, conditioning: Conditioning, phase: int = 0) -> Condition | None:
+        """Returns what the model adds to its gates, for all layers in one product per kind of conditioning.
 
         Args:
-            told: what the model was built for, no less and no more.
+            conditioning: what the model was built for, no less and no more.
             phase: samples of the first frame that lie before the stretch of time that is meant.
 
         Returns:
             A step for each `hold` of the mel settings; one that holds for ever where there are speakers alone; None
-            for a model that is told nothing.
+            for a model without conditioning.
 
         Raises:
             ValueError: something is missing that the model was built for, or given where it was not.
         """
         for what, module, given in (
-            ("speakers", self.global_condition, told.speakers),
-            ("frames", self.local_condition, told.frames),
+            ("speakers", self.global_condition, conditioning.speakers),
+            ("frames", self.local_condition, conditioning.frames),
         ):
             if (module is None) != (given is None):
                 raise ValueError(f"the model {'needs' if given is None else 'was built without'} {what}")
         blocks: list[ResidualBlock] = list(self.blocks)  # type: ignore[arg-type]
         values: Tensor | None = None
         hold = FOREVER
-        if self.local_condition is not None and told.frames is not None:
+        if self.local_condition is not None and conditioning.frames is not None:
             assert self.config.mel is not None
             hold = self.config.mel.hold
-            values = self.local_condition(told.frames) @ _joined([block.local_projection for block in blocks])
-        if self.global_condition is not None and told.speakers is not None:
-            voice = self.global_condition(told.speakers) @ _joined([block.global_projection for block in blocks])
+            values = self.local_condition(conditioning.frames) @ _joined([block.local_projection for block in blocks])
+        if self.global_condition is not None and conditioning.speakers is not None:
+            voice = self.global_condition(conditioning.speakers) @ _joined(
+                [block.global_projection for block in blocks]
+            )
             values = voice[:, None] if values is None else values + voice[:, None]
         return None if values is None else Condition(values, hold, phase)
 
@@ -218,19 +220,19 @@ class WaveNet(nn.Module):
         )
         return self._output(skips, codes[:, start:])
 
-    def forward_by_blocks(self, codes: Tensor, told: Told = TOLD_NOTHING, phase: int = 0) -> Tensor:
+    def forward_by_blocks(self, codes: Tensor, conditioning: Conditioning = UNCONDITIONED, phase: int = 0) -> Tensor:
         """Returns what `forward` does, in float32, by the plain blocks: the reference that the fast path is held to.
 
-        What it is told, the blocks project themselves, for every sample anew; `phase` is as in `condition`.
+        The blocks project the conditioning themselves, sample by sample; `phase` is as in `condition`.
         """
         hidden = self.front(codes).transpose(1, 2)
         total: Tensor | int = 0
         voice = local = None
         if self.global_condition is not None:
-            voice = self.global_condition(told.speakers)
+            voice = self.global_condition(conditioning.speakers)
         if self.local_condition is not None:
             assert self.config.mel is not None
-            steps = self.local_condition(told.frames).repeat_interleave(self.config.mel.hold, dim=1)
+            steps = self.local_condition(conditioning.frames).repeat_interleave(self.config.mel.hold, dim=1)
             local = steps[:, phase : phase + codes.shape[1]].transpose(1, 2)
         for block in self.blocks:
             hidden, skip = block(hidden, voice, local)

@@ -14,12 +14,13 @@ from wavenet_app.core.device import training_device
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.view import show_curves
 from wavenet_app.core.terminal import progress_bar
-from wavenet_app.corpus.baseline import corpus_baseline
+from wavenet_app.corpus.baseline import corpus_baselines
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
-from wavenet_app.training.run import RunOptions, prepare_run
-from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train
+from wavenet_app.training.options import RunOptions
+from wavenet_app.training.run import prepare_run
+from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train, validation_windows
 from wavenet_app.training.view import TrainingView, show_result, show_start
 
 Judge = Callable[[Path, Corpus], str]
@@ -46,13 +47,14 @@ def run_training(
         run = prepare_run(options, folder, device=device, on_decode=on_decode)
     show_corpus(console, run.corpus)
     with console.status("measuring the classical predictors on this corpus"):
-        baseline = corpus_baseline(run.corpus, coding=run.config.model.coding)
+        spans = validation_windows(run.config, run.corpus).spans
+        baseline, during = corpus_baselines(run.corpus, spans, coding=run.config.model.coding)
     task = WaveNetTask(run.config, run.corpus, baseline, device)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
     _prepare_kernels(console, device, task.model.product_dtype)
-    view = TrainingView(console, baseline)
+    view = TrainingView(console, during)
     with view.progress, quiet_lightning():
         result = train(
             task,

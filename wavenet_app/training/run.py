@@ -2,64 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wavenet_app.checkpoints.trained import KIND
-from wavenet_app.config import RunConfig, preset
+from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
-from wavenet_app.core.runs import TrainingOptions, free_name, read_resumed, refuse_beside_resume, refuse_existing
+from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
 from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
+from wavenet_app.training.options import RunOptions, settings_of
 
 DEFAULT_MINUTES = 30.0
-CONDITIONS = ("mel",)
-
-
-@dataclass(frozen=True)
-class RunOptions(TrainingOptions):
-    """Options of a WaveNet run; None and empty mean "not given".
-
-    Attributes:
-        paths: data set arguments; empty for the built-in corpus.
-        sample_rate: in Hz.
-        split_by: regular expression for the split.
-        speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
-        condition: local conditioning: "mel".
-        head: output distribution: "mu-law", "logistics" or "gaussian".
-    """
-
-    paths: tuple[str, ...] = ()
-    sample_rate: int | None = None
-    split_by: str | None = None
-    speakers: str | None = None
-    condition: str | None = None
-    head: str | None = None
-
-    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
-        """Returns (section, field, value) of the options that only a WaveNet has."""
-        return (
-            ("corpus", "paths", self.paths or None),
-            ("corpus", "split_by", self.split_by),
-            ("corpus", "speakers", self.speakers),
-            ("model", "head", self.head),
-            ("audio", "sample_rate", self.sample_rate),
-        )
-
-    def changes(self) -> dict[str, Any]:
-        """Returns section -> field -> value of all options that are settings."""
-        changes = super().changes()
-        if self.condition == "mel":
-            changes.setdefault("model", {}).setdefault("mel", {})
-        return changes
 
 
 @dataclass(frozen=True)
@@ -95,16 +57,14 @@ def prepare_run(
     Raises:
         UserError: a setting is invalid, or a path or the run to resume does not exist.
     """
-    options.check_logger()
-    if options.condition not in (None, *CONDITIONS):
-        raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{options.condition}'")
+    options.check_choices()
     resume: dict[str, Any] | None = None
     resume_notes: list[str] = []
     if options.resume:
         resume, resume_notes = read_resumed(
             options.resume, folder.checkpoints, KIND, called="run", otherwise="start a new run without --resume"
         )
-    config = _settings(options, device) if resume is None else _resumed_settings(options, resume)
+    config = settings_of(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
     if config.training.processes is None:
@@ -139,15 +99,6 @@ def prepare_run(
         processes=config.training.processes or 1,
     )
     return Run(config, corpus, plan, resume, [*resume_notes, *_notes(config, corpus, resume)])
-
-
-def _settings(options: RunOptions, device: str) -> RunConfig:
-    chosen = options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small")
-    config = preset(chosen)
-    if device == "cuda":
-        # one window does not keep a GPU busy; the number is not measured yet
-        config = override(config, {"training": {"batch_size": 16}})
-    return options.applied_to(config)
 
 
 def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,28 +25,15 @@ from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.task import Task
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
 from wavenet_app.corpus.corpus import Corpus, split_record
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.heads import mean_bits
-from wavenet_app.network.conditioning import Told
+from wavenet_app.network.conditioning import Conditioning
 from wavenet_app.network.model import WaveNet, product_dtype
 
-
-class Heard(NamedTuple):
-    """What a preview is told.
-
-    Attributes:
-        shares: (speakers,), of each speaker in the voice; None for a model without speakers.
-        frames: (frames, columns), what is told of the real clip that it is to sound like; None for a model without.
-    """
-
-    shares: NDArray[np.float32] | None
-    frames: NDArray[np.float32] | None
-
-
-Preview = Callable[[WaveNet, RunConfig, int, Heard], NDArray[np.float32]]
-"""Generates so many samples of audio from a model in training, float32 (samples,)."""
+Preview = Callable[[WaveNet, RunConfig, int, PreviewConditioning], NDArray[np.float32]]
+"""Generates a number of samples from a model in training, float32 (samples,)."""
 
 VALIDATION_SECONDS = 24.0  # audio of each validation during training; the final one uses all of it
 PREVIEW_SECONDS = 1.0  # audio of each preview
@@ -62,7 +49,7 @@ class TrainingResult:
         status: final status of the loop.
         validation: bits per sample of that checkpoint over the whole validation split.
         baseline: bits per sample of the classical predictors on the same samples.
-        model: shape of the model, which says what it is told.
+        model: settings of the model.
     """
 
     checkpoint: Path
@@ -89,8 +76,7 @@ class WaveNetTask(Task):
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
-        mel = config.model.mel
-        self.tells = Tells(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
+        self.conditioning = _conditioning(config, corpus)
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns the training windows of a rank from a step on; see `TrainingWindows`."""
@@ -104,22 +90,13 @@ class WaveNetTask(Task):
             start_step=start_step,
             rank=rank,
             world_size=world_size,
-            tells=self.tells,
+            conditioning=self.conditioning,
         )
         return _loader(windows)
 
     def validation_batches(self, limit_seconds: float | None = VALIDATION_SECONDS) -> Iterable[Any]:
         """Returns windows of the validation clips: at most `limit_seconds` of audio, None for all of it."""
-        windows = ValidationWindows(
-            self.corpus,
-            context=self.config.model.receptive_field,
-            window=self.config.training.window,
-            batch_size=self.config.training.batch_size,
-            coding=self.config.model.coding,
-            limit_seconds=limit_seconds,
-            tells=self.tells,
-        )
-        return _loader(windows)
+        return _loader(validation_windows(self.config, self.corpus, limit_seconds, self.conditioning))
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Returns Adam (Kingma and Ba 2015) without weight decay, which is untested."""
@@ -156,7 +133,9 @@ class WaveNetTask(Task):
     def _bits(self, model: WaveNet, batch: Any) -> Tensor:
         codes, mask = batch["codes"], batch["mask"]
         context = codes.shape[1] - mask.shape[1]
-        condition = model.condition(Told(batch.get("speaker"), batch.get("mel")), self.tells.phase(context))
+        condition = model.condition(
+            Conditioning(batch.get("speaker"), batch.get("mel")), self.conditioning.phase(context)
+        )
         outputs = model(codes[:, :-1], context - 1, condition)
         return mean_bits(model.head.bits(outputs, codes[:, context:]), mask)
 
@@ -171,6 +150,36 @@ class WaveNetTask(Task):
             "baseline": asdict(self.baseline),
             "split": split_record(self.corpus),
         }
+
+
+def validation_windows(
+    config: RunConfig,
+    corpus: Corpus,
+    limit_seconds: float | None = VALIDATION_SECONDS,
+    conditioning: ClipConditioning | None = None,
+) -> ValidationWindows:
+    """Returns the windows of the validation clips that a validation uses.
+
+    Args:
+        config: of the run.
+        corpus: its validation clips are used.
+        limit_seconds: of audio at most; None for all of it.
+        conditioning: makes what goes into a batch beside codes; None for a new one.
+    """
+    return ValidationWindows(
+        corpus,
+        context=config.model.receptive_field,
+        window=config.training.window,
+        batch_size=config.training.batch_size,
+        coding=config.model.coding,
+        limit_seconds=limit_seconds,
+        conditioning=conditioning or _conditioning(config, corpus),
+    )
+
+
+def _conditioning(config: RunConfig, corpus: Corpus) -> ClipConditioning:
+    mel = config.model.mel
+    return ClipConditioning(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
 
 def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:
@@ -251,20 +260,20 @@ class _PreviewWriter:
             return
         before = time.monotonic()
         self._sound(
-            writer, "generated", self.preview(model, self.task.config, length, self._heard(length)), status.step
+            writer, "generated", self.preview(model, self.task.config, length, self._conditioning(length)), status.step
         )
         # the next preview has to wait until its cost fits into the share
         self.spent += time.monotonic() - before
 
-    def _heard(self, length: int) -> Heard:
+    def _conditioning(self, length: int) -> PreviewConditioning:
         """Returns the speaker and the frames of the real clip's beginning."""
         shares = frames = None
+        places, mel = self.task.conditioning.places, self.task.conditioning.mel
         if self.clip.speaker is not None:
-            shares = np.eye(len(self.task.tells.places), dtype=np.float32)[self.task.tells.places[self.clip.speaker]]
-        mel = self.task.tells.mel
+            shares = np.eye(len(places), dtype=np.float32)[places[self.clip.speaker]]
         if mel is not None:
-            frames = np.concatenate(list(mel.told([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
-        return Heard(shares, frames)
+            frames = np.concatenate(list(mel.conditioning([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
+        return PreviewConditioning(shares, frames)
 
     def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
         from wavenet_app.audio.pictures import spectrogram_figure

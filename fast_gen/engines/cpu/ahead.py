@@ -9,24 +9,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from fast_gen.engines.cpu.engine import is_compiled
-from fast_gen.engines.cpu.functions import SHELF, compiling_line
+from fast_gen.engines.cpu.functions import CACHE, compiling_line
 
 
 @contextmanager
 def compiling_ahead(precision: str, threads: int, say: Callable[[str], None]) -> Iterator[None]:
     """A block beside which the engine is compiled, if it has to be and the result can be kept; ends when both have.
 
-    Should that process fail, nothing is lost: whoever needs the engine compiles it. So it is where in less than float32
+    If that process fails, this one compiles the engine when it needs it. The same happens where in less than float32
     a model turns out to have another head than mu-law, which only its checkpoint says.
 
     Args:
         precision: of the engine's weights.
         threads: as the engine will take.
-        say: is told in a line what is waited for.
+        say: receives a line that says what is waited for.
     """
     child = None
     with suppress(ImportError, OSError):
-        if SHELF.folder is not None and not is_compiled(precision, threads):
+        if CACHE.folder is not None and not is_compiled(precision, threads):
             compile_it = (
                 f"from fast_gen.engines.cpu.engine import compile_ahead; compile_ahead({precision!r}, {threads})"
             )

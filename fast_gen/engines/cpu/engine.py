@@ -14,14 +14,14 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_along, prime_clips
-from fast_gen.engines.cpu.packing import State, first_state, pack, pack_told, prime_room
+from fast_gen.engines.cpu.packing import State, first_state, pack, pack_condition, prime_space
 from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.heads import DEFAULT_HEAD, Head
 
 STEPPED_CODES = 8192
-"""So many codes in all are sooner stepped through than the parallel pass over them would be compiled."""
+"""Up to this number of codes in all, stepping takes less time than compiling the parallel pass."""
 
 
 class NumbaCpu(BaseEngine):
@@ -82,7 +82,7 @@ class NumbaCpu(BaseEngine):
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
         known = checked_codes(codes, self)
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         behind = self.weights.kernel_size - 1
@@ -90,7 +90,7 @@ class NumbaCpu(BaseEngine):
         reach = self.weights.receptive_field + behind
         count = min(known.shape[1], reach)
         if self.batch_size * count <= STEPPED_CODES:
-            of_these = None if told is None else told.part(known.shape[1] - count, count)
+            of_these = None if checked is None else checked.part(known.shape[1] - count, count)
             self.score(known[:, -count:], of_these)
             return
         # The newest code of the history is consumed now, the newest of `known` by the next call.
@@ -99,9 +99,11 @@ class NumbaCpu(BaseEngine):
             history = np.concatenate([state.recent, known[share]], axis=1)
             read = np.ascontiguousarray(history[:, :-1][:, -reach:])
             steps = read.shape[1] - behind
-            of_these = None if told is None else told.part(known.shape[1] - steps, steps)
-            room = prime_room(self._packed, steps)
-            jobs.append(partial(prime_clips, self._packed, state, read, room, *self._told(of_these, share)))
+            of_these = None if checked is None else checked.part(known.shape[1] - steps, steps)
+            space = prime_space(self._packed, steps)
+            jobs.append(
+                partial(prime_clips, self._packed, state, read, space, *self._packed_condition(of_these, share))
+            )
             state.recent[:] = history[:, -(behind + 1) :]
         run_together(jobs)
 
@@ -130,9 +132,9 @@ class NumbaCpu(BaseEngine):
         settings: SamplingSettings,
         condition: ChunkCondition | None,
     ) -> None:
-        told = checked_condition(condition, self, codes.shape[1])
+        checked = checked_condition(condition, self, codes.shape[1])
         flags = first_flags()
-        jobs = self._jobs(codes, logits, uniforms, settings, told, flags)
+        jobs = self._jobs(codes, logits, uniforms, settings, checked, flags)
         run_together(jobs, give_up=partial(flags.__setitem__, STOP, 1))
 
     def _jobs(
@@ -141,7 +143,7 @@ class NumbaCpu(BaseEngine):
         logits: NDArray[np.float32],
         uniforms: NDArray[np.float32],
         settings: SamplingSettings,
-        told: ChunkCondition | None,
+        checked: ChunkCondition | None,
         flags: NDArray[np.int64],
     ) -> list[partial[None]]:
         """Returns calls of compiled functions that append codes together; `flags` are for two that share one clip."""
@@ -157,7 +159,7 @@ class NumbaCpu(BaseEngine):
                 logits[share],
                 uniforms[share],
                 *how,
-                *self._told(told, share),
+                *self._packed_condition(checked, share),
             )
             for share, state in zip(self._shares, self._states, strict=True)
         ]
@@ -170,10 +172,10 @@ class NumbaCpu(BaseEngine):
         codes, nothing = np.empty((1, 0), np.int16), np.empty((1, 0), np.float32)
         return self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags())
 
-    def _told(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:
+    def _packed_condition(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:
         """Returns what the compiled loop is to add for some clips, with its hold and phase."""
         hold, phase = (1, 0) if condition is None else (condition.hold, condition.phase)
-        return pack_told(condition, self.weights, clips), hold, phase
+        return pack_condition(condition, self.weights, clips), hold, phase
 
 
 def is_compiled(precision: str, threads: int, head: Head = DEFAULT_HEAD) -> bool:

@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 from fast_gen.engines.cpu.threads import STOP
 
 SPINS = 200
-"""How often a counter is asked, some 4 microseconds long, before the core is offered to others each time.
+"""How often a counter is read, for some 4 microseconds, before the core is offered to others each time.
 
 That is longer than a layer takes. Where both threads have come to share a core, it is what each turn wastes.
 """
@@ -52,7 +52,7 @@ def publish(typing, flags, place, value):
 
 @intrinsic
 def _pause(typing):
-    """Tells the processor that this is a loop that waits, where there is a word for it."""
+    """Hints to the processor that this loop waits, where it has such an instruction."""
 
     def generate(context, builder, signature, arguments):
         if _IS_X86:

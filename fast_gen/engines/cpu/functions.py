@@ -1,40 +1,39 @@
-"""The compiled functions of the CPU engine, and what to tell the user of the wait for the compiler."""
+"""The compiled functions of the CPU engine, and the line for the user about the wait for the compiler."""
 
 from pathlib import Path
 
-from wavenet_app.compiling.machine_code import CodeShelf, KeptFunction
+from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.compiling.kept_function import KeptFunction
 
 _HERE = Path(__file__).parent
-_TOP = _HERE.parents[2]
+_WAVENET = _HERE.parents[2] / "wavenet_app"
 
-# listed by name: code kept for an earlier text must never be taken for that of a later one
+# listed by name: code kept for an earlier text must never serve a later one
 SOURCES = [
     *(
-        _HERE / f"{name}.py"
+        _HERE / name
         for name in (
-            "loop",
-            "product",
-            "byte_product",
-            "activation",
-            "pick_code",
-            "pick_sample",
-            "flags",
-            "packing",
-            "threads",
+            "loop.py",
+            "product.py",
+            "byte_product.py",
+            "activation.py",
+            "pick_code.py",
+            "pick_sample.py",
+            "flags.py",
+            "packing.py",
+            "threads.py",
         )
     ),
-    *(_HERE.parent / f"{name}.py" for name in ("gaussian_quantile", "sampling")),
-    *(
-        _TOP / "wavenet_app" / name
-        for name in ("coding.py", "heads.py", "compiling/table_entry.py", "compiling/vector_math.py")
-    ),
+    *(_HERE.parent / name for name in ("gaussian_quantile.py", "sampling.py", "condition.py", "weights.py")),
+    *(_WAVENET / name for name in ("coding.py", "heads.py", "core/dilation.py", "core/errors.py")),
+    _WAVENET / "compiling" / "vector_math.py",
 ]
 
-SHELF = CodeShelf("engine", SOURCES)
+CACHE = CodeCache("engine", SOURCES)
 
-append_codes = KeptFunction("fast_gen.engines.cpu.loop", "append_codes", SHELF)
-help_along = KeptFunction("fast_gen.engines.cpu.loop", "help_along", SHELF)
-prime_clips = KeptFunction("fast_gen.engines.cpu.loop", "prime_clips", SHELF)
+append_codes = KeptFunction("fast_gen.engines.cpu.loop", "append_codes", CACHE)
+help_along = KeptFunction("fast_gen.engines.cpu.loop", "help_along", CACHE)
+prime_clips = KeptFunction("fast_gen.engines.cpu.loop", "prime_clips", CACHE)
 
 
 def compiling_line(what: str) -> str:
@@ -43,7 +42,7 @@ def compiling_line(what: str) -> str:
     Args:
         what: name of what is compiled.
     """
-    if SHELF.folder is None:
+    if CACHE.folder is None:
         return (
             "compiling the engine, which takes some seconds at each start: no folder to keep the result can be "
             "written; the environment variable NUMBA_CACHE_DIR may name one"

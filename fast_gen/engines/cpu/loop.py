@@ -34,7 +34,7 @@ Inlining something takes numba a time that grows with the square of its length, 
 """
 
 LEADERS_SKIPS = 4
-"""The leader takes one in so many blocks of the skips, which makes both threads' shares last about as long."""
+"""The leader takes one in this number of blocks of the skips, which makes both threads' shares last about as long."""
 
 
 @inlined
@@ -99,12 +99,12 @@ def _look_ahead(model, state, layer):
 
 
 @inlined
-def _tell(told, step, layer, gates, ahead):
-    """Adds what the model is told at a step to a layer's gates of each clip; nothing if there are no steps."""
-    if told.shape[1] > 0:
-        for clip in range(told.shape[0]):
-            for gate in range(told.shape[3]):
-                gates[layer, ahead, clip, gate] += told[clip, step, layer, gate]
+def _add_condition(condition, step, layer, gates, ahead):
+    """Adds the condition of a step to a layer's gates of each clip; nothing if there are no steps."""
+    if condition.shape[1] > 0:
+        for clip in range(condition.shape[0]):
+            for gate in range(condition.shape[3]):
+                gates[layer, ahead, clip, gate] += condition[clip, step, layer, gate]
 
 
 @inlined
@@ -161,7 +161,7 @@ def _add_skip(model, state, layer, x, first, last):
 
 @inlined
 def _first_output(model, state, place, first, last):
-    """Computes some blocks of the layer behind the skip sum; at `place` there is room for that as products take it."""
+    """Computes some blocks of the layer after the skip sum; `place` is free memory for the sum as products take it."""
     clips, skip = state.skips.shape
     _set_rows(state.outputs, model.output1_bias, first, last)
     w = address(model.stream, 0) + len(model.dilations) * sum(_layer_bytes(model))
@@ -180,7 +180,7 @@ def _last_output(model, state, first, last):
 
 
 @inlined
-def _advance_layer(model, state, told, step, layer):
+def _advance_layer(model, state, condition, step, layer):
     """Takes the residual stream through a layer up to its activation; returns that as products take it."""
     clips, residual = state.hidden.shape
     gates = model.gate_biases.shape[1]
@@ -190,7 +190,7 @@ def _advance_layer(model, state, told, step, layer):
     hidden = address(state.hidden, 0), 4 * residual
     x = ready_rows(model.stream, hidden, residual, clips, 0, address(state.ready_hidden, 0))
     gates_at = (layer * state.gates.shape[1] + ahead) * clips * gates
-    _tell(told, step, layer, state.gates, ahead)
+    _add_condition(condition, step, layer, state.gates, ahead)
     w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
     y = address(state.gates, gates_at), 4 * gates
     add_product(model.stream, w, residual, gates, 0, _blocks(gates)[0], x, y, clips)
@@ -222,7 +222,7 @@ def _add_newest(model, state):
 
 
 def help_along(call):
-    """Does the helper's share of so many samples, while another thread runs `append_codes` with the same flags."""
+    """Does the helper's share of some samples, while another thread runs `append_codes` with the same flags."""
     model, state, flags, samples = arguments(call)
     layers = len(model.dilations)
     for time in range(samples):
@@ -251,13 +251,13 @@ def help_along(call):
 
 
 def append_codes(call):
-    """Appends codes (batch, time), told what stands in told[:, (phase + time) // hold].
+    """Appends codes (batch, time) under condition[:, (phase + time) // hold].
 
     Either they are known, and the outputs (batch, time, output_channels) of each are written to `logits`; or that has
     no channels, and codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
     `help_along` for as many samples; should it give up, this ends too.
     """
-    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, told, hold, phase = arguments(call)
+    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, condition, hold, phase = arguments(call)
     known = logits.shape[2] > 0
     taps, layers = model.tables.shape[0], len(model.dilations)
     alone = len(flags) == 0
@@ -273,7 +273,7 @@ def append_codes(call):
         _set_rows(state.skips, model.skip_bias, 0, skips)
         done, step = time * (layers + 2), (phase + time) // hold
         for layer in range(layers):
-            x = _advance_layer(model, state, told, step, layer)
+            x = _advance_layer(model, state, condition, step, layer)
             if not alone:
                 publish(flags, LEADER, done + layer + 1)
             if layer + 1 < layers:
@@ -313,15 +313,15 @@ def append_codes(call):
 def prime_clips(call):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
-    The arithmetic is that of `append_codes`, to the bit. `room` is a `PrimeRoom` for so many steps.
+    The arithmetic is that of `append_codes`, to the bit. `space` is a `PrimeSpace` for that number of steps.
     """
-    model, state, read, room, told, hold, phase = arguments(call)
+    model, state, read, space, condition, hold, phase = arguments(call)
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
     width = gates // 2
     steps = read.shape[1] - (taps - 1)
-    hidden, activated, rows, inputs, ready = room
+    hidden, activated, rows, inputs, ready = space
     size = matrix_bytes(model.past, residual, gates)
     for clip in range(clips):
         for time in range(steps):
@@ -355,10 +355,10 @@ def prime_clips(call):
                 w = address(model.past, 0) + (layer * (taps - 1) + tap) * size
                 x = x_start + tap * dilation * x_stride, x_stride
                 add_product(model.past, w, residual, gates, 0, blocks, x, y, steps)
-            if told.shape[1] > 0:
+            if condition.shape[1] > 0:
                 for time in range(steps):
                     for gate in range(gates):
-                        rows[time, gate] += told[clip, (phase + time) // hold, layer, gate]
+                        rows[time, gate] += condition[clip, (phase + time) // hold, layer, gate]
             w = address(model.stream, 0) + layer * sum(_layer_bytes(model))
             x = x_start + slots * x_stride, x_stride
             add_product(model.stream, w, residual, gates, 0, blocks, x, y, steps)

@@ -96,7 +96,7 @@ class State(NamedTuple):
     """What a batch of clips remembers, and the places that a step works in. T is `LOOK_AHEAD`.
 
     Attributes:
-        recent: (batch, kernel_size), the newest codes, of which the last has been read by nobody yet.
+        recent: (batch, kernel_size), the newest codes, of which the last is not consumed yet.
         rings: of each layer (kernel_size - 1) x dilation slots of (batch, R): its past inputs.
         ring_starts: (layers,), where a layer's slots begin in `rings`.
         slots: (layers,), the slot that holds the oldest input; the newest one comes in its place.
@@ -110,7 +110,7 @@ class State(NamedTuple):
         logits: (batch, Q).
         weights: (output_channels,), of one clip's codes, or of the components of a mixture.
         order: (2, output_channels), places in which to rank them.
-        ready_hidden: bytes, room for a layer's inputs as a product takes them, or the skip sum.
+        ready_hidden: bytes for a layer's inputs as a product takes them, or the skip sum.
         ready_past: the same for the past inputs, or the skip sum.
         ready_activated: (layers, bytes), the same for each layer's activations.
     """
@@ -134,8 +134,8 @@ class State(NamedTuple):
     ready_activated: Packed
 
 
-class PrimeRoom(NamedTuple):
-    """The places that `fast_gen.engines.cpu.loop.prime_clips` works in, for one clip at a time and so many steps.
+class PrimeSpace(NamedTuple):
+    """The places that `fast_gen.engines.cpu.loop.prime_clips` works in, for one clip at a time.
 
     Attributes:
         hidden: (steps, R).
@@ -167,7 +167,7 @@ def aligned(*shape: int) -> Array:
 
 
 def ready_bytes(inputs: int) -> int:
-    """Returns the room that a row of so many inputs needs as bytes."""
+    """Returns how many bytes a row of inputs takes as bytes with its header."""
     return ROW_HEADER + inputs
 
 
@@ -250,7 +250,7 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
     )
 
 
-def pack_told(condition: ChunkCondition | None, weights: GeneratorWeights, clips: slice) -> Array:
+def pack_condition(condition: ChunkCondition | None, weights: GeneratorWeights, clips: slice) -> Array:
     """Returns what a condition adds to the gates of some clips: (clips, steps, layers, 2 x D); no steps without one."""
     layers, gate = weights.dilated_biases.shape[0], padded(weights.dilation_channels)
     if condition is None:
@@ -296,12 +296,12 @@ def first_state(packed: PackedWeights, head: Head, batch_size: int) -> State:
     return state
 
 
-def prime_room(packed: PackedWeights, steps: int) -> PrimeRoom:
-    """Returns room to take one clip after the other through so many steps."""
+def prime_space(packed: PackedWeights, steps: int) -> PrimeSpace:
+    """Returns the memory for taking one clip after the other through some steps."""
     taps, _, residual = packed.tables.shape
     gates = packed.gate_biases.shape[1]
     longest = (taps - 1) * int(packed.dilations.max()) + steps
-    return PrimeRoom(
+    return PrimeSpace(
         hidden=aligned(steps, residual),
         activated=aligned(steps, gates // 2),
         rows=aligned(steps, gates),

@@ -55,7 +55,7 @@ def _emit_weights(builder, precision, lanes):
 
 
 def _block(precision, rows, width):
-    """Returns a function that adds products to one block of `width` outputs of so many rows.
+    """Returns a function that adds products to one block of `width` outputs, for a number of rows.
 
     All that it takes are addresses and, in bytes, the distance from one row to the next: weights; groups of 64 lanes;
     x, x_stride, y, y_stride; for int8 the scales of the outputs and how far behind them their offsets lie. With less
@@ -234,7 +234,7 @@ def ready_rows(packed, x, inputs, rows, greatest, place):
         inputs: padded number of inputs.
         rows: their number.
         greatest: magnitude that no number exceeds; 0 if that is to be found out for each row.
-        place: address where there is room for `ready_bytes` of each row, if need be.
+        place: address of at least `ready_bytes` per row, for precisions that need them.
     """
     raise NotImplementedError
 

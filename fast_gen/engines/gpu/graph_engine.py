@@ -16,7 +16,7 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
-from fast_gen.engines.gpu.packing import first_rings, front, pack, prime, told_parts
+from fast_gen.engines.gpu.packing import condition_parts, first_rings, front, pack, prime
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -34,7 +34,7 @@ class GraphQueue(BaseEngine):
         threads: 1.
 
     Raises:
-        UserError: the GPU has no room, is taken or broken, here and in each call.
+        UserError: the GPU is full, taken or broken, here and in each call.
     """
 
     devices = ("cuda",)
@@ -61,7 +61,7 @@ class GraphQueue(BaseEngine):
         self._time = torch.zeros((), dtype=torch.int64, device=self.device)
         self._outputs = torch.zeros(batch_size, self.weights.output_channels, device=self.device)
         self._numbers = torch.zeros(batch_size, device=self.device)
-        # (layers, 1 or batch, 2 x D). A recorded step reads them where they lie, so what is told is written into them.
+        # (layers, 1 or batch, 2 x D). A recorded step reads them where they lie, so the condition is written into them.
         self._gate_biases = self._model.gate_biases.unsqueeze(1)
         if self.weights.conditioned:
             self._gate_biases = self._gate_biases.repeat(1, batch_size, 1)
@@ -74,19 +74,19 @@ class GraphQueue(BaseEngine):
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1]:
-            prime(self._model, self._rings, known, self.weights.receptive_field, told)
+            prime(self._model, self._rings, known, self.weights.receptive_field, checked)
 
     @gpu_failures_in_words
     @torch.inference_mode()
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device, torch.int32)
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         logits = torch.empty(*known.shape, self.weights.output_channels, device=self.device)
         play = self._start(None)
-        for time in self._times(told, known.shape[1]):
+        for time in self._times(checked, known.shape[1]):
             self._newest.copy_(known[:, time])
             play()
             logits[:, time] = self._outputs
@@ -101,10 +101,10 @@ class GraphQueue(BaseEngine):
     ) -> NDArray[np.int16]:
         """Appends codes picked from the logits and returns them; see `Engine.generate`."""
         numbers = torch.from_numpy(checked_uniforms(uniforms, self)).to(self.device)
-        told = checked_condition(condition, self, numbers.shape[1])
+        checked = checked_condition(condition, self, numbers.shape[1])
         codes = torch.empty(numbers.shape, dtype=torch.int16, device=self.device)
         play = self._start(settings)
-        for time in self._times(told, numbers.shape[1]):
+        for time in self._times(checked, numbers.shape[1]):
             self._numbers.copy_(numbers[:, time])
             play()
             codes[:, time] = self._newest
@@ -112,13 +112,13 @@ class GraphQueue(BaseEngine):
         return codes.cpu().numpy()
 
     def _times(self, condition: ChunkCondition | None, samples: int) -> Iterator[int]:
-        """Yields the place of each sample of a chunk when the biases of the gates are what it is told."""
-        for part, told in told_parts(condition, self._model, self.batch_size, samples):
+        """Yields the place of each sample of a chunk when the biases of the gates are those of its condition."""
+        for part, packed in condition_parts(condition, self._model, self.batch_size, samples):
             step = -1
             for time in range(part.start, part.stop):
-                if told is not None and told.steps[time - part.start] != step:
-                    step = int(told.steps[time - part.start])
-                    values = told.values[step].transpose(0, 1)
+                if packed is not None and packed.steps[time - part.start] != step:
+                    step = int(packed.steps[time - part.start])
+                    values = packed.values[step].transpose(0, 1)
                     torch.add(values, self._model.gate_biases[:, None], out=self._gate_biases)
                 yield time
 

@@ -1,7 +1,7 @@
 """A model and its queues as tensors for the kernels of a GPU; plain torch, so that they can also lie on the CPU.
 
 Every width is padded with zeros to a power of two, of at least `LEAST_WIDTH`, which is what Triton's vectors and tensor
-cores take. A padded channel stays zero throughout; a padded output is minus infinity, so nobody picks its code.
+cores take. A padded channel stays zero throughout; a padded output is minus infinity, so its code is never picked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LEAST_WIDTH = 16
 PRIMED_AT_ONCE = 2**18
 """Samples of all clips together that are primed in one pass, which bounds the memory it takes."""
 
-TOLD_AT_ONCE = 2**26
+CONDITION_AT_ONCE = 2**26
 """Numbers of a condition that are packed at a time: for many clips, one that changes often would fill the device."""
 
 
@@ -93,7 +93,7 @@ class Rings:
 
     Attributes:
         slots: (slots of all layers, batch, R), of the type that products take.
-        recent: (batch, kernel_size) int32, the newest codes, of which the last has been read by nobody yet.
+        recent: (batch, kernel_size) int32, the newest codes, of which the last is not consumed yet.
         time: samples consumed, modulo 2^31.
     """
 
@@ -186,7 +186,7 @@ def front(model: PackedModel, taps: Sequence[Tensor]) -> Tensor:
 
 
 def pack_condition(condition: ChunkCondition, model: PackedModel, rows: int, samples: int) -> PackedCondition:
-    """Returns a condition of so many samples beside a model; rows beyond its own are told nothing."""
+    """Returns a condition of a number of samples as kernels take it; rows beyond its own get zeros."""
     layers, width = model.gate_biases.shape
     values = torch.from_numpy(condition.values).to(model.dilated.device)
     halves = values.unflatten(2, (layers, 2, -1)).permute(1, 0, 2, 4, 3)
@@ -196,14 +196,14 @@ def pack_condition(condition: ChunkCondition, model: PackedModel, rows: int, sam
     return PackedCondition(packed.flatten(-2), steps, torch.tensor(steps, dtype=torch.int32, device=packed.device))
 
 
-def told_parts(
+def condition_parts(
     condition: ChunkCondition | None, model: PackedModel, rows: int, samples: int
 ) -> Iterator[tuple[slice, PackedCondition | None]]:
-    """Yields a stretch of samples part after part, each with what it is told: as much as the device has room for."""
+    """Yields a stretch of samples part after part, each with its condition: as much as fits on the device."""
     if condition is None:
         yield slice(0, samples), None
         return
-    steps = max(1, TOLD_AT_ONCE // (rows * model.gate_biases.numel()))
+    steps = max(1, CONDITION_AT_ONCE // (rows * model.gate_biases.numel()))
     first, stop = 0, steps * condition.hold - condition.phase
     while first < samples:
         stop = min(stop, samples)
@@ -229,16 +229,16 @@ def prime(
     at_once = max(1, PRIMED_AT_ONCE // read.shape[1])
     for first in range(0, len(read), at_once):
         clips = slice(first, min(first + at_once, len(read)))
-        told = None
+        packed = None
         if seen is not None:
             own = ChunkCondition(seen.values[clips], seen.hold, seen.phase)
-            told = pack_condition(own, model, clips.stop - first, steps)
-        _prime_clips(model, rings, clips, read[clips].long(), told)
+            packed = pack_condition(own, model, clips.stop - first, steps)
+        _prime_clips(model, rings, clips, read[clips].long(), packed)
     rings.advance(steps)
     rings.recent.copy_(torch.cat([rings.recent, codes.to(torch.int32)], dim=1)[:, -taps:])
 
 
-def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor, told: PackedCondition | None) -> None:
+def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor, packed: PackedCondition | None) -> None:
     """Takes the queues of some clips through codes (clips, time), kernel_size - 1 of them already consumed."""
     taps, dtype = rings.recent.shape[1], rings.slots.dtype
     steps = codes.shape[1] - (taps - 1)
@@ -252,8 +252,8 @@ def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor, 
         if layer + 1 < len(model.dilations):
             views = torch.cat([inputs[:, tap * dilation :][:, :steps] for tap in range(taps)], dim=-1)
             gates = views.float() @ model.dilated[layer].flatten(0, 1).float() + model.gate_biases[layer]
-            if told is not None:
-                gates += told.values[told.steps_on_device, :, layer].transpose(0, 1)
+            if packed is not None:
+                gates += packed.values[packed.steps_on_device, :, layer].transpose(0, 1)
             activated = gates[..., 0::2].tanh_() * gates[..., 1::2].sigmoid_()
             hidden = hidden + activated.to(dtype).float() @ model.residuals[layer].float()
             hidden = hidden + model.residual_biases[layer]

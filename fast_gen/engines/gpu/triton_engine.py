@@ -18,20 +18,20 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
-from fast_gen.engines.gpu.packing import PackedCondition, first_rings, pack, padded, prime, told_parts
+from fast_gen.engines.gpu.packing import PackedCondition, condition_parts, first_rings, pack, padded, prime
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 FEW_CLIPS = 32
-"""Up to so many, each clip has a program of its own; more share the reading of weights, and tensor cores."""
+"""Up to this number, each clip has its own program; more share the reading of weights, and tensor cores."""
 
 WIDEST = 65_536
 """Padded weights of the widest matrix of a layer: more do not fit into a program's registers."""
 
 BLOCK_WEIGHTS = 8_192
-"""Weights of an output layer that a program multiplies at a time: as many as its registers hold with ease."""
+"""Weights of an output layer that a program multiplies at a time: as many as its registers easily hold."""
 
 FETCHES_AHEAD = (3, 7)
 """Release of Triton from which a program of one row that fetches weights ahead keeps to its registers; 3.6 did not."""
@@ -70,7 +70,7 @@ class TritonGpu(BaseEngine):
         threads: 1.
 
     Raises:
-        UserError: the GPU has no room, is taken or broken, here and in each call.
+        UserError: the GPU is full, taken or broken, here and in each call.
     """
 
     devices = ("cuda",)
@@ -107,7 +107,7 @@ class TritonGpu(BaseEngine):
             self._model = pack(self.weights, self.device, self._dtype)
 
     def plan(self, clips: int) -> Plan:
-        """Returns how to divide so many clips."""
+        """Returns how to divide a number of clips."""
         device = torch.cuda.get_device_properties(self.device) if self.device == "cuda" else None
         model = self._model
         layer_bytes = sum(matrix[0].nbytes for matrix in (model.dilated, model.residuals, model.skips))
@@ -137,11 +137,11 @@ class TritonGpu(BaseEngine):
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
         """Appends known codes, layer by layer; see `Engine.prime`."""
         known = checked_codes(codes, self)
-        told = checked_condition(condition, self, known.shape[1])
+        checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
         with gpu_in_words(self):
-            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field, told)
+            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field, checked)
 
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
@@ -178,12 +178,12 @@ class TritonGpu(BaseEngine):
         *,
         known: bool,
     ) -> None:
-        """Launches the kernel for as many samples at a time as there is room for what they are told."""
+        """Launches the kernel for as many samples at a time as the device holds conditions of."""
         steps, rows = codes.shape
         checked = checked_condition(condition, self, steps)
-        for part, told in told_parts(checked, self._model, rows, steps):
+        for part, packed in condition_parts(checked, self._model, rows, steps):
             if part.stop > part.start:
-                self._launch(codes[part], logits[part], uniforms[part], settings, told, known=known)
+                self._launch(codes[part], logits[part], uniforms[part], settings, packed, known=known)
                 self._rings.advance(part.stop - part.start)
 
     def _launch(
@@ -192,7 +192,7 @@ class TritonGpu(BaseEngine):
         logits: Tensor,
         uniforms: Tensor,
         settings: SamplingSettings,
-        told: PackedCondition | None,
+        packed: PackedCondition | None,
         *,
         known: bool,
     ) -> None:
@@ -213,8 +213,8 @@ class TritonGpu(BaseEngine):
             logits,
             uniforms,
             torch.tensor(controls, dtype=torch.float64, device=self.device),
-            model.gate_biases if told is None else told.values,
-            model.dilations if told is None else told.steps_on_device,
+            model.gate_biases if packed is None else packed.values,
+            model.dilations if packed is None else packed.steps_on_device,
             self._rings.time,
             steps,
             rows,
@@ -232,7 +232,7 @@ class TritonGpu(BaseEngine):
             ROWS=plan.rows,
             BLOCK=output_block(skip, channels),
             STAGES=plan.stages,
-            TOLD=told is not None,
+            CONDITIONED=packed is not None,
             SCORE=known,
             GREEDY=settings.temperature == 0,
             SELECT=bool(settings.top_k or settings.top_p < 1),
@@ -272,7 +272,7 @@ def _missing_triton() -> str | None:
     release = triton_release()
     if release < LEAST_TRITON:
         least, found = (".".join(map(str, numbers)) for numbers in (LEAST_TRITON, release))
-        return f"it needs triton {least} or newer, and finds {found}; install torch anew, which brings the right one"
+        return f"it needs triton {least} or newer, and finds {found}; reinstall torch, which brings the right one"
     return None
 
 

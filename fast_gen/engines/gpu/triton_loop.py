@@ -95,8 +95,8 @@ def append_codes(
     logits,
     uniforms,
     settings,
-    told,
-    told_steps,
+    condition,
+    condition_steps,
     start_time,
     steps,
     batch,
@@ -114,7 +114,7 @@ def append_codes(
     ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
     STAGES: tl.constexpr,
-    TOLD: tl.constexpr,
+    CONDITIONED: tl.constexpr,
     SCORE: tl.constexpr,
     GREEDY: tl.constexpr,
     SELECT: tl.constexpr,
@@ -129,8 +129,8 @@ def append_codes(
         logits: (steps, batch, Q) float32, the outputs, written if SCORE.
         uniforms: (steps, batch) float32, read unless SCORE.
         settings: float64 (3,): temperature, top-k (Q for all), top-p.
-        told: `PackedCondition.values`, read if TOLD.
-        told_steps: (steps,) int32, which of them each sample takes.
+        condition: `PackedCondition.values`, read if CONDITIONED.
+        condition_steps: (steps,) int32, which of them each sample takes.
         start_time: `Rings.time`.
         steps: number of samples.
         batch: rows, a multiple of ROWS.
@@ -144,7 +144,7 @@ def append_codes(
         ROWS: rows of a program: 1, or at least 16.
         BLOCK: inputs of an output layer that are multiplied at a time, a divisor of S.
         STAGES: layers whose weights are on their way at a time.
-        TOLD: whether there is a condition.
+        CONDITIONED: whether there is a condition.
         SCORE: whether the codes are known.
         GREEDY: as in `pick_codes`, and so is SELECT.
     """
@@ -170,15 +170,15 @@ def append_codes(
             hidden = code_front(tables, oldest, middle, newest, CODES, KERNEL_SIZE, R)
         else:
             hidden = sample_front(tables, oldest, middle, newest, KERNEL_SIZE, R)
-        if TOLD:
-            told_rows = (tl.load(told_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
+        if CONDITIONED:
+            condition_rows = (tl.load(condition_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
         skip_total = tl.zeros([D if ROWS == 1 else ROWS, S], tl.float32)
         for layer in tl.range(0, layers, num_stages=STAGES):
             dilation, mask = tl.load(dilations + layer), tl.load(ring_masks + layer)
             ring = slots + tl.load(ring_starts + layer) * batch * R
             matrix = dilated + layer * (KERNEL_SIZE * R * 2 * D) + residual[:, None] * (2 * D) + gate[None, :]
-            if TOLD:  # read first and added last, so that nobody waits for it
-                extra = tl.load(told + told_rows + layer * (2 * D) + gate[None, :])
+            if CONDITIONED:  # read first and added last, so that no thread waits
+                extra = tl.load(condition + condition_rows + layer * (2 * D) + gate[None, :])
             total = tl.zeros([R if ROWS == 1 else ROWS, 2 * D], tl.float32)
             for tap in tl.static_range(KERNEL_SIZE - 1):
                 slot = (time - (KERNEL_SIZE - 1 - tap) * dilation) & mask
@@ -188,7 +188,7 @@ def append_codes(
             tl.store(ring + (time & mask).to(tl.int64) * batch * R + places, inputs)
             total = _add_product(total, inputs, tl.load(matrix + (KERNEL_SIZE - 1) * (R * 2 * D)))
             gates = _summed(total, ROWS) + tl.load(gate_biases + layer * (2 * D) + gate)[None, :]
-            if TOLD:
+            if CONDITIONED:
                 gates += extra.to(tl.float32)
             filtered, opened = tl.split(tl.reshape(gates, [ROWS, D, 2]))
             activated = ((2 * _sigmoid(2 * filtered) - 1) * _sigmoid(opened)).to(kind)

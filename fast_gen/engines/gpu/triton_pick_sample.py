@@ -108,7 +108,7 @@ def _column(values, places):
 
 @triton.jit
 def _gaussian_quantile(share):
-    """Returns the value below which a standard Gaussian has a share, of at least 2^-25: the far tail is left out."""
+    """Returns the value below which a standard Gaussian has a share, of at least 2^-25: the far tail is not needed."""
     offset = share - 0.5
     middle = offset * _ratio(0.180625 - offset * offset, _MIDDLE)
     depth = tl.sqrt(-tl.log(tl.where(offset < 0, share, 1 - share)))

@@ -21,7 +21,7 @@ class TestTorchQueue(EngineContract):
         return TorchQueue(weights)
 
 
-class TestTorchQueueTold(ConditionContract):
+class TestTorchQueueConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return TorchQueue(weights)
 
@@ -34,12 +34,12 @@ class TestTorchQueueOfOneGaussian(TestTorchQueue):
     head = GAUSSIAN
 
 
-class TestTorchQueueOfLogisticsTold(TestTorchQueueTold):
+class TestTorchQueueOfLogisticsConditioned(TestTorchQueueConditioned):
     head = LOGISTICS
 
 
 @pytest.mark.gpu
-class TestTorchQueueToldOnCuda(ConditionContract):
+class TestTorchQueueConditionedOnCuda(ConditionContract):
     exact_rows = False
 
     def make_engine(self, weights: GeneratorWeights) -> Engine:

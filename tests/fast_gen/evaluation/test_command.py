@@ -99,7 +99,7 @@ def test_without_training_audio_the_predictors_are_fitted_on_the_measured_clips(
     try:
         refused = evaluating("eval", checkpoint, *QUICK)
         assert refused.code == 2
-        assert "name some audio to measure it on" in refused.err
+        assert "name other audio to evaluate on" in refused.err
         facts = json.loads(evaluating("eval", checkpoint, tmp_path / "held", *QUICK, "--json").out)
     finally:
         (trained / "elsewhere").rename(trained / "tones")

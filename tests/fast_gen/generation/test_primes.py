@@ -12,7 +12,8 @@ from fast_gen.engines.choice import load_engine
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
-from wavenet_app.audio.files import pcm16, read_audio
+from wavenet_app.audio.files import pcm16
+from wavenet_app.audio.mono import read_audio
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.coding import MuLawCoding
 

@@ -16,11 +16,11 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.vocoding import vocode as vocode_module
 from fast_gen.vocoding.vocode import vocode
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 
 PLAIN = SamplingSettings()
 # enough that conditioning matters to the last layer, which starts at zero
@@ -68,9 +68,9 @@ def test_samples_are_those_of_the_full_network_after_silence(engine, net, frames
 
     codes = MuLawCoding(64).encode(np.concatenate(made(engine, net, [frames])))[None]
     before = -(-engine.weights.receptive_field // 12)
-    around = told_silence(MEL, before + CONTEXT_FRAMES)
+    around = silent_conditioning(MEL, before + CONTEXT_FRAMES)
     padded = np.concatenate([around, frames, around[:CONTEXT_FRAMES]])
-    conditioning = Told(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
+    conditioning = Conditioning(torch.from_numpy(SHARES[None]), torch.from_numpy(padded[None]))
     history = np.concatenate([np.full((1, 12 * before), MuLawCoding(64).silence), codes], axis=1)
     with torch.no_grad():
         logits = net.forward_by_blocks(torch.from_numpy(history[:, :-1]).long(), conditioning, phase=1)
@@ -257,8 +257,8 @@ def test_vocoded_files_are_at_the_level_of_the_recordings(wavegen, tmp_path, wri
 
 
 def test_saved_frames_give_the_same_audio_as_their_recording(wavegen, tone_folder, tmp_path):
-    from wavenet_app.audio.files import read_audio
     from wavenet_app.audio.mel import MelFrames
+    from wavenet_app.audio.mono import read_audio
 
     assert wavegen("train", tone_folder, "--max-steps", 4, *MEL_TINY).code == 0
     config = load_trained(tmp_path / "data" / "checkpoints" / "tones" / "best.pth").config

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from segmentation.config import SegmentationModelConfig
+from segmentation.config import SegmentationConfig, SegmentationModelConfig
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
 from segmentation.network.deeplab import build_model
 from segmentation.prediction.inference import Labeller, Protocol, tent, window_starts
@@ -65,6 +65,22 @@ def brute_force(one: Labeller, image: torch.Tensor, window: int) -> np.ndarray:
             weight = rows[:, None] * columns
             total[:, top : top + window, left : left + window] += weight * np.mean(views, axis=0)
     return total
+
+
+@pytest.mark.parametrize(("crop", "pad_to"), [((32, 48), 16), ((33, 48), 1), ((24, 24), 1), (None, 1)])
+def test_images_are_padded_as_the_crops_of_training_were(crop, pad_to):
+    config = SegmentationConfig(model={"aspp_channels": 8}, training={"crop_size": crop})
+    assert config.pad_to == pad_to
+    torch.manual_seed(0)
+    model = build_model(config.model).eval()
+    image = picture(37, 50)
+    inputs = normalise(image, IMAGENET_MEAN, IMAGENET_STD)[None]
+    rows, columns = (-(-side // pad_to) * pad_to for side in (37, 50))
+    padded = torch.zeros(1, 3, rows, columns)
+    padded[:, :, :37, :50] = inputs
+    found = Labeller(model, IMAGENET_MEAN, IMAGENET_STD, pad_to=pad_to).probabilities(image)
+    with torch.no_grad():
+        torch.testing.assert_close(found, model(padded)["out"][0, :, :37, :50].softmax(0))
 
 
 @given(

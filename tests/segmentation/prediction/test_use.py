@@ -11,7 +11,7 @@ from image_sets import box, picture, save, stripes, write_cityscapes, write_coco
 from PIL import Image
 from tiny_segmentation import TINY_DEEPLAB
 
-from segmentation.checkpoints.segmenter import ClassTable
+from segmentation.checkpoints.segmenter import ClassTable, load_segmenter
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.datasets.formats.shapes import ShapesDataset
 from segmentation.datasets.labels import voc_palette
@@ -52,8 +52,6 @@ def test_eval_agrees_with_a_scorer_that_counts_pixel_by_pixel(wavegen, shapes_ch
     code, out, err = wavegen("seg-eval", shapes_checkpoint, "shapes", "--images", 3, "--json")
     assert code == 0, err
     report = json.loads(out)
-    from segmentation.checkpoints.segmenter import load_segmenter
-
     net, dataset = load_segmenter(shapes_checkpoint).model, ShapesDataset("val")
     pairs = []
     for index in (6, 20, 33):
@@ -312,6 +310,7 @@ def test_a_file_from_elsewhere_needs_a_stride_and_has_numbers_for_classes(wavege
     code, out, err = wavegen("seg-predict", "theirs.pth", "small.png", "--output-stride", 16)
     assert code == 0, err
     assert "class " in out
+    assert load_segmenter(tmp_path / "theirs.pth", 16).pad_to == 1
 
 
 def test_info_describes_a_file_of_another_project(wavegen, tmp_path):

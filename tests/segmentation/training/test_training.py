@@ -24,8 +24,9 @@ from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE
 from segmentation.network.deeplab import build_model
 from segmentation.network.norm import BatchNorm, StatisticsWarmUp
+from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
-from segmentation.training.run import SegmentationOptions, auto_preset, prepare_run
+from segmentation.training.run import auto_preset, prepare_run
 from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
@@ -46,7 +47,8 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     for part in ("200 images of shapes", "mIoU", "background", "wavegen seg-eval shapes shapes"):
         assert part in out
     run = tmp_path / "data" / "checkpoints" / "segmentation" / "shapes"
-    assert sorted(path.name for path in run.iterdir()) == ["best.pth", "config.json", "last.pth", "metrics.csv"]
+    written = ["best.pth", "config.json", "last.previous.pth", "last.pth", "metrics.csv"]
+    assert sorted(path.name for path in run.iterdir()) == written
     content = read_checkpoint(run / "best.pth", "segmentation")
     assert content["classes"] == list(CLASSES)
     assert content["palette"] == ShapesDataset("train").palette.tolist()
@@ -59,6 +61,7 @@ def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp
     assert list((tmp_path / "data" / "tensorboard" / "segmentation" / "shapes").glob("events.*"))
     segmenter = load_segmenter(find_segmenter("shapes", DataFolder(tmp_path / "data")))
     assert segmenter.table.names == CLASSES
+    assert segmenter.pad_to == 16
     assert segmenter.config.model.num_classes == 4
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wavenet_app.audio.mel import MelFrames, told_silence
+from wavenet_app.audio.mel import MelFrames, silent_conditioning
 from wavenet_app.config import MELODY_CHANNELS, MelConfig
 
 RATES = (8_000, 16_000, 22_050)
@@ -23,8 +23,8 @@ def voiced(rate: int, hertz: float, seconds: float = 0.6, phase: float = 0.0) ->
     return (0.2 * sound).astype(np.float32)
 
 
-def steps_of(mel: MelFrames, told: np.ndarray) -> np.ndarray:
-    return told[:, mel.mel.n_mels :].reshape(-1, MELODY_CHANNELS)
+def steps_of(mel: MelFrames, conditioning: np.ndarray) -> np.ndarray:
+    return conditioning[:, mel.mel.n_mels :].reshape(-1, MELODY_CHANNELS)
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -53,8 +53,8 @@ def test_noise_and_silence_have_no_pitch():
 def test_the_melody_of_frames_does_not_depend_on_cuts(frames, cuts, seed):
     mel = mel_of(8_000)
     bands = np.random.default_rng(seed).normal(-2, 2, (frames, mel.mel.n_mels)).astype(np.float32)
-    whole = list(mel.told([bands]))
-    parts = list(mel.told(np.split(bands, sorted(min(cut, frames) for cut in cuts))))
+    whole = list(mel.conditioning([bands]))
+    parts = list(mel.conditioning(np.split(bands, sorted(min(cut, frames) for cut in cuts))))
     assert sum(map(len, whole)) == sum(map(len, parts)) == frames
     if frames:
         np.testing.assert_array_equal(np.concatenate(parts), np.concatenate(whole))
@@ -67,8 +67,8 @@ def test_the_melody_of_a_waveform_has_its_phase(rate, phase):
     mel = mel_of(rate)
     sound = voiced(rate, 180.0, phase=phase)
     frames = mel.of(sound)
-    told = mel.told_of(frames, np.pad(sound, (0, len(frames) * mel.hop - len(sound))))
-    steps = steps_of(mel, told)
+    conditioning = mel.conditioning_of(frames, np.pad(sound, (0, len(frames) * mel.hop - len(sound))))
+    steps = steps_of(mel, conditioning)
     middles = np.arange(len(steps)) * mel.mel.hold + mel.mel.hold // 2
     angle = 2 * np.pi * 180 * middles / rate + phase
     inner = slice(6 * mel.mel.upsampling, -8 * mel.mel.upsampling)
@@ -81,8 +81,8 @@ def test_the_phase_from_frames_keeps_a_constant_offset_for_a_steady_voice():
     mel = mel_of(16_000)
     sound = voiced(16_000, 180.0, phase=1.0)
     frames = mel.of(sound)
-    measured = steps_of(mel, mel.told_of(frames, np.pad(sound, (0, len(frames) * mel.hop - len(sound)))))
-    (followed,) = (steps_of(mel, told) for told in [np.concatenate(list(mel.told([frames])))])
+    measured = steps_of(mel, mel.conditioning_of(frames, np.pad(sound, (0, len(frames) * mel.hop - len(sound)))))
+    (followed,) = (steps_of(mel, conditioning) for conditioning in [np.concatenate(list(mel.conditioning([frames])))])
     inner = slice(8 * mel.mel.upsampling, -8 * mel.mel.upsampling)
     turned = (measured[inner, 0] + 1j * measured[inner, 1]) / (followed[inner, 0] + 1j * followed[inner, 1])
     drift = np.unwrap(np.angle(turned))
@@ -93,15 +93,15 @@ def test_the_phase_from_frames_keeps_a_constant_offset_for_a_steady_voice():
 def test_the_end_frames_have_no_melody(frames):
     mel = mel_of(8_000)
     bands = np.full((frames, mel.mel.n_mels), 1.0, np.float32)
-    told = mel.told_of(bands, np.ones(frames * mel.hop, np.float32))
-    assert told.shape == (frames, mel.mel.columns)
-    assert not told[[*range(min(2, frames)), *range(max(frames - 2, 0), frames)], mel.mel.n_mels :].any()
+    conditioning = mel.conditioning_of(bands, np.ones(frames * mel.hop, np.float32))
+    assert conditioning.shape == (frames, mel.mel.columns)
+    assert not conditioning[[*range(min(2, frames)), *range(max(frames - 2, 0), frames)], mel.mel.n_mels :].any()
 
 
 def test_without_a_melody_the_conditioning_is_the_bands():
     mel = MelFrames(MelConfig(melody=False).resolved(8_000), 8_000)
     bands = mel.of(voiced(8_000, 200.0))
     assert mel.melody is None
-    np.testing.assert_array_equal(np.concatenate(list(mel.told([bands]))), bands)
-    np.testing.assert_array_equal(mel.told_of(bands, np.zeros(len(bands) * mel.hop, np.float32)), bands)
-    np.testing.assert_array_equal(told_silence(mel.mel, 2), mel.silent(2))
+    np.testing.assert_array_equal(np.concatenate(list(mel.conditioning([bands]))), bands)
+    np.testing.assert_array_equal(mel.conditioning_of(bands, np.zeros(len(bands) * mel.hop, np.float32)), bands)
+    np.testing.assert_array_equal(silent_conditioning(mel.mel, 2), mel.silent(2))

@@ -9,7 +9,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavenet_app.audio.files import pcm16, read_audio
+from wavenet_app.audio.files import pcm16
+from wavenet_app.audio.mono import read_audio
 from wavenet_app.audio.wav_stream import HEADER_BYTES, SamplePipe, WavFile, wav_header
 from wavenet_app.audio.writing import write_audio
 from wavenet_app.core.errors import UserError

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wavenet_app.audio.files import AUDIO_SUFFIXES, AudioInfo, probe, read_audio
+from wavenet_app.audio.decoding import AUDIO_SUFFIXES, AudioInfo, probe
 from wavenet_app.audio.formats import FORMATS, format_named, format_of
+from wavenet_app.audio.mono import read_audio
 from wavenet_app.audio.writing import wav_blocks, wav_bytes, write_audio, write_audio_blocks
 from wavenet_app.core.errors import UserError
 

@@ -53,9 +53,9 @@ def test_another_text_takes_the_place_of_the_earlier(source: Path) -> None:
     assert not earlier.exists()
 
 
-def test_the_user_is_told_what_comes_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(compiled.SHELF, "folder", tmp_path)
+def test_the_user_reads_whether_the_code_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(compiled.CACHE, "folder", tmp_path)
     assert compiled.compiling_line("int8").endswith("for int8, which takes some seconds, once on this machine")
-    monkeypatch.setattr(compiled.SHELF, "folder", None)
+    monkeypatch.setattr(compiled.CACHE, "folder", None)
     line = compiled.compiling_line("int8")
     assert "at each start: no folder to keep the result can be written; the environment variable NUMBA_CACHE" in line

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from wavenet_app.compiling.vectors import LANES, copy, load, store
-from wavenet_app.network.stack.kernels import SQUASH_ERROR, squash_and_activate
+from wavenet_app.network.stack.functions import squash_and_activate
+from wavenet_app.network.stack.kernels import SQUASH_ERROR
 
 
 @njit

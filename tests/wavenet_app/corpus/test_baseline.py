@@ -18,6 +18,7 @@ from wavenet_app.corpus.baseline import (
     EIGHT_BITS,
     LazyClips,
     corpus_baseline,
+    corpus_baselines,
     fit_predictors,
     lpc_bits,
     measure_baseline,
@@ -81,7 +82,7 @@ def test_unigram_is_add_one_smoothed() -> None:
 def test_each_predictor_beats_the_previous_one_on_a_resonance() -> None:
     found = measure_baseline([resonance(2, 0)], [resonance(1, 1)], sample_rate=RATE)
     assert found.lpc < found.order1 - 0.5 < found.unigram - 1
-    assert found.samples == RATE - 480
+    assert found.samples == RATE
 
 
 def test_white_noise_needs_its_entropy() -> None:
@@ -119,14 +120,27 @@ def test_a_prediction_never_depends_on_the_future(cut: int, seed: int) -> None:
     np.testing.assert_allclose(deviation_before[: cut + 1], deviation_after[: cut + 1], atol=1e-12)
 
 
-def test_short_clips_count_only_in_the_tables() -> None:
-    short = np.full(480, 128, dtype=np.int16)
+def test_order_1_stands_in_for_lpc_in_the_first_frame_of_a_clip() -> None:
+    fitted = fit_predictors([resonance(1, 0)], sample_rate=RATE)
+    codes = resonance(1, 1)
+    found = measure_baseline([resonance(1, 0)], [codes], sample_rate=RATE)
+    first = fitted.order1(np.concatenate([[128], codes[:479]]), codes[:480]).sum()
+    linear, samples = lpc_bits(codes, (fitted.factor,), sample_rate=RATE)
+    assert samples == RATE - 480
+    assert found.lpc == pytest.approx((first + linear[0]) / RATE)
+    assert found.unigram == pytest.approx(fitted.unigram(codes).mean())
+    assert found.order1 == pytest.approx(fitted.order1(np.concatenate([[128], codes[:-1]]), codes).mean())
+
+
+def test_clips_of_a_frame_say_nothing_of_lpc() -> None:
+    short = resonance(1, 2)[:480]
     found = measure_baseline([resonance(1, 0)], [short], sample_rate=RATE)
     assert math.isnan(found.lpc)
-    assert found.samples == 0
+    assert found.samples == 480
     assert math.isfinite(found.unigram)
+    long = measure_baseline([resonance(1, 0)], [resonance(1, 1)], sample_rate=RATE)
     mixed = measure_baseline([resonance(1, 0)], [short, resonance(1, 1)], sample_rate=RATE)
-    assert mixed.lpc == measure_baseline([resonance(1, 0)], [resonance(1, 1)], sample_rate=RATE).lpc
+    assert mixed.lpc == pytest.approx((RATE * long.lpc + 480 * found.order1) / (RATE + 480))
 
 
 def test_empty_validation_gives_nan_and_empty_training_uniform_tables() -> None:
@@ -163,8 +177,10 @@ def test_a_long_training_split_is_sampled_evenly_within_the_budget(monkeypatch: 
 
 def test_frames_scale_with_the_sample_rate() -> None:
     codes = resonance(1, 0)
-    assert measure_baseline([codes], [codes], sample_rate=8_000).samples == len(codes) - 240
-    assert measure_baseline([codes], [codes], sample_rate=48_000).samples == len(codes) - 1440
+    for rate, frame in ((8_000, 240), (48_000, 1440)):
+        fitted = fit_predictors([codes], sample_rate=rate)
+        (place, head), (second, _), *_ = fitted.sample_bits(codes)
+        assert (place, head.shape, second) == (0, (3, frame), frame)
 
 
 SIXTEEN_BITS = SixteenBitCoding()
@@ -224,9 +240,40 @@ def test_a_corpus_is_measured_on_its_split_in_pieces(tmp_path: Path, monkeypatch
     assert whole == measure_baseline(training, validation, sample_rate=RATE)
     monkeypatch.setattr(baseline, "PIECE_SECONDS", 1)
     pieces = corpus_baseline(corpus)
-    assert pieces.samples == whole.samples - 480 * len(validation)
-    assert pieces.lpc == pytest.approx(whole.lpc, abs=0.02)
-    assert pieces.unigram == whole.unigram
+    assert pieces.samples == whole.samples == sum(map(len, validation))
+    assert pieces.lpc == pytest.approx(whole.lpc, abs=1e-3)
+    assert pieces.unigram == pytest.approx(whole.unigram)
+
+
+def test_the_baseline_of_some_windows_is_over_exactly_their_samples(tmp_path: Path) -> None:
+    import soundfile
+
+    for index in range(6):
+        steady, changing = 0.01 * noise(1, index), 0.2 * noise(1, 10 + index)
+        soundfile.write(tmp_path / f"{index}.wav", np.concatenate([steady, changing]), RATE)
+    corpus = open_corpus(
+        [tmp_path],
+        audio=AudioConfig(trim_decibels=0),
+        split=CorpusConfig(validation_fraction=0.4),
+        cache_dir=tmp_path / ".cache",
+        sample_rate=None,
+    )
+    assert len(corpus.validation) > 1
+    training = [EIGHT_BITS.encode(corpus.waveform(clip)) for clip in corpus.training]
+    fitted = fit_predictors(training, sample_rate=RATE)
+    spans = [(0, 0, 300), (0, 20_000, 21_500), (1, 400, 17_000)]
+    every, some = corpus_baselines(corpus, spans)
+    assert every == corpus_baseline(corpus)
+    assert some.samples == 300 + 1_500 + 16_600
+    codes = [EIGHT_BITS.encode(corpus.waveform(clip)) for clip in corpus.validation]
+    expected = np.zeros(3)
+    for clip, start, stop in spans:
+        rows = np.concatenate([bits for _, bits in fitted.sample_bits(codes[clip])], axis=1)
+        expected += rows[:, start:stop].sum(axis=1)
+    np.testing.assert_allclose([some.unigram, some.order1, some.lpc], expected / some.samples, rtol=1e-9)
+    whole = [(index, 0, clip.num_samples) for index, clip in enumerate(corpus.validation)]
+    same = corpus_baselines(corpus, whole)[1]
+    assert (same.samples, same.lpc) == (every.samples, pytest.approx(every.lpc))
 
 
 @pytest.mark.shared_data

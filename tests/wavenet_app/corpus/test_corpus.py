@@ -94,14 +94,18 @@ def test_bad_files_are_skipped_with_a_reason(tmp_path, tone_folder, write_tone, 
     (tone_folder / "loop").symlink_to(tone_folder)
     corpus = open_here(tone_folder)
     good = {f"tone{index}.wav" for index in range(6)} | {"whole.wav", "short.wav", "seven.wav", "eight_bit.wav"}
+    good |= {"cancels.wav"}
     assert set(names(corpus)) == good
     found = reasons(corpus)
-    assert found.keys() == {"empty.flac", "fake.wav", "nan.wav", "silent.wav", "cancels.wav", "tone0_copy.wav"}
+    assert found.keys() == {"empty.flac", "fake.wav", "nan.wav", "silent.wav", "tone0_copy.wav"}
     assert "0 bytes" in found["empty.flac"]
     assert "not audio" in found["fake.wav"]
     assert "NaN" in found["nan.wav"]
     assert found["silent.wav"] == "holds only digital silence"
-    assert "channels may cancel out" in found["cancels.wav"]
+    assert (
+        "cancels.wav has channels that cancel out (correlation -1.00); channel 1 is used instead of their mean"
+        in corpus.remarks
+    )
     assert "copy of tone0.wav" in found["tone0_copy.wav"]
     assert "1 file is not audio: .txt 1" in corpus.remarks
     assert [remark for remark in corpus.remarks if remark.startswith("whole.wav is cut short")]
@@ -226,6 +230,23 @@ def test_split_by_keeps_equal_matches_together():
 def test_split_by_counts_names_without_a_match():
     split = split_files(["a_1.wav", "b_1.wav", "odd.wav"], 0.5, r"(\w)_\d")
     assert any("does not match 1 of 3" in remark for remark in split.remarks)
+
+
+def test_takes_of_one_name_on_both_sides_are_named_with_what_keeps_them_together(tmp_path, write_tone, open_here):
+    for take in ("first", "second"):
+        for index in range(12):
+            write_tone(tmp_path / "in" / take / f"{index}.wav", frequency=300 + index + 20 * (take == "first"))
+    apart = open_here(tmp_path / "in", fraction=0.3)
+    (remark,) = [remark for remark in apart.remarks if "--split-by" in remark]
+    assert "in several folders on both sides of the split" in remark
+    pattern = remark.split("--split-by '")[1].rstrip("'")
+    together = open_here(tmp_path / "in", fraction=0.3, split_by=pattern)
+    assert not [remark for remark in together.remarks if "--split-by" in remark]
+    sides = [{Path(clip.name).name for clip in side} for side in (together.training, together.validation)]
+    assert not sides[0] & sides[1]
+    write_tone(tmp_path / "one" / "a.wav")
+    write_tone(tmp_path / "one" / "b.wav", frequency=500)
+    assert not [remark for remark in open_here(tmp_path / "one").remarks if "--split-by" in remark]
 
 
 @pytest.mark.parametrize(

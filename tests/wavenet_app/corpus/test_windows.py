@@ -17,7 +17,7 @@ from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import MelConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.cache import AudioCache
-from wavenet_app.corpus.conditions import Tells
+from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
@@ -214,11 +214,11 @@ def test_windows_are_aligned_to_their_frames(cache, lengths, shape, seed, epoch)
     clips = tuple(replace(clip, speaker=name) for clip, name in zip(corpus.training, names, strict=True))
     corpus = replace(corpus, training=clips, validation=clips)
     mel = MelFrames(SHORT_MEL, RATE)
-    tells = Tells(("0", "1"), mel)
-    phase, context = tells.phase(shape["context"]), shape["context"]
-    training = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, tells=tells)
+    conditioning = ClipConditioning(("0", "1"), mel)
+    phase, context = conditioning.phase(shape["context"]), shape["context"]
+    training = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=seed, conditioning=conditioning)
     per_epoch = training.batches_per_epoch
-    validation = ValidationWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), tells=tells)
+    validation = ValidationWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), conditioning=conditioning)
     whole = [mel.of(corpus.waveform(clip)) for clip in corpus.training]
     place = {
         code: (number, position)
@@ -256,5 +256,5 @@ def test_a_window_of_too_few_hops_is_refused(cache):
             window=31,
             batch_size=1,
             coding=MuLawCoding(CHANNELS),
-            tells=Tells((), MelFrames(SHORT_MEL, RATE)),
+            conditioning=ClipConditioning((), MelFrames(SHORT_MEL, RATE)),
         )

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import AudioConfig, MelConfig, ModelConfig
-from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame, measure_baseline
-from wavenet_app.corpus.conditions import Tells, clip_frames
+from wavenet_app.corpus.baseline import EIGHT_BITS, coded_pieces, fit_predictors, lpc_bits, lpc_frame
+from wavenet_app.corpus.conditions import ClipConditioning, clip_frames
 from wavenet_app.corpus.corpus import Corpus, open_clips
 from wavenet_app.evaluation.held_out_bits import choose_parts, held_out_bits
 from wavenet_app.evaluation.likelihood import code_bits
@@ -68,7 +68,11 @@ def test_without_a_limit_the_baseline_measures_the_same_samples(corpus: Corpus, 
     training = [MuLawCoding().encode(0.3 * np.random.default_rng(0).standard_normal(RATE))]
     found = held_out_bits(net, fit_predictors(training, sample_rate=RATE), corpus, seconds=None)
     clips = coded_pieces(corpus, corpus.validation, EIGHT_BITS)
-    assert found.overall.lpc == pytest.approx(measure_baseline(training, clips, sample_rate=RATE).lpc)
+    fitted = fit_predictors(training, sample_rate=RATE)
+    expected = [lpc_bits(codes, (fitted.factor,), sample_rate=RATE) for codes in clips]
+    assert found.overall.lpc == pytest.approx(
+        sum(bits[0] for bits, _ in expected) / sum(count for _, count in expected)
+    )
     assert [file.name for file in found.files] == ["0.wav", "2.wav"]
     assert [file.name for file in found.skipped] == ["1.wav"]
     assert "too short: 160 samples" in found.skipped[0].reason
@@ -115,20 +119,24 @@ def test_a_part_has_the_same_conditioning_as_the_whole(corpus: Corpus) -> None:
     conditioned_net = random_net(config)
     assert config.mel is not None
     voice = np.array([0.2, 0.8], np.float32)
-    tells = Tells(config.speakers, MelFrames(config.mel, RATE), voice)
+    conditioning = ClipConditioning(config.speakers, MelFrames(config.mel, RATE), voice)
     fitted = fit_predictors([], sample_rate=RATE)
-    found = held_out_bits(conditioned_net, fitted, corpus, seconds=0.3, tells=tells)
+    found = held_out_bits(conditioned_net, fitted, corpus, seconds=0.3, conditioning=conditioning)
     (file,) = found.files
     codes = coded_pieces(corpus, corpus.validation, EIGHT_BITS)[0]
-    assert tells.mel is not None
-    count = -(-corpus.validation[0].num_samples // tells.mel.hop)
-    frames = clip_frames(tells.mel, corpus, corpus.validation[0], -CONTEXT_FRAMES, count + CONTEXT_FRAMES)
+    assert conditioning.mel is not None
+    count = -(-corpus.validation[0].num_samples // conditioning.mel.hop)
+    frames = clip_frames(conditioning.mel, corpus, corpus.validation[0], -CONTEXT_FRAMES, count + CONTEXT_FRAMES)
     frame = lpc_frame(RATE)
     first = frame + (len(codes) - frame - file.samples) // 2
     bits = code_bits(conditioned_net, codes, first, voice, frames)[: file.samples]
     assert file.model == pytest.approx(bits.mean(), abs=1e-4)
     other = held_out_bits(
-        conditioned_net, fitted, corpus, seconds=0.3, tells=Tells(config.speakers, tells.mel, 1 - voice)
+        conditioned_net,
+        fitted,
+        corpus,
+        seconds=0.3,
+        conditioning=ClipConditioning(config.speakers, conditioning.mel, 1 - voice),
     )
     assert other.overall.model != pytest.approx(file.model, abs=1e-3), "the speaker matters"
 

@@ -8,11 +8,11 @@ from engine_contract import CONDITIONED, SHAPES, random_codes, random_net
 from fast_gen.engines.condition import projected
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.audio.mel import told_silence
+from wavenet_app.audio.mel import silent_conditioning
 from wavenet_app.config import ModelConfig
 from wavenet_app.evaluation import likelihood
 from wavenet_app.evaluation.likelihood import code_bits
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
 
 CONFIG = SHAPES["two cycles"]
@@ -68,11 +68,13 @@ def test_bits_of_a_conditioned_clip_equal_those_of_the_engine(monkeypatch, chunk
     hop, shares = config.mel.hop, np.array([0.3, 0.7], np.float32)
     codes = random_codes(config, 1, 17 * hop + 5)
     frames = np.random.default_rng(1).standard_normal((18, config.mel.columns)).astype(np.float32)
-    silent = told_silence(config.mel, 40)
+    silent = silent_conditioning(config.mel, 40)
     around = np.concatenate([silent[:CONTEXT_FRAMES], frames, silent[:CONTEXT_FRAMES]])
 
-    def condition(told: np.ndarray):
-        return projected(conditioned_net, Told(torch.from_numpy(shares)[None], torch.from_numpy(told)[None]))
+    def condition(around_frames: np.ndarray):
+        return projected(
+            conditioned_net, Conditioning(torch.from_numpy(shares)[None], torch.from_numpy(around_frames)[None])
+        )
 
     engine = TorchQueue(GeneratorWeights.of(conditioned_net))
     before = -(-config.receptive_field // hop)

@@ -80,6 +80,55 @@ def test_clipping_is_found_in_one_channel(tmp_path: Path) -> None:
     assert measure_file(written(tmp_path / "b.wav", np.stack([clean, clean], axis=1))).clipped_runs == 0
 
 
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "FLOAT", "ULAW", "ALAW"])
+@pytest.mark.parametrize("level", [1e-4, 0.003, 0.02, 0.9])
+@pytest.mark.parametrize("frequency", [20, 61, 333])
+def test_crests_that_rounding_made_flat_are_not_called_clipped(
+    tmp_path: Path, subtype: str, level: float, frequency: float
+) -> None:
+    tone = level * np.sin(2 * np.pi * frequency * np.arange(2 * RATE) / RATE)
+    rounded = np.round(tone * 32_768) / 32_768
+    path = tmp_path / "a.wav"
+    soundfile.write(path, rounded, RATE, subtype=subtype)
+    assert measure_file(path).clipped_runs == 0
+
+
+def test_float_peaks_over_one_are_not_called_clipped(tmp_path: Path) -> None:
+    hot = 1.5 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE + 0.1) + noise(level=0.01)
+    assert measure_file(written(tmp_path / "a.wav", hot, subtype="FLOAT")).clipped_runs == 0
+    assert measure_file(written(tmp_path / "b.wav", 2**15 * hot, subtype="FLOAT")).clipped_runs == 0
+    assert measure_file(written(tmp_path / "c.wav", np.round(2**15 * hot), subtype="FLOAT")).clipped_runs == 0
+    clipped = np.clip(hot, -1.2, 1.2)
+    assert measure_file(written(tmp_path / "d.wav", clipped, subtype="FLOAT")).clipped_runs > 300
+
+
+def test_clipping_at_the_greatest_value_of_a_companded_format_is_found(tmp_path: Path) -> None:
+    tone = np.clip(2 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE), -1, 1)
+    for subtype in ("ALAW", "ULAW"):
+        assert measure_file(written(tmp_path / f"{subtype}.wav", tone, subtype=subtype)).clipped_runs > 300
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    "name", ["quiet_16bit_minus81dBFS.wav", "float_over_1_not_clipped.wav", "float_int16_scale.wav"]
+)
+def test_inputs_that_were_called_clipped_are_not(shared_audio_cases: Path, name: str) -> None:
+    assert measure_file(shared_audio_cases / name).clipped_runs == 0
+
+
+def test_a_file_of_unknown_length_has_no_invented_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.flac", noise(3))
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the length, in 36 bits
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    report = examine([path])
+    assert (report.damaged, report.files[0].frames) == ((), 3 * RATE)
+    path.write_bytes(content[: len(content) // 2])
+    (problem,) = examine([path]).damaged
+    assert "of" not in problem.reason.split("could be read")[0].split(";")[-1]
+
+
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=60), st.integers(1, 60))
 @settings(max_examples=100, deadline=None)
 def test_flat_runs_are_counted(values: list[float], cut: int) -> None:
@@ -248,7 +297,7 @@ def test_a_corpus_that_training_rejects_is_still_reported(tmp_path: Path) -> Non
 
 
 def test_the_sufficient_rate_never_exceeds_the_rate_of_the_file() -> None:
-    facts = FileFacts("", 44_100, 1, 1, "", "", 0, 0, 0, 0, 0, 0, 0, 0, 22_050, "", "", "")
+    facts = FileFacts("", 44_100, 1, 1, "", "", 0, 0, 0, 0, 0, 0, 0, 0, 22_050, "", (), "", "")
     assert sufficient_rate(facts) == 44_100
     assert sufficient_rate(replace(facts, bandwidth=15_900)) == 32_000
     assert sufficient_rate(replace(facts, bandwidth=0)) == 8_000

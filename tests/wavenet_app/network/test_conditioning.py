@@ -1,4 +1,4 @@
-"""What a model is told: the fast path equals the plain blocks, steps stand where their frames do, voices mix."""
+"""Conditioning: the fast path equals the plain blocks, steps stand where their frames do, voices mix."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from small_net import net
 
 from wavenet_app.config import MelConfig, ModelConfig, RunConfig, preset
 from wavenet_app.core.settings import validated
-from wavenet_app.network.conditioning import CONTEXT_FRAMES, GlobalCondition, LocalCondition, Told
+from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning, GlobalCondition, LocalCondition
 from wavenet_app.network.model import WaveNet
 
 
@@ -33,7 +33,9 @@ configs = st.builds(
 )
 
 
-def told_for(config: ModelConfig, rows: int, samples: int, seed: int, dtype: torch.dtype = torch.float64) -> Told:
+def conditioning_for(
+    config: ModelConfig, rows: int, samples: int, seed: int, dtype: torch.dtype = torch.float64
+) -> Conditioning:
     generator = torch.Generator().manual_seed(seed)
     speakers = frames = None
     if config.speakers:
@@ -41,7 +43,7 @@ def told_for(config: ModelConfig, rows: int, samples: int, seed: int, dtype: tor
     if config.mel:
         count = -(-samples // config.mel.hop) + 2 * CONTEXT_FRAMES
         frames = torch.randn(rows, count, config.mel.columns, generator=generator, dtype=dtype)
-    return Told(speakers, frames)
+    return Conditioning(speakers, frames)
 
 
 @given(configs, st.integers(1, 60), st.data())
@@ -53,10 +55,10 @@ def test_fast_path_equals_the_plain_blocks_in_values_and_gradients(config, time,
     model.product_dtype = torch.float64
     codes = torch.randint(config.quantization_channels, (2, time), generator=torch.Generator().manual_seed(time))
     weight = torch.randn(2, time - start, config.quantization_channels, dtype=torch.float64)
-    told = told_for(config, 2, phase + time, seed=time)
-    inputs = [tensor.requires_grad_() for tensor in told if tensor is not None]
-    reference = model.forward_by_blocks(codes, told, phase)[:, start:]
-    fast = model(codes, start, model.condition(told, phase))
+    conditioning = conditioning_for(config, 2, phase + time, seed=time)
+    inputs = [tensor.requires_grad_() for tensor in conditioning if tensor is not None]
+    reference = model.forward_by_blocks(codes, conditioning, phase)[:, start:]
+    fast = model(codes, start, model.condition(conditioning, phase))
     torch.testing.assert_close(fast, reference)
     wanted = [*model.parameters(), *inputs]
     expected = torch.autograd.grad((reference * weight).sum(), wanted, allow_unused=True)
@@ -67,31 +69,31 @@ def test_fast_path_equals_the_plain_blocks_in_values_and_gradients(config, time,
             torch.testing.assert_close(one, other)
 
 
-def test_pieces_of_a_long_window_are_told_the_right_steps(monkeypatch):
+def test_pieces_of_a_long_window_get_the_right_steps(monkeypatch):
     from wavenet_app.network.stack import fused as fused_stack
 
     config = preset("tiny").model.model_copy(update={"mel": mel(4, 25), "speakers": ("ann", "jo")})
     model = net(config).double()
     model.product_dtype = torch.float64
     codes = torch.randint(256, (2, 700))
-    told = told_for(config, 2, 713, seed=0)
+    conditioning = conditioning_for(config, 2, 713, seed=0)
     outcomes = []
     for size in (10**9, 8 * 37):  # float64 is worked on by PyTorch's operations
         monkeypatch.setattr(fused_stack, "_PIECE_BYTES", size)
-        logits = model(codes, 300, model.condition(told, 13))
+        logits = model(codes, 300, model.condition(conditioning, 13))
         outcomes.append([logits, *torch.autograd.grad(logits.square().sum(), list(model.parameters()))])
     for one, other in zip(*outcomes, strict=True):
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("told", ["mel", "speakers"])
-def test_float32_and_bfloat16_stay_near(told):
-    update = {"mel": mel(8, 25, n_mels=80)} if told == "mel" else {"speakers": ("ann", "jo")}
+@pytest.mark.parametrize("conditioning", ["mel", "speakers"])
+def test_float32_and_bfloat16_stay_near(conditioning):
+    update = {"mel": mel(8, 25, n_mels=80)} if conditioning == "mel" else {"speakers": ("ann", "jo")}
     config = preset("small").model.model_copy(update=update)
     model = WaveNet(config, torch.Generator().manual_seed(1))
     torch.nn.init.normal_(model.output2.weight, std=0.2)
     codes = torch.randint(256, (2, 3000))
-    given_ = told_for(config, 2, 3000, seed=0, dtype=torch.float32)
+    given_ = conditioning_for(config, 2, 3000, seed=0, dtype=torch.float32)
     with torch.no_grad():
         exact = model.forward_by_blocks(codes, given_)
         torch.testing.assert_close(model(codes, 0, model.condition(given_)), exact, atol=2e-4, rtol=1e-4)
@@ -130,34 +132,34 @@ def test_a_mixed_voice_is_a_mix_of_embeddings():
 def test_the_model_asks_for_what_it_was_built_for():
     config = preset("tiny").model
     plain = WaveNet(config)
-    assert plain.condition(Told()) is None
+    assert plain.condition(Conditioning()) is None
     with pytest.raises(ValueError, match="built without speakers"):
-        plain.condition(Told(speakers=torch.ones(1, 1)))
+        plain.condition(Conditioning(speakers=torch.ones(1, 1)))
     voiced = WaveNet(config.model_copy(update={"speakers": ("ann",), "mel": mel(8, 5)}))
     with pytest.raises(ValueError, match="needs speakers"):
-        voiced.condition(Told())
+        voiced.condition(Conditioning())
     with pytest.raises(ValueError, match="needs frames"):
-        voiced.condition(Told(speakers=torch.ones(1, 1)))
+        voiced.condition(Conditioning(speakers=torch.ones(1, 1)))
 
 
 @pytest.mark.parametrize(("rows", "samples"), [(2, 39), (1, 40)])
 def test_a_condition_that_does_not_fit_the_codes_is_refused(rows, samples):
     model = WaveNet(preset("tiny").model.model_copy(update={"mel": mel(1, 1)}))
-    condition = model.condition(told_for(model.config, rows, samples, seed=0, dtype=torch.float32))
+    condition = model.condition(conditioning_for(model.config, rows, samples, seed=0, dtype=torch.float32))
     with pytest.raises(ValueError, match=f"a condition of {rows} rows and {samples} samples"):
         model(torch.zeros(2, 40, dtype=torch.int64), 0, condition)
 
 
-def test_a_model_that_is_told_nothing_is_as_it_was():
+def test_a_model_without_conditioning_is_as_it_was():
     config = preset("tiny").model
     values = preset("tiny").model_dump(mode="json")
     for name in ("speakers", "global_channels", "mel", "local_channels"):
         del values["model"][name]
     assert validated(RunConfig, values).model == config, "a checkpoint from before there were conditions still loads"
     plain = WaveNet(config, torch.Generator().manual_seed(2)).state_dict()
-    told = WaveNet(
+    conditioned = WaveNet(
         config.model_copy(update={"speakers": ("ann",), "mel": mel(8, 5)}), torch.Generator().manual_seed(2)
     ).state_dict()
     assert not any("condition" in name or "_projection" in name for name in plain)
     for name, weight in plain.items():
-        assert torch.equal(weight, told[name]), name
+        assert torch.equal(weight, conditioned[name]), name

@@ -7,7 +7,8 @@ import torch
 
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.training.run import RunOptions, prepare_run
+from wavenet_app.training.options import RunOptions
+from wavenet_app.training.run import prepare_run
 
 
 def prepared(folder: Path, tones: Path, device: str = "cpu", **options):

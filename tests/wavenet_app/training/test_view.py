@@ -6,6 +6,7 @@ from rich.console import Console
 
 from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.corpus.baseline import Baseline
+from wavenet_app.training import command, task
 from wavenet_app.training.view import TrainingView
 
 BASELINE = Baseline(unigram=7.0, order1=5.0, lpc=4.0, samples=1)
@@ -30,6 +31,38 @@ def test_a_diverging_run_gets_one_note():
     assert (
         output.index("4.700") < output.index("risen far above its best, 4.400, which is kept") < output.index("5.900")
     )
+
+
+def test_each_figure_stands_beside_a_baseline_over_the_same_samples(wavegen, tone_folder, monkeypatch):
+    spans = []
+
+    def measured(corpus, some, *, coding):
+        spans.extend(some)
+        return Baseline(7.0, 5.0, 4.321, 2), Baseline(7.0, 5.0, 1.234, 1)
+
+    monkeypatch.setattr(command, "corpus_baselines", measured)
+    monkeypatch.setattr(task.WaveNetTask, "validation_batches", validation_batches := Recorded(task.WaveNetTask))
+    said = wavegen("train", tone_folder, "--preset", "tiny", "--max-steps", 1, "--set", "training.processes=1").out
+    lines = [line for line in said.splitlines() if "LPC-24" in line]
+    assert "validation" in lines[0]
+    assert "(LPC-24 1.234)" in lines[0]
+    assert "4.321" in lines[-1] or "4.321" in lines[-2]
+    assert tuple(spans) == validation_batches.spans[0]
+
+
+class Recorded:
+    """Stands in for a task's `validation_batches` and keeps the spans of what it returns."""
+
+    def __init__(self, owner):
+        self.original, self.spans = owner.validation_batches, []
+
+    def __get__(self, instance, _owner):
+        def batches(*arguments, **options):
+            loader = self.original(instance, *arguments, **options)
+            self.spans.append(loader.dataset.spans)
+            return loader
+
+        return batches
 
 
 def test_a_fluctuating_validation_gets_no_note():

@@ -1,7 +1,7 @@
 """The fused stack once more, on a CPU, with all that stands between its matrix products compiled.
 
 What `fused_stack` writes as a dozen operations of PyTorch, each a pass over the memory, is one kernel of
-`stack_kernels` here. The residual stream and its gradient are one array each, which the layers work on in turn, and
+`kernels` here. The residual stream and its gradient are one array each, which the layers work on in turn, and
 of a layer's input only the narrow copy is kept for the backward pass. That goes from the end of a clip to its start,
 so that the gradient of a step is final as soon as the taps that read it are done.
 """
@@ -14,15 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wavenet_app.network.stack import kernels as stack_kernels
+from wavenet_app.network.stack import functions as kernels
 from wavenet_app.network.stack.layout import (
     FILTER_SCALE,
     FILTER_SLOPE,
-    NEVER_CHANGES,
     Held,
     half_scaled,
     needed_starts,
@@ -94,25 +92,30 @@ class CompiledSkipSum(torch.autograd.Function):
             ]
             if layer < depth - 1:
                 by_parameter += [residual_weights[layer], run.residual_biases[layer]]
-        # the last layer's residual, if it has one, is read by nobody
+        # the last layer's residual, if it has one, is not used
         by_parameter += [None] * (len(parameters) - len(by_parameter))
         return stream, condition, None, None, None, None, *by_parameter
 
 
 def compile_kernels(dtype: torch.dtype) -> str | None:
-    """Compiles the kernels for products of a type, or finds them compiled; returns what keeps them from it, or None."""
+    """Compiles the kernels for products of a type, or finds them compiled; returns what prevents it, or None.
+
+    Raises:
+        ImportError: they are not compiled, and numba cannot be imported.
+    """
     try:
-        # out of inference mode, whose tensors have no gradient; each kernel sees to it that it is compiled alone
-        with torch.inference_mode(False), torch.enable_grad():
-            clip = torch.zeros(1, 4, 1)
-            weights = [torch.zeros(size) for size in ((2, 1, 2), (2,), (1, 1, 1), (1,), (1, 1, 1), (1,))] * 2
-            for tensor in (clip, *weights):
-                tensor.requires_grad_()
-            CompiledSkipSum.apply(clip, None, NEVER_CHANGES, (1, 2), 3, dtype, *weights).sum().backward()
-            stack_kernels.CACHE.remember(str(dtype))
-    except (NumbaError, RuntimeError) as error:  # LLVM's are of the latter kind
+        kernels.get_ready(narrow_type(dtype))
+    except Exception as error:
+        # LLVM raises a RuntimeError; numba's errors are named by their module, as numba may not be imported
+        if not (isinstance(error, RuntimeError) or type(error).__module__.startswith("numba.")):
+            raise
         return f"numba cannot compile here: {str(error).splitlines()[0]}"
     return None
+
+
+def narrow_type(dtype: torch.dtype) -> type[np.generic]:
+    """Returns the type of the arrays that hold numbers of a torch type: bfloat16 is in uint16."""
+    return np.uint16 if dtype == torch.bfloat16 else np.float32
 
 
 @dataclass(frozen=True)
@@ -263,18 +266,18 @@ class _Forward:
             before_clip, narrow_clip, squash_clip, joined_clip, after_clip = (array[clip] for array in arrays)
             biases = self.biases.at(clip, layer, offset)
             for first, length in shape.pieces(layer):
-                stack_kernels.gather_taps(
+                kernels.gather_taps(
                     narrow_clip, first + cut, shape.dilations[layer], shape.kernel_size, self.taps.array, length
                 )
                 products = squash[clip].narrow(0, first, length)
                 torch.mm(self.taps.part(0, length), self.dilated[layer], out=products)
-                stack_kernels.squash_and_activate(
+                kernels.squash_and_activate(
                     squash_clip, first, length, *biases, self.activated.array, joined_clip, column, lead
                 )
                 if following_array is None:
                     continue
                 torch.mm(self.activated.part(0, length), self.residuals[layer], out=self.step.part(0, length))
-                stack_kernels.add_residual(
+                kernels.add_residual(
                     before_clip,
                     offset + first,
                     length,
@@ -340,7 +343,7 @@ class _Backward:
                 if projects:
                     known = narrow[clip].narrow(0, offset + first, length)
                     torch.mm(known, self.projections[layer], out=self.gradient.part(0, length))
-                stack_kernels.gate_gradient(
+                kernels.gate_gradient(
                     self.gradient.array,
                     joined_clip,
                     column,
@@ -354,11 +357,11 @@ class _Backward:
                 )
                 if projects:
                     residual_gradient += torch.mm(activated.part(0, length).t(), known)
-                stack_kernels.gather_taps(hidden_clip, first + cut, dilation, shape.kernel_size, taps.array, length)
+                kernels.gather_taps(hidden_clip, first + cut, dilation, shape.kernel_size, taps.array, length)
                 dilated_gradient += torch.mm(taps.part(0, length).t(), inner.part(0, length))
                 torch.mm(inner.part(0, length), self.slopes[layer], out=self.taps_gradient.part(first, length))
-                stack_kernels.stream_gradient(stream_clip, offset + first, length, *reading)
-            stack_kernels.stream_gradient(stream_clip, shape.starts[layer], cut, *reading)
+                kernels.stream_gradient(stream_clip, offset + first, length, *reading)
+            kernels.stream_gradient(stream_clip, shape.starts[layer], cut, *reading)
 
 
 def _array(tensor: Tensor) -> Array:

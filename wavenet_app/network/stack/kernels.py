@@ -3,6 +3,8 @@
 Arrays are contiguous, one row a time step, channels last; "narrow" ones have the type of the products: float32, or
 bfloat16 as uint16. Everything is computed in float32 and rounded once, when it is stored. Each kernel works through
 some rows of one clip, in an order that depends on nothing but the shapes, so results are the same to the bit.
+
+Each kernel takes the table of a call of the function of its name in `wavenet_app.network.stack.functions`.
 """
 
 # mypy: ignore-errors
@@ -10,15 +12,10 @@ some rows of one clip, in an order that depends on nothing but the shapes, so re
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from numba import njit
 
-from wavenet_app.compiling import vector_math, vectors
-from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.compiling.table_entry import arguments
 from wavenet_app.compiling.vectors import LANES, copy, exp_minus, load, multiply_add, rounded, splat, store
-
-CACHE = CodeCache("kernels", [Path(file) for file in (__file__, vectors.__file__, vector_math.__file__)])
 
 SQUASH_ERROR = 5e-7
 """Greatest error of the sigmoids, before they are rounded to the narrow type."""
@@ -26,11 +23,10 @@ SQUASH_ERROR = 5e-7
 _TILE = 64  # rows taken through all channels at a time, so that they stay in the first-level cache
 
 
-@CACHE.compiled(allocates=False)
-def gather_taps(source, first, dilation, kernel_size, taps, length):
+def gather_taps(call):
     """Lays the inputs of each output side by side.
 
-    Args:
+    Arguments, in this order:
         source: narrow (time, channels).
         first: row of `source` that is the newest tap of the first output.
         dilation: rows from one tap to the next.
@@ -38,6 +34,7 @@ def gather_taps(source, first, dilation, kernel_size, taps, length):
         taps: narrow (at least length, kernel_size x channels); written, oldest tap first, zero before all time.
         length: number of outputs.
     """
+    source, first, dilation, kernel_size, taps, length = arguments(call)
     channels = source.shape[1]
     for row in range(length):
         for tap in range(kernel_size):
@@ -51,11 +48,10 @@ def gather_taps(source, first, dilation, kernel_size, taps, length):
                     store(taps, place + channel, left, splat(0.0))
 
 
-@CACHE.compiled(allocates=False)
-def squash_and_activate(squashed, first, length, biases, hold, phase, activated, joined, column, lead):
+def squash_and_activate(call):
     """Adds biases to products, takes their sigmoid, and multiplies both halves to the activation.
 
-    Args:
+    Arguments, in this order:
         squashed: narrow (steps, 2 x width); products before, sigmoids of -2 x filter and of the gate after.
         first: its first row to work on.
         length: number of rows.
@@ -67,6 +63,7 @@ def squash_and_activate(squashed, first, length, biases, hold, phase, activated,
         column: where in its rows.
         lead: steps of this layer that the skip sum does not want.
     """
+    squashed, first, length, biases, hold, phase, activated, joined, column, lead = arguments(call)
     width, row_width = activated.shape[1], joined.shape[1]
     for channel in range(0, width, LANES):
         left = width - channel
@@ -94,11 +91,10 @@ def squash_and_activate(squashed, first, length, biases, hold, phase, activated,
             run = run_end
 
 
-@CACHE.compiled(allocates=False)
-def add_residual(before, first, length, step, bias, after, narrow, narrow_first):
+def add_residual(call):
     """Adds a layer's step to the residual stream.
 
-    Args:
+    Arguments, in this order:
         before: float32 (time, channels).
         first: row of `before` and `after` to begin with.
         length: number of rows.
@@ -108,6 +104,7 @@ def add_residual(before, first, length, step, bias, after, narrow, narrow_first)
         narrow: narrow (some steps, channels); written too.
         narrow_first: its row that stands for row `first`.
     """
+    before, first, length, step, bias, after, narrow, narrow_first = arguments(call)
     channels = before.shape[1]
     for channel in range(0, channels, LANES):
         left = channels - channel
@@ -119,13 +116,10 @@ def add_residual(before, first, length, step, bias, after, narrow, narrow_first)
             store(narrow, (narrow_first + row) * channels + channel, left, total)
 
 
-@CACHE.compiled(allocates=False)
-def gate_gradient(
-    gradient, joined_gradient, column, lead, squashed, first, length, activated, inner, bias_gradients, hold, phase
-):
+def gate_gradient(call):
     """Takes the gradient of the activation through both sigmoids; the filter half misses its factor of 4.
 
-    Args:
+    Arguments, in this order:
         gradient: narrow (at least length, width), what comes from the residual stream.
         joined_gradient: narrow (wanted steps, layers x width), what comes from the skip sum.
         column: where in its rows.
@@ -133,12 +127,26 @@ def gate_gradient(
         squashed: narrow (steps, 2 x width), as `squash_and_activate` leaves it.
         first: its first row to work on.
         length: number of rows.
-        activated: narrow (at least length, width); written anew.
+        activated: narrow (at least length, width); overwritten.
         inner: narrow (at least length, 2 x width); the gradient before the sigmoids, written.
         bias_gradients: float32 (bias steps, 2 x width); to each, the sum over its rows of `inner` is added.
         hold: as in `squash_and_activate`, and so is `phase`.
         phase: rows of the first bias that lie before row 0.
     """
+    (
+        gradient,
+        joined_gradient,
+        column,
+        lead,
+        squashed,
+        first,
+        length,
+        activated,
+        inner,
+        bias_gradients,
+        hold,
+        phase,
+    ) = arguments(call)
     width, row_width = activated.shape[1], joined_gradient.shape[1]
     tile = 0
     while tile < length:
@@ -171,11 +179,10 @@ def gate_gradient(
         tile = tile_end
 
 
-@CACHE.compiled(allocates=False)
-def stream_gradient(stream, first, length, taps_gradient, offset, steps, dilation, kernel_size, narrow, total):
+def stream_gradient(call):
     """Adds the gradients of all taps to that of the residual stream: `gather_taps` the other way round.
 
-    Args:
+    Arguments, in this order:
         stream: float32 (time, channels), gradient of a layer's output; becomes that of its input. Before the first
             output it is not read.
         first: its first row to work on.
@@ -188,6 +195,7 @@ def stream_gradient(stream, first, length, taps_gradient, offset, steps, dilatio
         narrow: narrow (time, channels); the result once more. May be `stream`.
         total: float32 (channels); the sum over the rows is added.
     """
+    stream, first, length, taps_gradient, offset, steps, dilation, kernel_size, narrow, total = arguments(call)
     channels = stream.shape[1]
     for tile in range(first, first + length, _TILE):
         tile_end = min(tile + _TILE, first + length)

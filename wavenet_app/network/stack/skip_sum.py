@@ -1,7 +1,8 @@
-"""The sum of all skips of a stack of blocks, by compiled kernels where they can be had, else by PyTorch."""
+"""The sum of all skips of a stack of blocks, by compiled kernels where they run, else by PyTorch."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from functools import cache
 
@@ -68,21 +69,23 @@ def missing_kernels(device: str, product_dtype: torch.dtype) -> str | None:
         return f"they are for the CPU, not for {device}"
     if product_dtype not in (torch.float32, torch.bfloat16):
         return f"they are for products in float32 and bfloat16, not in {product_dtype}"
+    from wavenet_app.network.stack.compiled import compile_kernels
+
     try:
-        from wavenet_app.network.stack.compiled import compile_kernels
+        return compile_kernels(product_dtype)
     except ImportError as error:
         return f"numba cannot be imported: {error}"
-    return compile_kernels(product_dtype)
 
 
 def kernels_to_compile(device: str, product_dtype: torch.dtype) -> str | None:
-    """Returns a line for the user if the first call of `missing_kernels` will have to be waited for, or None."""
+    """Returns a line for the user if the first call of `missing_kernels` waits for the compiler, or None."""
     if device != "cpu" or product_dtype not in (torch.float32, torch.bfloat16):
         return None
-    try:
-        from wavenet_app.network.stack.kernels import CACHE
-    except ImportError:
+    from wavenet_app.network.stack.compiled import narrow_type
+    from wavenet_app.network.stack.functions import CACHE, are_kept
+
+    if importlib.util.find_spec("numba") is None:
         return None
     if CACHE.folder is None:
         return "compiling the kernels, which takes some seconds at each start: no folder to keep them can be written"
-    return None if CACHE.keeps(str(product_dtype)) else "compiling the kernels, which takes some seconds, once"
+    return None if are_kept(narrow_type(product_dtype)) else "compiling the kernels, which takes some seconds, once"

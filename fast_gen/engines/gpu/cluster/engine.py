@@ -19,7 +19,7 @@ from fast_gen.engines.sampling import SamplingSettings
 from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
-"""Up to so many clips have a cluster each: about as many clusters as an H100 runs at a time."""
+"""Up to this number of clips have a cluster each: about as many clusters as an H100 runs at a time."""
 
 SOURCE = Path(__file__).with_name("loop.cu")
 
@@ -35,7 +35,7 @@ class Arguments(ctypes.Structure):
             for name in (
                 "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
                 "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
-                "logits", "uniforms", "told", "told_steps",
+                "logits", "uniforms", "condition", "condition_steps",
             )
         ),
         ("temperature", DOUBLE),
@@ -85,13 +85,13 @@ class ClusterGpu(TritonGpu):
         logits: Tensor,
         uniforms: Tensor,
         settings: SamplingSettings,
-        told: PackedCondition | None,
+        packed: PackedCondition | None,
         *,
         known: bool,
     ) -> None:
         """Launches the kernel; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
         if self._division is None or self.batch_size > FEW_CLIPS:
-            super()._launch(codes, logits, uniforms, settings, told, known=known)
+            super()._launch(codes, logits, uniforms, settings, packed, known=known)
             return
         steps, rows = codes.shape
         model = self._model
@@ -99,7 +99,7 @@ class ClusterGpu(TritonGpu):
             self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
             model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
             model.ring_masks, self._rings.slots, self._rings.recent, codes, logits if known else None, uniforms,
-            None if told is None else told.values, None if told is None else told.steps_on_device,
+            None if packed is None else packed.values, None if packed is None else packed.steps_on_device,
         ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),

@@ -185,8 +185,8 @@ struct Arguments {
     short* codes;                  // (steps, batch); known if there are logits, else written
     float* logits;                 // (steps, batch, Q), written; or null
     const float* uniforms;         // (steps, batch)
-    const void* told;              // `PackedCondition.values`; null if there is no condition
-    const int* told_steps;         // (steps,): which of them each sample takes
+    const void* condition;         // `PackedCondition.values`; null if there is no condition
+    const int* condition_steps;    // (steps,): which of them each sample takes
     double temperature;
     double top_p;
     int top_k;                     // CODES for all
@@ -198,7 +198,7 @@ struct Arguments {
 // The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
 __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int step, int clip) {
     int time = all.start_time + step;
-    long long told = all.told ? ((long long)all.told_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
+    long long condition = all.condition ? ((long long)all.condition_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
     for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
         int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
         int slot = (time - (PAST - tap) * all.dilations[first + layer]) & all.ring_masks[first + layer];
@@ -217,7 +217,7 @@ __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* 
             if (active && part == 0) {
                 int place = (first + layer) * 2 * D + output;
                 total += all.gate_biases[place];
-                desk->gates[layer][output] = all.told ? total + value_at(all.told, told + place) : total;
+                desk->gates[layer][output] = all.condition ? total + value_at(all.condition, condition + place) : total;
             }
         }
     }
@@ -355,5 +355,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) append_codes(const Argu
     if (layers) run_layers(all, (const char*)weights, (LayerDesk*)memory, block, clip);
     else if (block == LAYER_BLOCKS) run_output1(all, (const char*)weights, (OutputDesk*)memory);
     else run_output2(all, (const char*)weights, (OutputDesk*)memory, clip);
-    meet_cluster();  // nobody leaves while others may still write into its memory
+    meet_cluster();  // no block leaves while others may still write into its memory
 }

@@ -86,7 +86,7 @@ class ClusterKernel:
             _checked(driver.cuFuncSetAttribute(self._function, large, 1))
 
     def launch(self, clusters: int, arguments: ctypes.Structure) -> None:
-        """Starts so many clusters on torch's present stream."""
+        """Starts some clusters on torch's present stream."""
         from cuda.bindings import driver
 
         attribute = driver.CUlaunchAttribute()

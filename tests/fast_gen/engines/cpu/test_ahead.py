@@ -59,7 +59,7 @@ def test_where_it_is_of_no_use_no_process_is_started(children, monkeypatch, why)
     if why == "compiled":
         monkeypatch.setattr(ahead, "is_compiled", lambda *_: True)
     elif why == "cannot be kept":
-        monkeypatch.setattr(ahead.SHELF, "folder", None)
+        monkeypatch.setattr(ahead.CACHE, "folder", None)
     else:
         monkeypatch.setattr(ahead, "is_compiled", refuse)
     said = []

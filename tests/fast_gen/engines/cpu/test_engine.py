@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 from engine_contract import (
@@ -19,8 +16,8 @@ from engine_contract import (
     ConditionContract,
     EngineContract,
     random_codes,
+    random_conditioning,
     random_net,
-    random_told,
 )
 from numpy.typing import NDArray
 
@@ -34,8 +31,8 @@ from fast_gen.engines.cpu.threads import run_together
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.compiling.code_cache import CodeCache
-from wavenet_app.compiling.machine_code import KeptFunction, as_table
+from wavenet_app.compiling.argument_table import as_table
+from wavenet_app.compiling.kept_function import KeptFunction
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
 from wavenet_app.heads import DEFAULT_HEAD
@@ -130,7 +127,7 @@ class TestNumbaCpuOfLogisticsInInt8(TestNumbaCpuInInt8):
     head = LOGISTICS
 
 
-class TestNumbaCpuTold(ConditionContract):
+class TestNumbaCpuConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights)
 
@@ -138,7 +135,7 @@ class TestNumbaCpuTold(ConditionContract):
     def test_prime_equals_stepping_to_the_bit(self, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(numba_cpu, "STEPPED_CODES", 0)
         net, engine = self.ready(kind, "three taps", 2)
-        condition = projected(net, random_told(net.config, 2, 67))
+        condition = projected(net, random_conditioning(net.config, 2, 67))
         assert condition is not None
         known, following = random_codes(net.config, 2, 37), random_codes(net.config, 2, 30, seed=1)
         engine.score(known, condition.part(0, 37))
@@ -149,11 +146,11 @@ class TestNumbaCpuTold(ConditionContract):
         np.testing.assert_array_equal(engine.score(following, condition.part(37, 30)), stepped)
 
 
-class TestNumbaCpuOfOneGaussianTold(TestNumbaCpuTold):
+class TestNumbaCpuOfOneGaussianConditioned(TestNumbaCpuConditioned):
     head = GAUSSIAN
 
 
-class TestNumbaCpuToldOnTwoThreads(TestNumbaCpuTold):
+class TestNumbaCpuConditionedOnTwoThreads(TestNumbaCpuConditioned):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights, threads=2)
 
@@ -271,7 +268,7 @@ def test_the_engine_is_chosen_without_compiling_anything() -> None:
 
 
 def test_compiled_code_goes_to_the_first_folder_that_can_be_written(tmp_path: Path) -> None:
-    show = "from fast_gen.engines.cpu.functions import SHELF; print(SHELF.folder)"
+    show = "from fast_gen.engines.cpu.functions import CACHE; print(CACHE.folder)"
     (tmp_path / "file").touch()
     wanted = Path(python(show, NUMBA_CACHE_DIR=str(tmp_path / "wanted")))
     assert wanted.parent == tmp_path / "wanted"
@@ -288,8 +285,8 @@ def refuse(dir):
         raise PermissionError(dir)
     return writable(dir=dir)
 tempfile.TemporaryFile = refuse
-from fast_gen.engines.cpu.functions import SHELF, compiling_line
-print(SHELF.folder)
+from fast_gen.engines.cpu.functions import CACHE, compiling_line
+print(CACHE.folder)
 print(compiling_line("float32"))
 """
 
@@ -304,36 +301,13 @@ def test_a_read_only_package_caches_in_the_home_and_a_read_only_machine_not_at_a
     assert "at each start" in note
 
 
-def double(numbers: NDArray[np.float64]) -> None:
-    for place in range(len(numbers)):
-        numbers[place] *= 2
-
-
-def test_compiled_code_is_kept_and_a_full_disk_only_costs_the_keeping(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_disk: Callable[[int], AbstractContextManager[None]]
-) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    cache = CodeCache("doubling", [Path(__file__)])
-    numbers = np.ones(3)
-    with full_disk(16):
-        cache.compiled(allocates=False)(double)(numbers)
-        cache.remember("doubling")
-    assert numbers.tolist() == [2, 2, 2]
-    assert not cache.keeps("doubling")
-    cache.compiled(allocates=False)(double)(numbers)
-    cache.remember("doubling")
-    assert numbers.tolist() == [4, 4, 4]
-    assert cache.keeps("doubling")
-    assert not cache.keeps("halving")
-
-
 def test_a_new_cache_folder_takes_the_place_of_older_ones_and_importing_makes_none(tmp_path: Path) -> None:
     (tmp_path / "compiled-engine-old" / "inside").mkdir(parents=True)
     (tmp_path / "other").mkdir()
     show = "import fast_gen.engines.cpu.engine, os; print(sorted(os.listdir(os.environ['NUMBA_CACHE_DIR'])))"
     assert python(show, NUMBA_CACHE_DIR=str(tmp_path)) == "['compiled-engine-old', 'other']"
     folder = python(
-        "from fast_gen.engines.cpu.functions import SHELF; print(SHELF.folder.name)", NUMBA_CACHE_DIR=str(tmp_path)
+        "from fast_gen.engines.cpu.functions import CACHE; print(CACHE.folder.name)", NUMBA_CACHE_DIR=str(tmp_path)
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder, "other"]
 

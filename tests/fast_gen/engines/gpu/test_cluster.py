@@ -18,8 +18,8 @@ from engine_contract import (
     assert_picked_by,
     full_network,
     random_codes,
+    random_conditioning,
     random_net,
-    random_told,
 )
 
 from fast_gen.engines.condition import projected
@@ -155,21 +155,21 @@ def test_the_emulated_kernel_equals_the_full_network(
 
 
 @pytest.mark.parametrize(
-    ("told", "shape", "precision"),
+    ("kind", "shape", "precision"),
     [
         ("speakers and mel", "two taps", "float32"),
         pytest.param("speakers", "three taps", "float32", marks=pytest.mark.exhaustive),
         pytest.param("mel", "three taps", "bfloat16", marks=pytest.mark.exhaustive),
     ],
 )
-def test_the_emulated_kernel_tells_every_sample_its_own(
-    told: str, shape: str, precision: str, emulated: MakeEmulated
+def test_the_emulated_kernel_gives_every_sample_its_own_condition(
+    kind: str, shape: str, precision: str, emulated: MakeEmulated
 ) -> None:
-    """Calls begin within a step of what two clips are told."""
-    net = random_net(TINY[shape].model_copy(update=CONDITIONED[told]))
+    """Calls begin within a step of the conditions of two clips."""
+    net = random_net(TINY[shape].model_copy(update=CONDITIONED[kind]))
     engine = emulated(net, 0, precision)
     phase = 3 if net.config.mel else 0
-    given, codes = random_told(net.config, 2, 24), random_codes(net.config, 2, 24)
+    given, codes = random_conditioning(net.config, 2, 24), random_codes(net.config, 2, 24)
     condition = projected(net, given, phase)
     assert condition is not None
     logits = full_network(net, codes, given, phase)
@@ -260,7 +260,7 @@ class TestClusterGpu(EngineContract):
 
 
 @pytest.mark.gpu
-class TestClusterGpuTold(ConditionContract):
+class TestClusterGpuConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         engine = ClusterGpu(weights)
         assert engine._division is not None

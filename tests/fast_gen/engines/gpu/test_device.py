@@ -230,7 +230,7 @@ def test_a_whole_command_goes_on_without_the_gpu_and_says_why(wavegen, tmp_path,
 def test_an_old_triton_is_said(weights: GeneratorWeights, seeming_gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     triton = pytest.importorskip("triton", reason="triton is not installed")
     monkeypatch.setattr(triton, "__version__", "3.5.1")
-    with pytest.raises(UserError, match=r"it needs triton 3\.6 or newer, and finds 3\.5; install torch anew"):
+    with pytest.raises(UserError, match=r"it needs triton 3\.6 or newer, and finds 3\.5; reinstall torch"):
         choose_engine("cuda", weights)
     monkeypatch.setattr(triton, "__version__", "3.10.0+git1")
     assert choose_engine("cuda", weights).name == "cuda"

@@ -17,7 +17,7 @@ class TestGraphQueueUnrecorded(EngineContract):
         return GraphQueue(weights, "cpu")
 
 
-class TestGraphQueueToldUnrecorded(ConditionContract):
+class TestGraphQueueConditionedUnrecorded(ConditionContract):
     exact_rows = False
 
     def make_engine(self, weights: GeneratorWeights) -> Engine:
@@ -42,7 +42,7 @@ class TestGraphQueue(EngineContract):
 
 
 @pytest.mark.gpu
-class TestGraphQueueTold(ConditionContract):
+class TestGraphQueueConditioned(ConditionContract):
     exact_rows = False
 
     def make_engine(self, weights: GeneratorWeights) -> Engine:

@@ -1,4 +1,4 @@
-"""What the kernels of a GPU are told: padded, in their order, and part after part where it would not fit at once."""
+"""The conditions of the kernels of a GPU: padded, in their order, and in parts where they do not fit at once."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fast_gen.engines.condition import FOREVER, ChunkCondition
 from fast_gen.engines.gpu import packing as gpu_packing
-from fast_gen.engines.gpu.packing import PackedModel, pack, pack_condition, told_parts
+from fast_gen.engines.gpu.packing import PackedModel, condition_parts, pack, pack_condition
 from fast_gen.engines.weights import GeneratorWeights
 
 
@@ -64,13 +64,13 @@ def test_parts_make_up_the_whole_and_have_room(
     whole = pack_condition(condition, model, 2, samples)
     joined, covered = [], 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gpu_packing, "TOLD_AT_ONCE", room * 2 * 4 * 32)
-        for part, told in told_parts(condition, model, 2, samples):
-            assert told is not None
+        patch.setattr(gpu_packing, "CONDITION_AT_ONCE", room * 2 * 4 * 32)
+        for part, packed in condition_parts(condition, model, 2, samples):
+            assert packed is not None
             assert part.start == covered < part.stop
-            assert len(told.values) <= room
-            assert len(told.steps) == part.stop - part.start
-            joined.append(told.values[told.steps])
+            assert len(packed.values) <= room
+            assert len(packed.steps) == part.stop - part.start
+            joined.append(packed.values[packed.steps])
             covered = part.stop
     assert covered == samples
     if samples:

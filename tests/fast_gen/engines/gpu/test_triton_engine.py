@@ -20,8 +20,8 @@ from engine_contract import (
     assert_picked_by,
     full_network,
     random_codes,
+    random_conditioning,
     random_net,
-    random_told,
 )
 
 from fast_gen.engines.choice import choose_engine
@@ -62,8 +62,8 @@ def test_the_interpreted_kernel_keeps_the_contract() -> None:
     """As much of it as takes minutes; the whole runs on a device."""
     nets = "(any_shape or score_equals) and (odd or layer or channel)"
     calls = "growing or all_calls or reset_forgets or new_engine or refused"
-    told = "Told and (row_alone or one_row)"
-    interpreted("-m", "slow", "-k", f"not TestInterpretedTriton or {calls} or ({nets}) or ({told})")
+    conditioned = "Conditioned and (row_alone or one_row)"
+    interpreted("-m", "slow", "-k", f"not TestInterpretedTriton or {calls} or ({nets}) or ({conditioned})")
 
 
 H100 = SimpleNamespace(multi_processor_count=132, shared_memory_per_block_optin=232_448)
@@ -163,7 +163,7 @@ def test_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_engine("cuda", weights)
 
 
-def test_a_full_gpu_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_gpu_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = TritonGpu(weights_of(preset("tiny").model), "cpu")
 
     def full(*arguments: object) -> None:
@@ -195,13 +195,13 @@ class TestTiles(EngineContract):
 
 
 @pytest.mark.gpu
-class TestTritonGpuTold(ConditionContract):
+class TestTritonGpuConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return TritonGpu(weights)
 
 
 @pytest.mark.gpu
-class TestTilesTold(ConditionContract):
+class TestTilesConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return Tiles(weights)
 
@@ -222,7 +222,7 @@ class TestTilesOfLogistics(TestTiles):
 
 
 @pytest.mark.gpu
-class TestTilesOfOneGaussianTold(TestTilesTold):
+class TestTilesOfOneGaussianConditioned(TestTilesConditioned):
     head = GAUSSIAN
 
 
@@ -244,7 +244,7 @@ def test_bfloat16_is_near_the_full_network_and_picks_from_its_own_logits(
     net = random_net(preset(name).model.model_copy(update=changes))
     engine = engine_class(GeneratorWeights.of(net), "cuda", "bfloat16")
     engine.reset(3)
-    numbers, given = uniforms(0, rows=3, length=400), random_told(net.config, 3, 400)
+    numbers, given = uniforms(0, rows=3, length=400), random_conditioning(net.config, 3, 400)
     condition = projected(net, given)
     codes = engine.generate(numbers, SETTINGS["plain"], condition)
     engine.reset(3)

@@ -1,5 +1,6 @@
 """The compiled stack equals PyTorch's, in values and gradients, is the same at every call, and can be done without."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -221,9 +222,15 @@ torch.testing.assert_close(net(codes), net.forward_by_blocks(codes))
 """
 
 
-def test_a_net_does_without_numba() -> None:
-    told = subprocess.run([sys.executable, "-c", WITHOUT_NUMBA], capture_output=True, text=True, check=True).stdout
-    reason, waiting = told.splitlines()
+def test_a_net_does_without_numba(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", WITHOUT_NUMBA],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    reason, waiting = said.splitlines()
     assert "numba cannot be imported" in reason
     assert waiting == "None"
 
@@ -232,7 +239,7 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_arguments: object) -> None:
         raise RuntimeError("LLVM knows no such machine\nand more")
 
-    monkeypatch.setattr(compiled_stack.stack_kernels, "gather_taps", fail)
+    monkeypatch.setattr(compiled_stack.kernels, "get_ready", fail)
     assert compiled_stack.compile_kernels(torch.float32) == "numba cannot compile here: LLVM knows no such machine"
 
 
@@ -243,7 +250,7 @@ from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kerne
 assert "numba" not in sys.modules
 print(kernels_to_compile("cpu", torch.bfloat16))
 print(missing_kernels("cpu", torch.bfloat16))
-print(kernels_to_compile("cpu", torch.bfloat16))
+print(kernels_to_compile("cpu", torch.bfloat16), "numba" in sys.modules)
 """
 
 
@@ -258,9 +265,11 @@ def test_processes_that_start_together_compile_once_into_a_whole_cache(tmp_path:
             text=True,
         )
 
-    for _ in range(2):
+    for first in (True, False):
         together = [start() for _ in range(2)]
-        told = [process.communicate()[0].splitlines()[1:] for process in together]
-        assert told == [["None", "None"]] * 2
-    kernels = [path.name.split("-")[0] for path in tmp_path.rglob("*.nbc")]
+        said = [process.communicate()[0].splitlines()[1:] for process in together]
+        assert [lines[0] for lines in said] == ["None"] * 2
+        assert all(lines[1].startswith("None ") for lines in said)
+        assert any(lines[1] == "None True" for lines in said) == first
+    kernels = [path.name.split("-")[0] for path in tmp_path.rglob("*.code")]
     assert len(kernels) == len(set(kernels)) == 5

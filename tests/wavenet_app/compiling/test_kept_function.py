@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from wavenet_app.compiling import machine_code
-from wavenet_app.compiling.machine_code import CodeShelf, KeptFunction, MachineCode
+from wavenet_app.compiling import kept_function, machine_code
+from wavenet_app.compiling.argument_table import as_table
+from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.compiling.kept_function import KeptFunction
+from wavenet_app.compiling.machine_code import MachineCode
 
 HERE = Path(__file__)
 
@@ -36,9 +39,9 @@ def arguments(rows: int = 5, kind: type = np.float64) -> tuple[Pair, NDArray[np.
 
 
 def function_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> KeptFunction:
-    """The function with its shelf in a folder, as a new process would have it."""
+    """The function with its cache in a folder, as a new process would have it."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
-    return KeptFunction("added_up", "add_up", CodeShelf("adding", [HERE]))
+    return KeptFunction("added_up", "add_up", CodeCache("adding", [HERE]))
 
 
 def check(function: KeptFunction, rows: int = 5, kind: type = np.float64) -> None:
@@ -57,7 +60,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     compile_entry = numba_entry.compile_entry
 
     def noted(function: Callable[..., None], call: tuple[object, ...]) -> object:
-        asked.append(machine_code.as_table(call)[0])
+        asked.append(as_table(call)[0])
         return compile_entry(function, call)
 
     monkeypatch.setattr(numba_entry, "compile_entry", noted)
@@ -76,7 +79,7 @@ def test_it_is_compiled_once_for_each_kind_of_arguments(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
-def test_damaged_code_is_compiled_anew(tmp_path, monkeypatch, compiled, damage):
+def test_damaged_code_is_compiled_again(tmp_path, monkeypatch, compiled, damage):
     check(function_in(tmp_path, monkeypatch))
     (file,) = tmp_path.rglob("*.code")
     whole = file.read_bytes()
@@ -108,7 +111,7 @@ def test_code_that_cannot_be_loaded_is_not_kept_and_the_compilers_own_runs(tmp_p
     def refuse(code: MachineCode) -> None:
         raise RuntimeError("no such relocation")
 
-    monkeypatch.setattr(machine_code, "loaded", refuse)
+    monkeypatch.setattr(kept_function, "loaded", refuse)
     check(function_in(tmp_path, monkeypatch))
     check(function_in(tmp_path, monkeypatch))
     assert len(compiled) == 2
@@ -120,10 +123,10 @@ def test_what_is_no_machine_code_is_refused():
         machine_code.loaded(MachineCode("nothing", b"no object file"))
 
 
-def test_kept_code_that_llvm_refuses_is_compiled_anew(tmp_path, monkeypatch, compiled):
+def test_kept_code_that_llvm_refuses_is_compiled_again(tmp_path, monkeypatch, compiled):
     function = function_in(tmp_path, monkeypatch)
-    kinds = machine_code.as_table(arguments())[0]
-    function._shelf.keep("add_up", kinds, MachineCode("nothing", b"no object file"))
+    kinds = as_table(arguments())[0]
+    function._cache.keep("add_up", kinds, MachineCode("nothing", b"no object file"))
     assert function.is_kept(*arguments())
     check(function)
     assert len(compiled) == 1
@@ -139,7 +142,7 @@ def test_where_nothing_can_be_kept_it_runs_all_the_same(
         check(function)
     assert not list(tmp_path.rglob("*.code*"))
     nowhere = function_in(tmp_path, monkeypatch)
-    nowhere._shelf.folder = None
+    nowhere._cache.folder = None
     assert not nowhere.is_kept(*arguments())
     check(nowhere)
 
@@ -152,9 +155,10 @@ def test_arrays_with_gaps_are_refused(tmp_path, monkeypatch):
 
 START = """
 import sys
-import test_machine_code as tests
-from wavenet_app.compiling.machine_code import CodeShelf, KeptFunction
-tests.check(KeptFunction("added_up", "add_up", CodeShelf("adding", [tests.HERE])))
+import test_kept_function as tests
+from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.compiling.kept_function import KeptFunction
+tests.check(KeptFunction("added_up", "add_up", CodeCache("adding", [tests.HERE])))
 print("numba" in sys.modules)
 """
 

@@ -1,0 +1,94 @@
+"""The options of a WaveNet run, and the checks that need neither torch nor the audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wavenet_app.config import RunConfig, preset
+from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.runs import TrainingOptions, find_resumed, refuse_existing
+from wavenet_app.core.settings import override
+
+CONDITIONS = ("mel",)
+
+
+@dataclass(frozen=True)
+class RunOptions(TrainingOptions):
+    """Options of a WaveNet run; None and empty mean "not given".
+
+    Attributes:
+        paths: data set arguments; empty for the built-in corpus.
+        sample_rate: in Hz.
+        split_by: regular expression for the split.
+        speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
+        condition: local conditioning: "mel".
+        head: output distribution: "mu-law", "logistics" or "gaussian".
+    """
+
+    paths: tuple[str, ...] = ()
+    sample_rate: int | None = None
+    split_by: str | None = None
+    speakers: str | None = None
+    condition: str | None = None
+    head: str | None = None
+
+    def check_choices(self) -> None:
+        """Raises a UserError unless the logger and the conditioning are known."""
+        self.check_logger()
+        if self.condition not in (None, *CONDITIONS):
+            raise UserError(f"--condition takes {' or '.join(CONDITIONS)}, not '{self.condition}'")
+
+    def own_changes(self) -> Iterable[tuple[str, str, Any]]:
+        """Returns (section, field, value) of the options that only a WaveNet has."""
+        return (
+            ("corpus", "paths", self.paths or None),
+            ("corpus", "split_by", self.split_by),
+            ("corpus", "speakers", self.speakers),
+            ("model", "head", self.head),
+            ("audio", "sample_rate", self.sample_rate),
+        )
+
+    def changes(self) -> dict[str, Any]:
+        """Returns section -> field -> value of all options that are settings."""
+        changes = super().changes()
+        if self.condition == "mel":
+            changes.setdefault("model", {}).setdefault("mel", {})
+        return changes
+
+
+def settings_of(options: RunOptions, device: str) -> RunConfig:
+    """Returns the settings of a new run, before the corpus completes them.
+
+    Args:
+        options: the user's options.
+        device: "cpu", "cuda" or "mps"; decides what the preset "auto" means.
+
+    Raises:
+        UserError: a preset, file, field or value does not fit.
+    """
+    chosen = options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small")
+    config = preset(chosen)
+    if device == "cuda":
+        # one window does not keep a GPU busy; the number is not measured yet
+        config = override(config, {"training": {"batch_size": 16}})
+    return options.applied_to(config)
+
+
+def check_early(options: RunOptions, folder: DataFolder) -> None:
+    """Answers mistakes in the options at once, before torch is imported and audio is decoded.
+
+    Raises:
+        UserError: a setting is invalid, or a path or the run to resume does not exist, or the name is taken.
+    """
+    options.check_choices()
+    if options.resume:
+        find_resumed(options.resume, folder.checkpoints, called="run")
+        return
+    config = settings_of(options, "cpu")
+    for path in config.corpus.paths:
+        folder.data_set(path)
+    if options.name is not None:
+        refuse_existing(options.name, folder.checkpoints)
