@@ -41,7 +41,11 @@ OutputStride = Annotated[
 ]
 CocoClasses = Annotated[
     str | None,
-    typer.Option("--coco-classes", metavar="voc|all", help="COCO: the 21 classes of VOC (default), or all 80."),
+    typer.Option(
+        "--coco-classes",
+        metavar="auto|voc|all",
+        help="COCO: the 21 classes of VOC, or all categories; auto (default): all unless they are COCO's own.",
+    ),
 ]
 
 
@@ -163,13 +167,21 @@ def seg_check(
     files: Annotated[
         int | None, typer.Option(min=1, help="Read this many images per split, evenly spread (default: all).")
     ] = None,
-    coco_classes: CocoClasses = "voc",
+    coco_classes: CocoClasses = None,
+    write_classes: Annotated[
+        bool, typer.Option("--write-classes", help="First write classes.txt from the colours or values of the masks.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check an image data set before training: files, masks, class shares, and a sheet of overlays."""
     from segmentation.checking.command import run_check
 
+    if write_classes:
+        from segmentation.checking.write_classes import write_classes as write
+
+        path, count = write(dataset, DataFolder.at(data_dir))
+        typer.echo(f"wrote {path} with {count} classes; give them their names there", err=as_json)
     fit_to_train = run_check(
         dataset,
         DataFolder.at(data_dir),

@@ -176,8 +176,10 @@ class SegmentationDataConfig(Settings):
     """The data set, and how the model sees it."""
 
     dataset: str | None = Field(default=None, description="a folder or a name; unset: the built-in shapes")
-    coco_classes: Literal["voc", "all"] = Field(
-        default="voc", description="for COCO: the 21 classes of VOC, or background and COCO's own 80"
+    coco_classes: Literal["auto", "voc", "all"] = Field(
+        default="auto",
+        description="for COCO: the 21 classes of VOC, or background and all categories of the file; auto: the first "
+        "for COCO's own 80, the second for other categories",
     )
     image_scale: float | None = Field(
         default=None,

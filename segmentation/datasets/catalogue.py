@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
 from segmentation.datasets.format import Format, Options
-from segmentation.datasets.formats import ade20k, cityscapes, coco, shapes, voc
+from segmentation.datasets.formats import ade20k, cityscapes, coco, labelme, shapes, voc
 from segmentation.datasets.formats.custom import dataset as custom
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -19,6 +19,7 @@ FORMATS: tuple[Format, ...] = (
     ade20k.CHALLENGE,
     ade20k.FULL_RELEASE,
     custom.FORMAT,
+    labelme.FORMAT,
     shapes.FORMAT,
 )
 

@@ -194,6 +194,15 @@ def test_ade20k_full_release_is_reduced_to_the_150(folder, tmp_path):
     assert ids(dataset) == [ADE_CLASSES.index("wall"), ADE_CLASSES.index("door"), 255]
 
 
+def test_ade20k_full_release_is_found_behind_links(folder, tmp_path):
+    base = write_ade_full(tmp_path / "store")
+    (tmp_path / "set" / "images" / "ADE").mkdir(parents=True)
+    for split in ("training", "validation"):
+        (tmp_path / "set" / "images" / "ADE" / split).mkdir()
+        (tmp_path / "set" / "images" / "ADE" / split / "part").symlink_to(base / "images" / "ADE" / split)
+    assert len(open_dataset(str(tmp_path / "set"), folder, "train")) == 1
+
+
 def test_coco_draws_polygons_and_both_run_lengths(folder, tmp_path):
     inside = np.zeros((40, 40), dtype=np.uint8, order="F")
     inside[10:20, 5:15] = 1
@@ -257,7 +266,7 @@ def test_coco_names_what_is_missing_or_has_no_outline(tmp_path):
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "categories": [{"id": 1, "name": "cell"}]}))
     with pytest.raises(UserError, match="--coco-classes all"):
-        CocoDataset(tmp_path, "val")
+        CocoDataset(tmp_path, "val", "voc")
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match="cannot read the annotations"):
         CocoDataset(tmp_path, "val")
