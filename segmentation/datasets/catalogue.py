@@ -7,8 +7,10 @@ from pathlib import Path
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
 from segmentation.datasets.format import Format, Options
-from segmentation.datasets.formats import ade20k, cityscapes, coco, labelme, shapes, voc
+from segmentation.datasets.formats import ade20k, cityscapes, labelme, shapes
+from segmentation.datasets.formats.coco import dataset as coco
 from segmentation.datasets.formats.custom import dataset as custom
+from segmentation.datasets.formats.voc import dataset as voc
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 

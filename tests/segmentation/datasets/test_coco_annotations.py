@@ -11,8 +11,8 @@ from image_sets import box, write_coco
 from pycocotools import mask as run_lengths
 
 from segmentation.datasets.catalogue import recognise
-from segmentation.datasets.formats.coco import CocoDataset
-from segmentation.datasets.formats.coco_annotations import check_outline, drawn, outline_area
+from segmentation.datasets.formats.coco.annotations import check_outline, drawn, outline_area
+from segmentation.datasets.formats.coco.dataset import CocoDataset
 from wavenet_app.core.errors import UserError
 
 SQUARE = {"category_id": 1, "segmentation": box(0, 0, 36, 36), "area": 36 * 36}

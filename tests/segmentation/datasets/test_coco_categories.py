@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_sets import box, write_coco
 
-from segmentation.datasets.formats.coco import CocoDataset
-from segmentation.datasets.formats.coco_categories import class_table, is_coco
+from segmentation.datasets.formats.coco.categories import class_table, is_coco
+from segmentation.datasets.formats.coco.dataset import CocoDataset
 from segmentation.datasets.labels import IGNORE
 from segmentation.evaluation.metrics import SegmentationScores
 from wavenet_app.core.errors import UserError

@@ -23,7 +23,7 @@ from segmentation.datasets import catalogue
 from segmentation.datasets.catalogue import FORMATS, open_dataset, recognise
 from segmentation.datasets.format import Format, FormatOption, has_folders
 from segmentation.datasets.formats.ade20k import CLASSES as ADE_CLASSES
-from segmentation.datasets.formats.coco import CocoDataset
+from segmentation.datasets.formats.coco.dataset import CocoDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.data_folder import DataFolder

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from image_sets import save, stripes, write_voc
 
-from segmentation.datasets.formats.voc import VocDataset
-from segmentation.datasets.formats.voc_classes import read_class_table, read_label_map
+from segmentation.datasets.formats.voc.classes import read_class_table, read_label_map
+from segmentation.datasets.formats.voc.dataset import VocDataset
 from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError
 

@@ -15,7 +15,7 @@ from segmentation.datasets.formats.custom.class_list import FILE_NAME
 from segmentation.datasets.formats.custom.layouts import Layout, find_layout
 from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, needs_all_masks, scan_mask
 from segmentation.datasets.formats.custom.pairs import Pairing
-from segmentation.datasets.formats.voc_classes import find_classes
+from segmentation.datasets.formats.voc.classes import find_classes
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import (
     LOSSY_SUFFIXES,

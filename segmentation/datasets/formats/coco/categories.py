@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from segmentation.datasets.formats import voc
-from segmentation.datasets.formats.coco_annotations import CocoCategory
+from segmentation.datasets.formats.coco.annotations import CocoCategory
+from segmentation.datasets.formats.voc import dataset as voc
 from segmentation.datasets.labels import IGNORE, MOST_CLASSES, LabelMap
 from wavenet_app.core.errors import UserError
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.datasets.format import Format, FormatOption
-from segmentation.datasets.formats.coco_annotations import (
+from segmentation.datasets.formats.coco.annotations import (
     CocoAnnotation,
     CocoFile,
     CocoImage,
@@ -22,8 +22,8 @@ from segmentation.datasets.formats.coco_annotations import (
     outline_of,
     read_coco_file,
 )
-from segmentation.datasets.formats.coco_categories import CocoClasses, class_table
-from segmentation.datasets.formats.coco_files import SplitFiles, holds_coco, split_files
+from segmentation.datasets.formats.coco.categories import CocoClasses, class_table
+from segmentation.datasets.formats.coco.files import SplitFiles, holds_coco, split_files
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import file_facts, has_upright_size, read_image
 from segmentation.datasets.labels import IGNORE, voc_palette

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.masks import coding_of_list
-from segmentation.datasets.formats.voc_classes import find_classes, refuse_foreign_masks
+from segmentation.datasets.formats.voc.classes import find_classes, refuse_foreign_masks
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import IMAGE_SUFFIXES, MaskPixels, files_below, read_mask
 from segmentation.datasets.labels import (
