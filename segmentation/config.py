@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
+from wavenet_app.core.names import FileName
 from wavenet_app.core.settings import Settings, one_of
 
 IGNORE_INDEX = 255
@@ -198,7 +199,7 @@ class SegmentationDataConfig(Settings):
 class SegmentationConfig(Settings):
     """All settings of one segmentation run, as its checkpoint stores them."""
 
-    name: str = Field(default="segmentation", description="folder of the run under checkpoints/")
+    name: FileName = Field(default="segmentation", description="folder of the run under checkpoints/")
     model: SegmentationModelConfig = SegmentationModelConfig()
     data: SegmentationDataConfig = SegmentationDataConfig()
     training: SegmentationTrainingConfig = SegmentationTrainingConfig()

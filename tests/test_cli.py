@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_generated(wa
 
 
 def test_ctrl_c_at_the_start_prints_no_traceback(wavegen, monkeypatch):
-    def interrupted():
+    def interrupted(**_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cli.app", interrupted)

@@ -10,6 +10,7 @@ from wavenet_app.coding import Coding
 from wavenet_app.core.dilation import dilation_cycle, receptive_field
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
+from wavenet_app.core.names import FileName
 from wavenet_app.core.settings import Settings, one_of
 from wavenet_app.heads import DEFAULT_HEAD, HEADS, CategoricalHead, Head, LogisticsHead
 
@@ -233,7 +234,7 @@ class TrainingConfig(Settings):
 class RunConfig(Settings):
     """All settings of one run, as stored in its checkpoint."""
 
-    name: str = Field(default="run", description="folder of the run under checkpoints/")
+    name: FileName = Field(default="run", description="folder of the run under checkpoints/")
     model: ModelConfig = ModelConfig()
     audio: AudioConfig = AudioConfig()
     corpus: CorpusConfig = CorpusConfig()

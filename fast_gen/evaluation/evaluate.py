@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -119,7 +120,8 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
         remarks=corpus.remarks,
         seconds=time.monotonic() - began,
     )
-    return report, EvalSound(spoken, clips, coding, trained.content["history"], trained.content["baseline"]["lpc"])
+    baseline = trained.content.get("baseline") or {"lpc": math.nan}
+    return report, EvalSound(spoken, clips, coding, trained.content["history"], baseline["lpc"])
 
 
 def _named_voice(request: EvalRequest, model: ModelConfig) -> NDArray[np.float32] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.audio.mono import read_blocks
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.tensor_file import read_tensors
 
 MEL_SUFFIXES = (".npy", ".pt")
 
@@ -173,35 +173,32 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
 
 def _load_numpy(path: Path) -> NDArray[Any]:
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        return array
-    except ValueError:  # its own text advises to load Python objects
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception:  # noqa: BLE001 - numpy raises errors of any kind on a damaged header, with advice to unpickle it
+        array = None
+    if not isinstance(array, np.ndarray):  # an archive of arrays by another name
         raise UserError(
             f"{printable(str(path))} cannot be read as mel frames: it is not an array of numbers, or cut short"
-        ) from None
+        )
+    return array
 
 
 def _load(path: Path) -> NDArray[Any]:
     name = printable(str(path))
     if not path.is_file():
         raise UserError(f"there is no file {name}")
-    try:
-        if path.suffix.lower() == ".npy":
-            return _load_numpy(path)
-        import torch
+    if path.suffix.lower() == ".npy":
+        return _load_numpy(path)
+    import torch
 
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:  # its own text advises to load it anyway
-        raise UserError(f"{name} was refused: it is not just a saved tensor (other files could run code)") from None
-    except (OSError, ValueError, EOFError, RuntimeError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{name} cannot be read as mel frames: {reason}") from None
+    loaded = read_tensors(path)
     if not isinstance(loaded, torch.Tensor):
         raise UserError(f"{name} holds a {type(loaded).__name__} instead of a tensor of mel frames")
-    if loaded.layout != torch.strided:
-        raise UserError(f"{name} holds a sparse tensor instead of a plain one of mel frames")
-    plain = loaded.detach()
-    return plain.float().numpy() if plain.is_floating_point() else plain.numpy()
+    if not loaded.is_floating_point():
+        raise UserError(
+            f"{name} holds {str(loaded.dtype).removeprefix('torch.')} numbers; the model takes floating-point frames"
+        )
+    return loaded.detach().float().numpy()
 
 
 def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from segmentation.checkpoints.content import SegmentationContent
 from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.pretrained import KIND, Pretrained, read_pretrained
 from segmentation.config import SegmentationConfig
@@ -76,7 +77,7 @@ def export_deeplab(checkpoint: str, name: str | None, folder: DataFolder) -> Pat
     Raises:
         UserError: there is no such checkpoint, it is not ours, the name holds a slash, or the file cannot be written.
     """
-    content = read_checkpoint(find_segmenter(checkpoint, folder), KIND)
+    content = read_checkpoint(find_segmenter(checkpoint, folder), KIND, SegmentationContent)
     config = validated(SegmentationConfig, content["config"])
     target = folder.pretrained / f"{config.model.architecture}_{export_name(name or config.name)}.pth"
     for section, field in (("data", "dataset"), ("training", "start_from")):

@@ -14,6 +14,7 @@ Weights = dict[str, Tensor]
 
 # A training script's dict holds the weights under one of these names, beside the optimizer's state.
 _WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model", "weights")
+_MOST_WRAPPERS = 8  # one in the other
 
 # The first of these that a state dict holds identifies the backbone; None marks a backbone that is not built here.
 _BACKBONES: dict[str, str | None] = {
@@ -49,9 +50,17 @@ def state_dict(content: Any) -> Weights:
     Raises:
         UserError: there are no weights in it.
     """
-    while isinstance(content, dict) and (inner := next((name for name in _WRAPPERS if _is_dict(content, name)), None)):
+    for _ in range(_MOST_WRAPPERS):  # a dict can hold itself
+        inner = next((name for name in _WRAPPERS if isinstance(content, dict) and _is_dict(content, name)), None)
+        if inner is None:
+            break
         content = content[inner]
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(name, str) for name in content)
+        or not all(isinstance(value, Tensor) and not value.is_complex() for value in content.values())
+    ):
         raise UserError(f"it holds no state dict, neither bare nor under one of {', '.join(_WRAPPERS)}")
     return _without_prefixes({name.replace("_orig_mod.", ""): tensor for name, tensor in content.items()})
 
@@ -105,8 +114,8 @@ def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weigh
     shape: dict[str, Any] = {
         "architecture": "deeplab_v3plus" if is_plus else "deeplab_v3",
         "backbone": backbone,
-        "num_classes": len(renamed[last]),
-        "aspp_channels": len(renamed[f"{pyramid}.convs.0.0.weight"]),
+        "num_classes": _width(renamed, last),
+        "aspp_channels": _pyramid_width(renamed, pyramid),
         "separable": any(".body.0." in name for name in renamed),
         "context": "context.last.weight" in renamed,
         "auxiliary_head": "aux_classifier.4.weight" in renamed,
@@ -117,6 +126,38 @@ def recognise(weights: Mapping[str, Tensor]) -> tuple[str, dict[str, Any], Weigh
         shape["output_stride"] = 16 if backbone == "mobilenet_v3_large" else 8
         shape["atrous_rates"] = (12, 24, 36)
     return layout, shape, renamed
+
+
+def rate_count(weights: Mapping[str, Tensor]) -> int:
+    """Returns the number of atrous rates of the pyramid in one of our own models."""
+    return max(_branches(weights, pyramid) for pyramid in ("classifier.aspp", "classifier.0")) - 2
+
+
+def _pyramid_width(weights: Mapping[str, Tensor], pyramid: str) -> int:
+    """Returns the channels of each branch, if the 1x1 over all of them bears it out.
+
+    So the tensors of a file are about as large as the model that is built for them.
+    """
+    width, name = _width(weights, f"{pyramid}.convs.0.0.weight"), f"{pyramid}.project.0.weight"
+    expected = (width, _branches(weights, pyramid) * width, 1, 1)
+    found = tuple(weights[name].shape) if name in weights else None
+    if found != expected:
+        raise UserError(f"its head does not fit together: {name} has the shape {found}, not {expected}")
+    return width
+
+
+def _branches(weights: Mapping[str, Tensor], pyramid: str) -> int:
+    """Returns the number of branches of a pyramid: a 1x1, one for each rate, and the mean of the image."""
+    prefix = f"{pyramid}.convs."
+    return len({name.removeprefix(prefix).split(".")[0] for name in weights if name.startswith(prefix)})
+
+
+def _width(weights: Mapping[str, Tensor], name: str) -> int:
+    """Returns the output channels of a 1x1 convolution."""
+    shape = tuple(weights[name].shape)
+    if len(shape) != 4 or not shape[0]:
+        raise UserError(f"{name} has the shape {shape}, which is no convolution's")
+    return shape[0]
 
 
 def _backbone(weights: Mapping[str, Tensor]) -> str:

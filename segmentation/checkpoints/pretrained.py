@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from segmentation.checkpoints.content import SegmentationContent
 from segmentation.checkpoints.imagenet import load_imagenet
 from segmentation.checkpoints.layouts import recognise, state_dict
 from segmentation.checkpoints.names import find_pretrained
@@ -70,7 +71,7 @@ def read_pretrained(path: Path) -> Pretrained:
     """
     content: Any = read_safetensors(path) if path.suffix == SUFFIX else read_plain(path)
     if isinstance(content, dict) and str(content.get("format", "")).startswith("wavegen-"):
-        content = read_checkpoint(path, KIND)
+        content = read_checkpoint(path, KIND, SegmentationContent)
         config = validated(SegmentationConfig, content["config"])
         return Pretrained(path, "wavegen", config.model.model_dump(), content["weights"], content)
     try:
@@ -95,7 +96,7 @@ def load_pretrained(pretrained: Pretrained, output_stride: int | None = None) ->
     try:
         model.load_state_dict(pretrained.weights)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = str(error).splitlines()[-1].strip()
         raise UserError(
             f"{pretrained.path}: its weights do not fit its own {model.config.backbone} ({reason})"
         ) from None

@@ -115,6 +115,9 @@ def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
         table = ClassTable((), voc_palette(classes), LabelMap.identity(classes))
         return Segmenter(path, model, table, IMAGENET_MEAN, IMAGENET_STD, None, {})
     content = pretrained.content
+    for name in ("classes", "palette", "raw_ids", "raw_ignore", "normalisation"):
+        if content.get(name) is None:
+            raise UserError(f"{path} does not hold {name}, which labelling images needs; take another checkpoint")
     red_green_blue = {name: tuple(content["normalisation"][name]) for name in ("mean", "std")}
     return Segmenter(
         path=path,

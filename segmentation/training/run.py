@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from segmentation.checking.check import quick_check
+from segmentation.checkpoints.content import SegmentationContent
 from segmentation.checkpoints.imagenet import is_at_hand
 from segmentation.checkpoints.names import find_pretrained
 from segmentation.checkpoints.pretrained import KIND, read_pretrained, start_weights
@@ -24,6 +25,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
+from wavenet_app.core.run_lock import refuse_locked
 from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
 
@@ -76,10 +78,15 @@ def prepare_run(
             options.resume,
             folder.segmentation_runs,
             KIND,
+            SegmentationContent,
             called="segmentation run",
             otherwise="begin a new run by --set training.start_from={path}",
         )
     config = _settings(options, folder, device) if resume is None else _resumed_settings(options, resume)
+    if resume:
+        refuse_locked(folder.segmentation_runs / config.name)
+    elif options.name:
+        refuse_existing(config.name, folder.segmentation_runs)
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
@@ -88,19 +95,13 @@ def prepare_run(
     source = locate(argument, folder)
     # an absolute path, so that the run can be resumed from any current folder
     config = override(config, {"data": {"dataset": None if source is None else str(source.absolute())}})
-    name = (
-        config.name
-        if resume or options.name
-        else free_name(_base_name(config, options, folder), folder.segmentation_runs)
-    )
-    config = override(config, {"name": name})
+    base = _base_name(config, options, folder)
     if resume is None:
         config = _of_classes(config, options, training)
-        refuse_existing(name, folder.segmentation_runs)
-    elif list(training.classes) != resume["classes"]:
+    elif list(training.classes) != resume.get("classes"):
         raise UserError(
-            f"{training.name} no longer has the classes that the run '{name}' began with; begin a new run without "
-            "--resume"
+            f"{training.name} no longer has the classes that the run '{config.name}' began with; begin a new run "
+            "without --resume"
         )
     model = build_model(config.model, torch.Generator().manual_seed(config.training.seed))
     if resume is None:
@@ -120,6 +121,8 @@ def prepare_run(
         # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     weights = _class_weights(config, training, resume, on_mask)
+    if not (resume or options.name):  # last, for a name that is taken for nothing is lost
+        config = override(config, {"name": free_name(base, folder.segmentation_runs)})
     task = SegmentationTask(config, model, training, validation, device, weights)
     return SegmentationRun(task, _plan(config, options, folder, device), resume, notes)
 
@@ -238,7 +241,7 @@ def _class_weights(
 ) -> list[float] | None:
     if config.training.class_weights != "balanced":
         return None
-    before = resume["class_weights"] if resume else None
+    before = resume.get("class_weights") if resume else None
     return before or balanced_weights(training, on_mask)
 
 

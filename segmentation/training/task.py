@@ -35,6 +35,8 @@ from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.task import Task
+from wavenet_app.core.run_lock import run_lock
+from wavenet_app.core.runs import refuse_existing
 from wavenet_app.core.version import software
 
 BALANCING_MASKS = 500
@@ -297,34 +299,37 @@ def train(
         resume: content of a last.pth to resume.
 
     Raises:
-        UserError: the training diverged, or a checkpoint cannot be written.
+        UserError: another process trains this run, the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
-    write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
+    with run_lock(plan.run_dir):
+        if resume is None:
+            refuse_existing(plan.run_dir.name, plan.run_dir.parent)
+        write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
 
-    shown: set[Path] = set()
+        shown: set[Path] = set()
 
-    def after_step(status: FitStatus) -> None:
-        for path in task.broken.keys() - shown:
-            shown.add(path)
-            on_broken(task.broken[path])
-        on_step(status)
+        def after_step(status: FitStatus) -> None:
+            for path in task.broken.keys() - shown:
+                shown.add(path)
+                on_broken(task.broken[path])
+            on_step(status)
 
-    def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
-        on_validation(status)
-        if writer is not None:
-            for number, picture in enumerate(pictures(task, model)):
-                writer.add_image(f"validation {number}", picture, status.step, dataformats="HWC")
+        def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
+            on_validation(status)
+            if writer is not None:
+                for number, picture in enumerate(pictures(task, model)):
+                    writer.add_image(f"validation {number}", picture, status.step, dataformats="HWC")
 
-    status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume)
-    best = plan.run_dir / "best.pth"
-    return SegmentationResult(
-        checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
-        status=status,
-        scores=task.scores,
-        validated=min(len(task.validation), task.config.training.validation_images),
-    )
+        status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume)
+        best = plan.run_dir / "best.pth"
+        return SegmentationResult(
+            checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
+            status=status,
+            scores=task.scores,
+            validated=min(len(task.validation), task.config.training.validation_images),
+        )
 
 
 def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]]:

@@ -37,7 +37,7 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
         table.add_row(section, "\n".join(f"{key} = {value}" for key, value in settings.items()))
     table.add_row("trained", f"{facts['steps']:,} steps in {facts['seconds'] / 60:.1f} minutes")
     table.add_row("history", "\n".join(_history_lines(facts["history"])))
-    if facts["validation"] is not None:
+    if facts["validation"] is not None and facts["baseline"] is not None:
         baseline = Baseline(**facts["baseline"])
         table.add_row(
             f"bits per sample, held out, of {facts['coding']}",
@@ -67,7 +67,7 @@ def describe(path: Path) -> dict[str, Any]:
         "steps": latest["step"],
         "seconds": latest["seconds"],
         "history": content["history"],
-        "baseline": content["baseline"],
+        "baseline": content.get("baseline"),
         "validation": content.get("validation"),
         "coding": model.coding.name,
         "software": content.get("software"),

@@ -46,15 +46,14 @@ def load_trained(path: Path) -> Trained:
     Raises:
         UserError: the file is missing or damaged, or its weights do not match its config.
     """
-    from wavenet_app.network.model import WaveNet  # imports torch, which is not needed to find a checkpoint
+    # these take time to import, and neither is needed to find a checkpoint
+    from wavenet_app.checkpoints.content import WaveNetContent
+    from wavenet_app.network.model import WaveNet
 
-    content = read_checkpoint(path, KIND)
+    content = read_checkpoint(path, KIND, WaveNetContent)
     config = validated(RunConfig, content["config"])
     model = WaveNet(config.model)
-    try:
-        model.load_state_dict(content["weights"])
-    except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not match its config ({str(error).splitlines()[1].strip()})") from None
+    model.load_state_dict(content["weights"])
     return Trained(model.eval(), config, content)
 
 
@@ -96,7 +95,9 @@ def export(path: Path, target: Path) -> None:
     Raises:
         UserError: the checkpoint cannot be read or the target cannot be written.
     """
-    content = read_checkpoint(path, KIND)
+    from wavenet_app.checkpoints.content import WaveNetContent
+
+    content = read_checkpoint(path, KIND, WaveNetContent)
     corpus = content["config"]["corpus"]
     corpus["paths"] = [Path(path).name for path in corpus["paths"]]
     write_exported(target, KIND, content)

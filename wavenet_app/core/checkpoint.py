@@ -6,10 +6,13 @@ import io
 from pathlib import Path
 from typing import Any
 
+from wavenet_app.core.content import Content, checked
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
-from wavenet_app.core.finite import not_finite
+from wavenet_app.core.names import name_problem
+from wavenet_app.core.shown import shown
 from wavenet_app.core.tensor_file import read_tensors
+from wavenet_app.core.tensors import not_finite
 from wavenet_app.core.version import software
 
 FORMAT_VERSION = 1
@@ -35,25 +38,31 @@ def write_checkpoint(path: Path, kind: str, content: dict[str, Any]) -> None:
     write_whole(path, whole.getvalue())
 
 
-def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
+def read_checkpoint(path: Path, kind: str, schema: type[Content] = Content) -> dict[str, Any]:
     """Returns what `write_checkpoint` wrote, tensors on the CPU. Nothing in the file is ever executed.
 
     Args:
         path: the file.
         kind: what the checkpoint must be, such as "wavenet".
+        schema: what a checkpoint of that kind must hold.
+
+    Returns:
+        The content, with the schema's defaults for absent fields.
 
     Raises:
-        UserError: the file is absent, cut short, of another kind or a newer version, holds anything but tensors
-            and plain values, or NaN or infinity in a tensor.
+        UserError: the file is absent, damaged, of another kind or a newer version, does not fit the schema, or holds
+            anything but tensors and plain values, or NaN or infinity in a tensor.
     """
     content = read_plain(path)
     found = content.get("format") if isinstance(content, dict) else None
-    if found != f"wavegen-{kind}":
-        raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {found!r})")
-    if content["version"] > FORMAT_VERSION:
-        raise UserError(f"{path} was written by a newer wavegen (format {content['version']}); upgrade to read it")
-    refuse_not_finite(path, content)
-    return content
+    if not isinstance(found, str) or found != f"wavegen-{kind}":
+        raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {shown(found)})")
+    version = content.get("version")
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise UserError(f"{path} was written by a newer wavegen (format {shown(version)}); upgrade to read it")
+    valid = checked(path, schema, content)
+    refuse_not_finite(path, valid)
+    return valid
 
 
 def refuse_not_finite(path: Path, content: Any) -> None:
@@ -92,8 +101,9 @@ def export_name(name: str) -> str:
     """Returns the name of an exported file, which must not hold a folder.
 
     Raises:
-        UserError: it holds a slash.
+        UserError: it is no name of a file.
     """
-    if Path(name).name != name:
-        raise UserError(f"--name '{name}' must be a plain name without folders")
+    problem = name_problem(name)
+    if problem is not None:
+        raise UserError(f"--name {shown(name)} {problem}")
     return name

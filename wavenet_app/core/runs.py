@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wavenet_app.core.checkpoint import read_checkpoint
+from wavenet_app.core.content import Content
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import make_folder
+from wavenet_app.core.names import as_name
 from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
 from wavenet_app.core.text import did_you_mean
 
@@ -95,14 +98,28 @@ def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
 
 
 def free_name(base: str, runs: Path) -> str:
-    """Returns a name that no run has: `base`, else base-2, base-3 and so on.
+    """Returns a name that no run has, `base`, else base-2, base-3 and so on, and makes the folder of that run.
+
+    The folder makes the name this run's own: of two runs that begin at the same time, one gets the next name.
 
     Args:
-        base: the name to begin with.
+        base: the name to begin with, any text.
         runs: folder of the runs.
+
+    Raises:
+        UserError: no folder can be made there.
     """
-    taken = {path.name for path in runs.glob("*")}
-    return next(name for name in (base, *(f"{base}-{number}" for number in range(2, 10_000))) if name not in taken)
+    plain = as_name(base)
+    make_folder(runs)
+    for name in (plain, *(f"{plain}-{number}" for number in range(2, 10_000))):
+        try:
+            (runs / name).mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"cannot make the folder {runs / name}: {error.strerror}; give the run a --name") from None
+        return name
+    raise UserError(f"all names from {plain} to {plain}-9999 are taken in {runs}; give the run a --name")
 
 
 def refuse_existing(name: str, runs: Path) -> None:
@@ -164,13 +181,16 @@ def previous_of(path: Path) -> Path:
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
-def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: str) -> Resumed:
+def read_resumed(
+    name: str, runs: Path, kind: str, schema: type[Content] = Content, *, called: str, otherwise: str
+) -> Resumed:
     """Returns the last checkpoint of a run, or the one before where the last is damaged.
 
     Args:
         name: a last.pth, a run's folder, or a run's name.
         runs: folder of the runs.
         kind: kind of the checkpoint.
+        schema: what a checkpoint of that kind must hold.
         called: what a run is called in errors, such as "run".
         otherwise: what the user can do instead, if the file has no training state; "{path}" stands for the file.
 
@@ -180,13 +200,13 @@ def read_resumed(name: str, runs: Path, kind: str, *, called: str, otherwise: st
     path = find_resumed(name, runs, called=called)
     notes = []
     try:
-        content = read_checkpoint(path, kind)
+        content = read_checkpoint(path, kind, schema)
     except UserError as error:
         try:
-            content = read_checkpoint(previous_of(path), kind)
+            content = read_checkpoint(previous_of(path), kind, schema)
         except UserError:
             raise error from None
         notes.append(f"{error}; the run continues from the checkpoint before, {previous_of(path)}")
-    if "training" not in content:
+    if content.get("training") is None:
         raise UserError(f"{path} was exported without its training state; {otherwise.format(path=path)}")
     return Resumed(content, notes)

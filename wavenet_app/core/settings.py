@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.shown import shown
 
 
 class Settings(BaseModel):
@@ -123,7 +124,7 @@ def _first_problem(schema: type[Settings], error: ValidationError) -> str:
     path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
     if problem["type"] != "extra_forbidden":
         # an error about several fields has the whole section as its input, which would fill the line
-        value = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
+        value = "" if isinstance(problem["input"], dict) else f" = {shown(problem['input'])}"
         return f"{path}{value}: {problem['msg'].removeprefix('Value error, ')}"
     *sections, field = path.split(".")
     section: Any = schema

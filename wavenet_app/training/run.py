@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitPlan
 from wavenet_app.core.loop.process_group import default_processes
+from wavenet_app.core.run_lock import refuse_locked
 from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
 from wavenet_app.core.terminal import number_of
@@ -62,7 +64,12 @@ def prepare_run(
     resume_notes: list[str] = []
     if options.resume:
         resume, resume_notes = read_resumed(
-            options.resume, folder.checkpoints, KIND, called="run", otherwise="start a new run without --resume"
+            options.resume,
+            folder.checkpoints,
+            KIND,
+            WaveNetContent,
+            called="run",
+            otherwise="start a new run without --resume",
         )
     config = settings_of(options, device) if resume is None else _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
@@ -70,6 +77,10 @@ def prepare_run(
     if config.training.processes is None:
         # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
+    if resume:
+        refuse_locked(folder.checkpoints / config.name)
+    elif options.name:
+        refuse_existing(config.name, folder.checkpoints)
     sources = [folder.data_set(path) for path in config.corpus.paths]
     corpus = open_corpus(
         sources,
@@ -80,12 +91,14 @@ def prepare_run(
         gain=config.audio.gain if resume else None,
         progress=on_decode,
     )
-    name = config.name if resume or options.name else free_name(_base_name(config, options), folder.checkpoints)
+    base = _base_name(config, options)
     config = _with_absolute_paths(config, sources)
-    config = override(config, {"name": name, "audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
+    config = override(config, {"audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _with_conditioning(config, corpus, resumed=resume is not None)
-    if not resume:
-        refuse_existing(name, folder.checkpoints)
+    notes = [*resume_notes, *_notes(config, corpus, resume)]
+    if not (resume or options.name):  # last, for a name that is taken for nothing is lost
+        config = override(config, {"name": free_name(base, folder.checkpoints)})
+    name = config.name
     plan = FitPlan(
         run_dir=folder.checkpoints / name,
         tensorboard_dir=folder.tensorboard / name if options.logger == "tensorboard" else None,
@@ -98,7 +111,7 @@ def prepare_run(
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
     )
-    return Run(config, corpus, plan, resume, [*resume_notes, *_notes(config, corpus, resume)])
+    return Run(config, corpus, plan, resume, notes)
 
 
 def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
@@ -170,7 +183,8 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
             "each step spends most of its work on context; a longer window trains faster"
         )
     if resume:
-        before, now = resume["split"], split_record(corpus)
+        now = split_record(corpus)
+        before = resume.get("split") or now
         changed = len(set(before["training"]) ^ set(now["training"])) + len(
             set(before["validation"]) ^ set(now["validation"])
         )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wavenet_app.audio.mel import MelFrames
+from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
@@ -23,6 +24,8 @@ from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.task import Task
+from wavenet_app.core.run_lock import run_lock
+from wavenet_app.core.runs import refuse_existing
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
@@ -207,22 +210,25 @@ def train(
         resume: content of the last.pth to resume from.
 
     Raises:
-        UserError: the training diverged, or a checkpoint cannot be written.
+        UserError: another process trains this run, the training diverged, or a checkpoint cannot be written.
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
-    write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
-    write_json(plan.run_dir / "split.json", split_record(task.corpus))
-    preview_writer = _PreviewWriter(task, preview)
+    with run_lock(plan.run_dir):
+        if resume is None:
+            refuse_existing(plan.run_dir.name, plan.run_dir.parent)
+        write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
+        write_json(plan.run_dir / "split.json", split_record(task.corpus))
+        preview_writer = _PreviewWriter(task, preview)
 
-    def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
-        on_validation(status)
-        assert isinstance(model, WaveNet)
-        if writer is not None:
-            preview_writer.write(status, model, writer)
+        def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
+            on_validation(status)
+            assert isinstance(model, WaveNet)
+            if writer is not None:
+                preview_writer.write(status, model, writer)
 
-    status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
-    return _finish(task, plan, status)
+        status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
+        return _finish(task, plan, status)
 
 
 def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResult:
@@ -232,7 +238,7 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
     model.product_dtype = task.model.product_dtype
     for name in ("last", "best"):
         if (plan.run_dir / f"{name}.pth").exists():
-            contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND)
+            contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND, WaveNetContent)
             model.load_state_dict(contents[name]["weights"])
             scores[name] = score_of(task, model, task.validation_batches(limit_seconds=None))
     winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))

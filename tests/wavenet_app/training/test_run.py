@@ -51,7 +51,7 @@ def test_runs_are_named_after_their_folder_and_never_overwritten(tmp_path, tone_
     names = []
     for _ in range(3):
         run = prepared(tmp_path, tone_folder, preset="tiny")
-        (tmp_path / "checkpoints" / run.config.name).mkdir(parents=True)
+        assert (tmp_path / "checkpoints" / run.config.name).is_dir()  # which takes the name
         names.append(run.config.name)
     assert names == ["tones-tiny", "tones-tiny-2", "tones-tiny-3"]
 

@@ -19,16 +19,17 @@ from torch import Tensor
 from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import keep_as
-from wavenet_app.core.finite import not_finite
 from wavenet_app.core.loop.averaging import AveragedModel
 from wavenet_app.core.loop.checkpoints import checkpoint_content, initial_status, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import loggers_of, tensorboard_writer
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
+from wavenet_app.core.loop.resume import load_optimizer, load_weights
 from wavenet_app.core.loop.scoring import summed_tally
 from wavenet_app.core.loop.task import Task
 from wavenet_app.core.runs import previous_of
+from wavenet_app.core.tensors import not_finite
 
 DIVERGED = 1e9
 """A mean loss that no run comes back from; not knowing anything costs 16 bits, a single bad batch far more."""
@@ -116,8 +117,8 @@ class _Loop(lightning.LightningModule):
         self.averaged = self.average.model
         self.resumed = resume["training"] if resume else None
         if resume:
-            self.model.load_state_dict(resume["training"]["weights"])
-            self.averaged.load_state_dict(resume["weights"])
+            load_weights(self.model, resume["training"]["weights"])
+            load_weights(self.averaged, resume["weights"])
         self.status = initial_status(task, resume)
         self.earlier_seconds = self.status.seconds
         self.started = self.written = self.validated = time.monotonic()
@@ -132,7 +133,7 @@ class _Loop(lightning.LightningModule):
         for group in optimizer.param_groups:
             group["greatest_lr"] = group["lr"]
         if self.resumed:
-            optimizer.load_state_dict(self.resumed["optimizer"])
+            load_optimizer(optimizer, self.resumed["optimizer"])
         return optimizer
 
     def on_train_start(self) -> None:

@@ -1,0 +1,81 @@
+"""A training state that does not fit its run is refused in one line, before a step is taken."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from content_mutations import mutated
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+
+from wavenet_app.core.content import OptimizerState
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.resume import load_optimizer, load_weights
+
+OPTIMIZERS = {
+    "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.1),
+    "fused": lambda parameters: torch.optim.AdamW(parameters, lr=0.1, fused=True),
+    "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+    "plain": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+}
+
+
+def stepped(name: str, steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
+    model = nn.Linear(3, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(0.5)
+    optimizer = OPTIMIZERS[name](model.parameters())
+    for _ in range(steps):
+        take_step(model, optimizer)
+    return model, optimizer
+
+
+def take_step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    model(torch.ones(1, 3)).square().sum().backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("steps", [0, 2])
+def test_what_an_optimizer_says_is_taken_back(name, steps):
+    through, first = stepped(name, steps)
+    later, second = stepped(name, 0)
+    load_weights(later, through.state_dict())
+    load_optimizer(second, copy.deepcopy(first.state_dict()))
+    for model, optimizer in ((through, first), (later, second)):
+        take_step(model, optimizer)
+    for one, other in zip(through.parameters(), later.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@given(st.integers(0, 2**32), st.sampled_from(sorted(OPTIMIZERS)))
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_mutation_takes_a_step_or_is_refused_in_one_line(seed, name):
+    model, optimizer = stepped(name, 0)
+    try:
+        state = mutated(state_of(name), seed)
+        OptimizerState.model_validate(state)
+        load_optimizer(optimizer, state)
+    except ValidationError:  # which reading a checkpoint refuses
+        return
+    except UserError as error:
+        text = str(error)
+    else:
+        take_step(model, optimizer)
+        return
+    assert len(text.splitlines()) == 1
+    assert "begin a new run" in text
+
+
+def state_of(name: str) -> dict:
+    return copy.deepcopy(stepped(name)[1].state_dict())
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"weight has the shape \(2, 3\), not \(3, 3\)"):
+        load_weights(nn.Linear(3, 3), nn.Linear(3, 2).state_dict())

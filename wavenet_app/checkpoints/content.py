@@ -1,0 +1,49 @@
+"""What a checkpoint of a WaveNet must hold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from wavenet_app.config import RunConfig
+from wavenet_app.core.content import Content, Part, Plain, Weights, other_shapes
+from wavenet_app.network.shapes import parameter_shapes
+
+
+class BaselineBits(Part):
+    """The classical predictors' bits; see `corpus.baseline.Baseline`."""
+
+    unigram: float
+    order1: float
+    lpc: float
+    samples: Annotated[int, Field(ge=0)]
+
+
+class Split(Part):
+    """Names of the clips on each side."""
+
+    training: list[str]
+    validation: list[str]
+
+
+class WaveNetContent(Content):
+    """What a checkpoint of a WaveNet must hold: weights of the shapes that its settings give, before a net is built."""
+
+    config: Annotated[RunConfig, Plain]
+    weights: Weights
+    baseline: BaselineBits | None = None
+    split: Split | None = None
+    validation: float | None = None
+
+    @model_validator(mode="after")
+    def _weights_of_this_config(self) -> WaveNetContent:
+        model = self.config.model
+        if len(model.dilations) > len(self.weights):
+            raise ValueError("its weights do not match its config (there are fewer tensors than layers)")
+        shapes = parameter_shapes(model)
+        for weights in (self.weights, *([self.training.weights] if self.training else [])):
+            problem = other_shapes(weights, shapes)
+            if problem is not None:
+                raise ValueError(f"its weights do not match its config ({problem})")
+        return self
