@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from segmentation.config import preset as segmentation_preset
 from wavenet_app.config import MelConfig, preset
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import override, parse_assignments, read_config_file
@@ -28,8 +29,8 @@ def test_unknown_preset_lists_the_known():
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("model.skp_channels=3", "no setting called model.skp_channels; did you mean model.skip_channels"),
-        ("modl.skip_channels=3", "no setting called modl; did you mean model"),
+        ("model.skp_channels=3", "no setting called model.skp_channels; did you mean 'model.skip_channels'"),
+        ("modl.skip_channels=3", "no setting called modl; did you mean 'model'"),
         ("model.kernel_size=7", "model.kernel_size = 7"),
         ("model.dilations=[]", "at least one dilation"),
         ("model.dilations=[0]", "each at least 1"),
@@ -37,13 +38,60 @@ def test_unknown_preset_lists_the_known():
         ("training.seed=abc", "training.seed = 'abc'"),
         ("model.skip_channels", "takes section.field=value"),
         ("a.b.c=1", "no setting called a;"),
-        ("model.mel.n_mls=3", "no setting called model.mel.n_mls; did you mean model.mel.n_mels"),
-        ("model.mel.n_mels=0", "model.mel.n_mels = 0"),
+        ("model.mel.n_mls=3", "no setting called model.mel.n_mls; did you mean 'model.mel.n_mels'"),
+        ("model.mel.n_mels=0", r"model.mel.n_mels = 0: must be at least 1$"),
+        ("skip_channels=64", "no setting called skip_channels; did you mean 'model.skip_channels'.$"),
+        ("training.skip_channels=64", "did you mean 'model.skip_channels'.$"),
+        ("skip_chanels=64", "did you mean 'model.skip_channels'.$"),
+        ("speakers=x", "did you mean 'model.speakers' or 'corpus.speakers'.$"),
+        ("n_mels=64", "did you mean 'model.mel.n_mels'.$"),
+        ("model=3", r"model = 3: this is a section; set one of its fields, such as model.residual_channels$"),
+        ("model.dilations=4", r"model.dilations = 4: must be a list"),
+        ("training.learning_rate=fast", "'fast': must be a number$"),
+        ("training.batch_size=1.5", "1.5: must be a whole number$"),
+        ("model.mel.melody=perhaps", "must be true or false$"),
+        ("corpus.validation_fraction=1", "must be less than 1$"),
+        ("training.schedule=square", "choose one of cosine"),
     ],
 )
 def test_what_does_not_fit_is_named(assignment, message):
     with pytest.raises(UserError, match=message):
         override(preset("small"), parse_assignments([assignment]))
+
+
+def _leaves(values, prefix=""):
+    for name, value in values.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+
+
+WRONG = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("config", [preset("small"), segmentation_preset("small")], ids=["wavenet", "deeplab"])
+@given(data=st.data())
+def test_any_value_fits_or_gets_a_plain_line(config, data):
+    path = data.draw(st.sampled_from(list(_leaves(config.model_dump()))) | st.text(max_size=5))
+    *sections, field = path.split(".")
+    changes = {field: data.draw(WRONG)}
+    for section in reversed(sections):
+        changes = {section: changes}
+    try:
+        override(config, changes)
+    except UserError as error:
+        line = str(error)
+        assert not any(raw in line for raw in ("Input should", "pydantic", "validation error", "Value error", "\n"))
+        assert "does not fit" not in line  # all kinds of error have a text of their own
+
+
+def test_a_misspelt_preset_gets_the_closest():
+    with pytest.raises(UserError, match=r"'bas'; did you mean 'base'\?; choose one of tiny"):
+        preset("bas")
 
 
 def test_override_leaves_the_rest_alone():

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.setting_problems import first_problem
 
 
 class Settings(BaseModel):
@@ -70,7 +70,7 @@ def validated(schema: type[AnySettings], values: dict[str, Any]) -> AnySettings:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UserError(_first_problem(schema, error)) from None
+        raise UserError(first_problem(schema, error)) from None
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
@@ -116,21 +116,3 @@ def _toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def _first_problem(schema: type[Settings], error: ValidationError) -> str:
-    problem = error.errors()[0]
-    path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
-    if problem["type"] != "extra_forbidden":
-        # an error about several fields has the whole section as its input, which would fill the line
-        value = "" if isinstance(problem["input"], dict) else f" = {problem['input']!r}"
-        return f"{path}{value}: {problem['msg'].removeprefix('Value error, ')}"
-    *sections, field = path.split(".")
-    section: Any = schema
-    for name in sections:
-        annotation = section.model_fields[name].annotation
-        section = next(kind for kind in (*get_args(annotation), annotation) if isinstance(kind, type))
-    close = difflib.get_close_matches(field, section.model_fields, n=1)
-    prefix = ".".join([*sections, ""])
-    hint = f"did you mean {prefix}{close[0]}?" if close else f"choose one of {', '.join(section.model_fields)}"
-    return f"there is no setting called {path}; {hint}"
