@@ -1,5 +1,7 @@
 """Settings: presets, overrides, and a clear word for what does not fit."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from segmentation.config import preset as segmentation_preset
 from wavenet_app.config import MelConfig, preset
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import write_json
 from wavenet_app.core.settings import override, parse_assignments, read_config_file
 
 
@@ -109,12 +112,38 @@ def test_config_file_is_laid_over_a_preset(tmp_path):
     assert changed.training.learning_rate == 0.001
 
 
+@pytest.mark.parametrize("config", [preset("tiny"), segmentation_preset("resnet50")], ids=["wavenet", "deeplab"])
+def test_the_config_of_a_run_is_a_config_file(tmp_path, config):
+    changed = override(config, parse_assignments(["training.seed=7", "training.minutes=3", "name=before"]))
+    path = tmp_path / "config.json"
+    write_json(path, {**changed.model_dump(mode="json"), "software": {"torch": "2"}})
+    again = override(config, read_config_file(path))
+    assert again == override(changed, {"name": config.name})
+    assert again.training.seed == 7
+
+
+@pytest.mark.parametrize("config", [preset("tiny"), segmentation_preset("resnet50")], ids=["wavenet", "deeplab"])
+def test_names_in_toml_are_those_of_config_json(tmp_path, config):
+    lines = []
+    for name, section in config.model_dump(mode="json").items():
+        if isinstance(section, dict):
+            values = {key: value for key, value in section.items() if value is not None}
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    path = tmp_path / "same.toml"
+    path.write_text("\n".join(lines), encoding="utf-16")  # as a shell of Windows writes it
+    assert override(type(config)(), read_config_file(path)) == override(config, {"name": type(config)().name})
+
+
 def test_broken_config_file_is_named(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text("[model\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"run\.toml is not valid TOML"):
         read_config_file(path)
-    with pytest.raises(UserError, match="cannot read"):
+    for text, message in (("{", "is not valid JSON"), ("[1]", "holds no settings")):
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            read_config_file(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"cannot read the config file .*absent.toml: No such file"):
         read_config_file(tmp_path / "absent.toml")
 
 

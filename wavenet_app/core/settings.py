@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.setting_problems import first_problem
+from wavenet_app.core.text import decoded_text
+
+_OF_ONE_RUN = ("name", "software")
 
 
 class Settings(BaseModel):
@@ -98,15 +102,28 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Returns a TOML file's nested values, for `override`.
+    """Returns the nested values of a TOML file, or of the config.json of a run, for `override`.
+
+    The name of that run and the versions of its software are left out: the new run has its own.
 
     Raises:
-        UserError: the file cannot be read or is not TOML.
+        UserError: the file cannot be read, or is neither TOML nor, if its name ends in .json, JSON.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = decoded_text(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config file {path}: {error}") from None
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text in UTF-8 or UTF-16"
+        raise UserError(f"cannot read the config file {path}: {reason}") from None
+    if path.suffix.lower() == ".json":
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path} is not valid JSON: {error}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path} holds no settings; give the config.json of a run, or a TOML file")
+        return {name: value for name, value in values.items() if name not in _OF_ONE_RUN}
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not valid TOML: {error}") from None
 
