@@ -37,7 +37,7 @@ def run_training(
         options: what to train, on which audio and for how long.
         folder: data folder that all output goes to.
         console: console to print to.
-        preview: generates audio for TensorBoard; None for none.
+        preview: generates audio for the logger; None for none.
         judge: describes the finished model; None for no description.
 
     Raises:
