@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wavenet_app.core.completion import deeplabs
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import (
@@ -27,7 +28,12 @@ DataSet = Annotated[
     typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted."),
 ]
 Checkpoint = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="The name of a run, a file, or a deeplab_*.pth in data/pretrained.")
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="The name of a run, a file, or a deeplab_*.pth in data/pretrained.",
+        autocompletion=deeplabs,
+    ),
 ]
 Scales = Annotated[str, typer.Option(help="Average over these sizes of the image, such as 0.5,1,1.5.")]
 Flip = Annotated[bool, typer.Option("--flip", help="Average over the mirrored image too.")]
@@ -49,6 +55,12 @@ CocoClasses = Annotated[
 ]
 
 
+def _presets(incomplete: str) -> list[str]:
+    from segmentation.config import PRESETS
+
+    return [name for name in (*PRESETS, "auto") if name.startswith(incomplete)]
+
+
 def seg_train(
     dataset: DataSet = None,
     preset: Annotated[
@@ -56,6 +68,7 @@ def seg_train(
         typer.Option(
             metavar="small|mobilenet|dilated|resnet50|resnet101|auto",
             help="Size of the model; auto: dilated, or with ImageNet weights at hand small (CPU) or mobilenet (GPU).",
+            autocompletion=_presets,
         ),
     ] = "auto",
     minutes: Annotated[

@@ -10,6 +10,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
 from wavenet_app.core.names import FileName
 from wavenet_app.core.settings import Settings, one_of
+from wavenet_app.core.text import did_you_mean
 
 IGNORE_INDEX = 255
 """Id of mask pixels that count neither in the loss nor in a score."""
@@ -234,5 +235,7 @@ def preset(name: str) -> SegmentationConfig:
     (6, 12, 18)
     """
     if name not in PRESETS:
-        raise UserError(f"no preset is called '{name}'; choose one of {', '.join(PRESETS)}")
+        raise UserError(
+            f"no preset is called '{name}'{did_you_mean(name, PRESETS)}; choose one of {', '.join(PRESETS)}"
+        )
     return SegmentationConfig.model_validate(PRESETS[name])

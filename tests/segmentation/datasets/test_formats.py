@@ -286,6 +286,12 @@ def test_a_path_goes_before_a_name_and_a_custom_set_is_found_by_its_name(folder,
     write_custom(tmp_path / "custom" / "cells", {"a.png": stripes([0, 1]), "b.png": stripes([0, 1])}, "ground\ncell")
     assert open_dataset("cells", folder, "train").name == "cells"
     assert open_dataset("custom/cells", folder, "train").name == "cells"
+    assert open_dataset("Custom/CELLS/", folder, "train").name == "cells"
+    assert open_dataset("Cells", folder, "train").name == "cells"
+    assert open_dataset("Shapes", folder, "train").classes == open_dataset(None, folder, "train").classes
+    for misspelt, name in (("cell", "cells"), ("cityscape", "cityscapes"), ("shape", "shapes")):
+        with pytest.raises(UserError, match=f"; did you mean '{name}'.$"):
+            open_dataset(misspelt, folder, "train")
     write_custom(tmp_path / "here" / "cells", {"a.png": stripes([0, 1]), "b.png": stripes([1])}, "one\ntwo")
     monkeypatch.chdir(tmp_path / "here")
     assert open_dataset("cells", folder, "train").classes == ("one", "two")
