@@ -33,7 +33,7 @@ def test_train_info_sample_rank_eval_export(wavegen, tone_folder, tmp_path, head
     facts = json.loads(wavegen("info", "--json").out)
     assert facts["config"]["model"]["head"] == head
     assert facts["coding"] == "16-bit samples"
-    assert facts["validation"] < facts["history"][0]["train"] + 1
+    assert facts["validation"] < facts["history"][0]["train"]
     assert "16-bit samples" in " ".join(wavegen("info").out.split())
 
     sampled = wavegen("sample", "--seconds", 0.05, "-n", 2, "--seed", 5, "--temperature", 0.9)
@@ -55,7 +55,8 @@ def test_train_info_sample_rank_eval_export(wavegen, tone_folder, tmp_path, head
     assert measured.code == 0, measured.err
     report = json.loads(measured.out)
     assert report["coding"] == "16-bit samples"
-    assert report["bits"]["overall"]["model"] == pytest.approx(facts["validation"], abs=1.5)
+    # only training measures the first 30 ms of the half second
+    assert report["bits"]["overall"]["model"] == pytest.approx(facts["validation"], rel=2e-3)
 
     assert wavegen("export", "--name", "mine").code == 0
     assert (
