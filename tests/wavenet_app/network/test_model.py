@@ -208,3 +208,10 @@ def test_means_and_scales_stay_float32_among_products_in_bfloat16(head, dtype):
     model = WaveNet(ModelConfig(head=head, dilations=(1, 2)), torch.Generator().manual_seed(0))
     model.product_dtype = torch.bfloat16
     assert model(torch.zeros(1, 9, dtype=torch.int64)).dtype == dtype
+
+
+def test_both_output_layers_follow_a_relu():
+    model = net(ModelConfig(residual_channels=2, dilation_channels=3, skip_channels=5, dilations=(1,)))
+    skips = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(0))
+    expected = model.output2(model.output1(skips.clamp(min=0)).clamp(min=0))
+    torch.testing.assert_close(model._output(skips, torch.zeros(2, 7, dtype=torch.int64)), expected)
