@@ -53,7 +53,7 @@ def _preview(model: Any, config: Any, num_samples: int, conditioning: Any) -> An
     return preview(model, config, num_samples, conditioning)
 
 
-def _judge(checkpoint: Path, corpus: Any) -> str:
+def _judge(checkpoint: Path, corpus: Any) -> Any:
     from fast_gen.evaluation.for_training import judge
 
     return judge(checkpoint, corpus)

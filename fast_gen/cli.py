@@ -272,7 +272,8 @@ def bench(
 ) -> None:
     """Measure the speed of every engine, device and precision on this machine."""
     folder = DataFolder.at(data_dir)
-    _check_checkpoint(checkpoint, folder)
+    if checkpoint is not None:
+        _check_checkpoint(checkpoint, folder)
     with loading(make_console(stderr=True)):
         from fast_gen.bench.command import BenchRequest, run_bench_command
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wavenet_app.core.completion import deeplabs
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import (
@@ -28,7 +29,12 @@ DataSet = Annotated[
     typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted."),
 ]
 Checkpoint = Annotated[
-    str, typer.Argument(metavar="CHECKPOINT", help="The name of a run, a file, or a deeplab_*.pth in data/pretrained.")
+    str,
+    typer.Argument(
+        metavar="CHECKPOINT",
+        help="The name of a run, a file, or a deeplab_*.pth in data/pretrained.",
+        autocompletion=deeplabs,
+    ),
 ]
 Scales = Annotated[str, typer.Option(help="Average over these sizes of the image, such as 0.5,1,1.5.")]
 Flip = Annotated[bool, typer.Option("--flip", help="Average over the mirrored image too.")]
@@ -42,8 +48,18 @@ OutputStride = Annotated[
 ]
 CocoClasses = Annotated[
     str | None,
-    typer.Option("--coco-classes", metavar="voc|all", help="COCO: the 21 classes of VOC (default), or all 80."),
+    typer.Option(
+        "--coco-classes",
+        metavar="auto|voc|all",
+        help="COCO: the 21 classes of VOC, or all categories; auto (default): all unless they are COCO's own.",
+    ),
 ]
+
+
+def _presets(incomplete: str) -> list[str]:
+    from segmentation.config import PRESETS
+
+    return [name for name in (*PRESETS, "auto") if name.startswith(incomplete)]
 
 
 def seg_train(
@@ -53,6 +69,7 @@ def seg_train(
         typer.Option(
             metavar="small|mobilenet|dilated|resnet50|resnet101|auto",
             help="Size of the model; auto: dilated, or with ImageNet weights at hand small (CPU) or mobilenet (GPU).",
+            autocompletion=_presets,
         ),
     ] = "auto",
     minutes: Annotated[
@@ -165,13 +182,21 @@ def seg_check(
     files: Annotated[
         int | None, typer.Option(min=1, help="Read this many images per split, evenly spread (default: all).")
     ] = None,
-    coco_classes: CocoClasses = "voc",
+    coco_classes: CocoClasses = None,
+    write_classes: Annotated[
+        bool, typer.Option("--write-classes", help="First write classes.txt from the colours or values of the masks.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
     """Check an image data set before training: files, masks, class shares, and a sheet of overlays."""
     from segmentation.checking.command import run_check
 
+    if write_classes:
+        from segmentation.checking.write_classes import write_classes as write
+
+        path, count = write(dataset, DataFolder.at(data_dir))
+        typer.echo(f"wrote {path} with {count} classes; give them their names there", err=as_json)
     fit_to_train = run_check(
         dataset,
         DataFolder.at(data_dir),

@@ -10,6 +10,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
 from wavenet_app.core.names import FileName
 from wavenet_app.core.settings import Settings, one_of
+from wavenet_app.core.text import did_you_mean
 
 IGNORE_INDEX = 255
 """Id of mask pixels that count neither in the loss nor in a score."""
@@ -184,8 +185,10 @@ class SegmentationDataConfig(Settings):
     """The data set, and how the model sees it."""
 
     dataset: str | None = Field(default=None, description="a folder or a name; unset: the built-in shapes")
-    coco_classes: Literal["voc", "all"] = Field(
-        default="voc", description="for COCO: the 21 classes of VOC, or background and COCO's own 80"
+    coco_classes: Literal["auto", "voc", "all"] = Field(
+        default="auto",
+        description="for COCO: the 21 classes of VOC, or background and all categories of the file; auto: the first "
+        "for COCO's own 80, the second for other categories",
     )
     image_scale: float | None = Field(
         default=None,
@@ -239,5 +242,7 @@ def preset(name: str) -> SegmentationConfig:
     (6, 12, 18)
     """
     if name not in PRESETS:
-        raise UserError(f"no preset is called '{name}'; choose one of {', '.join(PRESETS)}")
+        raise UserError(
+            f"no preset is called '{name}'{did_you_mean(name, PRESETS)}; choose one of {', '.join(PRESETS)}"
+        )
     return SegmentationConfig.model_validate(PRESETS[name])

@@ -125,7 +125,7 @@ def test_skipped_files_are_listed_with_a_reason(wavegen, tone_folder):
         (["train", "empty"], "no audio in"),
         (["train", "texts"], "2 files are not audio"),
         (["train", "--preset", "huge"], "no preset is called 'huge'"),
-        (["train", "--set", "model.skp_channels=3"], "did you mean model.skip_channels"),
+        (["train", "--set", "model.skp_channels=3"], "did you mean 'model.skip_channels'"),
         (["train", "--logger", "paper"], "--logger takes tensorboard, wandb, none"),
         (["train", "--config", "absent.toml"], "absent.toml"),
         (["train", "--resume", "nothing"], "no run 'nothing' to resume"),

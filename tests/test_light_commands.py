@@ -116,6 +116,53 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
+COMPLETE = """
+import contextlib, io, json, os, sys
+import cli
+found = []
+sys.argv = ["wavegen"]
+for words in json.loads(os.environ["CASES"]):
+    os.environ |= {"COMP_WORDS": " ".join(["wavegen", *words]), "COMP_CWORD": str(len(words))}
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        cli.main()
+    found.append(out.getvalue().split())
+assert "torch" not in sys.modules
+print(json.dumps(found))
+"""
+COMPLETED = {
+    ("train", "--preset", "b"): ["base"],
+    ("seg-train", "--preset", "res"): ["resnet50", "resnet101"],
+    ("train", "--resume", ""): ["half", "voices"],
+    ("train", "--data-dir", "other", "--resume", ""): ["elsewhere"],
+    ("seg-train", "--resume", ""): ["cells"],
+    ("sample", ""): ["kept", "voices"],
+    ("sample", "v"): ["voices"],
+    ("seg-eval", ""): ["cells", "deeplab_v3_x.pth"],
+}
+
+
+def test_names_are_completed_without_torch(tmp_path):
+    for name in (
+        "data/checkpoints/half/last.pth",
+        "data/checkpoints/voices/last.pth",
+        "data/checkpoints/voices/best.pth",
+        "data/checkpoints/segmentation/cells/last.pth",
+        "data/checkpoints/segmentation/cells/best.pth",
+        "data/pretrained/wavenet_kept.pth",
+        "data/pretrained/deeplab_v3_x.pth",
+        "other/checkpoints/elsewhere/last.pth",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "_WAVEGEN_COMPLETE": "complete_bash"}
+    environment["CASES"] = json.dumps(list(COMPLETED))
+    environment.pop("WAVEGEN_DATA", None)
+    command = [sys.executable, "-c", COMPLETE]
+    found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == list(COMPLETED.values())
+
+
 def test_cheap_mistakes_are_answered_before_torch_is_imported(tmp_path):
     taken = tmp_path / "data" / "checkpoints" / "taken"
     taken.mkdir(parents=True)

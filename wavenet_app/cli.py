@@ -28,12 +28,18 @@ if TYPE_CHECKING:
     from wavenet_app.training.task import Preview
 
 
+def _presets(incomplete: str) -> list[str]:
+    from wavenet_app.config import PRESETS
+
+    return [name for name in (*PRESETS, "auto") if name.startswith(incomplete)]
+
+
 def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
     """Returns the command `train`.
 
     Args:
         preview: generates the audio that is logged while a model trains.
-        judge: describes the finished model in one line.
+        judge: listens to the finished model.
     """
 
     def train(
@@ -44,7 +50,9 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
         preset: Annotated[
             str,
             typer.Option(
-                metavar="tiny|small|base|large|auto", help="Size of the model; auto: small on a CPU, base on a GPU."
+                metavar="tiny|small|base|large|auto",
+                help="Size of the model; auto: small on a CPU, base on a GPU.",
+                autocompletion=_presets,
             ),
         ] = "auto",
         minutes: Minutes = None,

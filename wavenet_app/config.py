@@ -12,6 +12,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.schedules import SCHEDULES
 from wavenet_app.core.names import FileName
 from wavenet_app.core.settings import Settings, one_of
+from wavenet_app.core.text import did_you_mean
 from wavenet_app.heads import DEFAULT_HEAD, HEADS, CategoricalHead, Head, LogisticsHead
 
 if TYPE_CHECKING:
@@ -307,5 +308,7 @@ def preset(name: str) -> RunConfig:
     3071
     """
     if name not in PRESETS:
-        raise UserError(f"no preset is called '{name}'; choose one of {', '.join(PRESETS)} (or auto)")
+        raise UserError(
+            f"no preset is called '{name}'{did_you_mean(name, PRESETS)}; choose one of {', '.join(PRESETS)} (or auto)"
+        )
     return RunConfig.model_validate(PRESETS[name])

@@ -22,6 +22,7 @@ from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.config import RunConfig
 from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
 from wavenet_app.corpus.corpus import Corpus
+from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.network.model import WaveNet
 
 CLIPS = 4
@@ -53,10 +54,10 @@ def preview(
     return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
 
 
-def judge(checkpoint: Path, corpus: Corpus) -> str:
-    """Returns one line about a trained model: how many of its clips failed, and their bits per sample.
+def judge(checkpoint: Path, corpus: Corpus) -> Judgement:
+    """Returns how many clips of a trained model failed, and their bits per sample.
 
-    Speakers take turns. For a vocoder, the line says how far held-out clips, vocoded from their own frames, are from
+    Speakers take turns. For a vocoder, it says how far held-out clips, vocoded from their own frames, are from
     the originals.
 
     Args:
@@ -70,7 +71,7 @@ def judge(checkpoint: Path, corpus: Corpus) -> str:
     return _own_clips(trained) if trained.config.model.mel is None else _vocoded_clips(trained, corpus)
 
 
-def _own_clips(trained: Trained) -> str:
+def _own_clips(trained: Trained) -> Judgement:
     rate = trained.config.audio.sample_rate
     speakers = len(trained.config.model.speakers)
     shares = np.eye(speakers, dtype=np.float32)[np.arange(CLIPS) % speakers] if speakers else None
@@ -88,11 +89,13 @@ def _own_clips(trained: Trained) -> str:
         for row, waveform in enumerate(waveforms)
     )
     own = float(np.mean([clip.bits for clip in made]))
-    failed = failure_sentence(failures_of(made), f"generated clips of {SECONDS:g} s")
-    return f"{failed}; the model needs {own:.3f} bits per sample for its own clips"
+    failures = failures_of(made)
+    failed = failure_sentence(failures, f"generated clips of {SECONDS:g} s")
+    text = f"{failed}; the model needs {own:.3f} bits per sample for its own clips"
+    return Judgement(text, usable=None in failures)
 
 
-def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
+def _vocoded_clips(trained: Trained, corpus: Corpus) -> Judgement:
     config = trained.config
     assert config.model.mel is not None
     rate, coding = corpus.sample_rate, config.model.coding
@@ -114,4 +117,5 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> str:
     ]
     distances = [spectral_distances(clip, rate, coding) for clip in clips]
     means = {name: float(np.mean([distance[name] for distance in distances])) for name in clips[0].versions}
-    return distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, means)
+    text = distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, means)
+    return Judgement(text, usable=True)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
 from segmentation.datasets.format import Format, Options
-from segmentation.datasets.formats import ade20k, cityscapes, coco, shapes, voc
+from segmentation.datasets.formats import ade20k, cityscapes, labelme, shapes
+from segmentation.datasets.formats.coco import dataset as coco
 from segmentation.datasets.formats.custom import dataset as custom
-from wavenet_app.core.data_folder import DataFolder
+from segmentation.datasets.formats.voc import dataset as voc
+from wavenet_app.core.data_folder import DataFolder, below_in_any_case, folder_names
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.text import did_you_mean
 
 FORMATS: tuple[Format, ...] = (
     voc.FORMAT,
@@ -19,6 +22,7 @@ FORMATS: tuple[Format, ...] = (
     ade20k.CHALLENGE,
     ade20k.FULL_RELEASE,
     custom.FORMAT,
+    labelme.FORMAT,
     shapes.FORMAT,
 )
 
@@ -54,8 +58,8 @@ def open_dataset(
     """Returns one split of what a data set argument stands for.
 
     Args:
-        argument: a path that exists, else the name of a format or folder under the data root (`voc`, `custom/<name>`
-            or just `<name>`), else the name of the built-in data set, which None stands for too.
+        argument: a path that exists, else the name of a format or folder under the data root, in any case (`voc`,
+            `custom/<name>` or just `<name>`), else the name of the built-in data set, which None stands for too.
         folder: the data root.
         split: "train" or "val".
         options: choices of single formats, such as the classes of COCO.
@@ -85,7 +89,7 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
         return None
     bare = argument.strip("/")
     default_folders = {format.argument: format.default_folder for format in _on_disk()}
-    named = folder.root / (default_folders.get(bare) or bare)
+    named = folder.root / (default_folders.get(bare.lower()) or bare)
     below = [folder.root / str(format.default_folder) / bare for format in _on_disk() if format.holds_many]
     for place in (Path(argument), named):
         if place.exists():
@@ -93,12 +97,19 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
     for place in below:
         if place.is_dir():
             return place
-    if argument == BUILT_IN.argument:
+    if bare.lower() == BUILT_IN.argument:
         return None
+    parents = [folder.root, *(folder.root / str(format.default_folder) for format in _on_disk() if format.holds_many)]
+    for parent in parents:
+        in_any_case = below_in_any_case(parent, bare)
+        if in_any_case is not None:
+            return in_any_case
+    known = {*default_folders, BUILT_IN.argument, *(name for parent in parents[1:] for name in folder_names(parent))}
+    hint = did_you_mean(bare, known - {bare})
     looked = " and ".join(f"for {place}" for place in (named, *below))
     raise UserError(
         f"there is no data set '{argument}': looked for the folder {argument}, {looked}; "
-        f"{folder.root}/README.md says how to get one"
+        f"{folder.root}/README.md says how to get one{hint}"
     )
 
 

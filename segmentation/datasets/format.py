@@ -67,6 +67,8 @@ class Format:
         takes_newest: whether the last by name is taken where a folder holds several of this format.
         num_classes: number of classes, if it is always the same.
         options: choices that only this format offers.
+        mask_files: returns the files of all masks below the root of a data set, for formats whose classes a list
+            beside the masks may name; None for the others.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Format:
     takes_newest: bool = False
     num_classes: int | None = None
     options: tuple[FormatOption, ...] = ()
+    mask_files: Callable[[Path], list[Path]] | None = None
 
 
 def has_folders(*parts: str) -> Callable[[Path], bool]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.walk import walk
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -93,6 +94,26 @@ def file_facts(path: Path) -> FileFacts:
         valid = orientation if orientation in range(1, 9) else 1
         pages = getattr(image, "n_frames", 1)
         return FileFacts(image.size, image.mode, image.format or "", valid, pages)
+
+
+def has_upright_size(path: Path, size: tuple[int, int]) -> bool:
+    """Returns whether an image has to be turned by its EXIF orientation to have the size that its annotations state.
+
+    Args:
+        path: of the file.
+        size: (height, width) of the annotations.
+
+    Raises:
+        UserError: it has that size neither with nor without.
+    """
+    facts = file_facts(path)
+    stated = (size[1], size[0])
+    if stated not in (facts.size, facts.upright_size):
+        raise UserError(
+            f"{path} is {facts.size[0]} x {facts.size[1]}, but its annotations say {stated[0]} x {stated[1]}; "
+            "take the files that belong together"
+        )
+    return stated != facts.size
 
 
 def deep_bits(paths: Sequence[Path]) -> int | None:
@@ -188,12 +209,19 @@ def read_mask(path: Path) -> MaskPixels:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Returns the files of a folder and its sub-folders, sorted, without hidden ones."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    """Returns the files of a folder and its sub-folders, through links too, sorted, without hidden ones.
+
+    A link that leads nowhere is among them, so that it is named where it is read.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+
+    def refuse(unlisted: Path, reason: str) -> None:
+        raise UserError(f"{unlisted}: {reason}; give yourself the right to read it, or move it away")
+
+    files = walk(folder, refuse) if folder.is_dir() else ()
+    return sorted(path for path in files if path.is_file() or not path.exists())
 
 
 def _bits_of(greatest: int) -> int:

@@ -22,6 +22,8 @@ _COLUMNS = 2  # pairs of image and overlay in a row
 _GREATEST_SIDE = 480  # pixels of a picture in a sheet
 _LEGEND_COLUMNS = 6
 _DOTS_PER_INCH = 110
+_LEGEND_ROW = 18  # pixels
+_LEGEND_TEXT = 12  # pixels
 
 
 class Picture(NamedTuple):
@@ -56,13 +58,50 @@ def overlay(
 ) -> NDArray[np.uint8]:
     """Returns the image under its coloured mask, uint8, shape (height, width, 3).
 
+    Where a class is black, as background is in most palettes, the image stays as it is, not darkened.
+
     Args:
         image: uint8, shape (height, width, 3).
         mask: class ids, 255 = ignore, shape (height, width).
         palette: colour of every class, shape (num_classes, 3).
         opacity: of the mask, 0 to 1.
     """
-    return (image * (1 - opacity) + coloured(mask, palette) * opacity).round().astype(np.uint8)
+    colours = coloured(mask, palette)
+    share = np.where(colours.any(axis=-1, keepdims=True), np.float64(opacity), 0.0)
+    return (image * (1 - share) + colours * share).round().astype(np.uint8)
+
+
+def with_legend(
+    picture: NDArray[np.uint8], occurring: Sequence[int], classes: Sequence[str], palette: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Returns a picture above a legend of the classes that occur in it, uint8, shape (height + legend, width, 3).
+
+    Args:
+        picture: uint8, shape (height, width, 3).
+        occurring: class ids; 255 is left out.
+        classes: name of every class.
+        palette: colour of every class, shape (num_classes, 3).
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_LEGEND_TEXT)
+    width = picture.shape[1]
+    places: list[tuple[int, int, int]] = []
+    left, row = 0, 0
+    shown = [number for number in occurring if number != IGNORE]
+    for number in shown:
+        length = 2 * _LEGEND_ROW + int(font.getlength(classes[number]))
+        if left and left + length > width:
+            left, row = 0, row + 1
+        places.append((number, left, row * _LEGEND_ROW))
+        left += length
+    strip = Image.new("RGB", (width, (row + 1) * _LEGEND_ROW if shown else 0), "white")
+    draw = ImageDraw.Draw(strip)
+    for number, x, y in places:
+        box = (x + 3, y + 3, x + _LEGEND_ROW - 4, y + _LEGEND_ROW - 4)
+        draw.rectangle(box, fill=tuple(palette[number].tolist()), outline="grey")
+        draw.text((x + _LEGEND_ROW + 2, y + 2), classes[number], fill="black", font=font)
+    return np.concatenate([picture, np.asarray(strip)])
 
 
 def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[np.uint8], title: str) -> Figure:

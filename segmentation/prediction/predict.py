@@ -17,7 +17,7 @@ from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.datasets.dataset import FileNote
 from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, files_below, read_image
 from segmentation.datasets.labels import IGNORE
-from segmentation.datasets.overlays import IGNORE_COLOUR, OPACITY, coloured
+from segmentation.datasets.overlays import IGNORE_COLOUR, overlay, with_legend
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
@@ -143,7 +143,10 @@ def _pictures(image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTab
     indexed.putpalette(palette.tobytes())
     raw = table.labels.decode(mask)
     narrow = raw.astype(np.uint8) if raw.max() <= 255 else raw
-    return [indexed, Image.fromarray(_overlay(image, mask, table.palette)), Image.fromarray(narrow)]
+    names = table.names or tuple(f"class {number}" for number in range(len(table.palette)))
+    occurring = np.unique(mask).tolist()
+    laid_over = with_legend(_overlay(image, mask, table.palette), occurring, names, table.palette)
+    return [indexed, Image.fromarray(laid_over), Image.fromarray(narrow)]
 
 
 def _overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -151,7 +154,7 @@ def _overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray
     mixed = np.empty_like(image)
     for top in range(0, len(mask), _BAND_ROWS):
         band = slice(top, top + _BAND_ROWS)
-        mixed[band] = (image[band] * (1 - OPACITY) + coloured(mask[band], palette) * OPACITY).round()
+        mixed[band] = overlay(image[band], mask[band], palette)
     return mixed
 
 

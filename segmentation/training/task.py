@@ -32,8 +32,9 @@ from segmentation.prediction.inference import Labeller
 from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_json
-from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
+from wavenet_app.core.loop.start import no_trace_without_checkpoint
 from wavenet_app.core.loop.task import Task
 from wavenet_app.core.run_lock import run_lock
 from wavenet_app.core.runs import refuse_existing
@@ -303,33 +304,32 @@ def train(
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
-    with run_lock(plan.run_dir):
+    shown: set[Path] = set()
+
+    def after_step(status: FitStatus) -> None:
+        for path in task.broken.keys() - shown:
+            shown.add(path)
+            on_broken(task.broken[path])
+        on_step(status)
+
+    def after_validation(status: FitStatus, model: nn.Module, media: Sequence[Media]) -> None:
+        on_validation(status)
+        for number, picture in enumerate(pictures(task, model) if media else ()):
+            for one in media:
+                one.add_picture(f"validation {number}", picture, status.step)
+
+    with no_trace_without_checkpoint(plan), run_lock(plan.run_dir):
         if resume is None:
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
-
-        shown: set[Path] = set()
-
-        def after_step(status: FitStatus) -> None:
-            for path in task.broken.keys() - shown:
-                shown.add(path)
-                on_broken(task.broken[path])
-            on_step(status)
-
-        def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
-            on_validation(status)
-            if writer is not None:
-                for number, picture in enumerate(pictures(task, model)):
-                    writer.add_image(f"validation {number}", picture, status.step, dataformats="HWC")
-
         status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume)
-        best = plan.run_dir / "best.pth"
-        return SegmentationResult(
-            checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
-            status=status,
-            scores=task.scores,
-            validated=min(len(task.validation), task.config.training.validation_images),
-        )
+    best = plan.run_dir / "best.pth"
+    return SegmentationResult(
+        checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
+        status=status,
+        scores=task.scores,
+        validated=min(len(task.validation), task.config.training.validation_images),
+    )
 
 
 def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]]:

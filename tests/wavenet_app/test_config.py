@@ -1,12 +1,16 @@
 """Settings: presets, overrides, and a clear word for what does not fit."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from segmentation.config import preset as segmentation_preset
 from wavenet_app.config import MelConfig, preset
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import write_json
 from wavenet_app.core.settings import override, parse_assignments, read_config_file
 
 
@@ -28,8 +32,8 @@ def test_unknown_preset_lists_the_known():
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("model.skp_channels=3", "no setting called model.skp_channels; did you mean model.skip_channels"),
-        ("modl.skip_channels=3", "no setting called modl; did you mean model"),
+        ("model.skp_channels=3", "no setting called model.skp_channels; did you mean 'model.skip_channels'"),
+        ("modl.skip_channels=3", "no setting called modl; did you mean 'model'"),
         ("model.kernel_size=7", "model.kernel_size = 7"),
         ("model.dilations=[]", "at least one dilation"),
         ("model.dilations=[0]", "each at least 1"),
@@ -37,13 +41,60 @@ def test_unknown_preset_lists_the_known():
         ("training.seed=abc", "training.seed = 'abc'"),
         ("model.skip_channels", "takes section.field=value"),
         ("a.b.c=1", "no setting called a;"),
-        ("model.mel.n_mls=3", "no setting called model.mel.n_mls; did you mean model.mel.n_mels"),
-        ("model.mel.n_mels=0", "model.mel.n_mels = 0"),
+        ("model.mel.n_mls=3", "no setting called model.mel.n_mls; did you mean 'model.mel.n_mels'"),
+        ("model.mel.n_mels=0", r"model.mel.n_mels = 0: must be at least 1$"),
+        ("skip_channels=64", "no setting called skip_channels; did you mean 'model.skip_channels'.$"),
+        ("training.skip_channels=64", "did you mean 'model.skip_channels'.$"),
+        ("skip_chanels=64", "did you mean 'model.skip_channels'.$"),
+        ("speakers=x", "did you mean 'model.speakers' or 'corpus.speakers'.$"),
+        ("n_mels=64", "did you mean 'model.mel.n_mels'.$"),
+        ("model=3", r"model = 3: this is a section; set one of its fields, such as model.residual_channels$"),
+        ("model.dilations=4", r"model.dilations = 4: must be a list"),
+        ("training.learning_rate=fast", "'fast': must be a number$"),
+        ("training.batch_size=1.5", "1.5: must be a whole number$"),
+        ("model.mel.melody=perhaps", "must be true or false$"),
+        ("corpus.validation_fraction=1", "must be less than 1$"),
+        ("training.schedule=square", "choose one of cosine"),
     ],
 )
 def test_what_does_not_fit_is_named(assignment, message):
     with pytest.raises(UserError, match=message):
         override(preset("small"), parse_assignments([assignment]))
+
+
+def _leaves(values, prefix=""):
+    for name, value in values.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+
+
+WRONG = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@pytest.mark.parametrize("config", [preset("small"), segmentation_preset("small")], ids=["wavenet", "deeplab"])
+@given(data=st.data())
+def test_any_value_fits_or_gets_a_plain_line(config, data):
+    path = data.draw(st.sampled_from(list(_leaves(config.model_dump()))) | st.text(max_size=5))
+    *sections, field = path.split(".")
+    changes = {field: data.draw(WRONG)}
+    for section in reversed(sections):
+        changes = {section: changes}
+    try:
+        override(config, changes)
+    except UserError as error:
+        line = str(error)
+        assert not any(raw in line for raw in ("Input should", "pydantic", "validation error", "Value error", "\n"))
+        assert "does not fit" not in line  # all kinds of error have a text of their own
+
+
+def test_a_misspelt_preset_gets_the_closest():
+    with pytest.raises(UserError, match=r"'bas'; did you mean 'base'\?; choose one of tiny"):
+        preset("bas")
 
 
 def test_override_leaves_the_rest_alone():
@@ -61,12 +112,38 @@ def test_config_file_is_laid_over_a_preset(tmp_path):
     assert changed.training.learning_rate == 0.001
 
 
+@pytest.mark.parametrize("config", [preset("tiny"), segmentation_preset("resnet50")], ids=["wavenet", "deeplab"])
+def test_the_config_of_a_run_is_a_config_file(tmp_path, config):
+    changed = override(config, parse_assignments(["training.seed=7", "training.minutes=3", "name=before"]))
+    path = tmp_path / "config.json"
+    write_json(path, {**changed.model_dump(mode="json"), "software": {"torch": "2"}})
+    again = override(config, read_config_file(path))
+    assert again == override(changed, {"name": config.name})
+    assert again.training.seed == 7
+
+
+@pytest.mark.parametrize("config", [preset("tiny"), segmentation_preset("resnet50")], ids=["wavenet", "deeplab"])
+def test_names_in_toml_are_those_of_config_json(tmp_path, config):
+    lines = []
+    for name, section in config.model_dump(mode="json").items():
+        if isinstance(section, dict):
+            values = {key: value for key, value in section.items() if value is not None}
+            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    path = tmp_path / "same.toml"
+    path.write_text("\n".join(lines), encoding="utf-16")  # as a shell of Windows writes it
+    assert override(type(config)(), read_config_file(path)) == override(config, {"name": type(config)().name})
+
+
 def test_broken_config_file_is_named(tmp_path):
     path = tmp_path / "run.toml"
     path.write_text("[model\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"run\.toml is not valid TOML"):
         read_config_file(path)
-    with pytest.raises(UserError, match="cannot read"):
+    for text, message in (("{", "is not valid JSON"), ("[1]", "holds no settings")):
+        (tmp_path / "config.json").write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            read_config_file(tmp_path / "config.json")
+    with pytest.raises(UserError, match=r"cannot read the config file .*absent.toml: No such file"):
         read_config_file(tmp_path / "absent.toml")
 
 

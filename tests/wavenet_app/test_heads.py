@@ -126,6 +126,27 @@ def test_the_gradient_is_that_of_small_differences(outputs: torch.Tensor, sample
                 assert (up - down) / 2e-4 == pytest.approx(float(probe.grad[place]), rel=0.05, abs=0.5)
 
 
+@pytest.mark.parametrize(("logarithm", "scale"), [(-200.0, STEP / 16), (50.0, STEP / 16 + math.exp(3))])
+def test_scales_stay_between_the_least_and_the_greatest(logarithm: float, scale: float) -> None:
+    half = STEP / 2 / scale
+    for head, outputs, probability in (
+        (GaussianHead(), [0.0, logarithm], math.erf(half / math.sqrt(2))),
+        (LogisticsHead(1), [0.0, 0.0, logarithm], math.tanh(half / 2)),
+    ):
+        bits = head.bits(torch.tensor(outputs).expand(1, 1, -1), torch.tensor([[0]]))
+        assert float(bits) == pytest.approx(-math.log2(probability), rel=1e-5, abs=1e-9)
+
+
+def test_heads_begin_as_wide_as_speech() -> None:
+    mixture = LogisticsHead(3).initial_bias()
+    assert mixture.tolist() == [0.0] * 6 + [-2.5, -4.5, -6.5]
+    assert GaussianHead().initial_bias().tolist() == [0.0, -4.5]
+
+
+def test_a_code_before_the_first_is_no_code_and_a_sample_before_it_is_silent() -> None:
+    assert [head().nothing for head in HEADS.values()] == [256, 0, 0]
+
+
 def test_a_certain_sample_costs_next_to_nothing() -> None:
     for head, outputs in ((GaussianHead(), [0.5, -40.0]), (LogisticsHead(1), [0.0, 0.5, -40.0])):
         bits = head.bits(torch.tensor(outputs).expand(1, 1, -1), torch.tensor([[2**14]]))

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.text import did_you_mean
 
 ENVIRONMENT_VARIABLE = "WAVEGEN_DATA"
+
+_NO_DATA_SETS = {
+    "checkpoints", "pretrained", "tensorboard", "wandb", "generated", "segmentation_results", "receptive_field_viz"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class DataFolder:
         return self.root / ".cache"
 
     def data_set(self, argument: str) -> Path:
-        """Returns what a data set argument stands for: a path that exists, else a name under the root.
+        """Returns what a data set argument stands for: a path that exists, else a name under the root in any case.
 
         Raises:
             UserError: neither exists.
@@ -78,8 +83,40 @@ class DataFolder:
         named = self.data_set_path(argument)
         if named.exists():
             return named
-        raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}")
+        in_any_case = below_in_any_case(self.root, argument)
+        if in_any_case is not None:
+            return in_any_case
+        hint = did_you_mean(argument.strip("/"), folder_names(self.root) - _NO_DATA_SETS)
+        raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}{hint}")
 
     def data_set_path(self, name: str) -> Path:
         """Returns where a data set of that name lies under the root, whether it exists or not."""
         return self.root / name.strip("/")
+
+
+def folder_names(folder: Path) -> set[str]:
+    """Returns the names of the folders in a folder, without hidden ones; nothing if it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+    except OSError:
+        return set()
+
+
+def below_in_any_case(folder: Path, name: str) -> Path | None:
+    """Returns the folder or file of that name below a folder, in upper or lower case; None if there is none.
+
+    Args:
+        folder: where to look.
+        name: one name, or several separated by slashes.
+    """
+    found = folder
+    for part in name.strip("/").split("/"):
+        try:
+            inside = sorted(path for path in found.iterdir() if path.name.lower() == part.lower())
+        except OSError:
+            return None
+        if not inside:
+            return None
+        found = next((path for path in inside if path.name == part), inside[0])
+    return found

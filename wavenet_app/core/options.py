@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wavenet_app.core.completion import runs_to_resume, wavenets
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -27,7 +29,10 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 CheckpointName = Annotated[
-    str | None, typer.Argument(metavar="CHECKPOINT", help="A file or the name of a run; the newest run if omitted.")
+    str | None,
+    typer.Argument(
+        metavar="CHECKPOINT", help="A file or the name of a run; the newest run if omitted.", autocompletion=wavenets
+    ),
 ]
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]
 Minutes = Annotated[
@@ -35,11 +40,21 @@ Minutes = Annotated[
 ]
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Stop after this many optimizer steps.")]
 Resume = Annotated[
-    str | None, typer.Option("--resume", metavar="RUN", help="Resume this run exactly from its last checkpoint.")
+    str | None,
+    typer.Option(
+        "--resume",
+        metavar="RUN",
+        help="Resume this run exactly from its last checkpoint.",
+        autocompletion=runs_to_resume,
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Read settings from a TOML file; they override the preset."),
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read settings from a TOML file or a run's config.json; they override the preset.",
+    ),
 ]
 Assignments = Annotated[
     list[str] | None,

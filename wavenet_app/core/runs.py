@@ -26,7 +26,7 @@ class TrainingOptions:
 
     Attributes:
         preset: name of a preset, or "auto".
-        config_file: TOML file that overrides the preset.
+        config_file: TOML file or config.json that overrides the preset.
         assignments: section.field=value texts that override both.
         name: name of the run.
         max_steps: optimizer steps.

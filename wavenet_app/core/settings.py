@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+import json
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.shown import shown
+from wavenet_app.core.setting_problems import first_problem
+from wavenet_app.core.text import decoded_text
+
+_OF_ONE_RUN = ("name", "software")
 
 
 class Settings(BaseModel):
@@ -71,7 +74,7 @@ def validated(schema: type[AnySettings], values: dict[str, Any]) -> AnySettings:
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        raise UserError(_first_problem(schema, error)) from None
+        raise UserError(first_problem(schema, error)) from None
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:
@@ -99,18 +102,34 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """Returns a TOML file's nested values, for `override`.
+    """Returns the nested values of a TOML file, or of the config.json of a run, for `override`.
+
+    The name of that run and the versions of its software are left out: the new run has its own.
 
     Raises:
-        UserError: the file cannot be read or is not TOML.
+        UserError: the file cannot be read, or is neither TOML nor, if its name ends in .json, JSON.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = decoded_text(path.read_bytes())
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config file {path}: {error}") from None
-    except (ValueError, RecursionError) as error:  # an integer of thousands of digits, lists in lists without end
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        raise UserError(f"{path} is not valid TOML: {reason}") from None
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not text in UTF-8 or UTF-16"
+        raise UserError(f"cannot read the config file {path}: {reason}") from None
+    if path.suffix.lower() == ".json":
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:  # an integer of thousands of digits, lists in lists without end
+            raise UserError(f"{path} is not valid JSON: {_parse_problem(error)}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path} holds no settings; give the config.json of a run, or a TOML file")
+        return {name: value for name, value in values.items() if name not in _OF_ONE_RUN}
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid TOML: {_parse_problem(error)}") from None
+
+
+def _parse_problem(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _toml_value(text: str) -> Any:
@@ -118,21 +137,3 @@ def _toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text
-
-
-def _first_problem(schema: type[Settings], error: ValidationError) -> str:
-    problem = error.errors()[0]
-    path = ".".join(str(part) for part in problem["loc"] if not isinstance(part, int))
-    if problem["type"] != "extra_forbidden":
-        # an error about several fields has the whole section as its input, which would fill the line
-        value = "" if isinstance(problem["input"], dict) else f" = {shown(problem['input'])}"
-        return f"{path}{value}: {problem['msg'].removeprefix('Value error, ')}"
-    *sections, field = path.split(".")
-    section: Any = schema
-    for name in sections:
-        annotation = section.model_fields[name].annotation
-        section = next(kind for kind in (*get_args(annotation), annotation) if isinstance(kind, type))
-    close = difflib.get_close_matches(field, section.model_fields, n=1)
-    prefix = ".".join([*sections, ""])
-    hint = f"did you mean {prefix}{close[0]}?" if close else f"choose one of {', '.join(section.model_fields)}"
-    return f"there is no setting called {path}; {hint}"

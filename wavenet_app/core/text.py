@@ -42,6 +42,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     >>> did_you_mean("xyz", ["tiny", "base"])
     ''
     """
+    close = closest(name, known)
+    return f"; did you mean '{close}'?" if close else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Returns the known name closest to a misspelt one, whatever the case; None if none is close.
+
+    >>> closest("Bas", ["tiny", "base"])
+    'base'
+    """
     by_lower = {one.lower(): one for one in known}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f"; did you mean '{by_lower[close[0]]}'?" if close else ""
+    return by_lower[close[0]] if close else None

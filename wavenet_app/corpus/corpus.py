@@ -22,7 +22,9 @@ from wavenet_app.corpus import plucked
 from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
 from wavenet_app.corpus.levels import GREATEST_PEAK, judge_levels, robust_peak
 from wavenet_app.corpus.sources import scan_sources
-from wavenet_app.corpus.speakers import NoSpeakerError, speaker_rule
+from wavenet_app.corpus.speaker_folders import level_remark
+from wavenet_app.corpus.speaker_tables import NoSpeakerError
+from wavenet_app.corpus.speakers import FOLDER_RULE, speaker_rule
 from wavenet_app.corpus.split import split_files, takes_apart
 from wavenet_app.corpus.stored_samples import read_samples
 
@@ -269,7 +271,9 @@ def _open_files(
         raise UserError(f"no audio in {given}: {found}; give {' '.join(sorted(AUDIO_SUFFIXES))} files")
     names, keys = _names(sources.files)
     found_paths = [path for _, path in sources.files]
-    file_speakers = _speakers(names, keys, speakers, skipped)
+    file_speakers = _speakers(names, keys, found_paths, speakers, skipped)
+    remark = level_remark(keys) if speakers == FOLDER_RULE else None
+    remarks += [remark] if remark else []
     kept = [index for index, speaker in enumerate(file_speakers) if speaker is not None or speakers is None]
     if not kept:
         raise UserError(_no_usable_files(skipped))
@@ -356,16 +360,20 @@ def _clip(file: _File, trim_decibels: float) -> Clip:
 
 
 def _speakers(
-    names: Sequence[str], keys: Sequence[str], rule: str | None, skipped: list[SkippedFile]
+    names: Sequence[str],
+    keys: Sequence[str],
+    paths: Sequence[Path],
+    rule: str | None,
+    skipped: list[SkippedFile],
 ) -> list[str | None]:
     """Returns the speaker of each file, None for files without one, which are skipped."""
     if rule is None:
         return [None] * len(names)
-    speaker_of = speaker_rule(rule)
+    speaker_of = speaker_rule(rule, keys)
     found: list[str | None] = []
-    for name, key in zip(names, keys, strict=True):
+    for name, key, path in zip(names, keys, paths, strict=True):
         try:
-            found.append(speaker_of(key))
+            found.append(speaker_of(key, printable(path.absolute().as_posix())))
         except NoSpeakerError as error:
             skipped.append(SkippedFile(name, str(error)))
             found.append(None)

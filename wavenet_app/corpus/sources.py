@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.walk import walk
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def scan_sources(paths: Sequence[Path]) -> Sources:
         except OSError as error:
             raise UserError(f"there is no file or folder {path} ({(error.strerror or str(error)).lower()})") from None
         if is_folder:
-            found: Iterator[tuple[Path, Path]] = ((path, file) for file in _walk(path, seen_folders, unlisted))
+            found: Iterator[tuple[Path, Path]] = (
+                (path, file) for file in walk(path, lambda *note: unlisted.append(note), seen_folders)
+            )
         else:
             found = iter([(path.parent, path)])
         for root, file in found:
@@ -74,27 +77,3 @@ def scan_sources(paths: Sequence[Path]) -> Sources:
                 seen_files.add(identity)
                 files.append((root, file))
     return Sources(tuple(files), dict(others), tuple(unlisted))
-
-
-def _walk(folder: Path, seen: set[tuple[int, int]], unlisted: list[tuple[Path, str]]) -> Iterator[Path]:
-    try:
-        status = folder.stat()
-        if (status.st_dev, status.st_ino) in seen:
-            return
-        seen.add((status.st_dev, status.st_ino))
-        # Links last, so a file keeps its own name even if links lead to it.
-        entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
-    except OSError as error:
-        unlisted.append((folder, f"the folder cannot be listed ({(error.strerror or str(error)).lower()})"))
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        try:
-            is_folder = entry.is_dir()
-        except OSError:  # a link to itself
-            is_folder = False
-        if is_folder:
-            yield from _walk(folder / entry.name, seen, unlisted)
-        else:
-            yield folder / entry.name

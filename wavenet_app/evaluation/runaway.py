@@ -14,7 +14,7 @@ recordings of rain are noise.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,19 @@ from numpy.typing import NDArray
 from wavenet_app.evaluation.sound_frames import flatness, levels
 
 Failure = Literal["noise", "silence"]
+
+
+class Judgement(NamedTuple):
+    """What the clips of a model are like.
+
+    Attributes:
+        text: a line for the user.
+        usable: whether at least one clip is neither noise nor silence.
+    """
+
+    text: str
+    usable: bool
+
 
 SILENCE_DECIBELS = -50.0
 NOISE_DECIBELS = -30.0

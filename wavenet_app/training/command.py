@@ -17,14 +17,15 @@ from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.baseline import corpus_baselines
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
+from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training.options import RunOptions
 from wavenet_app.training.run import prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train, validation_windows
 from wavenet_app.training.view import TrainingView, show_result, show_start
 
-Judge = Callable[[Path, Corpus], str]
-"""Describes a checkpoint in one line, given the corpus that it was trained on."""
+Judge = Callable[[Path, Corpus], Judgement]
+"""Describes the audio of a checkpoint, given the corpus that it was trained on."""
 
 
 def run_training(
@@ -36,7 +37,7 @@ def run_training(
         options: what to train, on which audio and for how long.
         folder: data folder that all output goes to.
         console: console to print to.
-        preview: generates audio for TensorBoard; None for none.
+        preview: generates audio for the logger; None for none.
         judge: describes the finished model; None for no description.
 
     Raises:
@@ -68,7 +69,7 @@ def run_training(
     if judge is not None and result.status.interrupted is None:  # a user who stops a run does not want to wait
         with console.status("evaluating generated audio"):
             judgement = judge(result.checkpoint, run.corpus)
-    show_result(console, result, run.config.name, judgement)
+    show_result(console, result, run, judgement)
     show_curves(console, run.plan)
     return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
-from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.scoring import score_of
+from wavenet_app.core.loop.start import no_trace_without_checkpoint
 from wavenet_app.core.loop.task import Task
 from wavenet_app.core.run_lock import run_lock
 from wavenet_app.core.runs import refuse_existing
@@ -206,7 +207,7 @@ def train(
         plan: budget and folders; config.json and split.json are written to its run folder.
         on_step: called after every step.
         on_validation: called after every validation.
-        preview: generates audio for TensorBoard; None for none.
+        preview: generates audio for the logger; None for none.
         resume: content of the last.pth to resume from.
 
     Raises:
@@ -214,19 +215,19 @@ def train(
     """
     from wavenet_app.core.loop.loop import fit  # imports Lightning, which other users of this task do not need
 
-    with run_lock(plan.run_dir):
+    preview_writer = _PreviewWriter(task, preview)
+
+    def after_validation(status: FitStatus, model: nn.Module, media: Sequence[Media]) -> None:
+        on_validation(status)
+        assert isinstance(model, WaveNet)
+        if media:
+            preview_writer.write(status, model, media)
+
+    with no_trace_without_checkpoint(plan), run_lock(plan.run_dir):
         if resume is None:
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
         write_json(plan.run_dir / "split.json", split_record(task.corpus))
-        preview_writer = _PreviewWriter(task, preview)
-
-        def after_validation(status: FitStatus, model: nn.Module, writer: Any) -> None:
-            on_validation(status)
-            assert isinstance(model, WaveNet)
-            if writer is not None:
-                preview_writer.write(status, model, writer)
-
         status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
         return _finish(task, plan, status)
 
@@ -257,16 +258,16 @@ class _PreviewWriter:
         self.real_written = False
         self.clip = max(task.corpus.validation, key=lambda clip: clip.num_samples)
 
-    def write(self, status: FitStatus, model: WaveNet, writer: Any) -> None:
+    def write(self, status: FitStatus, model: WaveNet, media: Sequence[Media]) -> None:
         length = round(PREVIEW_SECONDS * self.task.corpus.sample_rate)
         if not self.real_written:
-            self._sound(writer, "real", self.task.corpus.waveform(self.clip, 0, 3 * length), status.step)
+            self._sound(media, "real", self.task.corpus.waveform(self.clip, 0, 3 * length), status.step)
             self.real_written = True
         if self.preview is None or self.spent > PREVIEW_SHARE * (time.monotonic() - self.began):
             return
         before = time.monotonic()
         self._sound(
-            writer, "generated", self.preview(model, self.task.config, length, self._conditioning(length)), status.step
+            media, "generated", self.preview(model, self.task.config, length, self._conditioning(length)), status.step
         )
         # the next preview has to wait until its cost fits into the share
         self.spent += time.monotonic() - before
@@ -281,9 +282,11 @@ class _PreviewWriter:
             frames = np.concatenate(list(mel.conditioning([mel.of(self.task.corpus.waveform(self.clip, 0, length))])))
         return PreviewConditioning(shares, frames)
 
-    def _sound(self, writer: Any, name: str, waveform: NDArray[np.float32], step: int) -> None:
+    def _sound(self, media: Sequence[Media], name: str, waveform: NDArray[np.float32], step: int) -> None:
         from wavenet_app.audio.pictures import spectrogram_figure
 
         rate = self.task.corpus.sample_rate
-        writer.add_audio(name, torch.from_numpy(waveform.copy())[None], step, sample_rate=rate)
-        writer.add_figure(f"{name} spectrogram", spectrogram_figure(waveform, rate, name), step, close=False)
+        figure = spectrogram_figure(waveform, rate, name)
+        for one in media:
+            one.add_sound(name, waveform, rate, step)
+            one.add_figure(f"{name} spectrogram", figure, step)

@@ -10,10 +10,11 @@ from rich.table import Table
 
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.console import print_labelled
-from wavenet_app.core.loop.plan import FitStatus, HistoryRow
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_interruption
 from wavenet_app.core.terminal import print_notes
 from wavenet_app.corpus.baseline import Baseline, verdict
+from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.training.run import Run
 from wavenet_app.training.task import TrainingResult
 
@@ -79,7 +80,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     print_notes(console, run.notes)
 
 
-def show_result(console: Console, result: TrainingResult, name: str, judgement: str | None) -> None:
+def show_result(console: Console, result: TrainingResult, run: Run, judgement: Judgement | None) -> None:
     """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands."""
     console.print(
         f"bits per sample on held-out clips, of {result.model.coding.name}, lower is better:", highlight=False
@@ -97,12 +98,24 @@ def show_result(console: Console, result: TrainingResult, name: str, judgement: 
     console.print(table)
     console.print(verdict(result.validation, result.baseline), highlight=False)
     if judgement is not None:
-        console.print(judgement, highlight=False)
+        console.print(judgement.text, highlight=False)
+    name = run.config.name
     show_interruption(console, result.status, f"train --resume {name}")
     lines = [f"checkpoint: {result.checkpoint}"]
-    lines.append(f"hear it: wavegen {_first_use(result.model, name)}")
+    if judgement is None or judgement.usable:
+        lines.append(f"hear it: wavegen {_first_use(result.model, name)}")
+    else:
+        longer = _twice_as_long(run.plan)
+        lines.append(f"the model needs more training; train on: wavegen train --resume {shlex.quote(name)} {longer}")
     lines.append(f"evaluate it: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _twice_as_long(plan: FitPlan) -> str:
+    """Returns the options that double the budget of a run."""
+    minutes = [f"--minutes {2 * plan.minutes:g}"] if plan.minutes else []
+    steps = [f"--max-steps {2 * plan.max_steps}"] if plan.max_steps else []
+    return " ".join([*minutes, *steps])
 
 
 def _first_use(model: ModelConfig, name: str) -> str:

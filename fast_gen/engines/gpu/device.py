@@ -81,8 +81,8 @@ def _in_words(error: Exception, clips: int) -> str:
     said = str(error)
     if isinstance(error, torch.cuda.OutOfMemoryError) or "out of memory" in said or "ALLOC_FAILED" in said:
         if clips == 1:
-            return f"the GPU has no room for this model{_free()}; close what else runs on it, or {WAY_OUT}"
-        return f"the GPU has no room for {clips} clips at once{_free()}; generate fewer, or {WAY_OUT}"
+            return f"the GPU has not enough memory for this model{_free()}; close what else runs on it, or {WAY_OUT}"
+        return f"the GPU has not enough memory for {clips} clips at once{_free()}; generate fewer, or {WAY_OUT}"
     if "busy or unavailable" in said:
         return f"the GPU is taken by another program, which shares it with nobody; wait for that to end, or {WAY_OUT}"
     if "no kernel image" in said:

@@ -13,6 +13,7 @@ from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.image_files import files_below, read_mask
 from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.walk import walk
 
 # name = number in the full release's list of names, counted from 1; in the benchmark's order (objectInfo150).
 _TABLE = """
@@ -187,7 +188,8 @@ def full_release_ids(colours: NDArray[np.uint8]) -> NDArray[np.int32]:
 
 
 def _holds_full_release(folder: Path) -> bool:
-    return any(next((folder / place).rglob(f"*{_FULL_ENDING}"), None) for place in FULL_FOLDERS)
+    files = (path for place in FULL_FOLDERS if (folder / place).is_dir() for path in walk(folder / place))
+    return any(path.name.endswith(_FULL_ENDING) for path in files)
 
 
 CHALLENGE = Format(

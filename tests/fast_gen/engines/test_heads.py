@@ -33,7 +33,7 @@ def test_train_info_sample_rank_eval_export(wavegen, tone_folder, tmp_path, head
     facts = json.loads(wavegen("info", "--json").out)
     assert facts["config"]["model"]["head"] == head
     assert facts["coding"] == "16-bit samples"
-    assert facts["validation"] < facts["history"][0]["train"] + 1
+    assert facts["validation"] < facts["history"][0]["train"]
     assert "16-bit samples" in " ".join(wavegen("info").out.split())
 
     sampled = wavegen("sample", "--seconds", 0.05, "-n", 2, "--seed", 5, "--temperature", 0.9)
@@ -49,14 +49,14 @@ def test_train_info_sample_rank_eval_export(wavegen, tone_folder, tmp_path, head
     assert primed.code == 0, primed.err
     joined = soundfile.read(tmp_path / "data" / "generated" / "tones-seed8-0.wav")[0]
     original = soundfile.read(tone_folder / "tone0.wav")[0]
-    gain = facts["config"]["audio"]["gain"]
-    np.testing.assert_allclose(joined[: len(original)], original * gain, atol=2**-15)
+    np.testing.assert_allclose(joined[: len(original)], original, atol=2**-15)  # at the level of the recordings
 
     measured = wavegen("eval", "--seconds", 1, "-n", 2, "--clip-seconds", 0.3, "--json")
     assert measured.code == 0, measured.err
     report = json.loads(measured.out)
     assert report["coding"] == "16-bit samples"
-    assert report["bits"]["overall"]["model"] == pytest.approx(facts["validation"], abs=1.5)
+    # only training measures the first 30 ms of the half second
+    assert report["bits"]["overall"]["model"] == pytest.approx(facts["validation"], rel=2e-3)
 
     assert wavegen("export", "--name", "mine").code == 0
     assert (
@@ -86,7 +86,7 @@ def test_what_another_head_cannot_do_is_one_line(wavegen, tmp_path):
     for arguments, said in (
         (("sample", checkpoint, "--top-k", 5), "top-k and top-p rank mu-law codes"),
         (("sample", checkpoint, "--top-p", 0.9), "take a temperature"),
-        (("train", "--head", "laplace"), "Input should be 'mu-law', 'logistics' or 'gaussian'"),
+        (("train", "--head", "laplace"), "must be 'mu-law', 'logistics' or 'gaussian'"),
         (("train", "--head", "gaussian", "--set", "model.mixtures=3"), "mixtures = 3 is for the head logistics"),
         (("train", "--head", "logistics", "--set", "model.quantization_channels=64"), "for the head mu-law, not for"),
         (("train", "--resume", "net", "--head", "gaussian"), "there is no run 'net' to resume"),

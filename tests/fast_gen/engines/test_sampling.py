@@ -8,7 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fast_gen.engines.sampling import SamplingSettings, pick, splitmix64, uniforms
+from fast_gen.engines.sampling import (
+    VOCODING_TEMPERATURE,
+    SamplingSettings,
+    pick,
+    pick_gaussian,
+    pick_logistics,
+    splitmix64,
+    uniforms,
+    usual_settings,
+)
+from wavenet_app.coding import STEP
+from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.errors import UserError
 
 SEEDS = st.integers(min_value=-(2**70), max_value=2**70)
@@ -93,13 +104,19 @@ LOGITS = st.lists(st.sampled_from([-3.0, -1.0, 0.0, 0.5, 2.0]), min_size=2, max_
     st.integers(0, 2**24 - 1),
     st.sampled_from([0.0, 0.01, 0.6, 1.0, 3.0]),
     st.integers(0, 12),
-    st.sampled_from([1e-9, 0.3, 0.77, 0.999, 1.0]),
+    st.sampled_from([1e-9, 0.3, 0.5, 0.77, 0.999, 1.0]),
 )
 def test_pick_follows_its_definition(logits: list[float], bits: int, heat: float, top_k: int, top_p: float) -> None:
     settings = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p)
     uniform = bits * 2.0**-24
     found = pick(torch.tensor([logits]), torch.tensor([uniform]), settings)
     assert found.tolist() == [plain_pick(logits, uniform, settings)]
+
+
+@pytest.mark.parametrize(("top_p", "last"), [(0.25, 0), (0.2500001, 1), (0.5, 1), (0.5000001, 2), (0.75, 2)])
+def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float, last: int) -> None:
+    greatest = torch.tensor([1 - 2.0**-24])
+    assert pick(torch.zeros(1, 4), greatest, SamplingSettings(top_p=top_p)).item() == last
 
 
 def test_pick_is_distributed_as_the_softmax() -> None:
@@ -120,6 +137,44 @@ def test_a_code_of_no_probability_is_never_picked() -> None:
     logits = torch.tensor([[-1e30, 0.0, -1e30]])
     for number in (0.0, 0.5, 1 - 2.0**-24):
         assert pick(logits, torch.tensor([number]), SamplingSettings()).item() == 1
+
+
+MIXTURE = torch.tensor([[0.0, 0.0, 0.5, -0.5, -5.0, -5.0]])
+"""Two logistics of equal weight, around 0.5 and -0.5."""
+
+
+@pytest.mark.parametrize(
+    ("place", "mean", "remainder"),
+    [(0.25, 0.5, 0.5), (0.4, 0.5, 0.8), (0.5, -0.5, 2.0**-40), (0.75, -0.5, 0.5), (1 - 2.0**-24, -0.5, 1 - 2.0**-23)],
+)
+def test_a_uniform_picks_the_component_and_its_rest_the_place(place: float, mean: float, remainder: float) -> None:
+    uniform = torch.tensor([place - 2.0**-25], dtype=torch.float64)
+    scale = math.exp(-5) + STEP / 16
+    expected = mean + scale * math.log(remainder / (1 - remainder))
+    for temperature in (1.0, 0.5):
+        found = pick_logistics(MIXTURE, uniform, SamplingSettings(temperature)).item()
+        assert found == math.floor((mean + temperature * (expected - mean)) / STEP + 0.5)
+
+
+def test_a_gaussian_gives_its_quantile() -> None:
+    uniform = torch.tensor([0.0], dtype=torch.float64)
+    scale = math.exp(-3) + STEP / 16
+    found = pick_gaussian(torch.tensor([[0.0, -3.0]]), uniform, SamplingSettings(0.5)).item()
+    assert found == math.floor(-0.5 * scale * 5.419983 / STEP + 0.5)  # the quantile of 2^-25
+
+
+@pytest.mark.parametrize(("mean", "sample"), [(2.0, 2**15 - 1), (-2.0, -(2**15)), (0.5 * STEP, 1), (-0.5 * STEP, 0)])
+def test_samples_are_the_nearest_ones_within_their_range(mean: float, sample: int) -> None:
+    outputs = torch.tensor([[mean, -7.0]])
+    assert pick_gaussian(outputs, torch.tensor([0.5]), SamplingSettings(0.0)).item() == sample
+
+
+def test_vocoding_is_cooler_unless_a_temperature_is_given() -> None:
+    vocoder = ModelConfig(mel=MelConfig().resolved(16_000))
+    assert usual_settings(ModelConfig()) == SamplingSettings(1.0)
+    assert usual_settings(vocoder) == SamplingSettings(VOCODING_TEMPERATURE)
+    assert usual_settings(vocoder, 0.0) == SamplingSettings(0.0)
+    assert VOCODING_TEMPERATURE < 1
 
 
 @pytest.mark.parametrize(

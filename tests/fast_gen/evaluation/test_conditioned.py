@@ -85,7 +85,7 @@ def test_speakers_of_given_audio_come_from_the_rule_or_the_option(evaluate, tmp_
     [
         (("voices", "strangers"), "no speaker of the 2 files is known to the model (ann, jo, theo)"),
         (("voices", "strangers/bo"), "give --speaker NAME if all files have the same speaker"),
-        (("voices", "strangers", "--speaker", "an"), "no speaker is called 'an'; did you mean ann?"),
+        (("voices", "strangers", "--speaker", "an"), "no speaker is called 'an'; did you mean 'ann'?"),
         (("voices", "--speaker", "ann"), "add a path or leave --speaker out"),
     ],
 )

@@ -13,7 +13,8 @@ from segmentation.checking.check import check_datasets, quick_check
 from segmentation.datasets.batches import TrainingCrops, ValidationImages
 from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
-from segmentation.datasets.overlays import IGNORE_COLOUR, Picture, coloured, overlay, write_sheet
+from segmentation.datasets.labels import voc_palette
+from segmentation.datasets.overlays import IGNORE_COLOUR, Picture, coloured, overlay, with_legend, write_sheet
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, normalise
 from segmentation.evaluation.metrics import ConfusionMatrix
 from wavenet_app.core.errors import UserError
@@ -147,11 +148,25 @@ def test_overlays_mix_the_colours(tmp_path):
     palette = np.array([[0, 0, 0], [200, 0, 0]], dtype=np.uint8)
     assert coloured(mask, palette)[0].tolist() == [[0, 0, 0], [200, 0, 0], list(IGNORE_COLOUR)]
     assert overlay(image, mask, palette, opacity=0.5)[0, 1].tolist() == [150, 50, 50]
+    assert overlay(image, mask, palette)[0, 0].tolist() == [100, 100, 100], "black does not darken the image"
     write_sheet(tmp_path / "new" / "sheet.png", [Picture("one", image, mask)] * 3, ["a", "b"], palette, "title")
     assert (tmp_path / "new" / "sheet.png").read_bytes().startswith(PNG)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="cannot write"):
         write_sheet(tmp_path / "file" / "sheet.png", [Picture("one", image, mask)], ["a", "b"], palette, "title")
+
+
+def test_a_legend_stands_below_with_the_classes_that_occur():
+    image = np.zeros((40, 200, 3), dtype=np.uint8)
+    palette = np.array([[0, 0, 0], [200, 0, 0], [0, 0, 200]], dtype=np.uint8)
+    one = with_legend(image, [1, 255], ["ground", "cell", "wall"], palette)
+    np.testing.assert_array_equal(one[:40], image)
+    legend = {tuple(colour) for colour in one[40:].reshape(-1, 3).tolist()}
+    assert (200, 0, 0) in legend
+    assert (0, 0, 200) not in legend
+    many = with_legend(image, list(range(20)), [f"a long name {number}" for number in range(20)], voc_palette(20))
+    assert len(many) > len(one) > 40
+    assert with_legend(image, [255], ["ground"], palette).shape == image.shape
 
 
 def test_a_tiny_net_learns_the_shapes():

@@ -18,7 +18,8 @@ PLAIN = Augmentation(crop_size=(8, 8), scales=(1.0, 1.0), flip=0.0, photometric=
 def truncated(root, count: int, broken: int, split: str = "train") -> CustomDataset:
     """A data set of which some images end in the middle."""
     names = [f"{split}/{number:03d}.png" for number in range(count)]
-    write_custom(root, {**dict.fromkeys(names, stripes([0, 1])), "train/z.png": stripes([0, 1])}, "a\nb")
+    other = "train/z.png" if split == "val" else "val/z.png"
+    write_custom(root, dict.fromkeys([*names, other], stripes([0, 1])), "a\nb")
     dataset = CustomDataset(root, split)
     for name in names[:broken]:
         path = root / "images" / name
@@ -47,7 +48,7 @@ def test_the_images_after_a_broken_one_do_not_depend_on_where_training_starts(tm
 
 
 def test_too_many_broken_images_end_the_training_with_the_share(tmp_path):
-    crops = TrainingCrops(truncated(tmp_path, 39, 3), PLAIN, batch_size=8, seed=0)
+    crops = TrainingCrops(truncated(tmp_path, 40, 3), PLAIN, batch_size=8, seed=0)
     with pytest.raises(UserError, match=r"3 of 40 images of .* cannot be used, more than 5%; wavegen seg-check lists"):
         list(islice(loaded(crops, num_workers=0), 12))
 
@@ -61,11 +62,11 @@ def test_validation_leaves_out_a_truncated_image_and_names_it(tmp_path):
 
 def test_the_check_lists_all_broken_files_and_refuses_many(tmp_path, wavegen, monkeypatch):
     monkeypatch.setenv("COLUMNS", "600")  # so that no path is broken into lines
-    dataset = truncated(tmp_path / "few", 59, 3)
+    dataset = truncated(tmp_path / "few", 60, 3)
     report = quick_check([dataset], limit=60)
     assert len(report.splits[0].broken) == 3
     assert "training skips what cannot be used: cannot read the image" in report.warnings[0]
-    assert check_datasets([truncated(tmp_path / "many", 59, 4)]).problems[0].endswith("(and 3 more)")
+    assert check_datasets([truncated(tmp_path / "many", 60, 4)]).problems[0].endswith("(and 3 more)")
     write_custom(tmp_path / "few", {"val/z.png": stripes([0, 1])}, "a\nb")
     code, out, _ = wavegen("seg-check", tmp_path / "few", "--files", "30")
     _, everything, _ = wavegen("seg-check", tmp_path / "many")

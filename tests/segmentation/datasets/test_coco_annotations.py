@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from image_sets import box, write_coco
 from pycocotools import mask as run_lengths
 
-from segmentation.datasets.formats.coco import CocoDataset
-from segmentation.datasets.formats.coco_annotations import check_outline, drawn, outline_area
+from segmentation.datasets.catalogue import recognise
+from segmentation.datasets.formats.coco.annotations import check_outline, drawn, outline_area
+from segmentation.datasets.formats.coco.dataset import CocoDataset
 from wavenet_app.core.errors import UserError
 
-SQUARE = {"category_id": 1, "segmentation": box(0, 0, 36, 36)}
+SQUARE = {"category_id": 1, "segmentation": box(0, 0, 36, 36), "area": 36 * 36}
 AREA = 36 * 36
 
 
@@ -78,6 +79,46 @@ def test_the_images_may_lie_in_a_folder_of_that_name(tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "val2017").rename(tmp_path / "images" / "val2017")
     assert person_pixels(CocoDataset(tmp_path, "val")) == [AREA]
+
+
+@pytest.mark.parametrize(
+    ("file", "images"),
+    [
+        ("annotations/instances_{}.json", "images/{}"),
+        ("annotations/instances_{}.json", "images"),
+        ("annotations/instances_{}.json", "{}"),
+        ("{}/_annotations.coco.json", "{}"),
+    ],
+)
+def test_exports_of_other_tools_are_found(tmp_path, file, images):
+    for split, name in (("train", "train"), ("val", "valid")):
+        write_coco(tmp_path / "made", [[SQUARE], [SQUARE]], split)
+        target = tmp_path / "set" / file.format(name)
+        folder = tmp_path / "set" / images.format(name)
+        for made in (target.parent, folder):
+            made.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "made" / "annotations" / f"instances_{split}2017.json").rename(target)
+        for path in (tmp_path / "made" / f"{split}2017").iterdir():
+            path.rename(folder / path.name)
+    assert recognise(tmp_path / "set")[0].name == "COCO"
+    for split in ("train", "val"):
+        assert person_pixels(CocoDataset(tmp_path / "set", split)) == [AREA, AREA]
+
+
+@pytest.mark.parametrize("file", ["annotations/instances_default.json", "result.json"])
+def test_a_file_of_all_images_is_split_by_name(tmp_path, file):
+    write_coco(tmp_path, [[SQUARE]] * 5)
+    (tmp_path / "val2017").rename(tmp_path / "images")
+    path = tmp_path / "annotations" / "instances_val2017.json"
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        image["file_name"] = f"images\\{image['file_name']}"
+    path.unlink()
+    (tmp_path / file).write_text(json.dumps(content))
+    training, validation = CocoDataset(tmp_path, "train"), CocoDataset(tmp_path, "val")
+    assert (len(training), len(validation)) == (4, 1)
+    assert "1 of 5 are held out" in training.remarks[0]
+    assert recognise(tmp_path)[0].name == "COCO"
 
 
 @pytest.mark.parametrize(

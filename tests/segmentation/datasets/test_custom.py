@@ -10,10 +10,12 @@ from image_sets import picture, save, stripes, write_custom
 from PIL import Image
 
 from segmentation.datasets.formats.custom.class_list import read_class_list
-from segmentation.datasets.formats.custom.dataset import CustomDataset, is_held_out
+from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.custom.pairs import pair_by_name
+from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import read_image, read_mask
 from segmentation.datasets.labels import IGNORE, voc_palette
+from segmentation.prediction.predict import find_images
 from wavenet_app.core.errors import UserError
 
 NAMES = ("train/a.png", "train/b.png", "val/c.png")
@@ -160,6 +162,29 @@ def test_a_lone_pair_is_matched_if_one_name_begins_with_the_other(tmp_path):
     assert "reading 'a' as 'A_mask'" in (pairing.remark or "")
     (tmp_path / "masks" / "A_mask.png").rename(tmp_path / "masks" / "b_mask.png")
     assert pair_by_name(tmp_path / "images", tmp_path / "masks").pairs == []
+
+
+def test_linked_folders_are_searched_and_circles_end(tmp_path):
+    write_custom(tmp_path / "store", same_masks(stripes([0, 1])), None)
+    for kind in ("images", "masks"):
+        (tmp_path / "set" / kind / "train").mkdir(parents=True)
+        (tmp_path / "set" / kind / "train" / "day1").symlink_to(tmp_path / "store" / kind / "train")
+        (tmp_path / "set" / kind / "val").symlink_to(tmp_path / "store" / kind / "val")
+        (tmp_path / "store" / kind / "train" / "again").symlink_to(tmp_path / "set" / kind / "train")
+    (tmp_path / "set" / "images" / "train" / "gone.png").symlink_to(tmp_path / "gone.png")
+    dataset = CustomDataset(tmp_path / "set", "train")
+    assert [dataset.image_path(place).name for place in range(len(dataset))] == ["a.png", "b.png"]
+    assert [note.path.name for note in dataset.skipped] == ["gone.png"]
+    assert len(CustomDataset(tmp_path / "set", "val")) == 1
+
+
+def test_linked_images_are_found_for_prediction(tmp_path):
+    save(tmp_path / "store" / "a.png", picture())
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "day1").symlink_to(tmp_path / "store")
+    (tmp_path / "store" / "again").symlink_to(tmp_path / "set")
+    inputs, _ = find_images(tmp_path / "set", tmp_path / "out")
+    assert [str(one.target) for one in inputs] == ["day1/a.png"]
 
 
 def test_files_without_a_partner_are_named(tmp_path):
@@ -319,14 +344,90 @@ def test_ids_out_of_range_are_named_with_the_file(tmp_path):
     assert row(CustomDataset(tmp_path, "train"), 1) == [0, IGNORE]
 
 
-def test_ids_from_one_or_of_grey_levels_are_refused_with_the_line_to_write(tmp_path):
-    write_custom(tmp_path, same_masks(stripes([1, 2])), "road\ntree")
-    refused(tmp_path, "hold the ids 1, 2", "names 2 classes, 0 to 1", "'road = 1'")
-    (tmp_path / "classes.txt").write_text("road = 1\ntree = 2\n")
+def test_ids_from_one_to_the_number_of_names_are_not_shifted(tmp_path):
+    write_custom(tmp_path, {**same_masks(stripes([1, 2])), "val/c.png": stripes([3, 255])}, "road\ntree\nsky")
+    dataset, validation = CustomDataset(tmp_path, "train"), CustomDataset(tmp_path, "val")
+    assert (row(dataset), row(validation)) == ([0, 1], [2, IGNORE])
+    assert dataset.remarks == ("ids run from 1: id 1 is the first line of classes.txt",)
+    np.testing.assert_array_equal(dataset.labels.decode(dataset.mask(0)), stripes([1, 2]))
+
+
+def test_the_highest_id_counts_wherever_it_is(tmp_path):
+    names = [f"train/{number:03}.png" for number in range(200)]
+    write_custom(
+        tmp_path,
+        {**dict.fromkeys(names, stripes([1, 2])), "train/101.png": stripes([1, 3]), "val/z.png": stripes([1])},
+        "a\nb\nc",
+    )
+    assert row(CustomDataset(tmp_path, "train"), 101) == [0, 2]
+
+
+def test_ids_that_may_count_from_zero_or_from_one_are_asked_about(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([1, 2])), "road\ntree\nsky")
+    refused(tmp_path, "no mask holds the id 0", "3 classes", "'road = 1' if ids count from 1", "'road = 0' if from 0")
+    (tmp_path / "classes.txt").write_text("background\ntree\nsky")
+    assert row(CustomDataset(tmp_path, "train")) == [1, 2], "background may well be nowhere"
+    write_custom(tmp_path, same_masks(stripes([0, 1, 3])), "road\ntree\nsky")
+    refused(tmp_path, "the ids 0 to 3", "names 3 classes", "if 0 is a class", "'ignore = 0'", "'road = 1'")
+    (tmp_path / "classes.txt").write_text("road = 1\ntree = 2\nsky = 3\nignore = 0\n")
+    assert row(CustomDataset(tmp_path, "train")) == [IGNORE, 0, 2]
+
+
+def test_the_advice_for_an_id_beyond_the_sample_names_both_ways(tmp_path):
+    names = [f"train/{number:03}.png" for number in range(200)]
+    write_custom(
+        tmp_path,
+        {**dict.fromkeys(names, stripes([0, 1])), "train/101.png": stripes([1, 2]), "val/z.png": stripes([1])},
+        "a\nb",
+    )
+    with pytest.raises(UserError, match=r"101.png holds the ids 2, .*; if ids count from 1, write 'a = 1' and so on"):
+        CustomDataset(tmp_path, "train").mask(101)
+
+
+def test_grey_levels_are_refused_with_the_line_to_write(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([1, 2])), "road = 1\ntree = 2\n")
     assert row(CustomDataset(tmp_path, "train")) == [0, 1]
-    write_custom(tmp_path, same_masks(stripes([0, 100, 200])), None)
+    write_custom(tmp_path, same_masks(stripes([0, 100, 200])), "a\nb\nc")
+    refused(tmp_path, "hold the ids 0, 100, 200", "names 3 classes, 0 to 2", "'a = 0'")
     (tmp_path / "classes.txt").unlink()
     refused(tmp_path, "0, 100, 200", "do not run from 0", "classes.txt")
+
+
+@pytest.mark.shared_data
+def test_ids_from_one_that_users_report_are_read_or_asked_about(shared_cases):
+    assert np.unique(CustomDataset(shared_cases / "onebased5", "train").mask(0)).tolist() == [0, 1, 4]
+    refused(shared_cases / "onebased", "no mask holds the id 0", "'wall = 1'")
+
+
+def test_a_mask_of_another_palette_is_found_wherever_it_is(tmp_path):
+    names = [f"train/{number:03}.png" for number in range(200)]
+    colours = np.array([[0, 0, 0], [200, 0, 0], [0, 200, 0]])
+    masks = dict.fromkeys([*names, "val/z.png"], stripes([0, 1, 2]))
+    write_custom(tmp_path, masks, "a\nb\nc", palette=colours)
+    save(tmp_path / "masks" / "train" / "101.png", stripes([0, 2, 1]), colours[[0, 2, 1]])
+    dataset = CustomDataset(tmp_path, "train")
+    assert row(dataset, 100) == [0, 1, 2]
+    with pytest.raises(
+        UserError, match=r"101.png does not fit: its palette gives index 2 the colour 200 0 0, other ma"
+    ):
+        dataset.mask(101)
+
+
+def test_indices_that_the_list_gives_count_whatever_their_colours(tmp_path):
+    write_custom(tmp_path, same_masks(stripes([0, 1])), "a = 0\nb = 1\n")
+    for seed, name in enumerate(("a", "b")):
+        colours = picture(seed).reshape(-1, 3)[:2]
+        save(tmp_path / "masks" / "train" / f"{name}.png", stripes([0, 1]), colours)
+    dataset = CustomDataset(tmp_path, "train")
+    assert (row(dataset, 0), row(dataset, 1)) == ([0, 1], [0, 1])
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    refused(tmp_path, "colours", "'road = 1'")
+
+
+@pytest.mark.shared_data
+def test_random_palettes_that_users_report_are_read_by_index(shared_cases):
+    dataset = CustomDataset(shared_cases / "palette_random", "train")
+    assert np.unique(dataset.mask(0)).tolist() == [0, 1, 2]
 
 
 def test_ids_are_named_after_their_number_where_no_list_names_them(tmp_path):

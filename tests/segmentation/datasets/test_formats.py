@@ -23,7 +23,7 @@ from segmentation.datasets import catalogue
 from segmentation.datasets.catalogue import FORMATS, open_dataset, recognise
 from segmentation.datasets.format import Format, FormatOption, has_folders
 from segmentation.datasets.formats.ade20k import CLASSES as ADE_CLASSES
-from segmentation.datasets.formats.coco import CocoDataset
+from segmentation.datasets.formats.coco.dataset import CocoDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.data_folder import DataFolder
@@ -194,6 +194,15 @@ def test_ade20k_full_release_is_reduced_to_the_150(folder, tmp_path):
     assert ids(dataset) == [ADE_CLASSES.index("wall"), ADE_CLASSES.index("door"), 255]
 
 
+def test_ade20k_full_release_is_found_behind_links(folder, tmp_path):
+    base = write_ade_full(tmp_path / "store")
+    (tmp_path / "set" / "images" / "ADE").mkdir(parents=True)
+    for split in ("training", "validation"):
+        (tmp_path / "set" / "images" / "ADE" / split).mkdir()
+        (tmp_path / "set" / "images" / "ADE" / split / "part").symlink_to(base / "images" / "ADE" / split)
+    assert len(open_dataset(str(tmp_path / "set"), folder, "train")) == 1
+
+
 def test_coco_draws_polygons_and_both_run_lengths(folder, tmp_path):
     inside = np.zeros((40, 40), dtype=np.uint8, order="F")
     inside[10:20, 5:15] = 1
@@ -257,7 +266,7 @@ def test_coco_names_what_is_missing_or_has_no_outline(tmp_path):
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "categories": [{"id": 1, "name": "cell"}]}))
     with pytest.raises(UserError, match="--coco-classes all"):
-        CocoDataset(tmp_path, "val")
+        CocoDataset(tmp_path, "val", "voc")
     path.write_text(path.read_text()[:50])
     with pytest.raises(UserError, match="cannot read the annotations"):
         CocoDataset(tmp_path, "val")
@@ -277,6 +286,12 @@ def test_a_path_goes_before_a_name_and_a_custom_set_is_found_by_its_name(folder,
     write_custom(tmp_path / "custom" / "cells", {"a.png": stripes([0, 1]), "b.png": stripes([0, 1])}, "ground\ncell")
     assert open_dataset("cells", folder, "train").name == "cells"
     assert open_dataset("custom/cells", folder, "train").name == "cells"
+    assert open_dataset("Custom/CELLS/", folder, "train").name == "cells"
+    assert open_dataset("Cells", folder, "train").name == "cells"
+    assert open_dataset("Shapes", folder, "train").classes == open_dataset(None, folder, "train").classes
+    for misspelt, name in (("cell", "cells"), ("cityscape", "cityscapes"), ("shape", "shapes")):
+        with pytest.raises(UserError, match=f"; did you mean '{name}'.$"):
+            open_dataset(misspelt, folder, "train")
     write_custom(tmp_path / "here" / "cells", {"a.png": stripes([0, 1]), "b.png": stripes([1])}, "one\ntwo")
     monkeypatch.chdir(tmp_path / "here")
     assert open_dataset("cells", folder, "train").classes == ("one", "two")

@@ -13,7 +13,16 @@ from segmentation.datasets.formats.ade20k import (
     full_release_ids,
 )
 from segmentation.datasets.formats.cityscapes import cityscapes_labels
-from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, unpacked, voc_palette
+from segmentation.datasets.labels import (
+    IGNORE,
+    MOST_CLASSES,
+    LabelMap,
+    UnknownIds,
+    ids_of_colours,
+    packed,
+    unpacked,
+    voc_palette,
+)
 
 MAPS = {
     "identity": LabelMap.identity(21),
@@ -60,6 +69,18 @@ def test_unknown_ids_are_named(raw):
         with pytest.raises(UnknownIds) as error:
             labels.encode(np.array([[0, raw]]))
         assert error.value.ids == (raw,)
+
+
+def test_unknown_ids_inside_and_outside_of_the_table_are_named_together():
+    labels = LabelMap.of({1: 0, 2: 1, 4: 2}, raw_ids=(1, 2, 4))
+    with pytest.raises(UnknownIds) as error:
+        labels.encode(np.array([[9, 0, 1], [3, -2, 4]]))
+    assert error.value.ids == (-2, 0, 3, 9)
+
+
+def test_the_last_byte_is_ignored_and_all_others_may_be_classes():
+    assert LabelMap.identity(MOST_CLASSES).encode(np.array([0, 254, 255])).tolist() == [0, 254, 255]
+    assert MOST_CLASSES == IGNORE == 255
 
 
 def test_cityscapes_has_a_table_of_a_byte_and_nineteen_classes():

@@ -143,6 +143,29 @@ def test_at_a_smaller_stride_the_dilated_backbone_spreads_its_taps(output_stride
     assert [16 // output_stride * dilation for dilation in dilations[0]] == dilations[1]
 
 
+RATES = {
+    ("resnet50", 16): {"layer4": [1, 2, 2]},
+    ("resnet50", 8): {"layer3": [1, *[2] * 5], "layer4": [2, 4, 4]},
+    ("resnet50", 4): {"layer2": [1, *[2] * 3], "layer3": [2, *[4] * 5], "layer4": [4, 8, 8]},
+    ("mobilenet_v3_large", 16): {"13": [2], "14": [2], "15": [2]},
+    ("mobilenet_v3_large", 8): {**{str(block): [2] for block in range(7, 13)}, "13": [4], "14": [4], "15": [4]},
+    ("mobilenet_v2", 16): {"14": [1], "15": [2], "16": [2], "17": [2]},
+    ("mobilenet_v2", 8): {"7": [1], **{str(b): [2] for b in range(8, 15)}, "15": [4], "16": [4], "17": [4]},
+}
+"""Backbone and output stride -> stage -> the dilations of its convolutions that are wider than one pixel."""
+
+
+@pytest.mark.parametrize(("backbone", "output_stride"), RATES)
+def test_each_halving_less_doubles_the_dilation_of_what_follows(backbone, output_stride):
+    net = build_backbone(backbone, output_stride, "batch")
+    found = {}
+    for name, stage in net.items():
+        rates = [m.dilation for m in stage.modules() if isinstance(m, DilatedConv) and m.kernel_size > 1]
+        if rates:
+            found[name] = rates
+    assert found == RATES[backbone, output_stride]
+
+
 @pytest.mark.parametrize("norm", ["batch", "frozen", "group", "synchronised"])
 @pytest.mark.parametrize("backbone", ["dilated", "mobilenet_v2", "mobilenet_v3_large"])
 @pytest.mark.parametrize("size", [(16, 16), (33, 40)], ids=str)

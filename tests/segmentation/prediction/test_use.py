@@ -202,8 +202,10 @@ def test_predict_mirrors_the_tree_and_writes_three_pictures_of_each(wavegen, tmp
         ids = np.asarray(mask)
         assert mask.getpalette()[:12] == voc_palette(4).ravel().tolist()
     with Image.open(results / "overlays" / "a.png") as laid_over:
-        expected = np.round(picture(0, 20, 30) * 0.45 + voc_palette(4)[ids] * 0.55)
-        np.testing.assert_allclose(np.asarray(laid_over), expected, atol=1)
+        mixed = np.round(picture(0, 20, 30) * 0.45 + voc_palette(4)[ids] * 0.55)
+        expected = np.where((ids == 0)[..., None], picture(0, 20, 30), mixed)
+        np.testing.assert_allclose(np.asarray(laid_over)[:20], expected, atol=1)
+        assert laid_over.height > 20, "a legend is below it"
 
 
 def test_raw_ids_are_those_of_the_data_set(wavegen, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wavenet_app.audio.mel import MelFrames
+from wavenet_app.audio.mel import MelFrames, silent_conditioning
 from wavenet_app.config import MelConfig
 
 RATE = 8_000
@@ -46,6 +46,45 @@ def test_levels_are_natural_logarithms_and_never_below_the_floor(mel):
     quiet, loud = mel.of(0.1 * tone)[10], mel.of(tone)[10]
     band = int(loud.argmax())
     assert loud[band] - quiet[band] == pytest.approx(math.log(10), abs=1e-3)
+
+
+def test_a_frame_is_the_magnitude_under_a_hann_window_in_bands(mel):
+    """The definition for one frame, with the window of period n_fft."""
+    waveform = noise(20 * mel.hop)
+    size = mel.mel.n_fft
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)
+    start = 7 * mel.hop - (size - mel.hop) // 2
+    magnitudes = np.abs(np.fft.rfft(window * waveform[start : start + size]))
+    np.testing.assert_allclose(mel.of(waveform)[7], np.log(magnitudes @ mel.bank), atol=1e-4)
+
+
+def test_bands_cover_the_frequencies_from_fmin_to_fmax():
+    bank = MelFrames(MelConfig(n_mels=12, fmin=600, fmax=2_400).resolved(RATE), RATE).bank
+    frequencies = np.linspace(0, RATE / 2, len(bank))
+    assert (bank[(frequencies < 599) | (frequencies > 2_401)] == 0).all()
+    assert (bank[(frequencies > 601) & (frequencies < 2_399)].sum(axis=1) > 0).all()
+
+
+def test_silence_is_the_floor_in_every_band_and_has_no_melody(mel):
+    assert (mel.silent(2) == np.float32(math.log(1e-5))).all()
+    silence = silent_conditioning(mel.mel, 3)
+    assert silence.shape == (3, mel.mel.columns)
+    assert mel.mel.columns > 12
+    assert (silence[:, :12] == np.float32(math.log(1e-5))).all()
+    assert (silence[:, 12:] == 0).all()
+
+
+def test_without_a_melody_frames_are_their_own_conditioning():
+    mel = MelFrames(MelConfig(n_mels=12, melody=False).resolved(RATE), RATE)
+    frames = mel.of(noise(500))
+    assert next(mel.conditioning([frames])) is frames
+    assert mel.conditioning_of(frames, noise(500)) is frames
+
+
+def test_a_single_hop_has_its_frame_and_less_has_none(mel):
+    whole = noise(mel.hop + 2 * mel.margin)
+    assert mel.of_widened(whole).shape == (1, 12)
+    assert mel.of_widened(whole[1:]).shape == (0, 12)
 
 
 @given(

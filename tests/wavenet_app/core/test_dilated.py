@@ -105,6 +105,20 @@ def test_leaving_out_taps_beyond_the_input_changes_neither_output_nor_gradient(n
         torch.testing.assert_close(ours, theirs)
 
 
+def test_the_end_gets_one_more_where_same_padding_is_odd():
+    convolution = DilatedConv(3, 4, kernel_size=2, dilation=3, causal=False)
+    inputs = torch.randn(2, 3, 10)
+    padded = nn.functional.pad(inputs, (1, 2))
+    expected = nn.functional.conv1d(padded, convolution.weight, convolution.bias, dilation=3)
+    torch.testing.assert_close(convolution(inputs), expected)
+
+
+def test_weights_are_drawn_by_the_inputs_of_one_output_and_the_bias_is_zero():
+    convolution = DilatedConv(32, 64, kernel_size=3, ndim=2, groups=2)
+    assert convolution.weight.std().item() == pytest.approx((16 * 9) ** -0.5, rel=0.05)
+    assert not convolution.bias.any()
+
+
 def test_groups_are_torchs_own():
     ours = DilatedConv(6, 6, kernel_size=5, dilation=2, ndim=2, causal=False, groups=6)
     theirs = nn.Conv2d(6, 6, 5, dilation=2, padding=4, groups=6)
@@ -127,6 +141,15 @@ def test_conditions_are_added_inside_the_gate():
         outputs, skip = block(inputs, speaker, mel)
         torch.testing.assert_close(outputs, inputs + block.residual(activated))
         torch.testing.assert_close(skip, block.skip(activated))
+
+
+def test_the_projections_onto_the_streams_have_a_bias_and_those_of_conditions_none():
+    block = ResidualBlock(2, 3, skip_channels=4, global_channels=5, local_channels=6)
+    assert [name for name, _ in block.named_parameters() if name.endswith("bias")] == [
+        "dilated.bias",
+        "residual.bias",
+        "skip.bias",
+    ]
 
 
 @pytest.mark.parametrize(("given_", "message"), [({}, "needs a global"), ({"local_condition": 1}, "without a local")])

@@ -292,9 +292,9 @@ def test_the_gain_brings_the_training_split_to_the_target_peak_and_louder_audio_
     for index in range(12):
         write_tone(tmp_path / "in" / f"{index}.wav", seconds=2, frequency=200 + index, amplitude=0.1)
     corpus = open_here(tmp_path / "in")
-    assert corpus.gain == pytest.approx(9, rel=0.01)
+    assert corpus.gain == pytest.approx(9, rel=1.6e-4)  # 0.1 as a 16-bit sample is off by up to half a step
     for clip in corpus.training + corpus.validation:
-        assert np.abs(corpus.waveform(clip)).max() == pytest.approx(0.9, rel=0.01)
+        assert np.abs(corpus.waveform(clip)).max() == pytest.approx(0.9, rel=1e-6)
     loud = open_here(tmp_path / "in", gain=100.0)
     assert loud.gain == 100.0
     assert np.abs(loud.waveform(loud.training[0])).max() == 1.0
@@ -316,8 +316,14 @@ def test_the_gain_does_not_depend_on_validation(tmp_path, write_tone, open_here)
 )
 def test_a_single_pop_does_not_set_the_level(level, spread, pop):
     peaks = [level * factor for factor in spread]
-    assert 0.9 * level <= robust_peak([*peaks, pop]) <= level
-    assert robust_peak(peaks) <= level
+    assert robust_peak([*peaks, pop]) == max(peaks)
+    assert robust_peak(peaks) == sorted(peaks)[-2]
+
+
+@pytest.mark.parametrize(("seconds", "left_out"), [(7, 0), (8, 1), (1000, 1), (1001, 2)])
+def test_one_second_in_a_thousand_may_be_louder(seconds, left_out):
+    peaks = [0.1 + index / 10_000 for index in range(seconds)]
+    assert robust_peak([*peaks, *[0.0] * 5_000]) == peaks[-1 - left_out]
 
 
 def test_a_few_seconds_are_not_treated_as_pops():
@@ -342,8 +348,7 @@ def test_silence_is_trimmed_at_the_ends_and_kept_inside(tmp_path, open_here):
     soundfile.write(tmp_path / "a.wav", np.concatenate([quiet, tone, quiet, tone, quiet, quiet]), RATE)
     corpus = open_here(tmp_path / "a.wav")
     (first, last) = (*corpus.training, *corpus.validation)
-    assert first.start == pytest.approx(RATE - 400, abs=80)
-    assert last.stop == pytest.approx(4 * RATE + 400, abs=80)
+    assert (first.start, last.stop) == (RATE - 400, 4 * RATE + 400)
     assert first.stop == last.start
     kept = open_here(tmp_path / "a.wav", trim=0)
     assert (kept.training[0].start, kept.validation[0].stop) == (0, 6 * RATE)
@@ -387,7 +392,7 @@ def test_real_speech_opens_without_skipped_files(shared_audio, open_here):
     assert len(names(corpus)) == 420
     assert (corpus.sample_rate, corpus.skipped, corpus.remarks) == (16_000, (), ())
     assert 1.5 < corpus.gain < 6
-    assert corpus.duration(corpus.training + corpus.validation) / 60 == pytest.approx(20.8, abs=0.1)
+    assert corpus.duration(corpus.training + corpus.validation) / 60 == pytest.approx(20.81, abs=0.005)
 
 
 def test_speakers_are_recorded_and_files_without_one_skipped(tmp_path, write_tone, open_here):

@@ -19,7 +19,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.cache import AudioCache
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
-from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
+from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows, max_cut_length
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
 
 RATE = 1_000
@@ -163,6 +163,37 @@ def test_short_windows_share_batches(cache):
     assert sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks) > 0.9
 
 
+def test_which_windows_share_a_batch_changes_although_they_are_of_similar_length(cache):
+    lengths = list(range(1, 81))  # a pool of 32 batches, and a bit
+    windows = TrainingWindows(
+        make_corpus(cache, lengths), context=1, window=400, batch_size=2, coding=MuLawCoding(CHANNELS), seed=0
+    )
+    first, second = (
+        {frozenset(windows.batch(40 * epoch + index)["mask"].sum(dim=1).tolist()) for index in range(40)}
+        for epoch in range(2)
+    )
+    assert len(first & second) < 20, "at most half of the 40 batches"
+
+
+@pytest.mark.parametrize(("length", "window", "cuts"), [(30, 20, range(12, 19)), (31, 17, range(14, 17))])
+def test_cuts_move_to_both_sides_within_the_longest_window_and_a_quarter(cache, length, window, cuts):
+    windows = TrainingWindows(
+        make_corpus(cache, [length]), context=1, window=window, batch_size=2, coding=MuLawCoding(CHANNELS), seed=0
+    )
+    found = set()
+    for epoch in range(100):
+        batch = windows.batch(epoch)
+        first = int(batch["codes"][1, 0] == SILENCE)  # the row whose context is what precedes the clip
+        found.add(int(batch["mask"][first].sum()))
+    assert found == set(cuts)
+
+
+def test_windows_are_shorter_by_what_their_alignment_may_add():
+    assert max_cut_length(40, 1) == 40
+    assert max_cut_length(40, 8) == 33
+    assert max_cut_length(32, 8) == 25
+
+
 def test_batches_come_in_few_lengths(cache):
     """The math library compiles code for each new shape of a product, which takes longer than the product."""
     lengths = list(range(20, 500, 3))
@@ -186,6 +217,14 @@ def test_limited_validation_takes_evenly_spread_whole_windows(cache):
     assert [int(count.sum()) for count in counts] == [20] * 8
     assert ValidationWindows(corpus, **shape, limit_seconds=1e-9).num_samples == 10
     assert ValidationWindows(corpus, **shape, limit_seconds=5.0).num_samples == 800
+
+
+def test_limited_validation_takes_the_middle_of_each_part_and_the_longest_first(cache):
+    shape = {"context": 5, "window": 10, "batch_size": 4, "coding": MuLawCoding(CHANNELS)}
+    limited = ValidationWindows(make_corpus(cache, [100]), **shape, limit_seconds=0.02)
+    assert limited.spans == ((0, 20, 30), (0, 70, 80))
+    mixed = ValidationWindows(make_corpus(cache, [3, 10, 7]), **shape)
+    assert mixed.spans == ((1, 0, 10), (2, 0, 7), (0, 0, 3))
 
 
 def test_a_clip_shorter_than_the_context_follows_silence(cache):

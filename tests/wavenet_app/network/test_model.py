@@ -6,9 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_net import net
 
-from wavenet_app.config import ModelConfig, preset
-from wavenet_app.heads import CategoricalHead, mean_bits
-from wavenet_app.network.model import CodeFront, WaveNet
+from wavenet_app.coding import STEP
+from wavenet_app.config import MelConfig, ModelConfig, preset
+from wavenet_app.heads import CategoricalHead, GaussianHead, mean_bits
+from wavenet_app.network import model as network
+from wavenet_app.network.conditioning import Condition
+from wavenet_app.network.model import CodeFront, SampleFront, WaveNet, product_dtype
 from wavenet_app.network.stack.layout import needed_starts
 
 configs = st.builds(
@@ -140,3 +143,75 @@ def test_at_first_neighbouring_codes_stand_for_nearly_the_same():
     assert found.square().mean() == pytest.approx(1 / 2, rel=0.1)
     assert (found[:, 1:] - found[:, :-1]).square().mean() < 0.01 * found.square().mean()
     assert (found[:, 128:] - found[:, :128]).square().mean() > found.square().mean()
+
+
+def test_a_front_of_samples_is_a_convolution_over_their_values():
+    front = SampleFront(5, 3)
+    torch.nn.init.normal_(front.weight)
+    torch.nn.init.normal_(front.bias)
+    samples = torch.randint(-(2**15), 2**15, (2, 12))
+    padded = torch.nn.functional.pad((samples * STEP)[:, None], (2, 0))
+    expected = torch.nn.functional.conv1d(padded, front.weight.t()[:, None], front.bias)
+    torch.testing.assert_close(front(samples), expected.transpose(1, 2))
+
+
+def test_weights_are_drawn_with_the_deviation_that_keeps_unit_variance():
+    mel = MelConfig(n_mels=40).resolved(16_000)
+    config = ModelConfig(
+        residual_channels=128, dilation_channels=64, skip_channels=96, dilations=(1, 2, 4), speakers=("a", "b"), mel=mel
+    )
+    model = WaveNet(config, torch.Generator().manual_seed(0))
+    block = model.blocks[1]
+    for weight, deviation in (
+        (block.dilated.weight, (128 * 2) ** -0.5),
+        (block.residual.weight, (3 * 64) ** -0.5),
+        (block.skip.weight, (3 * 64) ** -0.5),
+        (block.global_projection.weight, 0.5 * config.global_channels**-0.5),
+        (block.local_projection.weight, 0.5 * config.local_width**-0.5),
+        (model.output1.weight, (2 / 96) ** 0.5),
+    ):
+        assert weight.std().item() == pytest.approx(deviation, rel=0.05)
+    assert model.blocks[-1].residual is None
+    assert not model.output1.bias.any()
+    assert not model.output2.weight.any()
+
+
+def test_a_front_of_samples_brings_typical_speech_to_unit_variance():
+    config = ModelConfig(head="gaussian", residual_channels=2_000, dilation_channels=1, skip_channels=1, dilations=(1,))
+    front = WaveNet(config, torch.Generator().manual_seed(0)).front
+    assert front.weight.std().item() == pytest.approx(2**-0.5 / 0.1, rel=0.05)
+
+
+@pytest.mark.parametrize(("rows", "steps", "phase", "fits"), [(1, 5, 2, True), (1, 5, 3, False), (2, 9, 0, False)])
+def test_a_condition_must_have_the_rows_and_reach_the_end_of_the_codes(rows, steps, phase, fits):
+    model = net(ModelConfig(residual_channels=2, dilation_channels=3, skip_channels=2, dilations=(1, 2)))
+    condition = Condition(torch.zeros(rows, steps, 2 * 2 * 3), 4, phase)
+    codes = torch.zeros(1, 18, dtype=torch.int64)
+    if fits:
+        torch.testing.assert_close(model(codes, condition=condition), model(codes))
+    else:
+        with pytest.raises(ValueError, match="does not fit codes"):
+            model(codes, condition=condition)
+
+
+def test_auto_takes_bfloat16_where_the_hardware_and_the_head_do(monkeypatch):
+    monkeypatch.setattr(network, "multiplies_bfloat16", lambda device: device == "cuda")
+    assert product_dtype("auto", "cuda") == torch.bfloat16
+    assert product_dtype("auto", "cpu") == torch.float32
+    assert product_dtype("auto", "cuda", GaussianHead()) == torch.float32
+    assert product_dtype("bfloat16", "cpu", GaussianHead()) == torch.bfloat16
+    assert product_dtype("float32", "cuda") == torch.float32
+
+
+@pytest.mark.parametrize(("head", "dtype"), [("gaussian", torch.float32), ("mu-law", torch.bfloat16)])
+def test_means_and_scales_stay_float32_among_products_in_bfloat16(head, dtype):
+    model = WaveNet(ModelConfig(head=head, dilations=(1, 2)), torch.Generator().manual_seed(0))
+    model.product_dtype = torch.bfloat16
+    assert model(torch.zeros(1, 9, dtype=torch.int64)).dtype == dtype
+
+
+def test_both_output_layers_follow_a_relu():
+    model = net(ModelConfig(residual_channels=2, dilation_channels=3, skip_channels=5, dilations=(1,)))
+    skips = torch.randn(2, 7, 5, generator=torch.Generator().manual_seed(0))
+    expected = model.output2(model.output1(skips.clamp(min=0)).clamp(min=0))
+    torch.testing.assert_close(model._output(skips, torch.zeros(2, 7, dtype=torch.int64)), expected)

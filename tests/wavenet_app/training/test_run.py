@@ -69,8 +69,16 @@ def test_a_data_set_is_a_path_or_a_name_in_the_data_folder(tmp_path, tone_folder
     folder = DataFolder(tmp_path / "data")
     assert folder.data_set(str(tone_folder)) == tone_folder
     assert folder.data_set("music/") == tmp_path / "data" / "music"
-    with pytest.raises(UserError, match="no file or folder 'speech/'"):
+    (tmp_path / "data" / "checkpoints").mkdir()
+    (tmp_path / "data" / "LJ" / "Wavs").mkdir(parents=True)
+    assert folder.data_set("Music") == tmp_path / "data" / "music"
+    assert folder.data_set("lj/wavs/") == tmp_path / "data" / "LJ" / "Wavs"
+    with pytest.raises(UserError, match=r"no file or folder 'speech/'.*speech$"):
         folder.data_set("speech/")
+    with pytest.raises(UserError, match=r"; did you mean 'music'.$"):
+        folder.data_set("musik")
+    with pytest.raises(UserError, match=r"checkpoint$"):  # a folder that holds no recordings
+        folder.data_set("checkpoint")
 
 
 def test_a_run_finds_its_files_from_any_folder(tmp_path, tone_folder, monkeypatch):

@@ -65,6 +65,20 @@ class Recorded:
         return batches
 
 
+def test_a_model_whose_clips_all_fail_is_to_be_trained_on(wavegen, tone_folder, monkeypatch):
+    from fast_gen.evaluation import for_training
+
+    options = ("--preset", "tiny", "--max-steps", 1, "--logger", "none", "--set", "training.processes=1")
+    for failures, advised, left_out in (
+        (("noise",) * 4, "train on: wavegen train --resume {} --minutes 60 --max-steps 2\n", "hear it"),
+        (("noise", None, "silence", "noise"), "hear it: wavegen sample {}\n", "train on:"),
+    ):
+        monkeypatch.setattr(for_training, "failures_of", lambda _clips, failures=failures: failures)
+        said = wavegen("train", tone_folder, *options, "--minutes", 30, "--name", f"n{len(set(failures))}").out
+        assert advised.format(f"n{len(set(failures))}") in said
+        assert left_out not in said
+
+
 def test_a_fluctuating_validation_gets_no_note():
     output = shown([5.0, 4.4, 4.5, 4.3, 4.4])
     assert "note:" not in output

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitPlan
@@ -23,8 +22,6 @@ def loggers_of(plan: FitPlan) -> list[Logger]:
         loggers.append(TensorBoardLogger(folder.parent, name="", version=folder.name))
     if plan.wandb_dir is not None:
         try:
-            from lightning.pytorch.loggers import WandbLogger
-
             plan.wandb_dir.mkdir(parents=True, exist_ok=True)
             loggers.append(WandbLogger(name=plan.run_dir.name, project="wavegen", save_dir=plan.wandb_dir))
         except ModuleNotFoundError:
@@ -34,6 +31,9 @@ def loggers_of(plan: FitPlan) -> list[Logger]:
     return loggers
 
 
-def tensorboard_writer(loggers: Sequence[Logger]) -> Any:
-    """Returns TensorBoard's writer, for pictures and sounds; None if there is no such logger."""
-    return next((logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)), None)
+def finish_loggers(loggers: Sequence[Logger]) -> None:
+    """Ends the run in Weights & Biases; otherwise the next training of this process would be logged to it too."""
+    if any(isinstance(logger, WandbLogger) for logger in loggers):
+        import wandb
+
+        wandb.finish()

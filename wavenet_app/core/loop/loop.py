@@ -22,7 +22,8 @@ from wavenet_app.core.files import keep_as
 from wavenet_app.core.loop.averaging import AveragedModel
 from wavenet_app.core.loop.checkpoints import checkpoint_content, initial_status, write_metrics
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
-from wavenet_app.core.loop.loggers import loggers_of, tensorboard_writer
+from wavenet_app.core.loop.loggers import finish_loggers, loggers_of
+from wavenet_app.core.loop.media import media_of
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
 from wavenet_app.core.loop.process_group import ProcessGroup, process_group
 from wavenet_app.core.loop.resume import load_optimizer, load_weights
@@ -85,8 +86,11 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
         use_distributed_sampler=False,
     )
     # Lightning sets handlers of its own at the start; the loop sets ours after that, and the caller's come back here
-    with handlers_restored():
-        trainer.fit(loop, task.training_batches(loop.status.step, group.rank, group.size))
+    try:
+        with handlers_restored():
+            trainer.fit(loop, task.training_batches(loop.status.step, group.rank, group.size))
+    finally:
+        finish_loggers(trainer.loggers)
     return loop.status
 
 
@@ -251,7 +255,7 @@ class _Loop(lightning.LightningModule):
             )
             logger.log_metrics({"learning_rate": row["learning_rate"], "rate": status.rate}, status.step)
         self._write("last")
-        self.watcher.on_validation(status, self.averaged, tensorboard_writer(self.trainer.loggers))
+        self.watcher.on_validation(status, self.averaged, media_of(self.trainer.loggers))
 
     def _check_loss(self) -> None:
         self.status.loss = float(self.running) if self.status.step > self.first_step else self.status.loss

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
     from torch import nn
 
 HistoryRow = dict[str, float]
@@ -74,17 +77,31 @@ class FitStatus:
     improved: bool = False
 
 
+class Media(Protocol):
+    """Takes sounds and pictures of a run, for TensorBoard or Weights & Biases."""
+
+    def add_sound(self, name: str, waveform: NDArray[np.float32], sample_rate: int, step: int) -> None:
+        """Logs a waveform, float32 (samples,) in [-1, 1]."""
+
+    def add_figure(self, name: str, figure: Figure, step: int) -> None:
+        """Logs a figure of matplotlib."""
+
+    def add_picture(self, name: str, picture: NDArray[np.uint8], step: int) -> None:
+        """Logs a picture, uint8 (height, width, 3)."""
+
+
 @dataclass(frozen=True)
 class Watcher:
     """What the loop calls; it should be quick, because the loop waits for it.
 
     Attributes:
         on_step: called after every step.
-        on_validation: called after every validation, with the averaged model and TensorBoard's writer or None.
+        on_validation: called after every validation, with the averaged model and the places that take sounds and
+            pictures.
     """
 
     on_step: Callable[[FitStatus], None] = lambda _status: None
-    on_validation: Callable[[FitStatus, nn.Module, Any], None] = lambda _status, _model, _writer: None
+    on_validation: Callable[[FitStatus, nn.Module, Sequence[Media]], None] = lambda _status, _model, _media: None
 
 
 def progress_of(plan: FitPlan, status: FitStatus) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segmentation.datasets.labels import IGNORE, MOST_CLASSES
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.text import decoded_text
 
 FILE_NAME = "classes.txt"
 IGNORED_NAME = "ignore"
@@ -38,7 +40,7 @@ def read_class_list(path: Path) -> ClassList | None:
         UserError: a line cannot be understood; the message gives its number.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = decoded_text(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -74,7 +76,12 @@ def _numbers(code: str) -> list[int] | None:
     return numbers if all(number <= (255 if len(numbers) == 3 else 65_535) for number in numbers) else None
 
 
-def _check(path: Path, names: list[str], values: dict[int, int], colours: dict[tuple[int, int, int], int]) -> None:
+def unique_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns the names of classes.
+
+    Raises:
+        UserError: there is none, or there are more than masks can hold, or a name comes twice.
+    """
     if not names:
         raise UserError(f"{path} names no class; write one a line")
     if len(names) > MOST_CLASSES:
@@ -82,6 +89,11 @@ def _check(path: Path, names: list[str], values: dict[int, int], colours: dict[t
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path} names '{twice[0]}' twice; every class needs a name of its own")
+    return tuple(names)
+
+
+def _check(path: Path, names: list[str], values: dict[int, int], colours: dict[tuple[int, int, int], int]) -> None:
+    unique_names(path, names)
     if values and colours:
         raise UserError(f"{path} gives values to some classes and colours to others; give all of them the same")
     coded = {class_id for class_id in (values or colours).values() if class_id != IGNORE}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
-from segmentation.datasets.format import Format, has_folders
-from segmentation.datasets.formats.custom.class_list import FILE_NAME, read_class_list
-from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, scan_mask
-from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name
+from segmentation.datasets.format import Format
+from segmentation.datasets.formats.custom.class_list import FILE_NAME
+from segmentation.datasets.formats.custom.layouts import Layout, find_layout
+from segmentation.datasets.formats.custom.masks import ScannedMask, find_coding, needs_all_masks, scan_mask
+from segmentation.datasets.formats.custom.pairs import Pairing
+from segmentation.datasets.formats.voc.classes import find_classes
+from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import (
     LOSSY_SUFFIXES,
     SIDEWAYS,
@@ -29,12 +31,6 @@ from wavenet_app.core.errors import UserError
 
 NAME = "custom"
 MARKERS = ("images", "masks")
-FOLDERS_OF_SPLIT: dict[Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-}
-HELD_OUT_SHARE = 0.2
-
 _SCANNED_MASKS = 64  # enough to see how masks are coded; every other mask is checked when it is read
 _SAME_SHAPE = 0.02  # by how much height and width of a mask may be scaled differently
 
@@ -61,13 +57,13 @@ class _Pair:
 
 
 class CustomDataset(SegmentationDataset):
-    """A folder with images/ and masks/, with or without train/ and val/ in them, and classes.txt beside them.
+    """A folder with images/ and masks/, or in another layout that `find_layout` knows, and a list of classes.
 
     Masks hold the class ids 0 to num_classes - 1, and 255 for ignored pixels. Other codings are recognised
     (`custom.masks`) and described in `remarks`. Without val/ a fifth of the images is held out, chosen by name.
 
     Args:
-        root: folder with images/ and masks/.
+        root: folder in one of the layouts.
         split: "train" or "val".
         name: of the data set.
 
@@ -76,14 +72,20 @@ class CustomDataset(SegmentationDataset):
     """
 
     def __init__(self, root: Path, split: Split, name: str | None = None) -> None:
-        pairing, remarks = _paired(root, split)
+        layout = find_layout(root)
+        if layout is None:
+            raise UserError(f"{root} has no folders {' and '.join(MARKERS)}; make them")
+        pairing, remarks = _paired(layout, split)
         pairs, skipped, notes = _fitting(pairing)
-        class_file = root / FILE_NAME
-        listed = read_class_list(class_file)
-        refuse_empty(pairs, [*pairing.skipped, *skipped], f"{root / 'images'} ({split})")
+        class_file, listed = find_classes([root, *layout.folders]) or (root / FILE_NAME, None)
+        refuse_empty(pairs, [*pairing.skipped, *skipped], f"{layout.base} ({split})")
         # the coding is found from the masks of all splits, so that training and validation cannot differ
-        everything = sorted({pair.mask for pair in pairs} | set(_masks_of_other_split(root, split)))
-        self._coding = find_coding(_scan(everything, all_of_them=listed is None), listed, class_file)
+        other_pairs = _pairs_of_other_split(layout, split)
+        everything = sorted({pair.mask for pair in pairs} | {mask for _, mask in other_pairs})
+        scanned = _scan(everything, all_of_them=listed is None)
+        if listed is not None and needs_all_masks(scanned, listed):
+            scanned = _scan(everything, all_of_them=True)
+        self._coding = find_coding(scanned, listed, class_file)
         if self._coding.kind != "threshold":
             blurred = [pair for pair in pairs if pair.mask_facts.is_lossy]
             skipped += [
@@ -91,9 +93,11 @@ class CustomDataset(SegmentationDataset):
             ]
             pairs = [pair for pair in pairs if not pair.mask_facts.is_lossy]
         all_skipped = [*pairing.skipped, *skipped]
-        refuse_empty(pairs, all_skipped, f"{root / 'images'} ({split})")
+        refuse_empty(pairs, all_skipped, f"{layout.base} ({split})")
         self._pairs = pairs
-        self._bits = deep_bits([pair.image for pair in pairs if pair.is_deep])
+        has_deep = any(pair.is_deep for pair in pairs)
+        every_image = sorted({pair.image for pair in pairs} | {image for image, _ in other_pairs})
+        self._bits = deep_bits(every_image) if has_deep else None
         super().__init__(
             name=name or root.resolve().name,
             format=NAME,
@@ -130,6 +134,7 @@ class CustomDataset(SegmentationDataset):
                 f"the mask {pair.mask} holds the {what} {', '.join(shown)}, which stand for none of the "
                 f"{self.num_classes} classes; mend it, or write 'ignore = {shown[0]}' into {FILE_NAME}"
                 + ("" if by_colour else " with a value for every class")
+                + self._from_one(unknown.ids)
             ) from None
         except ValueError as error:
             raise UserError(f"the mask {pair.mask} does not fit: {error}; export it like the others") from None
@@ -140,48 +145,38 @@ class CustomDataset(SegmentationDataset):
         columns = ((np.arange(width) + 0.5) * classes.shape[1] / width).astype(np.int64)
         return classes[rows[:, None], columns]
 
-
-def split_folder(root: Path, split: Split) -> str | None:
-    """Returns the name of the split's folder in images/, such as "train" or "validation"; None if there is none."""
-    return next((name for name in FOLDERS_OF_SPLIT[split] if (root / "images" / name).is_dir()), None)
-
-
-def is_held_out(names: Sequence[str]) -> list[bool]:
-    """Returns which files are held out for validation if the data set has no val/: a fifth, at least one, by name.
-
-    >>> sum(is_held_out([f"{number}.png" for number in range(10)]))
-    2
-    """
-    order = sorted(range(len(names)), key=lambda place: hashlib.sha256(names[place].encode()).digest())
-    held_out = set(order[: max(1, round(len(names) * HELD_OUT_SHARE))])
-    return [place in held_out for place in range(len(names))]
+    def _from_one(self, unknown: Sequence[int]) -> str:
+        """Returns the advice on an id that is the number of classes, as where ids count from 1."""
+        if self._coding.kind != "values" or list(unknown) != [self.num_classes]:
+            return ""
+        return f"; if ids count from 1, write '{self.classes[0]} = 1' and so on"
 
 
-def _paired(root: Path, split: Split) -> tuple[Pairing, list[str]]:
+def _paired(layout: Layout, split: Split) -> tuple[Pairing, list[str]]:
     """Returns the split's pairs, and remarks on the split."""
-    folder = split_folder(root, split)
-    if folder is not None:
-        return pair_by_name(root / "images" / folder, root / "masks" / folder), []
-    own = split_folder(root, "train") or ""
-    if split == "train" and split_folder(root, "val"):
-        raise UserError(f"{root / 'images'} has a folder for validation, but none called train; make images/train")
-    whole = pair_by_name(root / "images" / own, root / "masks" / own)
+    place = layout.place(split)
+    if layout.val is not None and place is not None:
+        return place.pairs(), []
+    if layout.train is None:
+        raise UserError(f"{layout.base} has a folder for validation, but none called train; make {layout.base}/train")
+    images = layout.train.images
+    whole = layout.train.pairs()
     if len(whole.pairs) < 2:
-        refuse_empty(whole.pairs, whole.skipped, str(root / "images"))
-        raise UserError(f"{root / 'images'} has one labelled image, too few to hold one out; add images, or make val/")
-    held_out = is_held_out([image.relative_to(root / "images").as_posix() for image, _ in whole.pairs])
+        refuse_empty(whole.pairs, whole.skipped, str(images))
+        raise UserError(f"{images} has one labelled image, too few to hold one out; add images, or make val/")
+    held_out = is_held_out([image.relative_to(layout.base).as_posix() for image, _ in whole.pairs])
     pairs = [pair for pair, out in zip(whole.pairs, held_out, strict=True) if out == (split == "val")]
     remark = (
-        f"no folder images/val: {sum(held_out)} of {len(held_out)} images are held out, chosen by name; make train/ "
-        "and val/ yourself where images resemble each other, as frames of a film do"
+        f"no folder {layout.base.name}/val: {sum(held_out)} of {len(held_out)} images are held out, chosen by name; "
+        "make train/ and val/ yourself where images resemble each other, as frames of a film do"
     )
     return Pairing(pairs, whole.skipped, whole.remark), [remark]
 
 
-def _masks_of_other_split(root: Path, split: Split) -> list[Path]:
+def _pairs_of_other_split(layout: Layout, split: Split) -> list[tuple[Path, Path]]:
     other: Split = "val" if split == "train" else "train"
     try:
-        return [mask for _, mask in _paired(root, other)[0].pairs]
+        return _paired(layout, other)[0].pairs
     except UserError:
         return []
 
@@ -246,13 +241,20 @@ def _scan(masks: Sequence[Path], *, all_of_them: bool) -> list[ScannedMask]:
     return scanned
 
 
+def _mask_files(root: Path) -> list[Path]:
+    layout = find_layout(root)
+    places = [place for place in (layout.train, layout.val) if place is not None] if layout else []
+    return [mask for place in dict.fromkeys(places) for _, mask in place.pairs().pairs]
+
+
 FORMAT = Format(
     name=NAME,
     argument="custom",
     open=lambda root, split, name, _options: CustomDataset(root, split, name),
     default_folder="custom",
-    layout="images/ + masks/",
-    holds=has_folders(*MARKERS),
+    layout="images/ + masks/, or such folders in train/ and val/, or a.jpg + a_mask.png",
+    holds=lambda folder: find_layout(folder) is not None,
     markers=MARKERS,
     holds_many=True,
+    mask_files=_mask_files,
 )

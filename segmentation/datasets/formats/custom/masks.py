@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,19 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, ClassList
-from segmentation.datasets.formats.voc import BORDER_COLOUR
 from segmentation.datasets.image_files import MaskPixels
-from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, unpacked, voc_palette
+from segmentation.datasets.labels import (
+    BORDER_COLOUR,
+    IGNORE,
+    LabelMap,
+    UnknownIds,
+    ids_of_colours,
+    packed,
+    unpacked,
+    voc_palette,
+)
 from wavenet_app.core.errors import UserError
 
 DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
 
+_BACKGROUND_NAMES = ("background", "_background_", "__background__", "bg", "void", "unlabeled", "unlabelled", "other")
 _FULL = 255
 _HALF = 128
 _JPEG_SLACK = 40  # how far JPEG moves the values of a two-valued mask, with some margin
 _MIDDLE_SHARE = 0.05  # of its pixels that are moved further, at edges
 _BLURRED_VALUES = 8  # distinct ones, at least, where edges are smoothed
 _SHOWN = 8
+_ANY = -1  # the colour of an index that may have any
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,8 @@ class MaskCoding:
         labels: values to classes and back.
         colours: packed colour -> class, where masks are read by colour.
         remarks: what was recognised, a line each.
+        index_colours: packed colour of the indices of palette files, which all masks must share; empty for no such
+            check.
     """
 
     kind: Literal["values", "threshold", "colours"]
@@ -45,21 +57,43 @@ class MaskCoding:
     labels: LabelMap
     colours: dict[int, int]
     remarks: tuple[str, ...]
+    index_colours: dict[int, int] = field(default_factory=dict)
 
     def classes_of(self, pixels: MaskPixels) -> NDArray[np.uint8]:
         """Returns the class ids of a mask, shape (height, width).
 
         Raises:
             UnknownIds: it holds a value or colour that stands for no class.
-            ValueError: it is of colours, and the others are not.
+            ValueError: it is of colours, and the others are not, or its palette is not theirs.
         """
         if self.kind == "colours":
             return ids_of_colours(_coloured(pixels), self.colours)
         if pixels.values is None:
             raise ValueError("it holds colours, the other masks do not")
+        if self.index_colours and pixels.colours is not None:
+            self._check_palette(pixels.values, packed(pixels.colours))
         if self.kind == "threshold":
             return (pixels.values >= _HALF).astype(np.uint8)
         return self.labels.encode(pixels.values)
+
+    def _check_palette(self, values: NDArray[np.int32], colours: NDArray[np.int32]) -> None:
+        expected = np.full(max(_FULL, *self.index_colours) + 1, _ANY, dtype=np.int32)
+        expected[list(self.index_colours)] = list(self.index_colours.values())
+        theirs = expected[values]
+        other = (theirs != colours) & (theirs != _ANY)
+        if other.any():
+            index, own = int(values[other][0]), int(colours[other][0])
+            usual = self.index_colours[index]
+            raise ValueError(f"its palette gives index {index} the colour {_spaced(own)}, other masks {_spaced(usual)}")
+
+
+def coding_of_list(listed: ClassList) -> MaskCoding:
+    """Returns how masks are read by a list of classes alone: by its colours, its values, or the lines' numbers."""
+    if listed.colours:
+        colours = {int(packed(np.array(colour))): class_id for colour, class_id in listed.colours.items()}
+        return _by_colour(listed.names, colours, "masks are read by the colours of the list of classes")
+    classes = {IGNORE: IGNORE, **listed.values} if listed.values else _identity(len(listed.names))
+    return _by_value(listed.names, None, classes, "")
 
 
 @dataclass(frozen=True)
@@ -112,12 +146,14 @@ def find_coding(scanned: Sequence[ScannedMask], listed: ClassList | None, class_
     if listed is not None and listed.colours:
         colours = {int(packed(np.array(colour))): class_id for colour, class_id in listed.colours.items()}
         return _by_colour(listed.names, colours, f"masks are read by the colours of {FILE_NAME}")
+    if listed is not None and listed.values and all(mask.values is not None for mask in scanned):
+        # the list says that indices count, so palettes may be any
+        shared = None if _palettes_differ(scanned) else _palette_of(scanned)
+        return _by_value(listed.names, shared, {IGNORE: IGNORE, **listed.values}, f"values are those of {FILE_NAME}")
     if any(mask.values is None for mask in scanned) or _palettes_differ(scanned):
         return _guessed_colours(scanned, listed, class_file)
     values = np.unique(np.concatenate([mask.values for mask in scanned if mask.values is not None]))
     palette = _palette_of(scanned)
-    if listed is not None and listed.values:
-        return _by_value(listed.names, palette, {IGNORE: IGNORE, **listed.values}, f"values are those of {FILE_NAME}")
     # Two names and masks of 0 and 255: otherwise the second class would silently be ignored everywhere.
     pair = _two_names(listed)
     if pair is not None and all(mask.two_valued or _holds_only_zero(mask) for mask in scanned):
@@ -155,6 +191,9 @@ def _listed(
     class_file: Path,
 ) -> MaskCoding:
     names = listed.names if len(listed.names) > 1 else ("background", *listed.names)
+    if len(listed.names) > 1 and ids.size and _count_from_one(ids, listed.names, class_file):
+        classes = {IGNORE: IGNORE, **{place + 1: place for place in range(len(names))}}
+        return _by_value(names, palette, classes, f"ids run from 1: id 1 is the first line of {FILE_NAME}")
     allowed = np.array([*range(len(names)), IGNORE, DEEP_IGNORE])
     if not any(mask.values is not None and np.isin(mask.values, allowed).all() for mask in scanned):
         raise UserError(
@@ -165,7 +204,38 @@ def _listed(
     remark = "masks are palette files; their indices are the ids" if palette is not None else ""
     if len(listed.names) == 1:
         remark = f"{FILE_NAME} names one class; 0 is background"
-    return _by_value(names, palette, _identity(len(names)), remark)
+    coding = _by_value(names, palette, _identity(len(names)), remark)
+    return replace(coding, index_colours={} if palette is None else _index_colours(scanned))
+
+
+def _count_from_one(ids: NDArray[np.int32], names: tuple[str, ...], class_file: Path) -> bool:
+    """Whether the ids of all masks, 255 left out, count from 1 as the lines of a list of names do.
+
+    Raises:
+        UserError: they may count from 0 or from 1; the line says what to write for either.
+    """
+    count = len(names)
+    lowest, highest = int(ids[0]), int(ids[-1])
+    if lowest == 1 and highest == count:
+        return True
+    if lowest == 0 and highest == count:
+        raise UserError(
+            f"the masks hold the ids 0 to {count}, but {class_file} names {count} classes; if 0 is a class, write its "
+            f"name as the first line, else 'ignore = 0' and a value beside each name, such as '{names[0]} = 1'"
+        )
+    if lowest >= 1 and highest < count and names[0].lower() not in _BACKGROUND_NAMES:
+        raise UserError(
+            f"no mask holds the id 0 (they hold {_listing(ids.tolist())}), but {class_file} names {count} classes; "
+            f"write a value beside each name, '{names[0]} = 1' if ids count from 1, or '{names[0]} = 0' if from 0"
+        )
+    return False
+
+
+def needs_all_masks(scanned: Sequence[ScannedMask], listed: ClassList) -> bool:
+    """Whether a sample of the masks does not show if ids count from 0 or from 1."""
+    if listed.values or listed.colours or len(listed.names) < 2:
+        return False
+    return all(mask.values is not None and 0 not in mask.values for mask in scanned)
 
 
 def _guessed_colours(scanned: Sequence[ScannedMask], listed: ClassList | None, class_file: Path) -> MaskCoding:
@@ -180,10 +250,17 @@ def _guessed_colours(scanned: Sequence[ScannedMask], listed: ClassList | None, c
     if lossy is not None:
         raise UserError(f"the mask {lossy} is a JPEG, whose compression changes colours; export it as PNG")
     first = next((mask.path for mask in scanned if mask.values is None), scanned[0].path)
+    first_is_colour = any(mask.values is None for mask in scanned)
     shown = [f"'{' '.join(map(str, unpacked(colour)))}'" for colour in sorted(found)]
     raise UserError(
         f"masks such as {first} hold {len(found)} colours ({_listing(shown)}) instead of class ids; write {class_file} "
+        "(wavegen seg-check --write-classes begins it) "
         "with the colour of each class, such as 'road = 128 64 128' ('ignore = 0 0 0' leaves a colour out)"
+        + (
+            ""
+            if first_is_colour
+            else ", or with the index of each where the palettes do not matter, such as 'road = 1'"
+        )
     )
 
 
@@ -247,6 +324,14 @@ def _coloured(pixels: MaskPixels) -> NDArray[np.uint8]:
     return np.repeat(pixels.values.astype(np.uint8)[..., None], 3, axis=-1)
 
 
+def _index_colours(scanned: Sequence[ScannedMask]) -> dict[int, int]:
+    return {index: colour for mask in scanned for index, colour in (mask.index_colours or {}).items() if index <= _FULL}
+
+
+def _spaced(colour: int) -> str:
+    return " ".join(map(str, unpacked(colour)))
+
+
 def _palettes_differ(scanned: Sequence[ScannedMask]) -> bool:
     """Whether one index has two colours: such palettes differ from file to file, so indices have no meaning."""
     seen: dict[int, int] = {}
@@ -259,7 +344,7 @@ def _palettes_differ(scanned: Sequence[ScannedMask]) -> bool:
 
 def _palette_of(scanned: Sequence[ScannedMask]) -> NDArray[np.uint8] | None:
     """Returns the colours of palette files, shape (256, 3), VOC's where an index does not occur; None without any."""
-    seen = {i: c for mask in scanned for i, c in (mask.index_colours or {}).items() if i <= _FULL}
+    seen = _index_colours(scanned)
     is_grey = all(len(set(unpacked(colour))) == 1 for colour in seen.values())
     if not seen or is_grey:
         return None

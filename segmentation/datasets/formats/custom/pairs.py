@@ -65,6 +65,27 @@ def pair_by_name(images: Path, masks: Path) -> Pairing:
     return Pairing(pairs, skipped, remark)
 
 
+def pair_side_by_side(folder: Path, ending: str) -> Pairing:
+    """Returns the pairs of one folder, searched with its sub-folders, in which a mask's name is its image's and more.
+
+    Args:
+        folder: of the images and the masks.
+        ending: what the masks' names add, such as "_mask".
+    """
+    skipped: list[FileNote] = []
+    files = _by_stem(folder, skipped)
+    masks = {stem.removesuffix(ending): path for stem, path in files.items() if stem.endswith(ending)}
+    images = {stem: path for stem, path in files.items() if not stem.endswith(ending)}
+    for stem, path in images.items():
+        if stem not in masks:
+            skipped.append(FileNote(path, "image without a mask", f"looked for {folder / stem}{ending}.*"))
+    for stem, path in masks.items():
+        if stem not in images:
+            skipped.append(FileNote(path, "mask without an image", f"looked for {folder / stem}.*"))
+    pairs = sorted((images[stem], masks[stem]) for stem in images.keys() & masks.keys())
+    return Pairing(pairs, skipped, f"images and masks lie side by side; masks end in '{ending}'")
+
+
 def _lone_pair(image: str, mask: str) -> tuple[dict[str, str], str | None]:
     """Returns image -> mask, and the remark on them, if one's name begins or ends with the other's; else nothing."""
     shorter, longer = sorted((image.casefold(), mask.casefold()), key=len)

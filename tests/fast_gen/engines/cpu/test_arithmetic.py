@@ -202,7 +202,7 @@ LOGITS = st.lists(st.sampled_from([-1e30, -3.0, -1.0, -0.0, 0.0, 0.5, 2.0]), min
     st.integers(0, 2**24 - 1),
     st.sampled_from([0.0, 0.01, 0.6, 1.0, 3.0]),
     st.integers(0, 45),
-    st.sampled_from([1e-9, 0.3, 0.77, 0.999, 1.0]),
+    st.sampled_from([1e-9, 0.3, 0.5, 0.77, 0.999, 1.0]),
 )
 def test_pick_follows_the_definition_among_ties(
     logits: list[float], bits: int, heat: float, top_k: int, top_p: float
@@ -210,6 +210,11 @@ def test_pick_follows_the_definition_among_ties(
     how = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p)
     numbers = np.array(logits, np.float32)
     assert compiled_pick(numbers, bits * 2.0**-24, how) == reference_pick(numbers, bits * 2.0**-24, how)
+
+
+@pytest.mark.parametrize(("top_p", "last"), [(0.25, 0), (0.2500001, 1), (0.5, 1), (0.5000001, 2), (0.75, 2)])
+def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float, last: int) -> None:
+    assert compiled_pick(np.zeros(4, np.float32), 1 - 2.0**-24, SamplingSettings(top_p=top_p)) == last
 
 
 @pytest.mark.parametrize("codes", [2, 256, 1024])

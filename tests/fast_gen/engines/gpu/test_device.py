@@ -62,11 +62,11 @@ class OnGpu:
     [
         (
             torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 TB"),
-            "the GPU has no room for 7 clips at once (2.5 GB are free); generate fewer, or take --engine cpu",
+            "the GPU has not enough memory for 7 clips at once (2.5 GB are free); generate fewer, or take --engine cpu",
         ),
         (
             RuntimeError(f"CUDA error: out of memory{ASYNCHRONOUS}"),
-            "the GPU has no room for 7 clips at once (2.5 GB are free); generate fewer, or take --engine cpu",
+            "the GPU has not enough memory for 7 clips at once (2.5 GB are free); generate fewer, or take --engine cpu",
         ),
         (
             torch.AcceleratorError(BUSY),
@@ -109,7 +109,7 @@ def test_a_model_that_does_not_fit_is_said_even_by_a_gpu_that_does_not_say_what_
     monkeypatch.setattr(torch.cuda, "mem_get_info", silent)
     engine = OnGpu()
     engine.batch_size = 1
-    line = r"no room for this model; close what else runs on it, or take --engine cpu$"
+    line = r"not enough memory for this model; close what else runs on it, or take --engine cpu$"
     with pytest.raises(UserError, match=line), gpu_in_words(engine):
         raise torch.cuda.OutOfMemoryError
 

@@ -171,7 +171,7 @@ def test_a_full_gpu_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2_500_000_000, 80_000_000_000))
     monkeypatch.setattr(triton_gpu, "first_rings", full)
-    with pytest.raises(UserError, match=r"no room for 9000 clips at once \(2.5 GB are free\)"):
+    with pytest.raises(UserError, match=r"not enough memory for 9000 clips at once \(2.5 GB are free\)"):
         engine.reset(9000)
 
 

@@ -142,10 +142,19 @@ def test_where_higher_is_better_the_best_is_the_highest(tmp_path):
     assert read_checkpoint(tmp_path / "best.pth", "line")["training"]["best"] == status.best
 
 
-def test_averaged_weights_lag_behind_the_raw_ones(tmp_path):
-    fit(Line(), plan(tmp_path, max_steps=10, ema_decay=0.999), watcher=Watcher())
+def test_averaged_weights_are_the_warmed_up_average_of_the_raw_ones(tmp_path):
+    task = Line()
+    average = torch.zeros(1, 1)  # the weight that a line starts from
+
+    def on_step(status: FitStatus) -> None:
+        kept = min(0.4, (1 + status.step) / (10 + status.step))
+        average.mul_(kept).add_((1 - kept) * task.model.weight.detach())
+
+    fit(task, plan(tmp_path, max_steps=10, ema_decay=0.4), watcher=Watcher(on_step=on_step))
     averaged, raw = weights(tmp_path / "last.pth")
-    assert 0 < averaged[0].item() < raw[0].item()
+    torch.testing.assert_close(averaged[0], average, rtol=1e-5, atol=0)
+    assert torch.equal(raw[0], task.model.weight)
+    assert average.item() < 0.99 * raw[0].item()
 
 
 def test_neither_the_seed_nor_the_thread_count_is_touched(tmp_path):

@@ -7,7 +7,6 @@ import pytest
 from segmentation.config import SegmentationConfig
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.averaging import warmed_decay
 from wavenet_app.core.loop.schedules import SCHEDULES, learning_rate_share
 from wavenet_app.core.settings import override
 
@@ -49,8 +48,10 @@ def test_a_new_schedule_is_one_function_and_one_line(monkeypatch):
     assert learning_rate_share(config.training.schedule, 5, 0.5, warmup_steps=0) == 1 - 0.5**4
 
 
-def test_the_average_warms_up_to_its_decay():
-    decays = [warmed_decay(0.9, step) for step in range(1, 200)]
-    assert decays[0] == 2 / 11
-    assert decays == sorted(decays)
-    assert decays[-1] == 0.9
+def test_the_linear_schedule_stays_at_zero_beyond_the_budget():
+    assert learning_rate_share("linear", 10, 1.25, warmup_steps=0, power=0.9) == 0
+
+
+def test_without_other_settings_the_share_is_the_schedules():
+    for progress in (0.0, 0.25, 1.0):
+        assert learning_rate_share("linear", 10, progress, warmup_steps=0) == 1 - progress

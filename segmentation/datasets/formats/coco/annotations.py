@@ -63,7 +63,7 @@ class CocoImage(TypedDict):
 class CocoCategory(TypedDict):
     """An entry of "categories"."""
 
-    id: Annotated[int, Field(ge=0, le=65_535)]
+    id: int
     name: Annotated[str, Field(min_length=1)]
     supercategory: Annotated[str | None, Field(default=None)]
 

@@ -1,20 +1,20 @@
-"""COCO 2017: outlines of objects, drawn into masks of the 21 VOC classes or of all 80."""
+"""COCO 2017: outlines of objects, drawn into masks of the 21 VOC classes or of all categories."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.datasets.format import Format, FormatOption
-from segmentation.datasets.formats import voc
-from segmentation.datasets.formats.coco_annotations import (
+from segmentation.datasets.formats.coco.annotations import (
     CocoAnnotation,
-    CocoCategory,
+    CocoFile,
     CocoImage,
     check_outline,
     drawn,
@@ -22,24 +22,16 @@ from segmentation.datasets.formats.coco_annotations import (
     outline_of,
     read_coco_file,
 )
-from segmentation.datasets.image_files import file_facts, read_image
-from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
+from segmentation.datasets.formats.coco.categories import CocoClasses, class_table
+from segmentation.datasets.formats.coco.files import SplitFiles, holds_coco, split_files
+from segmentation.datasets.held_out import is_held_out
+from segmentation.datasets.image_files import file_facts, has_upright_size, read_image
+from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError
 
 NAME = "COCO"
-CocoClasses = Literal["voc", "all"]
 # A training image with fewer labelled pixels teaches only background; torchvision's weights were trained without them.
 LEAST_LABELLED_PIXELS = 1_000
-
-# VOC's names where COCO's differ.
-_VOC_NAMES = {
-    "airplane": "aeroplane",
-    "dining table": "diningtable",
-    "motorcycle": "motorbike",
-    "potted plant": "pottedplant",
-    "couch": "sofa",
-    "tv": "tvmonitor",
-}
 
 
 class _Entry(NamedTuple):
@@ -66,26 +58,36 @@ class CocoDataset(SegmentationDataset):
     pixels are in `skipped`; validation keeps all.
 
     Args:
-        root: folder with annotations/instances_<split>2017.json and <split>2017/.
+        root: folder with annotations/instances_<split>2017.json and <split>2017/, or as other tools export COCO.
         split: "train" or "val".
-        classes: "voc" for background and VOC's 20 classes, "all" for background and COCO's 80.
+        classes: "voc" for background and VOC's 20 classes, "all" for background and the file's own categories, "auto"
+            for the first where the categories are COCO's and the second where they are not.
         name: of the data set.
 
     Raises:
         UserError: the annotations or the images are missing or broken, or no image is left.
     """
 
-    def __init__(self, root: Path, split: Split, classes: CocoClasses = "voc", name: str = "coco") -> None:
-        annotations = root / "annotations" / f"instances_{split}2017.json"
-        folder = _image_folder(root, split)
+    def __init__(self, root: Path, split: Split, classes: CocoClasses = "auto", name: str = "coco") -> None:
+        files = split_files(root, split)
+        annotations, folder = files.annotations, files.folders[0]
         self._file = read_coco_file(annotations)
-        names, self._class_of = _class_ids(self._file.categories, classes, annotations)
+        table = class_table(
+            self._file.categories, classes, annotations, lambda: _used_categories(files, split, self._file)
+        )
+        self._class_of = table.class_of
         present = {path.name for path in folder.iterdir()}
         skipped: list[FileNote] = []
         notes: list[FileNote] = []
         self._entries: list[_Entry] = []
-        for image in sorted(self._file.images.values(), key=lambda image: (isinstance(image["id"], str), image["id"])):
-            path = _image_path(root, folder, split, image["file_name"], present)
+        images = sorted(self._file.images.values(), key=lambda image: (isinstance(image["id"], str), image["id"]))
+        remarks = list(table.remarks)
+        if files.is_single:
+            held_out = is_held_out([image["file_name"] for image in images])
+            remarks.append(f"one file for all images: {sum(held_out)} of {len(images)} are held out, chosen by name")
+            images = [image for image, out in zip(images, held_out, strict=True) if out == (split == "val")]
+        for image in images:
+            path = files.image(image["file_name"], present)
             own = self._file.annotations.get(image["id"], [])
             kept = [one for one in own if one["category_id"] in self._class_of]
             if path is None:
@@ -107,24 +109,26 @@ class CocoDataset(SegmentationDataset):
                 notes.append(FileNote(path, "annotation without an outline; its pixels count as background"))
         refuse_empty(self._entries, skipped, str(folder))
         strays = self._file.strays
+        if strays:
+            remarks.append(f"{strays} annotations belong to images that {annotations.name} does not list")
         super().__init__(
             name=name,
             format=NAME,
             split=split,
-            classes=names,
-            palette=voc_palette(len(names)),
-            labels=_labels(self._class_of, len(names)),
+            classes=table.names,
+            palette=voc_palette(len(table.names)),
+            labels=table.labels,
             images=[entry.path for entry in self._entries],
             masks=[annotations] * len(self._entries),
             skipped=skipped,
             notes=notes,
-            remarks=[f"{strays} annotations belong to images that {annotations.name} does not list"] if strays else [],
+            remarks=remarks,
         )
 
     def image(self, index: int) -> NDArray[np.uint8]:
         """Returns an image as RGB, shape (height, width, 3), turned upright where the annotations are."""
         entry = self._entries[index]
-        return read_image(entry.path, upright=_is_upright(entry))
+        return read_image(entry.path, upright=has_upright_size(entry.path, entry.size))
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """Returns a mask of class ids, 255 where two classes claim a pixel or a crowd lies, shape (height, width).
@@ -133,7 +137,7 @@ class CocoDataset(SegmentationDataset):
             UserError: the image has another size than the annotations state.
         """
         entry = self._entries[index]
-        _is_upright(entry)  # a size that is wrong could be any, and memory for it is taken below
+        has_upright_size(entry.path, entry.size)  # a size that is wrong could be any, and memory for it is taken below
         height, width = entry.size
         mask = np.zeros((height, width), dtype=np.uint8)
         crowded = np.zeros(mask.shape, dtype=bool)
@@ -163,36 +167,10 @@ class CocoDataset(SegmentationDataset):
                 check_outline(outline, *size)
             except ValueError as error:
                 raise self._file.error(annotation, error) from None
-            if annotation["category_id"] in self._class_of and not annotation["iscrowd"]:
+            if self._class_of.get(annotation["category_id"]) and not annotation["iscrowd"]:
                 stated = annotation["area"]
                 total += stated if stated and stated > 0 else outline_area(outline)
         return total
-
-
-def _image_folder(root: Path, split: Split) -> Path:
-    """Returns the folder of a split's images, <split>2017/ or images/<split>2017/.
-
-    Raises:
-        UserError: there is neither.
-    """
-    places = [root / f"{split}2017", root / "images" / f"{split}2017"]
-    for place in places:
-        if place.is_dir():
-            return place
-    raise UserError(f"the images of COCO are missing: looked for {places[0]}; unpack {split}2017.zip there")
-
-
-def _image_path(root: Path, folder: Path, split: Split, file_name: str, present: set[str]) -> Path | None:
-    """Returns the file of an image, whose name may hold folders, below its split's folder or the root; None if absent.
-
-    Where a name begins with the other split's folder, as tools leave it that copy a file, that folder is not used.
-    """
-    if file_name in present:
-        return folder / file_name
-    name = Path(file_name.replace("\\", "/"))
-    other = {"train": "val2017", "val": "train2017"}[split]
-    below = [] if other in name.parts else [folder / name, root / name]
-    return next((place for place in (*below, folder / name.name) if place.is_file()), None)
 
 
 def _size(image: CocoImage, path: Path) -> tuple[int, int]:
@@ -203,52 +181,18 @@ def _size(image: CocoImage, path: Path) -> tuple[int, int]:
     return height, width
 
 
-def _is_upright(entry: _Entry) -> bool:
-    """Returns whether an EXIF orientation is to be applied, so that the image has the size of its annotations.
-
-    Raises:
-        UserError: the image has that size neither with nor without.
-    """
-    facts = file_facts(entry.path)
-    height, width = entry.size
-    if (width, height) not in (facts.size, facts.upright_size):
-        raise UserError(
-            f"{entry.path} is {facts.size[0]} x {facts.size[1]}, but its annotations say {width} x {height}; "
-            "take the files that belong together"
-        )
-    return (width, height) != facts.size
+def _used_categories(files: SplitFiles, split: Split, own: CocoFile) -> set[int]:
+    """Returns the categories that annotations of either split have, so that both splits get the same classes."""
+    read = [own]
+    if not files.is_single:
+        with contextlib.suppress(UserError):  # a split that is missing has no annotations
+            read.append(read_coco_file(split_files(files.root, "train" if split == "val" else "val").annotations))
+    return {one["category_id"] for file in read for own_ones in file.annotations.values() for one in own_ones}
 
 
-def _class_ids(
-    categories: Sequence[CocoCategory], classes: CocoClasses, path: Path
-) -> tuple[list[str], dict[int, int]]:
-    """Returns the names of the classes, and the class of every category that is kept."""
-    if not categories:
-        raise UserError(f"{path} lists no categories; take instances_*.json, not captions or image_info")
-    if classes == "all":
-        ordered = sorted(categories, key=lambda category: category["id"])
-        names = ["background", *(category["name"] for category in ordered)]
-        return names, {category["id"]: place for place, category in enumerate(ordered, start=1)}
-    wanted = {name: place for place, name in enumerate(voc.CLASSES)}
-    found = {
-        category["id"]: wanted[_VOC_NAMES.get(category["name"], category["name"])]
-        for category in categories
-        if _VOC_NAMES.get(category["name"], category["name"]) in wanted
-    }
-    if not found:
-        raise UserError(f"{path} has none of VOC's classes; train on its own categories with --coco-classes all")
-    return list(voc.CLASSES), found
-
-
-def _labels(class_of: dict[int, int], num_classes: int) -> LabelMap:
-    """Returns category ids to classes and back; background is 0 on both sides."""
-    raw_ids = [0] * num_classes
-    for category, class_id in class_of.items():
-        raw_ids[class_id] = category
-    return LabelMap.of({**class_of, 0: 0, IGNORE: IGNORE}, raw_ids=raw_ids)
-
-
-CLASSES_OPTION = FormatOption("coco_classes", {"voc": "21 classes", "all": "81"})
+CLASSES_OPTION = FormatOption(
+    "coco_classes", {"auto": "voc for COCO's own categories, else all", "voc": "21 classes", "all": "81"}
+)
 
 FORMAT = Format(
     name=NAME,
@@ -257,7 +201,7 @@ FORMAT = Format(
         root, split, cast(CocoClasses, CLASSES_OPTION.chosen(options)), name
     ),
     default_folder="coco",
-    layout="annotations/instances_*2017.json",
-    holds=lambda folder: any((folder / "annotations").glob("instances_*2017.json")),
+    layout="annotations/instances_*.json or train/_annotations.coco.json",
+    holds=holds_coco,
     options=(CLASSES_OPTION,),
 )

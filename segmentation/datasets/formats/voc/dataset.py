@@ -9,8 +9,20 @@ from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.datasets.format import Format, has_folders
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, read_mask
-from segmentation.datasets.labels import IGNORE, LabelMap, UnknownIds, ids_of_colours, packed, voc_palette
+from segmentation.datasets.formats.custom.masks import coding_of_list
+from segmentation.datasets.formats.voc.classes import find_classes, refuse_foreign_masks
+from segmentation.datasets.held_out import is_held_out
+from segmentation.datasets.image_files import IMAGE_SUFFIXES, MaskPixels, files_below, read_mask
+from segmentation.datasets.labels import (
+    BORDER_COLOUR,
+    IGNORE,
+    LabelMap,
+    UnknownIds,
+    ids_of_colours,
+    packed,
+    unpacked,
+    voc_palette,
+)
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.text import decoded_text
 
@@ -20,8 +32,8 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 MARKERS = ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation")
-BORDER_COLOUR = (224, 224, 192)  # of index 255 in the development kit
 
+_SHOWN = 8  # ids or colours in an error
 _SBD_FOLDERS = ("benchmark_RELEASE/dataset", "sbd", "SBD", "SBD/dataset", "sbd/dataset")
 
 
@@ -57,24 +69,33 @@ class VocDataset(SegmentationDataset):
             pairs, missing_image="the list names it, but the image is missing", missing_mask="its mask is missing"
         )
         refuse_empty(whole, skipped, f"the list '{chosen}' of {root}")
+        above = [root.absolute().parents[1]] if root.absolute().parent.name == "VOCdevkit" else []
+        listed = find_classes([root, root / "SegmentationClass", *above])
+        self._coding = coding_of_list(listed[1]) if listed else None
+        if listed:
+            remarks.append(f"classes are those of {listed[0]}")
+        else:
+            refuse_foreign_masks(root, [mask for _, mask in whole if mask.suffix != ".mat"], len(CLASSES))
+        classes = self._coding.names if self._coding else CLASSES
         super().__init__(
             name=name,
             format=NAME,
             split=chosen,
-            classes=CLASSES,
-            palette=voc_palette(len(CLASSES)),
-            labels=LabelMap.identity(len(CLASSES)),
+            classes=classes,
+            palette=self._coding.palette if self._coding else voc_palette(len(classes)),
+            labels=self._coding.labels if self._coding else LabelMap.identity(len(classes)),
             images=[image for image, _ in whole],
             masks=[mask for _, mask in whole],
             skipped=skipped,
             notes=[
                 FileNote(mask, "the mask holds colours; read through VOC's palette")
                 for _, mask in whole[:1]
-                if mask.suffix == ".png" and read_mask(mask).values is None
+                if self._coding is None and mask.suffix == ".png" and read_mask(mask).values is None
             ],
             remarks=remarks,
         )
-        self._colours = {int(colour): index for index, colour in enumerate(packed(self.palette))}
+        # masks of colours where the list has only names are read through VOC's palette
+        self._colours = {int(colour): index for index, colour in enumerate(packed(voc_palette(self.num_classes)))}
         self._colours[int(packed(np.array(BORDER_COLOUR)))] = IGNORE
 
     def mask(self, index: int) -> NDArray[np.uint8]:
@@ -86,6 +107,8 @@ class VocDataset(SegmentationDataset):
             except UnknownIds as unknown:
                 raise UserError(f"the SBD mask {path} holds {unknown}; unpack SBD again") from None
         pixels = read_mask(path)
+        if self._coding is not None and (self._coding.colours or pixels.values is not None):
+            return self._own_classes(path, pixels)
         if pixels.values is not None or pixels.colours is None:
             return super().mask(index)
         try:
@@ -95,26 +118,61 @@ class VocDataset(SegmentationDataset):
                 f"the mask {path} holds colours that are not VOC's; take the original palette file"
             ) from None
 
+    def _own_classes(self, path: Path, pixels: MaskPixels) -> NDArray[np.uint8]:
+        """Returns a mask's classes by the list that lies in the folder."""
+        assert self._coding is not None
+        try:
+            return self._coding.classes_of(pixels)
+        except UnknownIds as unknown:
+            by_colour = bool(self._coding.colours)
+            shown = [" ".join(map(str, unpacked(one))) if by_colour else str(one) for one in unknown.ids[:_SHOWN]]
+            raise UserError(
+                f"the mask {path} holds the {'colours' if by_colour else 'ids'} {', '.join(shown)}, which the list of "
+                "classes does not have; add them to it"
+            ) from None
+
 
 def _masks_of(root: Path, split: Split) -> tuple[str, list[tuple[str, Path]], list[str]]:
     """Returns the name of the list that is used, stem and mask of each of its images, and remarks."""
-    own = {stem: root / "SegmentationClass" / f"{stem}.png" for stem in _stems(root, split)}
+    stems, remarks = _listed_stems(root, split)
+    own = {stem: root / "SegmentationClass" / f"{stem}.png" for stem in stems}
     if split == "val":
-        return "val", list(own.items()), []
-    validation = set(_stems(root, "val")) if _list_file(root, "val").is_file() else set()
+        return "val", list(own.items()), remarks
+    validation = set(_listed_stems(root, "val")[0])
     augmented = root / "SegmentationClassAug"
     if augmented.is_dir():
         listed = _list_file(root, "trainaug").is_file()
         stems = _stems(root, "trainaug") if listed else sorted(path.stem for path in augmented.glob("*.png"))
         masks = [(stem, augmented / f"{stem}.png") for stem in stems if stem not in validation]
-        return "trainaug", masks, ["training on trainaug: SegmentationClassAug/ is there"]
+        return "trainaug", masks, [*remarks, "training on trainaug: SegmentationClassAug/ is there"]
     sbd = _sbd(root)
     if sbd is not None:
         for path in sorted((sbd / "cls").glob("*.mat")):
             if path.stem not in validation:
                 own.setdefault(path.stem, path)
-        return "trainaug", sorted(own.items()), [f"training on trainaug: SBD is there, {sbd}"]
-    return "train", list(own.items()), []
+        return "trainaug", sorted(own.items()), [*remarks, f"training on trainaug: SBD is there, {sbd}"]
+    return "train", list(own.items()), remarks
+
+
+def _listed_stems(root: Path, split: Split) -> tuple[list[str], list[str]]:
+    """Returns the names of a split's images, and remarks; a fifth is held out where no list says what validates.
+
+    Raises:
+        UserError: the list of the split is missing, or no list can stand for it.
+    """
+    lists = root / "ImageSets" / "Segmentation"
+    others = sorted(path.stem for path in lists.glob("*.txt") if path.stem not in ("train", "val", "trainaug", "test"))
+    if _list_file(root, "val").is_file() or (not _list_file(root, "train").is_file() and not others):
+        return _stems(root, split), []
+    if _list_file(root, "train").is_file():
+        others = ["train"]
+    stems = list(dict.fromkeys(stem for name in others for stem in _stems(root, name)))
+    held_out = is_held_out(stems)
+    remark = (
+        f"no list val.txt: {sum(held_out)} of {len(stems)} images of {', '.join(f'{name}.txt' for name in others)} are "
+        "held out, chosen by name"
+    )
+    return [stem for stem, out in zip(stems, held_out, strict=True) if out == (split == "val")], [remark]
 
 
 def _list_file(root: Path, split: str) -> Path:
@@ -183,4 +241,5 @@ FORMAT = Format(
     markers=MARKERS,
     takes_newest=True,  # VOC2007 beside VOC2012
     num_classes=len(CLASSES),
+    mask_files=lambda root: files_below(root / "SegmentationClass"),
 )

@@ -1,0 +1,1 @@
+"""COCO: outlines of things, drawn into masks."""

@@ -1,0 +1,1 @@
+"""PASCAL VOC: palette files whose index is the class."""
