@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -181,19 +183,53 @@ for panel, name, command in (
     app.command(name, rich_help_panel=panel)(command)
 
 
+_OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
+"""What torch says when it gets no memory, of a CPU or a GPU."""
+
+
+def _fail(message: str) -> NoReturn:
+    """Ends the process with one line and exit code 2, also if standard output can take nothing any more."""
+    with suppress(OSError):
+        sys.stderr.write(f"error: {without_control_characters(message)}\n")
+    try:
+        sys.stdout.flush()
+    except OSError:  # or Python would try once more at its end, and say so
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(2)
+
+
+def _open_closed_streams() -> None:
+    """Opens streams that the caller has closed, or the next file that is opened would be standard output."""
+    for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
 def main() -> None:
     """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
     # Spinning threads halve the speed when anything else runs on the machine; this limit costs nothing on an idle
     # one. OpenMP reads it when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show must not end a command
             stream.reconfigure(errors="replace")
     try:
-        sys.exit(app(prog_name="wavegen", standalone_mode=False))
+        code = app(prog_name="wavegen", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code)
     except UserError as error:
-        sys.stderr.write(f"error: {without_control_characters(str(error))}\n")
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        _fail("there is not enough memory; take a smaller model, shorter audio or fewer clips")
     except UsageError as error:
         if not sys.argv[1:]:
             error.show()  # the help, since there is no command

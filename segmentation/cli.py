@@ -109,8 +109,10 @@ def seg_train(
     check_early(options, folder)
     with loading(console):
         from segmentation.training.command import run_training
+        from wavenet_app.core.console import output_may_vanish
 
-    run_training(options, folder, console=console)
+    with output_may_vanish(console):
+        run_training(options, folder, console=console)
 
 
 def seg_eval(

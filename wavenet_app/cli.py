@@ -116,9 +116,11 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
         folder, console = DataFolder.at(data_dir), make_console()
         check_early(options, folder)
         with loading(console):
+            from wavenet_app.core.console import output_may_vanish
             from wavenet_app.training.command import run_training
 
-        run_training(options, folder, console=console, preview=preview, judge=judge)
+        with output_may_vanish(console):
+            run_training(options, folder, console=console, preview=preview, judge=judge)
 
     return train
 

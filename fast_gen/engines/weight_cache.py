@@ -18,7 +18,7 @@ import numpy as np
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
+from wavenet_app.core.files import HOUR, replacing, sweep_parts
 from wavenet_app.core.settings import validated
 
 KEPT_MODELS = 8
@@ -57,6 +57,7 @@ class WeightCache:
         """Keeps a checkpoint's settings and weights; where the folder cannot be written, it does nothing."""
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
+            sweep_parts(self._folder, older_than=HOUR)
             with replacing(self._place(checkpoint)) as file:
                 arrays = {name: value for name, value in vars(weights).items() if name != "head"}  # the config has it
                 np.savez(file, **{**arrays, "config": np.array(config.model_dump_json())})

@@ -318,7 +318,7 @@ def train(
             for one in media:
                 one.add_picture(f"validation {number}", picture, status.step)
 
-    with no_trace_without_checkpoint(plan), run_lock(plan.run_dir):
+    with run_lock(plan.run_dir), no_trace_without_checkpoint(plan):
         if resume is None:
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})

@@ -222,4 +222,7 @@ class PartialWav:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Closes the file; the next run can resume a partial file."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as closing:  # what was written before is on the disk
+            raise UserError(f"cannot write {self.path}: {closing.strerror or closing}") from None

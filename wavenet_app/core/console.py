@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from rich.console import Console
 from rich.text import Text
@@ -57,6 +59,36 @@ class PlainConsole(Console):
             highlight=highlight,
             highlighter=highlighter,
         )
+
+
+class _Vanishing:
+    """A text stream that takes everything, also after its terminal, pipe or disk has gone."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def output_may_vanish(console: Console) -> Iterator[None]:
+    """Continues whatever is done within when nobody takes what the console prints any more, as in a training."""
+    before = console.file
+    console.file = cast("IO[str]", _Vanishing(before))
+    try:
+        yield
+    finally:
+        console.file = before
 
 
 def print_labelled(console: Console, label: Literal["note", "skipped"], text: str) -> None:

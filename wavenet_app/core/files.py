@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from wavenet_app.core.errors import UserError
+
+HOUR = 3_600.0
+_PART = re.compile(r"\..{1,40}\.[0-9a-f]{32}\.part", re.DOTALL)  # what `replacing` makes
 
 
 @contextmanager
@@ -26,6 +31,20 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sweep_parts(folder: Path, older_than: float = 0.0) -> None:
+    """Deletes the temporary files that killed processes have left in a folder.
+
+    Args:
+        folder: may be missing.
+        older_than: seconds; younger files may be those of a process that is still writing.
+    """
+    latest = time.time() - older_than
+    for path in folder.glob(".*.part"):
+        with suppress(OSError):
+            if _PART.fullmatch(path.name) and path.stat().st_mtime <= latest:
+                path.unlink()
 
 
 def make_folder(folder: Path) -> None:

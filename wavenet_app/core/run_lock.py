@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import sweep_parts
 
 LOCK = "training.lock"
 
@@ -36,6 +37,7 @@ def run_lock(run_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write in {run_dir}: {error.strerror}; choose another folder") from None
     try:
+        sweep_parts(run_dir)  # nobody else writes here
         yield
     finally:
         path.unlink(missing_ok=True)  # before it is let go, so that nobody else's is removed

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from wavenet_app.audio.decoding import UnreadableAudioError, probe, readable_status
 from wavenet_app.audio.mono import read_blocks
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.files import replacing
+from wavenet_app.core.files import HOUR, replacing, sweep_parts
 from wavenet_app.corpus.stored_samples import BlockChecksums, read_samples
 
 FORMAT_VERSION = 2  # increase it when decoding changes samples or remarks
@@ -127,6 +127,7 @@ class AudioCache:
         self.folder = folder
         self.sample_rate = sample_rate
         self._entries = folder / f"pcm16_v{FORMAT_VERSION}_{sample_rate}hz"
+        self._swept: set[Path] = set()
         self._memo_path = folder / "hashes.json"
 
     def decode_all(
@@ -180,6 +181,9 @@ class AudioCache:
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.parent not in self._swept:
+                self._swept.add(path.parent)
+                sweep_parts(path.parent, older_than=HOUR)
             with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(path.parent)) as spool:
                 num_samples, low, high = 0, 0.0, 0.0
                 for block in blocks:

@@ -223,7 +223,7 @@ def train(
         if media:
             preview_writer.write(status, model, media)
 
-    with no_trace_without_checkpoint(plan), run_lock(plan.run_dir):
+    with run_lock(plan.run_dir), no_trace_without_checkpoint(plan):
         if resume is None:
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})

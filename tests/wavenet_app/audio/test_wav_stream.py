@@ -1,5 +1,6 @@
 """A WAV that grows: readable after every chunk, and in the end the same bytes as one that is written whole."""
 
+import errno
 import io
 import wave
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from wavenet_app.audio.files import pcm16
 from wavenet_app.audio.mono import read_audio
-from wavenet_app.audio.wav_stream import HEADER_BYTES, SamplePipe, WavFile, wav_header
+from wavenet_app.audio.wav_stream import HEADER_BYTES, PartialWav, SamplePipe, WavFile, wav_header
 from wavenet_app.audio.writing import write_audio
 from wavenet_app.core.errors import UserError
 
@@ -94,3 +95,21 @@ def test_a_length_unknown_or_beyond_the_format_is_read_to_the_end(tmp_path, num_
     path.write_bytes(wav_header(8_000, num_samples) + np.arange(300, dtype="<i2").tobytes())
     assert soundfile.read(path, dtype="int16")[0].tolist() == list(range(300))
     assert len(read_audio(path, 8_000)) == 300
+
+
+def test_a_file_that_cannot_be_closed_is_one_line(tmp_path):
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def close(self):
+            self.file.close()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    partial = PartialWav(tmp_path / "a.wav", 8_000, "key", 1)
+    partial._file = Full(partial._file)
+    with pytest.raises(UserError, match=r"cannot write .*a\.wav: No space left on device"), partial:
+        partial.write(np.zeros(4, np.int16))

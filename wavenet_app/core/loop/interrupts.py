@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop after the current step."""
+"""SIGINT, SIGTERM and SIGHUP as a request to stop after the current step."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__
+)
+"""What ends a training: Ctrl-C, kill, and a terminal that is closed; Windows has no SIGHUP."""
 
 
 def note_interrupts(on_interrupt: Callable[[str], None]) -> None:
-    """Calls `on_interrupt` with the name of the first SIGINT or SIGTERM; a second one acts as usual.
+    """Calls `on_interrupt` with the name of the first of `STOP_SIGNALS`; a second SIGINT or SIGTERM acts as usual.
 
+    A closed terminal sends several SIGHUP, of which the later ones are ignored; under nohup all are.
     Does nothing outside the main thread, which is the only one that gets signals in Python.
     """
 
     def note(number: int, _frame: FrameType | None) -> None:
         on_interrupt(signal.Signals(number).name)
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        usual: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        signal.signal(number, usual.get(number, signal.SIG_IGN))
 
     if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            signal.signal(number, note)
+        for number in STOP_SIGNALS:
+            if number in (signal.SIGINT, signal.SIGTERM) or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, note)
 
 
 @contextmanager
@@ -32,7 +39,7 @@ def handlers_restored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     try:
         yield
     finally:

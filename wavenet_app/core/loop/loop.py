@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -87,11 +88,38 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
     )
     # Lightning sets handlers of its own at the start; the loop sets ours after that, and the caller's come back here
     try:
-        with handlers_restored():
+        with handlers_restored(), _quiet_log_threads():
             trainer.fit(loop, task.training_batches(loop.status.step, group.rank, group.size))
+    except BaseException as error:
+        loop.save_progress()
+        if isinstance(error, SystemExit) and loop.status.interrupted == "SIGINT":
+            raise KeyboardInterrupt from None  # a second Ctrl-C, of which Lightning makes exit code 1
+        if isinstance(error, OSError):
+            raise _stopped(plan, loop.status, error) from None
+        raise
     finally:
         finish_loggers(trainer.loggers)
     return loop.status
+
+
+def _stopped(plan: FitPlan, status: FitStatus, error: OSError) -> UserError:
+    """Returns what to say of an error of the disk, such as a full one under TensorBoard."""
+    what = error.filename or plan.tensorboard_dir or plan.run_dir
+    return UserError(
+        f"the training stopped at step {status.step}: cannot write {what}: {error.strerror or error}; free some space, "
+        f"then continue it with --resume {plan.run_dir.name}"
+    )
+
+
+@contextmanager
+def _quiet_log_threads() -> Iterator[None]:
+    """Leaves a failed write of TensorBoard's thread to this thread, which gets the same error at its next write."""
+    before = threading.excepthook
+    threading.excepthook = lambda failure: None if isinstance(failure.exc_value, OSError) else before(failure)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager
@@ -126,7 +154,8 @@ class _Loop(lightning.LightningModule):
         self.status = initial_status(task, resume)
         self.earlier_seconds = self.status.seconds
         self.started = self.written = self.validated = time.monotonic()
-        self.wrote_last = False
+        self.wrote_last = self.diverged = self.between_steps = False
+        self.saved_step = self.status.step
         self.paused = 0.0
         self.work_done = 0.0
         self.first_step = self.status.step
@@ -142,6 +171,7 @@ class _Loop(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         self.started = self.written = self.validated = time.monotonic()
+        self.between_steps = True
         if self.group.is_rank_zero:
             note_interrupts(self._on_interrupt)
 
@@ -149,6 +179,7 @@ class _Loop(lightning.LightningModule):
         self.status.interrupted = name
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
+        self.between_steps = False
         loss = self.task.loss(batch)
         self.work_done += self.task.work(batch)
         # a running mean over some fifty steps, kept on the device so that the step does not wait for it
@@ -173,6 +204,7 @@ class _Loop(lightning.LightningModule):
         training_seconds = status.seconds - self.earlier_seconds - self.paused
         status.rate = self.group.size * self.work_done / max(training_seconds, 1e-9)
         self.average.update(status.step)
+        self.between_steps = True
         if status.step % 10 == 0:
             self._check_loss()
         self.watcher.on_step(status)
@@ -197,6 +229,13 @@ class _Loop(lightning.LightningModule):
         if self.group.is_rank_zero:
             self._check_loss()
             self._write("last")
+
+    def save_progress(self) -> None:
+        """Writes last.pth after an error between two steps, such as lost audio, unless the weights are ruined."""
+        unsaved = self.status.step > self.saved_step
+        if self.group.is_rank_zero and self.between_steps and unsaved and not self.diverged:
+            with suppress(Exception):  # the error that ended the training is the one to report
+                self._write("last")
 
     def _validate(self) -> None:
         began = time.monotonic()
@@ -264,6 +303,7 @@ class _Loop(lightning.LightningModule):
 
     def _diverged(self, what: str) -> UserError:
         """Returns the error that ends a run whose weights are ruined, with the step and the learning rate."""
+        self.diverged = True
         last = self.plan.run_dir / "last.pth"
         kept = f"{last} is from before" if last.exists() else "no checkpoint has been written yet"
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -285,4 +325,4 @@ class _Loop(lightning.LightningModule):
         write_checkpoint(path, self.task.kind, content)
         write_metrics(self.plan.run_dir / "metrics.csv", status.history)
         if name == "last":
-            self.written, self.wrote_last = time.monotonic(), True
+            self.written, self.wrote_last, self.saved_step = time.monotonic(), True, self.status.step

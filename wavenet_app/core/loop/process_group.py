@@ -22,6 +22,7 @@ import torch.distributed
 from torch import Tensor, nn
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.interrupts import STOP_SIGNALS
 
 MOST_PROCESSES = 4  # more batches a step than that need settings of their own
 PATIENCE = timedelta(minutes=30)  # the longest that one rank waits for another, which may be writing or previewing
@@ -128,7 +129,7 @@ def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> I
 
 def _run_rank(copy: bytes, folder: Path, rank: int, size: int, threads: int) -> None:
     # Ctrl-C reaches every process of a terminal, but rank 0 decides when to stop
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(threads)
     try:

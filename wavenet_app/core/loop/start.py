@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from wavenet_app.core.loop.plan import FitPlan
+from wavenet_app.core.run_lock import LOCK
 from wavenet_app.core.runs import BEST, LAST
 
 
@@ -14,13 +15,14 @@ from wavenet_app.core.runs import BEST, LAST
 def no_trace_without_checkpoint(plan: FitPlan) -> Iterator[None]:
     """Removes the folders that a run made, if it ends with an error before its first checkpoint.
 
-    Folders that were there before stay.
+    Folders that were there before stay, but for one that holds nothing yet: it was made to take the run's name. To be
+    used while the run's lock is held, so that no other training is in the folder.
 
     Args:
         plan: with the folders of the run and of its TensorBoard events.
     """
     folders = [folder for folder in (plan.run_dir, plan.tensorboard_dir) if folder is not None]
-    made = [folder for folder in folders if not folder.exists()]
+    made = [folder for folder in folders if not folder.exists() or {path.name for path in folder.iterdir()} <= {LOCK}]
     try:
         yield
     except BaseException:

@@ -1,8 +1,10 @@
 """The loop learns, writes its checkpoints, stops at a signal and resumes to the bit."""
 
 import csv
+import errno
 import itertools
 import math
+import os
 import signal
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def test_it_learns_and_leaves_checkpoints_and_metrics(tmp_path):
     assert min(float(row["validation"]) for row in rows) == status.best
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_cleanly_and_resuming_gives_the_same_bits(tmp_path, number):
     before = signal.getsignal(number)
     fit(Line(), plan(tmp_path / "through"), watcher=Watcher())
@@ -209,3 +211,57 @@ def test_the_first_checkpoint_of_a_resumed_run_does_not_replace_the_one_before(t
         watcher=Watcher(on_validation=look),
         resume=content,
     )
+
+
+class Cut(Line):
+    """Its batches end with an error, as when the audio cache is deleted."""
+
+    @staticmethod
+    def _batch(number):
+        if number == 30:
+            raise UserError("the decoded audio has been removed")
+        return Line._batch(number)
+
+
+def test_an_error_of_the_data_loses_no_step(tmp_path):
+    rare = {"validate_seconds": 60.0, "checkpoint_seconds": 60.0}
+    fit(Line(), plan(tmp_path / "through", max_steps=40, **rare), watcher=Watcher())
+    with pytest.raises(UserError, match=r"^the decoded audio has been removed$"):
+        fit(Cut(), plan(tmp_path / "cut", max_steps=40, **rare), watcher=Watcher())
+    content = read_checkpoint(tmp_path / "cut" / "last.pth", "line")
+    assert 25 <= content["training"]["step"] <= 30  # batches are fetched ahead
+    fit(Line(), plan(tmp_path / "cut", max_steps=40, **rare), watcher=Watcher(), resume=content)
+    through, cut = (weights(tmp_path / name / "last.pth")[1] for name in ("through", "cut"))
+    for one, other in zip(through, cut, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_full_disk_under_the_curves_is_one_line_and_loses_no_step(tmp_path, monkeypatch):
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TensorBoardLogger, "log_metrics", full)
+    settings = {"tensorboard_dir": tmp_path / "curves" / "x", "validate_seconds": 1e-9, "checkpoint_seconds": 60.0}
+    with pytest.raises(UserError, match=r"stopped at step 1: cannot write .*x: No space left.*--resume run$"):
+        fit(Line(), plan(tmp_path / "run", **settings), watcher=Watcher())
+    assert read_checkpoint(tmp_path / "run" / "last.pth", "line")["training"]["step"] == 1
+
+
+def test_a_second_ctrl_c_ends_at_once_as_an_interrupt(tmp_path):
+    def again(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(Line(), plan(tmp_path, validate_seconds=60), watcher=Watcher(stop_at(5, signal.SIGINT).on_step, again))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nohup_is_respected(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        status = fit(Line(), plan(tmp_path, max_steps=20), watcher=stop_at(5, signal.SIGHUP))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (status.step, status.interrupted) == (20, None)
