@@ -96,7 +96,7 @@ def test_a_tensor_that_is_not_finite_is_refused_by_its_name(tmp_path, number):
 
 def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path):
     path = tmp_path / "a.pth"
-    original = {"weights": {"a": torch.arange(300.0), "b": torch.arange(40)}, "step": 5, "history": [{"train": 0.5}]}
+    original = {"weights": {"a": torch.arange(300.0), "b": torch.arange(40)}, "step": 5, "best": 0.5}
     write_checkpoint(path, "test", original)
     whole = path.read_bytes()
     software = read_checkpoint(path, "test")["software"]
