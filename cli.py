@@ -15,7 +15,7 @@ from segmentation import cli as images
 from wavenet_app.cli import inspect, train_command
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, make_console
+from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
 from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
@@ -60,7 +60,7 @@ def _judge(checkpoint: Path, corpus: Any) -> Any:
 
 
 def demo(
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time.")] = 3.5,
+    minutes: Annotated[float, typer.Option(callback=finite, min=0.01, help="Training time.")] = 3.5,
     data_dir: DataDir = None,
 ) -> None:
     """Train a small model on built-in plucked strings, and generate audio with it."""

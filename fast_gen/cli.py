@@ -11,20 +11,23 @@ import typer
 from wavenet_app.audio.formats import FORMATS
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, loading, make_console
+from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, loading, make_console
 
 Speaker = Annotated[
     str | None,
     typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Which speaker, or a mix of several (default: each in turn)."),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same audio.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same audio.")]
 TopK = Annotated[int, typer.Option(min=0, help="Sample from the K most likely codes only; 0 for all.")]
 TopP = Annotated[
-    float, typer.Option(min=0, max=1, help="Sample from the most likely codes that hold this much probability.")
+    float,
+    typer.Option(
+        callback=finite, min=0, max=1, help="Sample from the most likely codes that hold this much probability."
+    ),
 ]
 VocodingTemperature = Annotated[
     float | None,
-    typer.Option(min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
+    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
 ]
 Refine = Annotated[
     int | None,
@@ -50,14 +53,17 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that
 
 def sample(
     checkpoint: CheckpointName = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Length of each clip.")] = 2.0,
+    seconds: Annotated[float, typer.Option(callback=finite, min=0.01, max=86_400, help="Length of each clip.")] = 2.0,
     clips: Annotated[
         int | None,
         typer.Option("--clips", "-n", min=1, help="Number of clips (default: 1, or one for each --prime)."),
     ] = None,
     seed: Seed = 0,
     temperature: Annotated[
-        float, typer.Option(min=0, help="Lower is safer, higher is wilder; 0 always takes the most likely code.")
+        float,
+        typer.Option(
+            callback=finite, min=0, help="Lower is safer, higher is wilder; 0 always takes the most likely code."
+        ),
     ] = 1.0,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
@@ -67,7 +73,8 @@ def sample(
         typer.Option(metavar="CLIP|FOLDER", help="Continue this recording; several take turns over the clips."),
     ] = None,
     prime_seconds: Annotated[
-        float | None, typer.Option(min=0.001, help="Use this much of its end (default: the receptive field).")
+        float | None,
+        typer.Option(callback=finite, min=0.001, help="Use this much of its end (default: the receptive field)."),
     ] = None,
     keep_prime: Annotated[bool, typer.Option("--keep-prime", help="Start each file with the recording.")] = False,
     out: Annotated[
@@ -206,19 +213,22 @@ def evaluate(
         typer.Argument(metavar="PATH", help="Audio the model has not seen (default: the run's validation clips)."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0, help="Measure bits per sample on at most this much audio; 0 for all.")
+        float,
+        typer.Option(callback=finite, min=0, help="Measure bits per sample on at most this much audio; 0 for all."),
     ] = 60.0,
     clips: Annotated[
         int, typer.Option("--clips", "-n", min=1, help="Number of clips to generate, or to vocode with a vocoder.")
     ] = 8,
-    clip_seconds: Annotated[float, typer.Option(min=0.1, help="Length of each generated clip.")] = 2.0,
+    clip_seconds: Annotated[
+        float, typer.Option(callback=finite, min=0.1, max=86_400, help="Length of each generated clip.")
+    ] = 2.0,
     temperature: VocodingTemperature = None,
     speaker: Annotated[
         str | None,
         typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Speaker of the given audio (default: the run's rule)."),
     ] = None,
     refine: Refine = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated clips.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the generated clips.")] = 0,
     engine: Engine = "auto",
     report: Annotated[
         Path | None, typer.Option(metavar="OUT.html", help="Write a page with players, spectrograms and curves.")
@@ -254,7 +264,9 @@ def evaluate(
 def bench(
     checkpoint: CheckpointName = None,
     verify: Annotated[bool, typer.Option("--verify", help="Compare each engine with the full network.")] = False,
-    seconds: Annotated[float, typer.Option(min=1, help="Approximate time for all engines together.")] = 60.0,
+    seconds: Annotated[
+        float, typer.Option(callback=finite, min=1, help="Approximate time for all engines together.")
+    ] = 60.0,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:

@@ -19,6 +19,7 @@ from wavenet_app.core.options import (
     MaxSteps,
     Resume,
     RunName,
+    finite,
     loading,
     make_console,
 )
@@ -72,7 +73,8 @@ def seg_train(
         ),
     ] = "auto",
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes (default: 30; 3 for the built-in shapes).")
+        float | None,
+        typer.Option(callback=finite, help="Stop after this many minutes (default: 30; 3 for the built-in shapes)."),
     ] = None,
     max_steps: MaxSteps = None,
     name: RunName = None,

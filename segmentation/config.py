@@ -22,7 +22,8 @@ ATROUS_RATES: dict[int, tuple[int, ...]] = {
 }
 """Output stride -> rates of the pyramid (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3)."""
 
-SMALLEST_CROP = 16
+SMALLEST_CROP, LARGEST_CROP = 16, 2**14
+MOST_RATES, GREATEST_RATE = 32, 1_024
 
 BackboneName = Literal["dilated", "resnet50", "resnet101", "mobilenet_v2", "mobilenet_v3_large"]
 NormName = Literal["batch", "frozen", "group", "synchronised"]
@@ -43,7 +44,7 @@ class SegmentationModelConfig(Settings):
         default=(),
         description="dilations of the pyramid; empty: 6, 12, 18 at stride 16, 12, 24, 36 at 8, 24, 48, 72 below",
     )
-    aspp_channels: int = Field(default=256, ge=1, description="width of each branch of the pyramid")
+    aspp_channels: int = Field(default=256, ge=1, le=2**14, description="width of each branch of the pyramid")
     separable: bool = Field(default=False, description="head of depthwise and pointwise convolutions, as Xception's")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="share of the pyramid's features dropped in training")
     context: bool = Field(default=False, description="Yu and Koltun's context module after the class scores")
@@ -58,6 +59,8 @@ class SegmentationModelConfig(Settings):
     def _positive_rates(cls, rates: tuple[int, ...]) -> tuple[int, ...]:
         if rates and min(rates) < 1:
             raise ValueError("each rate must be at least 1")
+        if len(rates) > MOST_RATES or max(rates, default=1) > GREATEST_RATE:
+            raise ValueError(f"takes at most {MOST_RATES} rates, each at most {GREATEST_RATE}")
         return rates
 
     @model_validator(mode="after")
@@ -97,10 +100,11 @@ class SegmentationTrainingConfig(Settings):
     photometric: float = Field(
         default=0.3, ge=0, lt=1, description="greatest share by which brightness, contrast and saturation change"
     )
-    batch_size: int = Field(default=4, ge=1, description="crops per step and process")
+    batch_size: int = Field(default=4, ge=1, le=2**16, description="crops per step and process")
     processes: int | None = Field(
         default=None,
         ge=1,
+        le=64,
         description="processes that take each step together; unset: one on a GPU, one for each core up to four without",
     )
     optimizer: Literal["sgd", "adamw"] | None = Field(
@@ -122,7 +126,7 @@ class SegmentationTrainingConfig(Settings):
         gt=0,
         description="power of the schedule; with a linear one the rate falls by DeepLab's poly schedule",
     )
-    warmup_steps: int = Field(default=20, ge=0, description="steps of linear warm-up")
+    warmup_steps: int = Field(default=20, ge=0, lt=2**53, description="steps of linear warm-up")
     momentum: float = Field(default=0.9, ge=0, lt=1, description="of the gradient descent, and adamw's first one")
     weight_decay: float | None = Field(
         default=None, ge=0, description="pull of the weights towards zero; unset: 1e-4 for sgd, 0.01 for adamw"
@@ -135,7 +139,7 @@ class SegmentationTrainingConfig(Settings):
     )
     gradient_clip: float = Field(default=10.0, gt=0, description="greatest norm of the gradient")
     ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, reached by warm-up")
-    max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
+    max_steps: int | None = Field(default=None, ge=1, lt=2**53, description="optimizer steps")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
     validate_seconds: float | None = Field(
         default=None,
@@ -148,11 +152,12 @@ class SegmentationTrainingConfig(Settings):
     workers: int | None = Field(
         default=None,
         ge=0,
+        le=256,
         description="processes that read and crop images; unset: none without a GPU, whose cores they would take, "
         "and up to eight with one",
     )
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
-    seed: int = Field(default=0, ge=0, description="seed of the initial weights, the crops and their order")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the initial weights, the crops and their order")
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
 
     @field_validator("crop_size", mode="before")
@@ -165,6 +170,8 @@ class SegmentationTrainingConfig(Settings):
     def _crop_of_some_size(cls, size: tuple[int, int] | None) -> tuple[int, int] | None:
         if size is not None and min(size) < SMALLEST_CROP:
             raise ValueError(f"a crop needs {SMALLEST_CROP} pixels along each side, or more")
+        if size is not None and max(size) > LARGEST_CROP:
+            raise ValueError(f"a crop has at most {LARGEST_CROP} pixels along each side")
         return size
 
     @model_validator(mode="after")

@@ -241,3 +241,22 @@ def test_a_signal_ends_a_run_cleanly_with_a_checkpoint(tone_folder, tmp_path, nu
     assert process.returncode == 0, err
     assert f"stopped by {number.name}; resume with: wavegen train --resume tones" in out
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sample", "--seconds", "inf"),
+        ("sample", "--seconds", "nan"),
+        ("sample", "--seconds", "1e300"),
+        ("bench", "--seconds", "inf"),
+        ("eval", "--clip-seconds", "-inf"),
+        ("train", "--minutes", "nan"),
+        ("seg-train", "--minutes", "inf"),
+    ],
+)
+def test_a_length_that_is_no_number_is_refused_in_one_line(wavegen, arguments):
+    outcome = wavegen(*arguments)
+    assert outcome.code == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert arguments[1] in outcome.err

@@ -23,6 +23,9 @@ else:
 MELODY_CHANNELS = 3
 """Cosine and sine of the phase of a voice within its period, and whether the frame is voiced."""
 
+WIDEST, DEEPEST, GREATEST_DILATION = 2**14, 1_000, 2**20
+"""Limits of a network's settings, so that a slip of the keyboard is an error and not hours of waiting for memory."""
+
 
 class MelConfig(Settings):
     """How a waveform becomes the log-mel frames that condition a model.
@@ -31,13 +34,13 @@ class MelConfig(Settings):
     a model in the same way, so the checkpoint stores all settings.
     """
 
-    n_mels: int = Field(default=80, ge=1, description="bands, evenly spaced on the mel scale")
-    hop_length: int | None = Field(default=None, ge=1, description="samples per frame; unset: about 12.5 ms")
-    n_fft: int | None = Field(default=None, ge=2, description="samples of a frame's window; unset: four hops")
+    n_mels: int = Field(default=80, ge=1, le=1_024, description="bands, evenly spaced on the mel scale")
+    hop_length: int | None = Field(default=None, ge=1, le=2**16, description="samples per frame; unset: about 12.5 ms")
+    n_fft: int | None = Field(default=None, ge=2, le=2**18, description="samples of a frame's window; unset: four hops")
     fmin: float = Field(default=0.0, ge=0, description="Hz; lower edge of the lowest band")
     fmax: float | None = Field(default=None, gt=0, description="Hz; upper edge of the highest; unset: half the rate")
     floor: float = Field(default=1e-5, gt=0, description="minimum magnitude of a band, before the logarithm")
-    upsampling: int = Field(default=20, ge=1, description="learned steps per frame; a divisor of hop_length")
+    upsampling: int = Field(default=20, ge=1, le=4_096, description="learned steps per frame; a divisor of hop_length")
     melody: bool | None = Field(
         default=None, description="also condition on the phase of a voice within its period; unset: yes"
     )
@@ -90,9 +93,11 @@ class MelConfig(Settings):
 class ModelConfig(Settings):
     """Architecture of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.5)."""
 
-    residual_channels: int = Field(default=32, ge=1, description="width of the residual stream")
-    dilation_channels: int = Field(default=32, ge=1, description="width of each half of the gate")
-    skip_channels: int = Field(default=128, ge=1, description="width of the skip sum and of the first output layer")
+    residual_channels: int = Field(default=32, ge=1, le=WIDEST, description="width of the residual stream")
+    dilation_channels: int = Field(default=32, ge=1, le=WIDEST, description="width of each half of the gate")
+    skip_channels: int = Field(
+        default=128, ge=1, le=WIDEST, description="width of the skip sum and of the first output layer"
+    )
     kernel_size: Literal[2, 3] = Field(default=2, description="taps of every dilated convolution and of the front")
     dilations: tuple[int, ...] = Field(
         default=dilation_cycle(10, repeats=2), description="spacing of the taps of each layer"
@@ -109,15 +114,21 @@ class ModelConfig(Settings):
         default=LogisticsHead.mixtures, ge=1, le=100, description="number of logistics; only for that head"
     )
     speakers: tuple[str, ...] = Field(default=(), description="names of the speakers; empty: no global conditioning")
-    global_channels: int = Field(default=16, ge=1, description="width of a speaker's embedding, if there are speakers")
+    global_channels: int = Field(
+        default=16, ge=1, le=WIDEST, description="width of a speaker's embedding, if there are speakers"
+    )
     mel: MelConfig | None = Field(default=None, description="log-mel frames for local conditioning; unset: none")
-    local_channels: int = Field(default=64, ge=1, description="width of the upsampled frames, if there are any")
+    local_channels: int = Field(
+        default=64, ge=1, le=WIDEST, description="width of the upsampled frames, if there are any"
+    )
 
     @field_validator("dilations")
     @classmethod
     def _positive_dilations(cls, dilations: tuple[int, ...]) -> tuple[int, ...]:
         if not dilations or min(dilations) < 1:
             raise ValueError("needs at least one dilation, each at least 1")
+        if len(dilations) > DEEPEST or max(dilations) > GREATEST_DILATION:
+            raise ValueError(f"takes at most {DEEPEST} dilations, each at most {GREATEST_DILATION}")
         return dilations
 
     @field_validator("quantization_channels")
@@ -205,15 +216,16 @@ class CorpusConfig(Settings):
 class TrainingConfig(Settings):
     """How the model is trained."""
 
-    window: int = Field(default=6_144, ge=1, description="samples per window that count in the loss")
-    batch_size: int = Field(default=1, ge=1, description="windows per step of each process")
+    window: int = Field(default=6_144, ge=1, le=2**26, description="samples per window that count in the loss")
+    batch_size: int = Field(default=1, ge=1, le=2**16, description="windows per step of each process")
     processes: int | None = Field(
         default=None,
         ge=1,
+        le=64,
         description="processes that share each step; unset: one on a GPU, else one per core, at most four",
     )
     learning_rate: float = Field(default=5e-3, gt=0, description="maximum learning rate")
-    warmup_steps: int = Field(default=200, ge=0, description="steps of linear warm-up")
+    warmup_steps: int = Field(default=200, ge=0, lt=2**53, description="steps of linear warm-up")
     schedule: Annotated[str, one_of(SCHEDULES)] = Field(
         default="cosine", description=f"how the rate falls after the warm-up: {', '.join(SCHEDULES)}"
     )
@@ -222,11 +234,13 @@ class TrainingConfig(Settings):
     )
     gradient_clip: float = Field(default=1.0, gt=0, description="maximum norm of the gradient")
     ema_decay: float = Field(default=0.999, ge=0, lt=1, description="decay of the averaged weights, after a warm-up")
-    max_steps: int | None = Field(default=None, ge=1, description="optimizer steps")
+    max_steps: int | None = Field(default=None, ge=1, lt=2**53, description="optimizer steps")
     minutes: float | None = Field(default=None, gt=0, description="wall-clock limit")
     validate_seconds: float = Field(default=30.0, gt=0, description="seconds between validations")
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="seconds between writes of last.pth")
-    seed: int = Field(default=0, ge=0, description="seed of the initial weights and of the order of the windows")
+    seed: int = Field(
+        default=0, ge=0, lt=2**63, description="seed of the initial weights and of the order of the windows"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="dtype of the matrix products"
     )

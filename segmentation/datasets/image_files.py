@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -237,7 +238,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        # Pillow warns of large images, which are labelled by windows here, and refuses only twice as large ones
+        with (
+            warnings.catch_warnings(category=Image.DecompressionBombWarning, action="ignore"),
+            Image.open(path) as image,
+        ):
             yield image
     except FileNotFoundError:
         raise UserError(f"there is no file {path}") from None

@@ -124,7 +124,8 @@ def predict(
             skipped.append(FileNote(one.path, "cannot be read", str(error)))
         else:
             mask = labeller.label(torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))).numpy()
-            pixels += np.bincount(mask.ravel(), minlength=len(pixels))
+            for top in range(0, len(mask), _BAND_ROWS):  # counting makes eight bytes of each pixel
+                pixels += np.bincount(mask[top : top + _BAND_ROWS].ravel(), minlength=len(pixels))
             for folder, picture in zip(FOLDERS, _pictures(image, mask, table), strict=True):
                 write_whole(out / folder / one.target, _png(picture))
             written.append(one)

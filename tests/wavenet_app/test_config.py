@@ -183,3 +183,40 @@ def test_mel_settings_that_contradict_are_refused(mel, message):
 def test_settings_are_frozen():
     with pytest.raises(ValidationError):
         preset("small").model.skip_channels = 3
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "training.processes=1000000",
+        "training.learning_rate=inf",
+        "training.minutes=nan",
+        "training.window=99999999999",
+        "training.seed=99999999999999999999",
+        "training.max_steps=99999999999999999999",
+        "model.residual_channels=1000000",
+        "model.dilations=[1, 99999999999]",
+        "model.mel.n_fft=99999999999",
+        "model.quantization_channels=" + 900 * "[" + 900 * "]",
+        "model.quantization_channels=" + 9000 * "[",
+        "model.residual_channels=" + 9000 * "9",
+    ],
+)
+def test_settings_beyond_all_machines_are_refused_in_one_short_line(assignment):
+    with pytest.raises(UserError) as error:
+        override(preset("small"), parse_assignments([assignment]))
+    assert str(error.value).startswith(assignment.split("=")[0])
+    assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 300
+
+
+def test_nesting_without_end_in_a_config_file_is_one_line(tmp_path):
+    path = tmp_path / "deep.toml"
+    for text in ("a = " + 3000 * "[" + 3000 * "]", "a = " + 9000 * "9", "a = [", "[" + "a." * 3000 + "b]"):
+        path.write_text(text)
+        try:
+            override(preset("small"), read_config_file(path))
+        except UserError as error:
+            problem = str(error)
+        assert len(problem.splitlines()) == 1
+        assert len(problem) < 300 + len(str(path))

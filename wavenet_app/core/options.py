@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,14 @@ from wavenet_app.core.completion import runs_to_resume, wavenets
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def finite(value: float | None) -> float | None:
+    """Returns the value of an option; refuses nan and infinity, which pass every limit or none."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no length of time or other number")
+    return value
+
 
 DataDir = Annotated[
     Path | None,
@@ -26,7 +35,9 @@ CheckpointName = Annotated[
     ),
 ]
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]
-Minutes = Annotated[float | None, typer.Option("--minutes", help="Stop after this many minutes (default: 30).")]
+Minutes = Annotated[
+    float | None, typer.Option("--minutes", callback=finite, help="Stop after this many minutes (default: 30).")
+]
 MaxSteps = Annotated[int | None, typer.Option("--max-steps", help="Stop after this many optimizer steps.")]
 Resume = Annotated[
     str | None,

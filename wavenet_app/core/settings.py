@@ -20,7 +20,7 @@ _OF_ONE_RUN = ("name", "software")
 class Settings(BaseModel):
     """Base of all settings: frozen, without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def one_of(names: Collection[str]) -> AfterValidator:
@@ -117,19 +117,23 @@ def read_config_file(path: Path) -> dict[str, Any]:
     if path.suffix.lower() == ".json":
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path} is not valid JSON: {error}") from None
+        except (ValueError, RecursionError) as error:  # an integer of thousands of digits, lists in lists without end
+            raise UserError(f"{path} is not valid JSON: {_parse_problem(error)}") from None
         if not isinstance(values, dict):
             raise UserError(f"{path} holds no settings; give the config.json of a run, or a TOML file")
         return {name: value for name, value in values.items() if name not in _OF_ONE_RUN}
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid TOML: {_parse_problem(error)}") from None
+
+
+def _parse_problem(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

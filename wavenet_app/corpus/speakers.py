@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.text import did_you_mean
+from wavenet_app.corpus.patterns import compiled
 from wavenet_app.corpus.speaker_folders import speaker_level
 from wavenet_app.corpus.speaker_tables import NoSpeakerError, SpeakerRule, plain_name, read_speaker_table
 
@@ -116,11 +116,8 @@ def _by_folder(level: int) -> SpeakerRule:
 
 
 def _by_pattern(pattern: str) -> SpeakerRule:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"--speakers regex:{pattern} is not a valid regular expression: {error}") from None
-    group: str | int = "speaker" if "speaker" in expression.groupindex else min(1, expression.groups)
+    expression = compiled(pattern, "--speakers regex:")
+    group: str | int = "speaker" if "speaker" in expression.names else min(1, expression.groups)
 
     def rule(name: str, _path: str = "") -> str:
         match = expression.search(name)

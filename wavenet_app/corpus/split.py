@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.corpus.patterns import compiled
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,7 @@ def hash_fraction(key: str) -> float:
 def _keys(names: Sequence[str], split_by: str | None) -> tuple[list[str], int]:
     if split_by is None:
         return list(names), 0
-    try:
-        pattern = re.compile(split_by)
-    except re.error as error:
-        raise UserError(f"--split-by '{split_by}' is not a valid regular expression: {error}") from None
+    pattern = compiled(split_by, "--split-by")
     keys, unmatched = [], 0
     for name in names:
         match = pattern.search(name)
