@@ -14,8 +14,8 @@ from torchvision.transforms.v2 import functional
 from segmentation.checkpoints.names import find_of_either_half, find_pretrained, holds_deeplab, pretrained_files
 from segmentation.checkpoints.pretrained import load_pretrained, read_pretrained
 from segmentation.config import PRESETS, SegmentationConfig, SegmentationModelConfig, preset
-from segmentation.datasets.batches import evenly_spread
 from segmentation.datasets.catalogue import locate, open_dataset
+from segmentation.datasets.dataset import evenly_spread
 from segmentation.datasets.formats.shapes import ShapesDataset
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise, scaled_image
 from segmentation.network.deeplab import DeepLab, build_model

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.datasets.batches import evenly_spread
 from segmentation.datasets.broken import most_broken
-from segmentation.datasets.dataset import FileNote, SegmentationDataset
+from segmentation.datasets.dataset import FileNote, SegmentationDataset, evenly_spread
 from segmentation.datasets.labels import IGNORE
 from wavenet_app.core.errors import UserError
 

@@ -11,9 +11,8 @@ from rich.console import Console
 
 from segmentation.checking.check import check_datasets
 from segmentation.checking.view import render
-from segmentation.datasets.batches import evenly_spread
 from segmentation.datasets.catalogue import open_dataset
-from segmentation.datasets.dataset import SPLITS, SegmentationDataset
+from segmentation.datasets.dataset import SPLITS, SegmentationDataset, evenly_spread
 from segmentation.datasets.format import Options
 from segmentation.datasets.overlays import Picture, write_sheet
 from wavenet_app.core.data_folder import DataFolder

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from segmentation.datasets.broken import BrokenFiles
-from segmentation.datasets.dataset import FileNote, Sample, SegmentationDataset
+from segmentation.datasets.dataset import FileNote, Sample, SegmentationDataset, evenly_spread
 from segmentation.datasets.transforms import Augmentation, augment, training_transform
 from wavenet_app.core.errors import UserError
 
@@ -179,14 +179,3 @@ class loaded:  # noqa: N801 (used like a function, such as enumerate)
 def _leave_interrupts_to_the_parent(_worker: int) -> None:
     # Ctrl-C reaches every process of a terminal, but the training still needs batches until it stops
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def evenly_spread(total: int, limit: int | None) -> list[int]:
-    """Returns at most `limit` of the numbers 0 to total - 1, evenly spread; all for None.
-
-    >>> evenly_spread(10, 3)
-    [1, 5, 8]
-    """
-    if limit is None or limit >= total:
-        return list(range(total))
-    return [int((place + 0.5) * total / limit) for place in range(limit)]

@@ -181,3 +181,14 @@ def refuse_empty(images: Sequence[object], skipped: Sequence[FileNote], where: s
 
 def _size(pixels: NDArray[np.uint8]) -> str:
     return f"{pixels.shape[1]} x {pixels.shape[0]}"
+
+
+def evenly_spread(total: int, limit: int | None) -> list[int]:
+    """Returns at most `limit` of the numbers 0 to total - 1, evenly spread; all for None.
+
+    >>> evenly_spread(10, 3)
+    [1, 5, 8]
+    """
+    if limit is None or limit >= total:
+        return list(range(total))
+    return [int((place + 0.5) * total / limit) for place in range(limit)]

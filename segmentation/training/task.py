@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from segmentation.checkpoints.pretrained import KIND
 from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.config import SegmentationConfig
-from segmentation.datasets.batches import TrainingCrops, ValidationImages, evenly_spread, loaded
+from segmentation.datasets.batches import TrainingCrops, ValidationImages, loaded
 from segmentation.datasets.broken import BrokenFiles
-from segmentation.datasets.dataset import FileNote, SegmentationDataset
+from segmentation.datasets.dataset import FileNote, SegmentationDataset, evenly_spread
 from segmentation.datasets.labels import IGNORE
 from segmentation.datasets.overlays import overlay
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation

@@ -169,6 +169,7 @@ def test_a_legend_stands_below_with_the_classes_that_occur():
     assert with_legend(image, [255], ["ground"], palette).shape == image.shape
 
 
+@pytest.mark.slow
 def test_a_tiny_net_learns_the_shapes():
     """Three layers, 150 steps: far above what always saying background gives (a quarter of its IoU)."""
     torch.manual_seed(0)

@@ -50,7 +50,7 @@ def test_any_mutation_gives_a_model_or_one_line(tmp_path, seed):
 
 
 @given(st.integers(0, 2**32))
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mutation_of_a_bare_state_dict_gives_a_model_or_one_line(tmp_path, seed):
     path = tmp_path / "other.pth"
     torch.save(mutated({"model_state": dict(WEIGHTS), "epoch": 3}, seed), path)

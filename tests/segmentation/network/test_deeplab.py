@@ -19,7 +19,9 @@ from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.core.dilation import receptive_field
 
 
-@pytest.mark.parametrize("backbone", TORCHVISIONS)
+@pytest.mark.parametrize(
+    "backbone", [pytest.param(name, marks=pytest.mark.slow) if name == "resnet101" else name for name in TORCHVISIONS]
+)
 @pytest.mark.parametrize("stride", [8, 16])
 def test_logits_of_both_heads_are_torchvisions_at_every_size(backbone, stride):
     theirs = torchvisions(backbone, stride=stride)
@@ -34,7 +36,7 @@ def test_logits_of_both_heads_are_torchvisions_at_every_size(backbone, stride):
             assert_equal_scores(found[head], expected[head])
 
 
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50", "resnet101"])
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet50", pytest.param("resnet101", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("architecture", ["deeplab_v3", "deeplab_v3plus"])
 @pytest.mark.parametrize("stride", [8, 16])
 def test_logits_are_deeplabv3plus_pytorchs_at_every_size(backbone, architecture, stride):

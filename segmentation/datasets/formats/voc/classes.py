@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segmentation.datasets.batches import evenly_spread
+from segmentation.datasets.dataset import evenly_spread
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, ClassList, read_class_list, unique_names
 from segmentation.datasets.image_files import read_mask
 from segmentation.datasets.labels import BORDER_COLOUR, IGNORE, packed, unpacked, voc_palette
