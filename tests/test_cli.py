@@ -37,7 +37,8 @@ def test_train_sample_info_export(wavegen, tone_folder, tmp_path):
     trained = wavegen("train", tone_folder, "--max-steps", 8, "--seed", 3, *TINY)
     assert trained.code == 0, trained.err
     assert "LPC-24" in trained.out
-    assert "hear it: wavegen sample tones" in trained.out
+    # what so short a training is worth decides which of the two is the advice
+    assert ("hear it: wavegen sample tones" in trained.out) != ("wavegen train --resume tones" in trained.out)
     run = tmp_path / "data" / "checkpoints" / "tones"
     assert {"best.pth", "last.pth", "config.json", "split.json", "metrics.csv"} <= {path.name for path in run.iterdir()}
     assert any((tmp_path / "data" / "tensorboard" / "tones").iterdir())

@@ -64,11 +64,22 @@ class HistoryLine(Part):
     learning_rate: float
 
 
+def _of_float_size(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    for group in groups:
+        for name, value in group.items():
+            if isinstance(value, int) and abs(value) > _GREATEST_OPTION:
+                raise ValueError(f"{name} must be at most 2**53")
+    return groups
+
+
+_GREATEST_OPTION = 2**53  # torch computes with the options of an optimizer as floats
+
+
 class OptimizerState(Part):
     """What `state_dict` of an optimizer returns."""
 
     state: dict[int, dict[str, Any]]
-    param_groups: list[dict[str, Any]]
+    param_groups: Annotated[list[dict[str, Any]], AfterValidator(_of_float_size)]
 
 
 class TrainingState(Part):

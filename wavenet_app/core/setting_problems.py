@@ -8,7 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from wavenet_app.core.shown import shown
-from wavenet_app.core.text import closest
+from wavenet_app.core.text import closest, without_control_characters
 
 _PLAIN = {
     "int_type": "must be a whole number",
@@ -45,7 +45,7 @@ def first_problem(schema: type[BaseModel], error: ValidationError) -> str:
     """
     problem = error.errors()[0]
     names = [part for part in problem["loc"] if isinstance(part, str)]
-    path = ".".join(names)
+    path = " ".join(without_control_characters(".".join(names)).split())
     if problem["type"] == "extra_forbidden":
         return f"there is no setting called {path}; {_hint(schema, names)}"
     # an error about several fields has the whole section as its input, which would fill the line

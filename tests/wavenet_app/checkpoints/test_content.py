@@ -91,7 +91,7 @@ def test_the_version_is_checked(tmp_path, version):
 
 def test_a_small_file_does_not_take_the_memory_of_a_large_model(tmp_path):
     content = content_of(SMALL)
-    content["config"]["model"].update(residual_channels=20_000, dilation_channels=20_000)
+    content["config"]["model"].update(residual_channels=16_000, dilation_channels=16_000)
     path = tmp_path / "best.pth"
     write_checkpoint(path, KIND, content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
