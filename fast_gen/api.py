@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 Waveform = NDArray[np.float32]
 
-REFINING_TURNS = 64
-"""As many as `wavegen vocode` takes."""
-
 
 def load(
     name: str | Path | None = None,
@@ -104,7 +101,7 @@ class Voice:
         speaker: str | None = None,
         prime: str | Path | Waveform | None = None,
         mel: NDArray[np.floating] | None = None,
-        refine: int = REFINING_TURNS,
+        refine: int | None = None,
     ) -> Waveform:
         """Returns generated audio. The same seed gives the same audio.
 
@@ -118,7 +115,8 @@ class Voice:
             speaker: a name, or a mix such as "ann:0.7,jo:0.3"; None for each speaker in turn.
             prime: a recording to continue: a file, or a waveform (samples,) at `sample_rate`.
             mel: for a vocoder, log-mel frames (frames, n_mels) as the model was trained on.
-            refine: for a vocoder, iterations that pull the audio towards its frames; 0 keeps it as sampled.
+            refine: for a vocoder, iterations that pull the audio towards its frames; None for the usual number,
+                0 to keep it as sampled.
 
         Returns:
             (samples,), or (n, samples) if `n` is given.
@@ -132,12 +130,9 @@ class Voice:
             return self._vocode(mel, seed, self._settings(temperature, top_k, top_p), speaker, refine)
         clips = 1 if n is None else n
         samples = max(1, round(seconds * self.sample_rate))
-        waveform = np.empty((clips, samples), np.float32)
-        start = 0
         settings = self._settings(temperature, top_k, top_p)
-        for chunk in self._chunks(samples, clips, seed, settings, speaker, prime, CHUNK_SAMPLES):
-            waveform[:, start : start + chunk.shape[1]] = chunk
-            start += chunk.shape[1]
+        chunks = self._chunks(samples, clips, seed, settings, speaker, prime, CHUNK_SAMPLES)
+        waveform = np.concatenate(list(chunks), axis=1)
         return waveform[0] if n is None else waveform
 
     def stream(
@@ -267,9 +262,9 @@ class Voice:
         return waveform / np.float32(self.config.audio.gain)
 
     def _vocode(
-        self, mel: NDArray[np.floating], seed: int, settings: SamplingSettings, speaker: str | None, refine: int
+        self, mel: NDArray[np.floating], seed: int, settings: SamplingSettings, speaker: str | None, refine: int | None
     ) -> Waveform:
-        from fast_gen.vocoding.refine import refined
+        from fast_gen.vocoding.refine import USUAL_TURNS, refined
         from fast_gen.vocoding.sources import checked_frames
         from fast_gen.vocoding.vocode import vocode
 
@@ -284,7 +279,8 @@ class Voice:
             seed=seed,
             settings=settings,
         )
-        return self._unscaled(refined(np.concatenate(list(blocks)), frames, self._mel, refine))
+        turns = USUAL_TURNS if refine is None else refine
+        return self._unscaled(refined(np.concatenate(list(blocks)), frames, self._mel, turns))
 
     def _own_frames(self, scaled: Waveform) -> NDArray[np.float32] | None:
         """Returns the frames of a waveform for `code_bits`, None for a model without mel frames."""

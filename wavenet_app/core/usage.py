@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from typing import Any
 
 import typer
+
+from wavenet_app.core.text import closest
 
 UsageError: Any = typer.BadParameter.__mro__[2]
 """What typer raises for a mistake on the command line; it has no public name of its own."""
@@ -89,5 +90,5 @@ def usage_line(error: Any) -> str:
 
 def _hint(name: str, known: Iterable[str], others: dict[str, str]) -> str:
     """Returns "; did you mean ...?", or nothing if no name is close."""
-    close = [others[name]] if name in others else difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    close = others.get(name) or closest(name, known)
+    return f"; did you mean {close}?" if close else ""
