@@ -70,7 +70,7 @@ def test_ctrl_c_during_playing_keeps_the_audio(noise, tmp_path):
     assert process.returncode == 0, err
     assert "stopped" in out
     assert "Traceback" not in out + err
-    written = soundfile.read(tmp_path / "noise-seed0-forever.wav", dtype="int16")[0]
+    written = soundfile.read(tmp_path / "noise-seed0-forever-0.wav", dtype="int16")[0]
     start = place_of(written[:200], played)
     sounding = len(np.trim_zeros(played[start:], "b"))
     if "played without a gap" in out:  # a busy machine has some, and reports them
