@@ -100,7 +100,7 @@ class PredictionConfig(Settings):
     window: int | None = Field(
         default=None, ge=1, le=2**16, description="newest samples that the predictor is solved from; unset: 30 ms"
     )
-    hop: int | None = Field(default=None, ge=1, le=2**16, description="samples between solutions; unset: 5 ms")
+    hop: int | None = Field(default=None, ge=1, le=2**16, description="samples between solutions; unset: 2.5 ms")
     decay: float = Field(default=0.97, ge=0, lt=1, description="of the running mean of the residual's magnitude")
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ class PredictionConfig(Settings):
         1323
         """
         window = self.window or max(round(0.03 * sample_rate), self.order + 1)
-        return self.model_copy(update={"window": window, "hop": self.hop or max(round(0.005 * sample_rate), 1)})
+        return self.model_copy(update={"window": window, "hop": self.hop or max(round(0.0025 * sample_rate), 1)})
 
     @property
     def frame(self) -> int:
@@ -126,7 +126,7 @@ class PredictionConfig(Settings):
     @property
     def step(self) -> int:
         """Samples between solutions."""
-        return self.hop or 80
+        return self.hop or 40
 
     @property
     def memory(self) -> int:

@@ -64,7 +64,7 @@ def test_compiled_equals_the_reference_to_the_bit(order, beyond, hop, decay, kin
 
 def test_it_is_the_predictor_of_the_baseline() -> None:
     # LPC-24 solves from the same frames when its first one ends where this one's hop does
-    coding, config = MuLawCoding(256), PredictionConfig()
+    coding, config = MuLawCoding(256), PredictionConfig(hop=80)
     codes = coding.encode(sound("tone", 1, 3000)[0] + 0.01 * sound("noise", 1, 3000)[0])
     state = first_predictor_state(config, 1)
     waveform = coding.decode(codes).astype(np.float64)
@@ -110,7 +110,7 @@ def test_rows_count_the_limits_that_are_reached(values: list[float]) -> None:
 
 
 def test_lengths_follow_the_sample_rate_unless_they_are_given() -> None:
-    assert (PredictionConfig().frame, PredictionConfig().step) == (480, 80)
+    assert (PredictionConfig().frame, PredictionConfig().step) == (480, 40)
     resolved = PredictionConfig(hop=7).resolved(44_100)
     assert (resolved.frame, resolved.step) == (1323, 7)
     assert PredictionConfig().resolved(1_000).frame == 30
