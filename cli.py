@@ -21,8 +21,9 @@ from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, ma
 from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
+from wavenet_app.downloads.cli import data
 
-AUDIO, IMAGES, MODELS = "Audio", "Images", "Models"
+AUDIO, IMAGES, MODELS, DATA = "Audio", "Images", "Models", "Data sets"
 
 app = typer.Typer(
     name="wavegen",
@@ -181,6 +182,7 @@ for panel, name, command in (
     (MODELS, "receptive-field", receptive_field),
 ):
     app.command(name, rich_help_panel=panel)(command)
+app.add_typer(data, name="data", rich_help_panel=DATA)
 
 
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
