@@ -12,7 +12,9 @@ from rich.table import Table
 from wavenet_app.core.published import in_bytes
 from wavenet_app.downloads.data_set import DataSet
 from wavenet_app.downloads.records import files_and_bytes
+from wavenet_app.downloads.verify import Verdict
 
+_SHOWN_PROBLEMS = 10
 _SHOWN_FILES = 20_000
 """Files that are counted for the list; more would make it slow, and `data verify` counts them all."""
 
@@ -109,3 +111,19 @@ def _archive_line(archive: Any) -> str:
     return f"  {archive.name}: {about}{in_bytes(archive.size)}, {in_bytes(archive.unpacked)} unpacked" + (
         f", {archive.checksum.partition(':')[0]}" if archive.checksum else ", no published checksum"
     )
+
+
+def print_verdicts(verdicts: list[Verdict], console: Console) -> None:
+    """Prints what was found in each folder, and the first of the files that are wrong."""
+    for one in verdicts:
+        expected = f" of {one.expected:,}" if one.expected is not None else ""
+        kinds = [(len(one.unpaired), "without a partner"), (len(one.broken), "unreadable")]
+        wrong = "".join(f", {number:,} {kind}" for number, kind in kinds if number)
+        mark = "ok" if one.good else "wrong"
+        console.print(f"{mark}: {one.folder}: {one.found:,}{expected} *{one.ending}{wrong}", soft_wrap=True)
+        problems = [f"{name} has no partner" for name in one.unpaired]
+        problems += [f"{name} {reason}" for name, reason in one.broken]
+        for problem in problems[:_SHOWN_PROBLEMS]:
+            console.print(f"  {problem}", soft_wrap=True)
+        if len(problems) > _SHOWN_PROBLEMS:
+            console.print(f"  and {len(problems) - _SHOWN_PROBLEMS:,} more")
