@@ -18,6 +18,7 @@ from wavenet_app.cli import inspect, train_command
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
+from wavenet_app.core.published import AbsentDataSetError
 from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
@@ -211,6 +212,34 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
+def _got(absent: AbsentDataSetError) -> bool:
+    """Offers a data set that a command names and that is absent; returns whether it is here then."""
+    if sys.argv[1:2] == ["data"] or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        return False
+    from wavenet_app.downloads.catalogue import data_set
+    from wavenet_app.downloads.get import GetRequest, run_get
+
+    one = data_set(absent.name)
+    if one.registration:
+        return False
+    typer.echo(str(absent), err=True)
+    if not typer.confirm(f"Get {absent.name} now?", default=False):
+        raise typer.Exit(2)
+    run_get(GetRequest([(one, one.chosen(()))], yes=True), absent.root, make_console())
+    return True
+
+
+def _run() -> int:
+    """Runs the command that was typed, twice if a data set had to be downloaded first; returns the exit code."""
+    try:
+        code = app(prog_name="wavegen", standalone_mode=False)
+    except AbsentDataSetError as absent:
+        if not _got(absent):
+            raise
+        code = app(prog_name="wavegen", standalone_mode=False)
+    return int(code or 0)
+
+
 def main() -> None:
     """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
     # Spinning threads halve the speed when anything else runs on the machine; this limit costs nothing on an idle
@@ -221,9 +250,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show must not end a command
             stream.reconfigure(errors="replace")
     try:
-        code = app(prog_name="wavegen", standalone_mode=False)
+        code = _run()
         sys.stdout.flush()
         sys.exit(code)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
     except UserError as error:
         _fail(str(error))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from wavenet_app.core.errors import UserError
 
@@ -49,14 +50,22 @@ PUBLISHED = {
 class AbsentDataSetError(UserError):
     """A published data set is named that is not in the data folder; the message says how to get it.
 
+    Args:
+        name: of the data set.
+        root: the data folder.
+        options: what the command that gets it needs beside the name.
+
     Attributes:
         name: of the data set.
+        root: the data folder.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, root: Path, options: str = "") -> None:
         one = PUBLISHED[name]
-        super().__init__(f"{name} is not here ({in_bytes(one.size)}, {one.use}). Get it: wavegen data get {name}")
-        self.name = name
+        super().__init__(
+            f"{name} is not here ({in_bytes(one.size)}, {one.use}). Get it: wavegen data get {name}{options}"
+        )
+        self.name, self.root = name, root
 
 
 def published_audio(argument: str) -> Published | None:

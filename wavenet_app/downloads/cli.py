@@ -10,7 +10,7 @@ import typer
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, DataDir, make_console
-from wavenet_app.core.published import PUBLISHED, AbsentDataSetError, in_bytes
+from wavenet_app.core.published import PUBLISHED, in_bytes
 
 data = typer.Typer(help="List, get, verify and remove published data sets.", invoke_without_command=True)
 
@@ -89,7 +89,7 @@ def verify(context: typer.Context, name: Name, data_dir: DataDir = None) -> None
 
     one, root, console = data_set(name), _root(context, data_dir), make_console()
     if not one.present(root):
-        raise AbsentDataSetError(one.name)
+        raise DataFolder(root).absent(one.name)
     with progress_bar(console, one.name) as move:
         verdicts = verified(one, root, move)
     print_verdicts(verdicts, console)

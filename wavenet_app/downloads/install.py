@@ -48,6 +48,7 @@ def install(archive: Archive, file: BinaryIO, root: Path, move: Callable[[int, i
         return content
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        remove_empty(beside.parent, root)
 
 
 def staging(archive: Archive, root: Path) -> Path:
@@ -60,6 +61,18 @@ def staging(archive: Archive, root: Path) -> Path:
 def sweep(archive: Archive, root: Path) -> None:
     """Removes what a killed process has left half unpacked."""
     shutil.rmtree(staging(archive, root), ignore_errors=True)
+
+
+def remove_empty(folder: Path, root: Path) -> None:
+    """Removes a folder below the data folder if nothing is in it, and then those above it."""
+    while folder != root and folder.is_relative_to(root):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        folder = folder.parent
 
 
 def _unpack(archive: Archive, file: BinaryIO, beside: Path, move: Callable[[int, int], None]) -> Content:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.downloads.data_set import Archive, DataSet
-from wavenet_app.downloads.install import sweep
+from wavenet_app.downloads.install import remove_empty, sweep
 from wavenet_app.downloads.records import Content, counted, downloads_folder, record_path
 
 
@@ -37,6 +37,7 @@ def remove(one: DataSet, root: Path) -> None:
                 path.unlink(missing_ok=True)
             record_path(archive, root).unlink(missing_ok=True)
             sweep(archive, root)
+            remove_empty(archive.place(root).parent, root)
     except OSError as error:
         raise UserError(f"cannot delete {error.filename}: {error.strerror or error}") from None
 
