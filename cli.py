@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -78,13 +80,29 @@ def demo(
     result = run_training(options, folder, console=console, preview=None, judge=_judge)
     request = SampleRequest(checkpoint=str(result.checkpoint), seconds=4.0, out=folder.generated)
     run_sampling(request, folder, console=console)
+    typed = _typed_command()
     console.print(
         "\nThat was a model of plucked strings. Next, your own recordings:\n"
-        "  wavegen inspect FOLDER    check the recordings before training\n"
-        "  wavegen train FOLDER      train for half an hour; Ctrl-C stops early and keeps the model\n"
-        "  wavegen sample            generate audio with the newest model",
+        f"  {typed} inspect FOLDER    check the recordings before training\n"
+        f"  {typed} train FOLDER      train for half an hour; Ctrl-C stops early and keeps the model\n"
+        f"  {typed} sample            generate audio with the newest model\n"
+        f"  {typed} data              list the published data sets, and how to get them",
         highlight=False,
+        soft_wrap=True,
     )
+
+
+def _typed_command() -> str:
+    """Returns what to type to run wavegen again: its name if it is on the path, else how it was run.
+
+    Inside `uv run`, which names itself in UV, the path holds the environment; the user's shell does not have it.
+    """
+    uv = os.environ.get("UV")
+    if uv and Path("pyproject.toml").is_file():
+        own = Path(uv)
+        shown = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+        return f"{'uv' if shutil.which('uv') else shlex.quote(str(shown))} run wavegen"
+    return "wavegen" if shutil.which("wavegen") else shlex.quote(sys.argv[0])
 
 
 def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
