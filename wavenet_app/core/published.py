@@ -40,7 +40,7 @@ PUBLISHED = {
         Published("yesno", "audio_samples/waves_yesno", 4_700_000, "CC BY-SA 3.0 US"),
         Published("fsdd", "audio_samples/free-spoken-digit-dataset", 21_000_000, "CC BY-SA 4.0"),
         Published("voc", "pascal_voc", 1_999_639_040, "research use", images=True),
-        Published("coco", "coco", 20_405_354_669, "CC BY 4.0, photographs as on Flickr", images=True),
+        Published("coco", "coco", 20_405_354_669, "CC BY 4.0, images as on Flickr", images=True),
         Published("ade20k", "ade20k", 967_382_037, "non-commercial research", images=True),
         Published("cityscapes", "cityscapes", 11_850_000_000, "non-commercial, registration", images=True),
     )

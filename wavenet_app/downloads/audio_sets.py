@@ -90,7 +90,7 @@ VCTK = DataSet(
     ),
     counts=(Count("speech/VCTK-Corpus-0.92/wav48_silence_trimmed", ".flac", None),),
     next_command=(
-        r"wavegen train speech/VCTK-Corpus-0.92/wav48_silence_trimmed --speakers folder --split-by 'p\d+_\d+'"
+        r"wavegen train speech/VCTK-Corpus-0.92/wav48_silence_trimmed --speakers folder --split-by '[ps]\d+_\d+'"
     ),
     layout=("speaker-info.txt", "txt/p225/p225_001.txt ...", "wav48_silence_trimmed/p225/p225_001_mic1.flac ..."),
 )
@@ -174,7 +174,7 @@ SPEECH_COMMANDS = DataSet(
         ),
     ),
     counts=(Count("audio_samples/speech_commands_v0.02", ".wav", 105_835),),  # six of them are background noise
-    next_command="wavegen train audio_samples/speech_commands_v0.02 --speakers 'regex:/([0-9a-f]+)_nohash'",
+    next_command="wavegen train audio_samples/speech_commands_v0.02",
     layout=("bed/00176480_nohash_0.wav ...", "_background_noise_/running_tap.wav ..."),
 )
 
@@ -220,6 +220,6 @@ FSDD = DataSet(
         ),
     ),
     counts=(Count("audio_samples/free-spoken-digit-dataset/recordings", ".wav", 3_000),),
-    next_command="wavegen train audio_samples/free-spoken-digit-dataset --speakers 'regex:/\\d_([a-z]+)_\\d'",
+    next_command="wavegen train audio_samples/free-spoken-digit-dataset --speakers 'regex:\\d_([a-z]+)_\\d'",
     layout=("recordings/7_jackson_32.wav ...      {digit}_{speaker}_{take}.wav",),
 )

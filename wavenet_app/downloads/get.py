@@ -158,20 +158,33 @@ def _check_disk(missing: Sequence[Archive], request: GetRequest, root: Path) -> 
     """Raises a UserError if the disk cannot take what is missing of the archives and what they unpack to."""
     folder = downloads_folder(root)
     kept = peak = 0
+    elsewhere: dict[Path, int] = {}
     for archive in missing:
         sweep(archive, root)
         download = 0
         if request.source is None:
             here = max((path.stat().st_size for path in _arrived(archive, folder)), default=0)
             download = max(0, archive.size - here)
-        peak = max(peak, kept + download + archive.unpacked)
-        kept += archive.unpacked + (download if request.keep_archive else 0)
-    needed = max(peak, kept)
-    free = shutil.disk_usage(folder).free
+        unpacked, target = archive.unpacked, _existing(archive.place(root))
+        if target.stat().st_dev != folder.stat().st_dev:  # such as a link to a larger disk
+            elsewhere[target] = elsewhere.get(target, 0) + unpacked
+            unpacked = 0
+        peak = max(peak, kept + download + unpacked)
+        kept += unpacked + (download if request.keep_archive else 0)
+    for place, needed in {folder: max(peak, kept), **elsewhere}.items():
+        _refuse_small_disk(place, needed)
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def _refuse_small_disk(place: Path, needed: int) -> None:
+    free = shutil.disk_usage(place).free
     if free < needed:
         raise UserError(
-            f"the disk of {root} has {in_bytes(free)} free, but {in_bytes(needed)} are needed for the archive and what "
-            "it unpacks to; free some space or choose another folder with --data-dir"
+            f"the disk of {place} has {in_bytes(free)} free, but {in_bytes(needed)} are needed for the archive and "
+            "what it unpacks to; free some space or choose another folder with --data-dir"
         )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from wavenet_app.core.published import in_bytes
 from wavenet_app.downloads.data_set import DataSet
@@ -15,6 +14,7 @@ from wavenet_app.downloads.records import files_and_bytes
 from wavenet_app.downloads.verify import Verdict
 
 _SHOWN_PROBLEMS = 10
+_NUMBERS = (2, 3, 4)  # columns of the list that are aligned to the right
 _SHOWN_FILES = 20_000
 """Files that are counted for the list; more would make it slow, and `data verify` counts them all."""
 
@@ -52,25 +52,29 @@ def listed(one: DataSet, root: Path) -> dict[str, Any]:
 
 
 def print_list(rows: list[dict[str, Any]], console: Console) -> None:
-    """Prints a line for each data set."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("data set", "", "files", "on disk", "expected", "licence", "next"):
-        table.add_column(
-            heading, overflow="fold", justify="right" if heading in ("files", "on disk", "expected") else "left"
-        )
+    """Prints a line for each data set; the terminal wraps long ones, so that a command can be copied."""
+    table = [("data set", "", "files", "on disk", "expected", "licence", "next")]
     for row in rows:
         more = "" if row["files_counted_to_the_end"] else "over "
         there = row["status"] != "absent"
-        table.add_row(
-            row["name"],
-            row["status"],
-            f"{more}{row['files']:,}" if there else "",
-            more + in_bytes(row["bytes"]) if there else "",
-            in_bytes(row["expected_bytes"]),
-            row["licence"],
-            row["next"],
+        table.append(
+            (
+                row["name"],
+                row["status"],
+                f"{more}{row['files']:,}" if there else "",
+                more + in_bytes(row["bytes"]) if there else "",
+                in_bytes(row["expected_bytes"]),
+                row["licence"],
+                row["next"],
+            )
         )
-    console.print(table)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        cells = (
+            cell.rjust(width) if index in _NUMBERS else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        console.print("  ".join(cells).rstrip(), soft_wrap=True)
 
 
 def page(one: DataSet, root: Path) -> str:

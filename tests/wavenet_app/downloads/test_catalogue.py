@@ -54,6 +54,11 @@ def test_the_list_says_what_is_absent_and_how_to_get_it(wavegen):
     assert "wavegen data get voc" in wavegen("data").out
 
 
+def test_a_narrow_terminal_cuts_no_command(wavegen, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "wavegen data get cityscapes --from FOLDER\n" in wavegen("data").out
+
+
 def test_the_list_says_what_is_present_and_the_next_command(wavegen, tmp_path):
     folder = tmp_path / "data" / "speech" / "ARCTIC" / "cmu_us_bdl_arctic"
     (folder / "wav").mkdir(parents=True)
