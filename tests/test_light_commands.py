@@ -84,6 +84,7 @@ MISTAKES = [
     ["train", "--condition", "nope"],
     ["train", "--logger", "nope"],
     ["train", "--resume", "nope"],
+    ["train", "--start-from", "nope"],
     ["train", "--name", "taken"],
     ["sample", "nope"],
     ["vocode", "nope", "x.wav"],

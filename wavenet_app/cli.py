@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wavenet_app.core.completion import wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.options import (
     AsJson,
@@ -84,6 +85,14 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
                 help="Predict mu-law codes (default), or 16-bit samples with a mixture of logistics or a Gaussian.",
             ),
         ] = None,
+        start_from: Annotated[
+            str | None,
+            typer.Option(
+                metavar="VOICE|RUN|FILE",
+                help="Start with the weights of a trained model, and with its shape unless --preset is given.",
+                autocompletion=wavenets,
+            ),
+        ] = None,
         seed: Annotated[int | None, typer.Option(help="Seed of the initial weights and of the training order.")] = None,
         config: ConfigFile = None,
         set_: Assignments = None,
@@ -110,6 +119,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             speakers=speakers,
             condition=condition,
             head=head,
+            start_from=start_from,
             resume=resume,
             logger=logger,
         )

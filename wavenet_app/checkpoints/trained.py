@@ -10,7 +10,7 @@ from wavenet_app.config import RunConfig
 from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.runs import BEST, first_file, places_of, run_names
+from wavenet_app.core.runs import BEST, LAST, first_file, places_of, run_names
 from wavenet_app.core.settings import validated
 from wavenet_app.core.text import did_you_mean
 
@@ -46,15 +46,24 @@ def load_trained(path: Path) -> Trained:
     Raises:
         UserError: the file is missing or damaged, or its weights do not match its config.
     """
-    # these take time to import, and neither is needed to find a checkpoint
-    from wavenet_app.checkpoints.content import WaveNetContent
-    from wavenet_app.network.model import WaveNet
+    from wavenet_app.network.model import WaveNet  # takes time to import, and is not needed to find a checkpoint
 
-    content = read_checkpoint(path, KIND, WaveNetContent)
+    content = read_trained(path)
     config = validated(RunConfig, content["config"])
     model = WaveNet(config.model)
     model.load_state_dict(content["weights"])
     return Trained(model.eval(), config, content)
+
+
+def read_trained(path: Path) -> dict[str, Any]:
+    """Returns the content of a checkpoint, checked, without building a net.
+
+    Raises:
+        UserError: the file is missing or damaged, or its weights do not match its config.
+    """
+    from wavenet_app.checkpoints.content import WaveNetContent  # takes time to import
+
+    return read_checkpoint(path, KIND, WaveNetContent)
 
 
 def find_checkpoint(data_dir: Path, name: str | None) -> Path:
@@ -86,7 +95,8 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
 def export(path: Path, target: Path) -> None:
     """Writes a checkpoint without its training state.
 
-    Of the folders with the training audio only the names are kept, because the file may be shared.
+    Of the folders with the training audio, and of the file that the run started from, only the names are kept, because
+    the file may be shared.
 
     Args:
         path: the checkpoint.
@@ -95,12 +105,21 @@ def export(path: Path, target: Path) -> None:
     Raises:
         UserError: the checkpoint cannot be read or the target cannot be written.
     """
-    from wavenet_app.checkpoints.content import WaveNetContent
+    write_exported(target, KIND, shareable(read_trained(path)))
 
-    content = read_checkpoint(path, KIND, WaveNetContent)
-    corpus = content["config"]["corpus"]
-    corpus["paths"] = [Path(path).name for path in corpus["paths"]]
-    write_exported(target, KIND, content)
+
+def shareable(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a checkpoint's content with names in the place of this machine's paths."""
+    config = content["config"]
+    corpus = {**config["corpus"], "paths": [Path(path).name for path in config["corpus"]["paths"]]}
+    start = config["training"]["start_from"]
+    training = {**config["training"], "start_from": None if start is None else _name_of(Path(start))}
+    return {**content, "config": {**config, "corpus": corpus, "training": training}}
+
+
+def _name_of(model: Path) -> str:
+    """Returns the name of a model's file, or of the run that the file is in."""
+    return model.parent.name if model.name in (BEST, LAST) else model.name
 
 
 def export_run(checkpoint: str | None, name: str | None, folder: DataFolder) -> Path:
