@@ -14,7 +14,7 @@ import typer
 
 from fast_gen import cli as audio
 from segmentation import cli as images
-from wavenet_app.cli import inspect, train_command
+from wavenet_app.cli import inspect, train_command, voices
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
@@ -167,6 +167,7 @@ for panel, name, command in (
     (AUDIO, "demo", demo),
     (AUDIO, "train", train_command(_preview, _judge)),
     (AUDIO, "sample", audio.sample),
+    (AUDIO, "voices", voices),
     (AUDIO, "vocode", audio.vocode),
     (AUDIO, "eval", audio.evaluate),
     (AUDIO, "inspect", inspect),

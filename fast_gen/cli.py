@@ -151,7 +151,10 @@ def sample(
 
 def vocode(
     checkpoint: Annotated[
-        str, typer.Argument(metavar="CHECKPOINT", help="A model trained with --condition mel: a file or a run's name.")
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A model trained with --condition mel: a file, run or shipped voice."
+        ),
     ],
     source: Annotated[
         Path, typer.Argument(metavar="IN", help="A recording, a folder of recordings, or mel frames (.npy, .pt).")

@@ -19,5 +19,9 @@ def test_the_wheel_contains_only_the_command_line_and_the_packages(tmp_path):
     subprocess.run([uv, "build", "--wheel", "--out-dir", tmp_path, ROOT], check=True, capture_output=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = {name.split("/")[0] for name in wheel.namelist()}
+        inside = set(wheel.namelist())
+    shipped = {f"wavenet_app/voices/{path.name}" for path in (ROOT / "wavenet_app" / "voices").iterdir()}
+    assert "wavenet_app/voices/README.md" in shipped
+    assert shipped <= inside
     metadata = {name for name in names if name.endswith(".dist-info")}
     assert names - metadata == {"cli.py", "wavenet_app", "fast_gen", "segmentation"}

@@ -1,4 +1,4 @@
-"""The commands of `wavenet_app`: train and inspect."""
+"""The commands of `wavenet_app`: train, voices and inspect."""
 
 from __future__ import annotations
 
@@ -133,6 +133,13 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             run_training(options, folder, console=console, preview=preview, judge=judge)
 
     return train
+
+
+def voices(as_json: AsJson = False) -> None:
+    """List the voices that ship with wavegen, which sample, vocode and train --start-from take by name."""
+    from wavenet_app.checkpoints.voices_command import run_voices
+
+    run_voices(make_console(), as_json=as_json)
 
 
 def inspect(

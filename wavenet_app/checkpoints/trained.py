@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavenet_app.checkpoints.voice_file import KIND, read_voice
 from wavenet_app.config import RunConfig
 from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.runs import BEST, LAST, first_file, places_of, run_names
+from wavenet_app.core.safetensors_file import SUFFIX
 from wavenet_app.core.settings import validated
+from wavenet_app.core.shipped import voice_names, voice_path
 from wavenet_app.core.text import did_you_mean
 
 if TYPE_CHECKING:
     from wavenet_app.network.model import WaveNet
-
-KIND = "wavenet"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def read_trained(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing or damaged, or its weights do not match its config.
     """
+    if path.suffix == SUFFIX:
+        return read_voice(path)
     from wavenet_app.checkpoints.content import WaveNetContent  # takes time to import
 
     return read_checkpoint(path, KIND, WaveNetContent)
@@ -71,7 +74,8 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
 
     Args:
         data_dir: root of the data folder.
-        name: a file, the folder or name of a run, the name of a pretrained file, or None for the newest run.
+        name: a file, the folder or name of a run, the name of a pretrained file or of a shipped voice, or None for the
+            newest run.
 
     Raises:
         UserError: there is no such checkpoint; the message lists the existing ones.
@@ -80,15 +84,19 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     if name is None:
         candidates = sorted(runs.glob(f"*/{BEST}"), key=lambda path: path.stat().st_mtime)
         if not candidates:
-            raise UserError(f"there is no trained model in {runs} yet; train one with: wavegen train FOLDER")
+            voices = f", or name a shipped voice: {', '.join(voice_names())}" if voice_names() else ""
+            raise UserError(f"there is no trained model in {runs} yet; train one with: wavegen train FOLDER{voices}")
         return candidates[-1]
-    stem = name.removesuffix(".pth").removeprefix("wavenet_")
-    path = first_file(*places_of(name, runs, BEST), data_dir / "pretrained" / f"wavenet_{stem}.pth")
+    stem = name.removesuffix(".pth").removesuffix(SUFFIX).removeprefix("wavenet_")
+    pretrained = (data_dir / "pretrained" / f"wavenet_{stem}{suffix}" for suffix in (".pth", SUFFIX))
+    path = first_file(*places_of(name, runs, BEST), *pretrained) or voice_path(name)
     if path is not None:
         return path
+    exported = (data_dir / "pretrained").glob("wavenet_*")
     known = run_names(runs, BEST)
-    known += [path.stem.removeprefix("wavenet_") for path in (data_dir / "pretrained").glob("wavenet_*.pth")]
-    listed = f"there are: {', '.join(sorted(known))}" if known else f"none has been trained in {runs} yet"
+    known += [path.stem.removeprefix("wavenet_") for path in exported if path.suffix in (".pth", SUFFIX)]
+    known += voice_names()
+    listed = f"there are: {', '.join(sorted(set(known)))}" if known else f"none has been trained in {runs} yet"
     raise UserError(f"no checkpoint is called '{name}'{did_you_mean(name, known)}; {listed}")
 
 
