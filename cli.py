@@ -179,6 +179,7 @@ for panel, name, command in (
     (IMAGES, "seg-check", images.seg_check),
     (MODELS, "info", info),
     (MODELS, "export", export),
+    (MODELS, "publish", audio.publish),
     (MODELS, "receptive-field", receptive_field),
 ):
     app.command(name, rich_help_panel=panel)(command)

@@ -18,6 +18,7 @@ from wavenet_app.core.shipped import voice_names, voice_path
 from wavenet_app.core.text import did_you_mean
 
 if TYPE_CHECKING:
+    from wavenet_app.checkpoints.content import VoiceFacts
     from wavenet_app.network.model import WaveNet
 
 
@@ -123,6 +124,18 @@ def shareable(content: dict[str, Any]) -> dict[str, Any]:
     start = config["training"]["start_from"]
     training = {**config["training"], "start_from": None if start is None else _name_of(Path(start))}
     return {**content, "config": {**config, "corpus": corpus, "training": training}}
+
+
+def to_share(content: dict[str, Any], name: str, voice: VoiceFacts) -> dict[str, Any]:
+    """Returns what `write_voice` writes of a checkpoint.
+
+    Args:
+        content: what `read_trained` returned.
+        name: of the model.
+        voice: what it says of itself.
+    """
+    shared = shareable(content)
+    return {**shared, "config": {**shared["config"], "name": name}, "voice": voice.model_dump()}
 
 
 def _name_of(model: Path) -> str:

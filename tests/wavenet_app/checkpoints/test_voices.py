@@ -15,6 +15,7 @@ from tiny_run import TINY
 import fast_gen
 from wavenet_app.checkpoints import voices
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
+from wavenet_app.checkpoints.voices import read_shipped_voice
 from wavenet_app.config import MelConfig, preset
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.safetensors_file import read_parts
@@ -38,9 +39,15 @@ def shipped(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-@pytest.fixture
-def none_shipped(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv(VOICES_VARIABLE, str(tmp_path / "no-voices"))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "wavenet_app" / "voices").glob("*.safetensors")), ids=lambda path: path.stem
+)
+def test_a_voice_that_ships_is_whole_small_and_described(path):
+    voice = read_shipped_voice(path)
+    assert load_trained(path).config.name == voice.name
+    assert voice.size < 1_000_000
+    assert voice.bits < voice.lpc
+    assert path.with_suffix(".md").read_text(encoding="utf-8").startswith(f"# {voice.name}\n")
 
 
 def test_voices_are_listed(wavegen, shipped):
@@ -69,7 +76,7 @@ def test_a_damaged_voice_is_listed_as_skipped(wavegen, shipped):
     assert "many" in listed.out
 
 
-def test_without_voices_every_command_says_what_it_did_before(wavegen, none_shipped):
+def test_without_voices_every_command_says_what_it_did_before(wavegen):
     assert "no voice ships with this wavegen" in wavegen("voices").out
     assert json.loads(wavegen("voices", "--json").out) == []
     refused = wavegen("sample")
