@@ -51,7 +51,7 @@ def model_card(path: Path, extras: CardExtras) -> str:
         f"## Licence\n\nThe weights are under {plain['voice']['licence']}. The program is under the MIT licence.",
         f"## Recipe\n\n{_recipe(plain, config)}",
         f"## Figures\n\n{_figures(plain, config.model, extras)}",
-        f"## Limits\n\n{_limits(config.model)}",
+        f"## Limits\n\n{_limits(config.model, plain['voice'].get('language'))}",
     ]
     if extras.samples:
         listed = "\n".join(f"- [{name}]({name})" for name in extras.samples)
@@ -167,10 +167,11 @@ def _share(value: float | None) -> str:
     return "?" if value is None else f"{value:.0%}"
 
 
-def _limits(model: ModelConfig) -> str:
-    lines = ["It knows only voices and recording conditions like those of its data."]
+def _limits(model: ModelConfig, language: str | None) -> str:
+    lines = ["It knows only sounds and recording conditions like those of its data."]
     if model.mel is None:
-        lines.append("It babbles: it has no text to read, and its sounds form no words.")
+        if language is not None:
+            lines.append("It babbles: it has no text to read, and its sounds form no words.")
         lines.append("Clips can drift into noise, a hum or silence; `--temperature 0.9` makes that rarer.")
     else:
         lines.append(
