@@ -229,7 +229,7 @@ class Voice:
         codes = None
         if prime is not None:
             codes = prime_codes(
-                [self._prime(prime)], first_row=0, rows=clips, samples=model.receptive_field, coding=model.coding
+                [self._prime(prime)], first_row=0, rows=clips, samples=model.context, coding=model.coding
             )
         chunks = stream(
             self._engine,
@@ -246,7 +246,7 @@ class Voice:
     def _prime(self, prime: str | Path | Waveform) -> Prime:
         if isinstance(prime, str | Path):
             path = Path(prime)
-            samples = self.config.model.receptive_field
+            samples = self.config.model.context
             found = read_primes([path], self.config, named=[path], clips=1, samples=samples, say=_warn)
             return found[0]
         return Prime(Path("waveform"), self._scaled(prime))

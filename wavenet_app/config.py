@@ -90,6 +90,50 @@ class MelConfig(Settings):
         return self.n_mels + self.upsampling * self.melody_channels
 
 
+class PredictionConfig(Settings):
+    """Linear prediction as an input of the net; see `wavenet_app.network.prediction`.
+
+    Unset values depend on the sample rate; `resolved` fills them in. Without a sample rate they are those of 16 kHz.
+    """
+
+    order: int = Field(default=24, ge=1, le=64, description="samples that a prediction is made of")
+    window: int | None = Field(
+        default=None, ge=1, le=2**16, description="newest samples that the predictor is solved from; unset: 30 ms"
+    )
+    hop: int | None = Field(default=None, ge=1, le=2**16, description="samples between solutions; unset: 2.5 ms")
+    decay: float = Field(default=0.97, ge=0, lt=1, description="of the running mean of the residual's magnitude")
+
+    @model_validator(mode="after")
+    def _window_beyond_order(self) -> PredictionConfig:
+        if self.frame <= self.order:
+            raise ValueError(f"window = {self.frame} must be more than order = {self.order}")
+        return self
+
+    def resolved(self, sample_rate: int) -> PredictionConfig:
+        """Returns the settings with all values set.
+
+        >>> PredictionConfig().resolved(44_100).frame
+        1323
+        """
+        window = self.window or max(round(0.03 * sample_rate), self.order + 1)
+        return self.model_copy(update={"window": window, "hop": self.hop or max(round(0.0025 * sample_rate), 1)})
+
+    @property
+    def frame(self) -> int:
+        """Newest samples that the predictor is solved from."""
+        return self.window or 480
+
+    @property
+    def step(self) -> int:
+        """Samples between solutions."""
+        return self.hop or 40
+
+    @property
+    def memory(self) -> int:
+        """Past samples after which the prediction is the same, nearly: the window, a hop, and the running mean's."""
+        return self.frame + self.step + round(8 / (1 - self.decay))
+
+
 class ModelConfig(Settings):
     """Architecture of a WaveNet (van den Oord et al. 2016, sections 2.1 to 2.5)."""
 
@@ -121,6 +165,15 @@ class ModelConfig(Settings):
     local_channels: int = Field(
         default=64, ge=1, le=WIDEST, description="width of the upsampled frames, if there are any"
     )
+
+    prediction: PredictionConfig | None = Field(
+        default=None, description="linear prediction of the next sample as an input; none: without"
+    )
+
+    @field_validator("prediction", mode="before")
+    @classmethod
+    def _none_in_words(cls, value: Any) -> Any:
+        return None if value == "none" else value
 
     @field_validator("dilations")
     @classmethod
@@ -176,6 +229,11 @@ class ModelConfig(Settings):
     def receptive_field(self) -> int:
         """Samples that one prediction sees, including the newest; the front adds one layer of dilation 1."""
         return receptive_field(self.kernel_size, (1, *self.dilations))
+
+    @property
+    def context(self) -> int:
+        """Past samples that a prediction depends on: the receptive field, and what the linear predictor remembers."""
+        return self.receptive_field + (self.prediction.memory if self.prediction else 0)
 
     @property
     def multiply_accumulates(self) -> int:
@@ -269,6 +327,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 24,
             "skip_channels": 64,
             "dilations": dilation_cycle(9, repeats=1),
+            "prediction": {},
         },
         "training": {"learning_rate": 1e-2},
     },
@@ -278,6 +337,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 32,
             "skip_channels": 128,
             "dilations": dilation_cycle(10, repeats=2),
+            "prediction": {},
         },
     },
     "base": {
@@ -286,6 +346,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 64,
             "skip_channels": 256,
             "dilations": dilation_cycle(10, repeats=3),
+            "prediction": {},
         },
         "training": {"learning_rate": 2.5e-3},
     },
@@ -295,6 +356,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 128,
             "skip_channels": 256,
             "dilations": dilation_cycle(10, repeats=4),
+            "prediction": {},
         },
         "training": {"learning_rate": 1.2e-3},
     },

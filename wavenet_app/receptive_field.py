@@ -138,7 +138,7 @@ def untrained(config: RunConfig, generator: torch.Generator) -> WaveNet:
 
 @torch.no_grad()
 def _front(model: WaveNet, codes: NDArray[np.int64]) -> Tensor:
-    return model.front(torch.from_numpy(codes)[None])[0].t()
+    return model.first_inputs(torch.from_numpy(codes)[None])[0].t()
 
 
 def _checkpoint(name: str, folder: DataFolder) -> Path:

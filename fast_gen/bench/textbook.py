@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fast_gen.engines.prediction_input import PredictionInput
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -43,6 +44,7 @@ class Textbook:
     def reset(self, batch_size: int) -> None:
         """Resets the history to one silence code."""
         weights, taps = self.weights, self.weights.kernel_size
+        self.prediction = PredictionInput(weights, batch_size, "cpu") if weights.prediction else None
         nothing = torch.zeros(batch_size, weights.residual_channels)
         self.queues = [deque([nothing] * ((taps - 1) * dilation)) for dilation in weights.dilations]
         self.codes = deque([torch.full((batch_size,), NOTHING)] * (taps - 1), maxlen=taps)
@@ -57,6 +59,8 @@ class Textbook:
             else:
                 added = codes[:, None] * table
             hidden = hidden + torch.where((codes != NOTHING)[:, None], added, 0)
+        if self.prediction is not None:
+            hidden = hidden + self.prediction.append(self.codes[-1])
         total = self.skip_bias
         for layer, (queue, dilation) in enumerate(zip(self.queues, self.weights.dilations, strict=True)):
             queue.append(hidden)

@@ -58,7 +58,7 @@ def verify(engine: Engine, model: WaveNet, codes: NDArray[np.integer], seed: int
         ValueError: `codes` has the wrong shape or codes outside the range of the model.
     """
     codes = np.asarray(codes)
-    silence = np.full(model.config.receptive_field, model.config.coding.silence)
+    silence = np.full(model.config.context, model.config.coding.silence)
     numbers, settings = uniforms(seed, rows=1, length=GENERATED_SAMPLES), SamplingSettings()
     conditioning = _conditioning(model, len(silence) + max(codes.shape[1], GENERATED_SAMPLES))
     condition = projected(model, conditioning)

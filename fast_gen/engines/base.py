@@ -22,6 +22,8 @@ class BaseEngine(ABC):
     devices: ClassVar[Sequence[str]]
     precisions: ClassVar[Sequence[str]]
     summary: ClassVar[str]
+    predicts: ClassVar[bool] = False
+    """Whether it takes models with linear prediction as an input."""
 
     batch_size: int
 
@@ -32,6 +34,8 @@ class BaseEngine(ABC):
         self.device = device or self.devices[0]
         self.precision = precision
         self.threads = threads
+        if weights.prediction is not None and not self.predicts:
+            raise ValueError(f"{type(self).__name__} does not take models with linear prediction")
         self._load()
         self.reset(1)
 
@@ -54,6 +58,8 @@ class BaseEngine(ABC):
         """Returns what keeps the engine from running this model on a device, or None; see `EngineClass.missing`."""
         if threads != 1:
             return f"it takes one thread, not {threads}"
+        if weights.prediction is not None and not cls.predicts:
+            return "it does not take models with linear prediction (model.prediction) yet"
         return cls._missing_hardware(weights, device)
 
     @classmethod

@@ -19,6 +19,7 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
+from fast_gen.engines.prediction_input import PredictionInput
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -125,6 +126,7 @@ class TorchQueue(BaseEngine):
     devices = ("cpu", "cuda")  # a GPU takes longer to start these small products than a CPU core to compute them
     precisions = ("float32",)
     summary = "the reference, torch layer by layer"
+    predicts = True
 
     @classmethod
     def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - it runs any model
@@ -157,6 +159,7 @@ class TorchQueue(BaseEngine):
         self._time = 0  # codes consumed, of which only the remainder by each dilation matters
         self._recent = torch.full((batch_size, weights.kernel_size), weights.head.nothing, device=self.device)
         self._recent[:, -1] = weights.coding.silence
+        self._prediction = PredictionInput(weights, batch_size, self.device) if weights.prediction else None
         self._gates = _aligned_rows(batch_size, 2 * weights.dilation_channels, device=self.device)
         self._filter, self._gate = self._gates.chunk(2, dim=-1)
         # All layers' activations side by side, so that all skips are one product.
@@ -228,6 +231,8 @@ class TorchQueue(BaseEngine):
         self._rows_are_alike = False
         hidden = self._layers[0].queue.newest[self._time % self._layers[0].queue.dilation]
         self._front.write(self._recent, hidden)
+        if self._prediction is not None:
+            hidden.add_(self._prediction.append(self._recent[:, -1]))
         for tap in range(self.weights.kernel_size - 1):
             self._recent[:, tap] = self._recent[:, tap + 1]
         for number, layer in enumerate(self._layers):
@@ -269,35 +274,44 @@ class TorchQueue(BaseEngine):
         behind = self.weights.kernel_size - 1
         # The newest code of the history is consumed now, the newest of `known` by the next call. What lies further
         # back than the receptive field cannot be seen any more.
-        read = torch.cat([self._recent, known[:, :-1]], dim=1)[:, -(self.weights.receptive_field + behind) :]
+        history = torch.cat([self._recent, known[:, :-1]], dim=1)
+        read = history[:, -(self.weights.receptive_field + behind) :]
         steps = read.shape[1] - behind
+        added: list[Tensor] = []
+        if self._prediction is not None:  # it remembers more than the receptive field
+            added = [self._prediction.append(history[:, time]) for time in range(behind, history.shape[1])][-steps:]
         biases = self._dilated_biases.unsqueeze(0).expand(self.batch_size, -1, -1, -1)
         if checked is not None:
             values = checked.values[:, checked.steps(known.shape[1])[known.shape[1] - steps :]]
             values = self._on_device(values).unflatten(2, (len(self._layers), -1)).transpose(1, 2)
             biases = biases + values
+        inputs = torch.stack(added, dim=1) if added else None
         alike = bool((known == known[0]).all()) and bool((biases == biases[0]).all())
         self._rows_are_alike = self._rows_are_alike and alike
         if self._rows_are_alike:  # as when all clips begin after silence
-            self._prime_clips(slice(None), read[0], biases[0])
+            self._prime_clips(slice(None), read[0], biases[0], None if inputs is None else inputs[0])
         else:
             for clip in range(self.batch_size):
-                self._prime_clips(slice(clip, clip + 1), read[clip], biases[clip])
+                added_here = None if inputs is None else inputs[clip]
+                self._prime_clips(slice(clip, clip + 1), read[clip], biases[clip], added_here)
         self._time += steps
         self._recent.copy_(torch.cat([self._recent, known], dim=1)[:, -(behind + 1) :])
 
-    def _prime_clips(self, clips: slice, codes: Tensor, biases: Tensor) -> None:
+    def _prime_clips(self, clips: slice, codes: Tensor, biases: Tensor, added: Tensor | None) -> None:
         """Takes the queues of clips that are alike through codes, kernel_size - 1 of them already consumed.
 
         Args:
             clips: which ones.
             codes: (kernel_size - 1 + steps,).
             biases: (layers, steps or 1, 2 x dilation_channels).
+            added: what linear prediction adds to the first layer's input, (steps, residual_channels).
         """
         kernel_size = self.weights.kernel_size
         steps = len(codes) - (kernel_size - 1)
         hidden = torch.empty(steps, self.weights.residual_channels, device=self.device)
         self._front.write(codes.unfold(0, kernel_size, 1), hidden)
+        if added is not None:
+            hidden.add_(added)
         for number, layer in enumerate(self._layers):
             queue = layer.queue
             inputs = torch.cat([queue.history(clips.start or 0, self._time), hidden])

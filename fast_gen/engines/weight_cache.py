@@ -46,7 +46,10 @@ class WeightCache:
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
             dilations = tuple(int(dilation) for dilation in arrays.pop("dilations"))
             conditioned, head = bool(arrays.pop("conditioned")), config.model.output_head
-            weights = GeneratorWeights(**arrays, dilations=dilations, conditioned=conditioned, head=head)
+            prediction = config.model.prediction
+            weights = GeneratorWeights(
+                **arrays, dilations=dilations, conditioned=conditioned, prediction=prediction, head=head
+            )
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UserError):
             return None
         with suppress(OSError):
@@ -59,7 +62,8 @@ class WeightCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             sweep_parts(self._folder, older_than=HOUR)
             with replacing(self._place(checkpoint)) as file:
-                arrays = {name: value for name, value in vars(weights).items() if name != "head"}  # the config has it
+                of_config = ("head", "prediction")
+                arrays = {name: value for name, value in vars(weights).items() if name not in of_config}
                 np.savez(file, **{**arrays, "config": np.array(config.model_dump_json())})
             kept = sorted(self._folder.glob("*.npz"), key=lambda path: path.stat().st_mtime)
             for outdated in kept[:-KEPT_MODELS]:

@@ -15,6 +15,7 @@ from wavenet_app.heads import DEFAULT_HEAD, Head
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from wavenet_app.config import PredictionConfig
     from wavenet_app.network.model import WaveNet
 
 Array = NDArray[np.float32]
@@ -50,6 +51,10 @@ class GeneratorWeights:
             Mixed voices are mixed rows. A model of mel frames too projects both itself.
         conditioned: whether something is added to the gates for each sample: see `fast_gen.engines.condition`. How it
             is made of speakers and mel frames, the model knows; engines get it ready.
+        prediction_values: (VALUES, residual_channels), what the predicted value of the next sample adds to the first
+            layer's input; no rows for a model without linear prediction. See `wavenet_app.network.prediction`.
+        prediction_sizes: (SIZES, residual_channels), what the size of the prediction's residual adds.
+        prediction: settings of the linear predictor; None for a model without it.
         head: what the outputs mean.
     """
 
@@ -68,6 +73,9 @@ class GeneratorWeights:
     dilations: tuple[int, ...]
     voices: Array
     conditioned: bool
+    prediction_values: Array
+    prediction_sizes: Array
+    prediction: PredictionConfig | None = None
     head: Head = DEFAULT_HEAD
 
     @classmethod
@@ -96,6 +104,9 @@ class GeneratorWeights:
             dilations=tuple(config.dilations),
             voices=_voices(model),
             conditioned=config.conditioned,
+            prediction_values=_prediction_table(model, "value_table"),
+            prediction_sizes=_prediction_table(model, "size_table"),
+            prediction=config.prediction,
             head=model.head,
         )
 
@@ -127,6 +138,8 @@ class GeneratorWeights:
             dilations=(1,),
             voices=zeros(0, 2),
             conditioned=False,
+            prediction_values=zeros(0, 1),
+            prediction_sizes=zeros(0, 1),
             head=head,
         )
 
@@ -191,6 +204,11 @@ class GeneratorWeights:
         return receptive_field(self.kernel_size, (1, *self.dilations))
 
     @property
+    def context(self) -> int:
+        """Past codes that one prediction depends on: the receptive field, and what the linear predictor remembers."""
+        return self.receptive_field + (self.prediction.memory if self.prediction else 0)
+
+    @property
     def multiply_accumulates(self) -> int:
         """Multiply-accumulates of one sample: all matrices once, but the last layer's residual, which is not needed."""
         matrices = (self.dilated, self.residual[:-1], self.skip, self.output1, self.output2)
@@ -203,6 +221,12 @@ def _front_tables(model: WaveNet) -> Array:
     if model.head.one_hot_front:
         return _array(front.tables)
     return _array(front.weight)[:, None] * np.float32(STEP)
+
+
+def _prediction_table(model: WaveNet, name: str) -> Array:
+    """Returns one of the tables of linear prediction; no rows for a model without it."""
+    front: Any = model.prediction
+    return np.zeros((0, model.config.residual_channels), np.float32) if front is None else _array(getattr(front, name))
 
 
 def _voices(model: WaveNet) -> Array:

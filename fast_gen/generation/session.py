@@ -124,7 +124,7 @@ class ReadyToSample:
             self.primes,
             first_row=first_row,
             rows=rows,
-            samples=model.receptive_field,
+            samples=model.context,
             coding=model.coding,
         )
 
@@ -195,7 +195,7 @@ def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tupl
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    rate, seen = config.audio.sample_rate, config.model.receptive_field
+    rate, seen = config.audio.sample_rate, config.model.context
     wanted = None if request.keep_prime else seen
     if request.prime_seconds is not None:
         wanted = max(1, round(request.prime_seconds * rate))

@@ -57,7 +57,7 @@ def stream(
         if count is not None and count < 1:
             raise UserError(f"the number of {what} must be at least 1, not {count}")
     coding = engine.weights.coding
-    context = np.full((batch_size, engine.weights.receptive_field), coding.silence, dtype=np.int64)
+    context = np.full((batch_size, engine.weights.context), coding.silence, dtype=np.int64)
     if prime_codes is not None:
         clips = np.broadcast_to(prime_codes, (batch_size, np.shape(prime_codes)[-1]))
         context = np.concatenate([context, clips], axis=1)

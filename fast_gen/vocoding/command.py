@@ -255,7 +255,7 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
         if done:
             console.print(f"resuming at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
         task = progress.add_task(printable(path.name), total=source.expected_samples, completed=done, factor="")
-        known = file.last(-(-config.model.receptive_field // hop) * hop)
+        known = file.last(-(-config.model.context // hop) * hop)
         blocks = vocode(
             vocoder.engine,
             vocoder.trained.model,

@@ -51,7 +51,7 @@ def vocode(
     """
     assert model.config.mel is not None
     hop, coding = model.config.mel.hop, engine.weights.coding
-    before = -(-engine.weights.receptive_field // hop)
+    before = -(-engine.weights.context // hop)
     codes = np.full((1, before * hop), coding.silence, np.int64)
     if last_codes is not None and len(last_codes):
         known = last_codes[-codes.shape[1] :]

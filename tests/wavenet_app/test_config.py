@@ -128,10 +128,17 @@ def test_names_in_toml_are_those_of_config_json(tmp_path, config):
     for name, section in config.model_dump(mode="json").items():
         if isinstance(section, dict):
             values = {key: value for key, value in section.items() if value is not None}
-            lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+            lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
     path = tmp_path / "same.toml"
     path.write_text("\n".join(lines), encoding="utf-16")  # as a shell of Windows writes it
     assert override(type(config)(), read_config_file(path)) == override(config, {"name": type(config)().name})
+
+
+def _toml(value: object) -> str:
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    inside = (f"{key} = {_toml(one)}" for key, one in value.items() if one is not None)
+    return f"{{ {', '.join(inside)} }}"
 
 
 def test_broken_config_file_is_named(tmp_path):

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from wavenet_app.coding import Coding
+from wavenet_app.config import PredictionConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
+from wavenet_app.network.prediction.compiled import predicted_rows
 
 Batch = dict[str, torch.Tensor]
 
@@ -41,6 +43,10 @@ class TrainingWindows(IterableDataset[Batch]):
     float32 (batch, frames, n_mels) as in `network.conditioning.Conditioning`, for the samples from `codes[:, 1]` on.
     The first one lies `ClipConditioning.phase` samples into the first frame after the context frames.
 
+    With `prediction`, a batch also holds "predicted_values" and "predicted_sizes", int64 (batch, context + length - 1):
+    the rows of `network.prediction.rows` after each of `codes[:, :-1]`. The predictor starts `prediction.memory`
+    samples earlier than the window.
+
     Use it in a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
 
     Args:
@@ -54,6 +60,7 @@ class TrainingWindows(IterableDataset[Batch]):
         rank: rank of this process, which gets every `world_size`-th batch.
         world_size: number of processes.
         conditioning: makes what a batch holds beside codes; None for nothing.
+        prediction: settings of the linear predictor; None for a model without it.
     """
 
     def __init__(
@@ -69,6 +76,7 @@ class TrainingWindows(IterableDataset[Batch]):
         rank: int = 0,
         world_size: int = 1,
         conditioning: ClipConditioning | None = None,
+        prediction: PredictionConfig | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
@@ -80,6 +88,7 @@ class TrainingWindows(IterableDataset[Batch]):
         self.rank = rank
         self.world_size = world_size
         self.conditioning = conditioning
+        self.prediction = prediction
         self._grid = 1 if conditioning is None else conditioning.grid
         self._limit = max_cut_length(window, self._grid)
         self._lengths = np.array([clip.num_samples for clip in corpus.training], dtype=np.int64)
@@ -111,7 +120,9 @@ class TrainingWindows(IterableDataset[Batch]):
             (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
             for place in order.windows[first:last]
         ]
-        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.conditioning)
+        return _collate(
+            self.corpus, windows, self.window, self.context, self.coding, self.conditioning, self.prediction
+        )
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
@@ -139,6 +150,7 @@ class ValidationWindows(Dataset[Batch]):
         coding: coding of the waveform as integers.
         limit_seconds: if there is more audio, only whole windows spread evenly over it are used, at least one.
         conditioning: what goes into a batch beside codes; None for nothing.
+        prediction: settings of the linear predictor; None for a model without it.
     """
 
     def __init__(
@@ -151,6 +163,7 @@ class ValidationWindows(Dataset[Batch]):
         coding: Coding,
         limit_seconds: float | None = None,
         conditioning: ClipConditioning | None = None,
+        prediction: PredictionConfig | None = None,
     ) -> None:
         self.corpus = corpus
         self.context = context
@@ -158,6 +171,7 @@ class ValidationWindows(Dataset[Batch]):
         self.batch_size = batch_size
         self.coding = coding
         self.conditioning = conditioning
+        self.prediction = prediction
         grid = 1 if conditioning is None else conditioning.grid
         lengths = np.array([clip.num_samples for clip in corpus.validation], dtype=np.int64)
         clips, starts, stops = _cut(lengths, max_cut_length(window, grid), np.zeros_like(lengths), grid)
@@ -188,7 +202,9 @@ class ValidationWindows(Dataset[Batch]):
             raise IndexError(index)
         chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
         windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
-        return _collate(self.corpus, windows, self.window, self.context, self.coding, self.conditioning)
+        return _collate(
+            self.corpus, windows, self.window, self.context, self.coding, self.conditioning, self.prediction
+        )
 
 
 class _Order(NamedTuple):
@@ -241,17 +257,24 @@ def _collate(
     context: int,
     coding: Coding,
     conditioning: ClipConditioning | None,
+    prediction: PredictionConfig | None,
 ) -> Batch:
     step = math.ceil(window / _NUM_LENGTHS)
     longest = max(stop - start for _, start, stop in windows)
     length = min(window, math.ceil(longest / step) * step)
-    codes = np.full((len(windows), context + length), coding.silence, dtype=np.int64)
+    # what the predictor remembers lies before the context
+    past = context + (prediction.memory if prediction else 0)
+    codes = np.full((len(windows), past + length), coding.silence, dtype=np.int64)
     mask = np.zeros((len(windows), length), dtype=bool)
     for row, (clip, start, stop) in enumerate(windows):
-        before = min(context, start)
-        codes[row, context - before : context + stop - start] = coding.encode(
-            corpus.waveform(clip, start - before, stop)
-        )
+        before = min(past, start)
+        codes[row, past - before : past + stop - start] = coding.encode(corpus.waveform(clip, start - before, stop))
         mask[row, : stop - start] = True
     entries = {} if conditioning is None else conditioning.of(corpus, windows, context, length)
-    return {"codes": torch.from_numpy(codes), "mask": torch.from_numpy(mask), **entries}
+    if prediction is not None:
+        values, sizes = predicted_rows(prediction, coding.decode(codes[:, :-1]))
+        first = past - context
+        entries["predicted_values"] = torch.from_numpy(values[:, first:].copy())
+        entries["predicted_sizes"] = torch.from_numpy(sizes[:, first:].copy())
+    seen = np.ascontiguousarray(codes[:, past - context :])
+    return {"codes": torch.from_numpy(seen), "mask": torch.from_numpy(mask), **entries}

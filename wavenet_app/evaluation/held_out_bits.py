@@ -96,7 +96,7 @@ def held_out_bits(
         least=round(MIN_SECONDS * rate),
         frame=frame,
     )
-    context = max(frame, model.config.receptive_field)
+    context = max(frame, model.config.context)
     files, totals = [], np.zeros(4)
     for done, (index, first, stop) in enumerate(parts, start=1):
         clip = corpus.validation[index]

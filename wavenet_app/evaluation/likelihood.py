@@ -38,7 +38,7 @@ def code_bits(
         float32 (samples - first,), each -log2 of a probability.
     """
     device = next(model.parameters()).device
-    context = model.config.receptive_field
+    context = model.config.context
     silence = np.full(context, model.config.coding.silence, dtype=np.int64)
     voice = None if shares is None else torch.from_numpy(shares)[None].to(device)
     condition = model.condition(Conditioning(speakers=voice)) if frames is None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,8 @@ from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.heads import DEFAULT_HEAD, Head
 from wavenet_app.network.conditioning import Condition, Conditioning, GlobalCondition, LocalCondition
+from wavenet_app.network.prediction.compiled import predicted_rows
+from wavenet_app.network.prediction.rows import SIZES, VALUES
 from wavenet_app.network.stack.skip_sum import skip_sum
 
 FOREVER = 2**62
@@ -79,6 +82,35 @@ class SampleFront(nn.Module):
         return hidden
 
 
+class PredictionRows(NamedTuple):
+    """What a net reads of linear prediction after each code; see `wavenet_app.network.prediction.rows`.
+
+    Attributes:
+        values: int64 (batch, time), rows of the predicted value of the next sample.
+        sizes: int64 (batch, time), rows of the residual's size.
+    """
+
+    values: Tensor
+    sizes: Tensor
+
+
+class PredictionFront(nn.Module):
+    """What linear prediction adds to the first layer's input: one table row for its value, one for the residual's size.
+
+    Args:
+        residual_channels: width of the output.
+    """
+
+    def __init__(self, residual_channels: int) -> None:
+        super().__init__()
+        self.value_table = nn.Parameter(torch.zeros(VALUES, residual_channels))
+        self.size_table = nn.Parameter(torch.zeros(SIZES, residual_channels))
+
+    def forward(self, rows: PredictionRows) -> Tensor:
+        """Returns float32 (batch, time, residual_channels)."""
+        return F.embedding(rows.values, self.value_table) + F.embedding(rows.sizes, self.size_table)
+
+
 class WaveNet(nn.Module):
     """Causal front, gated residual blocks, skip sum, and two 1x1 layers onto what a head reads of the next sample.
 
@@ -101,6 +133,7 @@ class WaveNet(nn.Module):
             if self.head.one_hot_front
             else SampleFront(config.residual_channels, config.kernel_size)
         )
+        self.prediction = PredictionFront(config.residual_channels) if config.prediction else None
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 config.residual_channels,
@@ -188,7 +221,37 @@ class WaveNet(nn.Module):
             values = voice[:, None] if values is None else values + voice[:, None]
         return None if values is None else Condition(values, hold, phase)
 
-    def forward(self, codes: Tensor, start: int = 0, condition: Condition | None = None) -> Tensor:
+    def predicted_rows(self, codes: Tensor) -> PredictionRows | None:
+        """Returns what the model reads of linear prediction, for codes (batch, time); None for a model without it.
+
+        It is computed on the CPU. Before the first code there is silence.
+        """
+        if self.config.prediction is None:
+            return None
+        values, sizes = predicted_rows(self.config.prediction, self.config.coding.decode(codes.cpu().numpy()))
+        return PredictionRows(torch.from_numpy(values).to(codes.device), torch.from_numpy(sizes).to(codes.device))
+
+    def first_inputs(self, codes: Tensor, rows: PredictionRows | None = None) -> Tensor:
+        """Returns the first layer's input, float32 (batch, time, residual_channels).
+
+        Args:
+            codes: int64 (batch, time).
+            rows: what `predicted_rows` returns for these codes; None computes it.
+        """
+        hidden = self.front(codes)
+        if self.prediction is None:
+            return hidden
+        known = self.predicted_rows(codes) if rows is None else rows
+        assert known is not None
+        return hidden + self.prediction(known)
+
+    def forward(
+        self,
+        codes: Tensor,
+        start: int = 0,
+        condition: Condition | None = None,
+        rows: PredictionRows | None = None,
+    ) -> Tensor:
         """Returns how likely each next code is, as the head reads it: a logit for each, or a distribution's numbers.
 
         Args:
@@ -196,6 +259,7 @@ class WaveNet(nn.Module):
             start: first time step whose outputs are wanted; earlier codes serve as context.
             condition: what `condition` made, for the codes that follow those given: the first one of its stretch is
                 codes[:, 1].
+            rows: what linear prediction says after each code; None computes it from the codes given.
 
         Returns:
             (batch, time - start, output_channels), logits in `product_dtype`, a distribution's numbers in float32:
@@ -212,7 +276,7 @@ class WaveNet(nn.Module):
                     f"codes of the shape {tuple(codes.shape)}"
                 )
         skips = skip_sum(
-            self.front(codes),
+            self.first_inputs(codes, rows),
             list(self.blocks),  # type: ignore[arg-type]
             start=start,
             product_dtype=self.product_dtype,
@@ -225,7 +289,7 @@ class WaveNet(nn.Module):
 
         The blocks project the conditioning themselves, sample by sample; `phase` is as in `condition`.
         """
-        hidden = self.front(codes).transpose(1, 2)
+        hidden = self.first_inputs(codes).transpose(1, 2)
         total: Tensor | int = 0
         voice = local = None
         if self.global_condition is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wavenet_app.config import ModelConfig
+from wavenet_app.network.prediction.rows import SIZES, VALUES
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -23,6 +24,8 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     else:
         shapes = {"front.weight": (taps, residual)}
     shapes["front.bias"] = (residual,)
+    if config.prediction:
+        shapes |= {"prediction.value_table": (VALUES, residual), "prediction.size_table": (SIZES, residual)}
     for layer in range(len(config.dilations)):
         block = f"blocks.{layer}"
         shapes |= _with_bias(f"{block}.dilated", (2 * dilation, residual, taps))

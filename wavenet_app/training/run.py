@@ -206,6 +206,8 @@ def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> R
         mel = config.model.mel.resolved(corpus.sample_rate)
         max_cut_length(config.training.window, mel.hop)
         changes["mel"] = mel.model_dump()
+    if config.model.prediction is not None:
+        changes["prediction"] = config.model.prediction.resolved(corpus.sample_rate).model_dump()
     return override(config, {"model": changes})
 
 

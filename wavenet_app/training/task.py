@@ -34,7 +34,7 @@ from wavenet_app.corpus.corpus import Corpus, split_record
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows
 from wavenet_app.heads import mean_bits
 from wavenet_app.network.conditioning import Conditioning
-from wavenet_app.network.model import WaveNet, product_dtype
+from wavenet_app.network.model import PredictionRows, WaveNet, product_dtype
 
 Preview = Callable[[WaveNet, RunConfig, int, PreviewConditioning], NDArray[np.float32]]
 """Generates a number of samples from a model in training, float32 (samples,)."""
@@ -105,6 +105,7 @@ class WaveNetTask(Task):
             rank=rank,
             world_size=world_size,
             conditioning=self.conditioning,
+            prediction=self.config.model.prediction,
         )
         return _loader(windows)
 
@@ -150,7 +151,10 @@ class WaveNetTask(Task):
         condition = model.condition(
             Conditioning(batch.get("speaker"), batch.get("mel")), self.conditioning.phase(context)
         )
-        outputs = model(codes[:, :-1], context - 1, condition)
+        rows = None
+        if "predicted_values" in batch:
+            rows = PredictionRows(batch["predicted_values"], batch["predicted_sizes"])
+        outputs = model(codes[:, :-1], context - 1, condition, rows)
         return mean_bits(model.head.bits(outputs, codes[:, context:]), mask)
 
     def work(self, batch: Any) -> float:
@@ -188,6 +192,7 @@ def validation_windows(
         coding=config.model.coding,
         limit_seconds=limit_seconds,
         conditioning=conditioning or _conditioning(config, corpus),
+        prediction=config.model.prediction,
     )
 
 

@@ -96,9 +96,9 @@ def show_result(console: Console, result: TrainingResult, run: Run, judgement: J
     ):
         table.add_row(label, f"{bits:.3f}")
     console.print(table)
-    console.print(verdict(result.validation, result.baseline), highlight=False)
-    if judgement is not None:
+    if judgement is not None:  # first, because a net can predict well and yet generate noise
         console.print(judgement.text, highlight=False)
+    console.print(verdict(result.validation, result.baseline), highlight=False)
     name = run.config.name
     show_interruption(console, result.status, f"train --resume {name}")
     lines = [f"checkpoint: {result.checkpoint}"]

@@ -19,6 +19,7 @@ from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.heads import DEFAULT_HEAD, Head
+from wavenet_app.network.prediction.compiled import predict_rows
 
 STEPPED_CODES = 8192
 """Up to this number of codes in all, stepping takes less time than compiling the parallel pass."""
@@ -42,6 +43,7 @@ class NumbaCpu(BaseEngine):
     devices = ("cpu",)
     precisions = PRECISIONS
     summary = "the whole loop compiled"
+    predicts = True
 
     @classmethod
     def missing(
@@ -76,7 +78,8 @@ class NumbaCpu(BaseEngine):
         borders = [part * batch_size // parts for part in range(parts + 1)]
         self._shares = [slice(*pair) for pair in pairwise(borders)]
         self._states: list[State] = [
-            first_state(self._packed, self.weights.head, share.stop - share.start) for share in self._shares
+            first_state(self._packed, self.weights.head, share.stop - share.start, self.weights.prediction)
+            for share in self._shares
         ]
 
     def prime(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> None:
@@ -91,6 +94,8 @@ class NumbaCpu(BaseEngine):
         count = min(known.shape[1], reach)
         if self.batch_size * count <= STEPPED_CODES:
             of_these = None if checked is None else checked.part(known.shape[1] - count, count)
+            if self.weights.prediction is not None:
+                self._predict_only(known[:, :-count])
             self.score(known[:, -count:], of_these)
             return
         # The newest code of the history is consumed now, the newest of `known` by the next call.
@@ -101,11 +106,34 @@ class NumbaCpu(BaseEngine):
             steps = read.shape[1] - behind
             of_these = None if checked is None else checked.part(known.shape[1] - steps, steps)
             space = prime_space(self._packed, steps)
-            jobs.append(
-                partial(prime_clips, self._packed, state, read, space, *self._packed_condition(of_these, share))
-            )
+            rows = self._predicted(state, history[:, behind:-1], steps)
+            condition_here = self._packed_condition(of_these, share)
+            jobs.append(partial(prime_clips, self._packed, state, read, *rows, space, *condition_here))
             state.recent[:] = history[:, -(behind + 1) :]
         run_together(jobs)
+
+    def _predict_only(self, known: NDArray[np.int64]) -> None:
+        """Appends codes that the net cannot see any more, but the linear predictor remembers."""
+        if known.shape[1] == 0:
+            return
+        taps = self.weights.kernel_size
+        for share, state in zip(self._shares, self._states, strict=True):
+            history = np.concatenate([state.recent, known[share]], axis=1)
+            self._predicted(state, history[:, taps - 1 : -1], 0)
+            state.recent[:] = history[:, -taps:]
+
+    def _predicted(self, state: State, codes: NDArray[np.int64], steps: int) -> tuple[NDArray[np.int64], ...]:
+        """Takes the linear predictors through codes (batch, time); returns the rows after the last `steps` of them.
+
+        There are no rows for a model without linear prediction.
+        """
+        rows = np.zeros((2, *codes.shape), np.int64)
+        if self.weights.prediction is None:
+            return np.zeros((len(codes), 0), np.int64), np.zeros((len(codes), 0), np.int64)
+        samples = self.weights.coding.decode(codes).astype(np.float64)
+        predict_rows(self._packed.predictor, state.predictor, samples, *rows)
+        first = codes.shape[1] - steps
+        return np.ascontiguousarray(rows[0][:, first:]), np.ascontiguousarray(rows[1][:, first:])
 
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from wavenet_app.compiling.code_cache import CodeCache
 from wavenet_app.compiling.kept_function import KeptFunction
+from wavenet_app.network.prediction.compiled import SOURCES as PREDICTION_SOURCES
 
 _HERE = Path(__file__).parent
 _WAVENET = _HERE.parents[2] / "wavenet_app"
@@ -27,6 +28,7 @@ SOURCES = [
     *(_HERE.parent / name for name in ("gaussian_quantile.py", "sampling.py", "condition.py", "weights.py")),
     *(_WAVENET / name for name in ("coding.py", "heads.py", "core/dilation.py", "core/errors.py")),
     _WAVENET / "compiling" / "vector_math.py",
+    *PREDICTION_SOURCES,
 ]
 
 CACHE = CodeCache("engine", SOURCES)

@@ -24,6 +24,7 @@ from fast_gen.engines.cpu.threads import HELPER, LEADER
 from wavenet_app.coding import STEP
 from wavenet_app.compiling.table_entry import arguments
 from wavenet_app.heads import Rule
+from wavenet_app.network.prediction.kernel import append_sample, row_of
 
 _CODE, _LOGISTICS = int(Rule.CODE), int(Rule.LOGISTICS)
 
@@ -72,6 +73,25 @@ def _consume_front(model, recent, hidden):
             sample = np.float32(recent[tap])
             for channel in range(residual):
                 hidden[channel] += sample * model.tables[tap, 0, channel]
+
+
+@inlined
+def _add_prediction(model, hidden, value, size):
+    """Adds two rows of linear prediction to the first layer's input of one clip."""
+    for channel in range(len(hidden)):
+        hidden[channel] += model.prediction_values[value, channel] + model.prediction_sizes[size, channel]
+
+
+@inlined
+def _predict(model, state, clip):
+    """Takes the newest code of a clip, and adds what linear prediction says of the next one."""
+    if model.predictor.hop > 0:
+        newest = state.recent[clip, -1]
+        value = model.sample_values[newest] if model.one_hot else newest * model.sample_values[0]
+        append_sample(value, model.predictor, state.predictor, clip)
+        value_row = row_of(model.predictor.value_limits, state.predictor.predictions[clip])
+        size_row = row_of(model.predictor.size_limits, state.predictor.sizes[clip])
+        _add_prediction(model, state.hidden[clip], value_row, size_row)
 
 
 @inlined
@@ -268,6 +288,7 @@ def append_codes(call):
     for time in range(codes.shape[1]):
         for clip in range(codes.shape[0]):
             _consume_front(model, state.recent[clip], state.hidden[clip])
+            _predict(model, state, clip)
             for tap in range(taps - 1):
                 state.recent[clip, tap] = state.recent[clip, tap + 1]
         _set_rows(state.skips, model.skip_bias, 0, skips)
@@ -313,9 +334,10 @@ def append_codes(call):
 def prime_clips(call):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
-    The arithmetic is that of `append_codes`, to the bit. `space` is a `PrimeSpace` for that number of steps.
+    The arithmetic is that of `append_codes`, to the bit. `space` is a `PrimeSpace` for that number of steps. The rows
+    (batch, steps) of linear prediction are known already; there are no steps for a model without it.
     """
-    model, state, read, space, condition, hold, phase = arguments(call)
+    model, state, read, value_rows, size_rows, space, condition, hold, phase = arguments(call)
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
@@ -326,6 +348,8 @@ def prime_clips(call):
     for clip in range(clips):
         for time in range(steps):
             _consume_front(model, read[clip, time : time + taps], hidden[time])
+            if value_rows.shape[1] > 0:
+                _add_prediction(model, hidden[time], value_rows[clip, time], size_rows[clip, time])
         for layer in range(layers):
             dilation = model.dilations[layer]
             slots = (taps - 1) * dilation

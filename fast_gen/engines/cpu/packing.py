@@ -6,7 +6,7 @@ cache line. A padded channel stays zero throughout: its weights and biases are z
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,15 @@ from numpy.typing import NDArray
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.heads import Head
+from wavenet_app.network.prediction.packed import (
+    PackedPredictor,
+    PredictorState,
+    first_predictor_state,
+    packed_predictor,
+)
+
+if TYPE_CHECKING:
+    from wavenet_app.config import PredictionConfig
 
 Array = NDArray[np.float32]
 Packed = NDArray[Any]
@@ -73,6 +82,10 @@ class PackedWeights(NamedTuple):
         first_mean: the first output that is a mean.
         after_means: the output after the last mean; equal to `first_mean` where there is none.
         outputs: number of outputs, without padding.
+        prediction_values: (VALUES, R), or no rows; see `GeneratorWeights`.
+        prediction_sizes: (SIZES, R), or no rows.
+        sample_values: the waveform value of each code, the lowest first; one value, that of a step, for 16-bit samples.
+        predictor: settings of the linear predictor.
     """
 
     tables: Array
@@ -90,6 +103,10 @@ class PackedWeights(NamedTuple):
     first_mean: int
     after_means: int
     outputs: int
+    prediction_values: Array
+    prediction_sizes: Array
+    sample_values: NDArray[np.float64]
+    predictor: PackedPredictor
 
 
 class State(NamedTuple):
@@ -113,6 +130,7 @@ class State(NamedTuple):
         ready_hidden: bytes for a layer's inputs as a product takes them, or the skip sum.
         ready_past: the same for the past inputs, or the skip sum.
         ready_activated: (layers, bytes), the same for each layer's activations.
+        predictor: of each clip.
     """
 
     recent: Integers
@@ -132,6 +150,7 @@ class State(NamedTuple):
     ready_hidden: Packed
     ready_past: Packed
     ready_activated: Packed
+    predictor: PredictorState
 
 
 class PrimeSpace(NamedTuple):
@@ -247,7 +266,17 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
         first_mean=weights.head.means.start,
         after_means=weights.head.means.stop,
         outputs=weights.output_channels,
+        prediction_values=_pad(weights.prediction_values, -1),
+        prediction_sizes=_pad(weights.prediction_sizes, -1),
+        sample_values=_sample_values(weights.head),
+        predictor=packed_predictor(weights.prediction),
     )
+
+
+def _sample_values(head: Head) -> NDArray[np.float64]:
+    """Returns the waveform value of each code, or the one of a step where samples are 16-bit ones."""
+    codes = np.arange(head.coding.size) if head.one_hot_front else np.ones(1, np.int64)
+    return head.coding.decode(codes).astype(np.float64)
 
 
 def pack_condition(condition: ChunkCondition | None, weights: GeneratorWeights, clips: slice) -> Array:
@@ -261,7 +290,9 @@ def pack_condition(condition: ChunkCondition | None, weights: GeneratorWeights, 
     return _pad(by_half, -1).reshape(batch, steps, layers, 2 * gate)
 
 
-def first_state(packed: PackedWeights, head: Head, batch_size: int) -> State:
+def first_state(
+    packed: PackedWeights, head: Head, batch_size: int, prediction: PredictionConfig | None = None
+) -> State:
     """Returns the state of clips whose history is one code of silence."""
     taps, _, residual = packed.tables.shape
     layers, gates = packed.gate_biases.shape
@@ -291,6 +322,7 @@ def first_state(packed: PackedWeights, head: Head, batch_size: int) -> State:
         ready_hidden=_aligned_bytes(batch_size * ready_bytes(max(residual, skip))),
         ready_past=_aligned_bytes(furthest * batch_size * ready_bytes(max(residual, skip))),
         ready_activated=_aligned_bytes(layers * batch_size * ready_bytes(gates // 2)).reshape(layers, -1),
+        predictor=first_predictor_state(prediction, batch_size),
     )
     state.gates[:] = packed.gate_biases[:, None, None]
     return state

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
+from engine_contract import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen.engines import choice as engines
 from fast_gen.engines.choice import choose_engine, load_engine
@@ -32,6 +32,18 @@ class TestTorchQueueOfLogistics(TestTorchQueue):
 
 class TestTorchQueueOfOneGaussian(TestTorchQueue):
     head = GAUSSIAN
+
+
+class TestTorchQueueWithPrediction(TestTorchQueue):
+    head = PREDICTION
+
+
+class TestTorchQueueOfLogisticsWithPrediction(TestTorchQueue):
+    head = LOGISTICS | PREDICTION
+
+
+class TestTorchQueueConditionedWithPrediction(TestTorchQueueConditioned):
+    head = PREDICTION
 
 
 class TestTorchQueueOfLogisticsConditioned(TestTorchQueueConditioned):

@@ -9,6 +9,7 @@ import pytest
 
 from fast_gen.engines.cpu import functions as engine
 from wavenet_app.compiling.code_cache import CodeCache
+from wavenet_app.network.prediction import compiled as prediction
 from wavenet_app.network.stack import functions as kernels
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -80,8 +81,12 @@ for name in set(sys.modules) - before:
 
 @pytest.mark.parametrize(
     ("module", "cache"),
-    [("fast_gen.engines.cpu.loop", engine.CACHE), ("wavenet_app.network.stack.kernels", kernels.CACHE)],
-    ids=["engine", "kernels"],
+    [
+        ("fast_gen.engines.cpu.loop", engine.CACHE),
+        ("wavenet_app.network.stack.kernels", kernels.CACHE),
+        ("wavenet_app.network.prediction.kernel", prediction.CACHE),
+    ],
+    ids=["engine", "kernels", "prediction"],
 )
 def test_the_sources_are_all_modules_that_the_compiled_functions_reach(module: str, cache: CodeCache) -> None:
     command = [sys.executable, "-c", REACHED, module]

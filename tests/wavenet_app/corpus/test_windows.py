@@ -14,13 +14,14 @@ from torch.utils.data import DataLoader
 
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.config import MelConfig
+from wavenet_app.config import MelConfig, PredictionConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.cache import AudioCache
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.corpus.windows import TrainingWindows, ValidationWindows, max_cut_length
 from wavenet_app.network.conditioning import CONTEXT_FRAMES
+from wavenet_app.network.prediction.compiled import predicted_rows
 
 RATE = 1_000
 CHANNELS = 1024
@@ -233,6 +234,37 @@ def test_a_clip_shorter_than_the_context_follows_silence(cache):
     codes = MuLawCoding(64).encode(corpus.waveform(corpus.training[0])).tolist()
     assert batch["codes"].tolist() == [[MuLawCoding(64).silence] * 8 + codes]
     assert batch["mask"].tolist() == [[True] * 3]
+
+
+@given(lengths=LENGTHS, seed=st.integers(0, 99), number=st.integers(0, 5))
+@settings(max_examples=40, deadline=None)
+def test_predictions_of_a_window_know_the_clip_before_it(cache, lengths, seed, number):
+    corpus, coding = make_corpus(cache, lengths), MuLawCoding(CHANNELS)
+    prediction = PredictionConfig(order=2, window=5, hop=1, decay=0)  # a hop of 1 has no phase, no decay no past
+    shape = {"context": 4, "window": 12, "batch_size": 3}
+    for windows in (
+        TrainingWindows(corpus, **shape, coding=coding, seed=seed, prediction=prediction),
+        ValidationWindows(corpus, **shape, coding=coding, prediction=prediction),
+    ):
+        batch = windows.batch(number) if isinstance(windows, TrainingWindows) else windows[0]
+        assert batch["predicted_values"].shape == batch["predicted_sizes"].shape == batch["codes"][:, 1:].shape
+        clips = corpus.training if isinstance(windows, TrainingWindows) else corpus.validation
+        for row, mask in enumerate(batch["mask"].numpy()):
+            seen = shape["context"] + int(mask.sum())  # the rest is padding
+            codes = batch["codes"][row, :seen].numpy()
+            found = [batch[f"predicted_{what}"][row, : seen - 1].numpy() for what in ("values", "sizes")]
+            for clip in clips:
+                silence = np.full(40, coding.silence)
+                whole = np.concatenate([silence, coding.encode(corpus.waveform(clip)), silence])
+                both = predicted_rows(prediction, coding.decode(whole)[None])
+                places = [place for place in range(len(whole) - seen + 1) if (whole[place:][:seen] == codes).all()]
+                if any(
+                    all((rows[0, place:][: seen - 1] == mine).all() for rows, mine in zip(both, found, strict=True))
+                    for place in places
+                ):
+                    break
+            else:
+                raise AssertionError("no clip has these predictions")
 
 
 SHORT_MEL = MelConfig(n_mels=4, hop_length=8, n_fft=20, upsampling=4).resolved(RATE)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from small_net import net
 
 from wavenet_app.coding import STEP
-from wavenet_app.config import MelConfig, ModelConfig, preset
+from wavenet_app.config import MelConfig, ModelConfig, PredictionConfig, preset
 from wavenet_app.heads import CategoricalHead, GaussianHead, mean_bits
 from wavenet_app.network import model as network
 from wavenet_app.network.conditioning import Condition
@@ -22,6 +22,7 @@ configs = st.builds(
     kernel_size=st.sampled_from([2, 3]),
     dilations=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple),
     quantization_channels=st.sampled_from([4, 16]),
+    prediction=st.sampled_from([None, PredictionConfig(order=2, window=9, hop=4)]),
 )
 
 
@@ -73,6 +74,25 @@ def test_logits_never_depend_on_later_codes(config, cut):
     changed[:, cut:] = (changed[:, cut:] + 1) % config.quantization_channels
     with torch.no_grad():
         torch.testing.assert_close(model(codes)[:, :cut], model(changed)[:, :cut])
+
+
+def test_linear_prediction_is_read_and_can_be_given():
+    config = ModelConfig(dilations=(1, 2), prediction=PredictionConfig(order=2, window=9, hop=4))
+    model, plain = net(config), net(config.model_copy(update={"prediction": None}))
+    codes = torch.randint(256, (2, 50), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        rows = model.predicted_rows(codes)
+        assert rows is not None
+        assert rows.values.shape == rows.sizes.shape == codes.shape
+        assert torch.equal(model(codes, rows=rows), model(codes))
+        other = rows._replace(values=(rows.values + 9) % 256)
+        assert not torch.allclose(model(codes, rows=other), model(codes))
+        assert plain.predicted_rows(codes) is None
+        for table in model.prediction.parameters():
+            table.zero_()
+        own = {name: value for name, value in model.state_dict().items() if not name.startswith("prediction.")}
+        plain.load_state_dict(own)
+        assert torch.equal(model(codes), plain(codes)), "tables of zeros are no prediction"
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])

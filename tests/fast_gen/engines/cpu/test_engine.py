@@ -12,6 +12,7 @@ from engine_contract import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
+    PREDICTION,
     SHAPES,
     ConditionContract,
     EngineContract,
@@ -153,6 +154,26 @@ class TestNumbaCpuOfOneGaussianConditioned(TestNumbaCpuConditioned):
 class TestNumbaCpuConditionedOnTwoThreads(TestNumbaCpuConditioned):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return NumbaCpu(weights, threads=2)
+
+
+class TestNumbaCpuWithPrediction(TestNumbaCpu):
+    head = PREDICTION
+
+
+class TestNumbaCpuWithPredictionOnTwoThreads(TestNumbaCpuOnTwoThreads):
+    head = PREDICTION
+
+
+class TestNumbaCpuWithPredictionInInt8(TestNumbaCpuInInt8):
+    head = PREDICTION
+
+
+class TestNumbaCpuOfOneGaussianWithPrediction(TestNumbaCpu):
+    head = GAUSSIAN | PREDICTION
+
+
+class TestNumbaCpuConditionedWithPrediction(TestNumbaCpuConditioned):
+    head = PREDICTION
 
 
 @pytest.mark.parametrize("rows", [1, 5])
