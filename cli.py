@@ -16,7 +16,7 @@ import typer
 
 from fast_gen import cli as audio
 from segmentation import cli as images
-from wavenet_app.cli import inspect, train_command
+from wavenet_app.cli import inspect, train_command, voices
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
@@ -187,6 +187,7 @@ for panel, name, command in (
     (AUDIO, "demo", demo),
     (AUDIO, "train", train_command(_preview, _judge)),
     (AUDIO, "sample", audio.sample),
+    (AUDIO, "voices", voices),
     (AUDIO, "vocode", audio.vocode),
     (AUDIO, "eval", audio.evaluate),
     (AUDIO, "inspect", inspect),
@@ -198,6 +199,7 @@ for panel, name, command in (
     (IMAGES, "seg-check", images.seg_check),
     (MODELS, "info", info),
     (MODELS, "export", export),
+    (MODELS, "publish", audio.publish),
     (MODELS, "receptive-field", receptive_field),
 ):
     app.command(name, rich_help_panel=panel)(command)

@@ -25,7 +25,8 @@ from fast_gen.engines.weight_cache import read_weights
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.primes import Prime, prime_codes, read_primes
 from fast_gen.generation.stream import CHUNK_SAMPLES, stream
-from wavenet_app.checkpoints.trained import Trained, find_checkpoint, load_trained
+from wavenet_app.checkpoints.trained import Trained, load_trained
+from wavenet_app.checkpoints.voices import find_to_generate
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -48,8 +49,8 @@ def load(
     """Returns a trained WaveNet.
 
     Args:
-        name: a checkpoint file, or the name of a run or of an exported file in the data folder; None for the newest
-            run.
+        name: a checkpoint file, or the name of a run or of an exported file in the data folder, or of a shipped voice;
+            None for the newest run, or a shipped voice if there is no run.
         engine: "auto" for the fastest engine on this machine, or "cpu", "cuda", "graph" or "torch".
         precision: of the weights: "float32", "bfloat16" or "int8".
         threads: CPU cores for the engine.
@@ -59,7 +60,7 @@ def load(
         UserError: no checkpoint has that name, it cannot be read, or the engine cannot run here.
     """
     folder = DataFolder.at(None if data_dir is None else Path(data_dir))
-    path = find_checkpoint(folder.root, None if name is None else str(name))
+    path, _ = find_to_generate(folder.root, None if name is None else str(name))
     config, weights = read_weights(path, folder.cache / "weights")
     _, started = start_engine(engine, weights, "auto", precision, threads)
     return Voice(path, config, weights, started)

@@ -13,10 +13,18 @@ import pytest
 import soundfile
 from in_process import exit_code
 
+from wavenet_app.core.shipped import VOICES_VARIABLE
+
 ToneWriter = Callable[..., Path]
 
 # the tests of interpreted kernels are collected only in the process that a test starts for them
 collect_ignore = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["interpreted_triton.py"]
+
+
+@pytest.fixture(autouse=True)
+def no_shipped_voices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides the voices that ship, also from processes that a test starts: which those are must not decide a test."""
+    monkeypatch.setenv(VOICES_VARIABLE, f"{os.devnull}/voices")
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD
 from segmentation.network.deeplab import build_model
 from wavenet_app.core.checkpoint import write_checkpoint
+from wavenet_app.core.shipped import VOICES_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = "import sys, cli; sys.argv[0] = 'wavegen'; cli.app(standalone_mode=False); print('lightning' in sys.modules)"
@@ -84,6 +85,7 @@ MISTAKES = [
     ["train", "--condition", "nope"],
     ["train", "--logger", "nope"],
     ["train", "--resume", "nope"],
+    ["train", "--start-from", "nope"],
     ["train", "--name", "taken"],
     ["sample", "nope"],
     ["vocode", "nope", "x.wav"],
@@ -135,8 +137,9 @@ COMPLETED = {
     ("train", "--resume", ""): ["half", "voices"],
     ("train", "--data-dir", "other", "--resume", ""): ["elsewhere"],
     ("seg-train", "--resume", ""): ["cells"],
-    ("sample", ""): ["kept", "voices"],
-    ("sample", "v"): ["voices"],
+    ("sample", ""): ["kept", "vera", "voices"],
+    ("sample", "vo"): ["voices"],
+    ("train", "--start-from", "v"): ["vera", "voices"],
     ("seg-eval", ""): ["cells", "deeplab_v3_x.pth"],
 }
 
@@ -151,11 +154,13 @@ def test_names_are_completed_without_torch(tmp_path):
         "data/pretrained/wavenet_kept.pth",
         "data/pretrained/deeplab_v3_x.pth",
         "other/checkpoints/elsewhere/last.pth",
+        "shipped/vera.safetensors",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "_WAVEGEN_COMPLETE": "complete_bash"}
     environment["CASES"] = json.dumps(list(COMPLETED))
+    environment[VOICES_VARIABLE] = str(tmp_path / "shipped")
     environment.pop("WAVEGEN_DATA", None)
     command = [sys.executable, "-c", COMPLETE]
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -32,6 +32,10 @@ def wheel(uv, tmp_path_factory) -> Path:
 def test_the_wheel_contains_only_the_command_line_and_the_packages(wheel):
     with zipfile.ZipFile(wheel) as content:
         names = {name.split("/")[0] for name in content.namelist()}
+        inside = set(content.namelist())
+    shipped = {f"wavenet_app/voices/{path.name}" for path in (ROOT / "wavenet_app" / "voices").iterdir()}
+    assert "wavenet_app/voices/README.md" in shipped
+    assert shipped <= inside
     metadata = {name for name in names if name.endswith(".dist-info")}
     assert names - metadata == {"cli.py", "wavenet_app", "fast_gen", "segmentation"}
 

@@ -30,6 +30,7 @@ def train(
     speakers: str | None = None,
     condition: str | None = None,
     head: str | None = None,
+    start_from: str | None = None,
     seed: int | None = None,
     config: str | Path | None = None,
     settings: Sequence[str] = (),
@@ -53,6 +54,7 @@ def train(
         speakers: who speaks in a file: "folder", "csv:FILE" or "regex:PATTERN".
         condition: "mel" for a vocoder.
         head: "mu-law", "logistics" or "gaussian".
+        start_from: a file, run or shipped voice whose weights the run starts with.
         seed: of the initial weights and the training order.
         config: a TOML file of settings, which override the preset.
         settings: single settings such as "model.skip_channels=128".
@@ -81,6 +83,7 @@ def train(
         speakers=speakers,
         condition=condition,
         head=head,
+        start_from=start_from,
         resume=resume,
         logger=logger,
     )

@@ -1,4 +1,4 @@
-"""The commands of `wavenet_app`: train and inspect."""
+"""The commands of `wavenet_app`: train, voices and inspect."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wavenet_app.core.completion import wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.options import (
     AsJson,
@@ -84,6 +85,14 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
                 help="Predict mu-law codes (default), or 16-bit samples with a mixture of logistics or a Gaussian.",
             ),
         ] = None,
+        start_from: Annotated[
+            str | None,
+            typer.Option(
+                metavar="VOICE|RUN|FILE",
+                help="Start with the weights of a trained model, and with its shape unless --preset is given.",
+                autocompletion=wavenets,
+            ),
+        ] = None,
         seed: Annotated[int | None, typer.Option(help="Seed of the initial weights and of the training order.")] = None,
         config: ConfigFile = None,
         set_: Assignments = None,
@@ -110,6 +119,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             speakers=speakers,
             condition=condition,
             head=head,
+            start_from=start_from,
             resume=resume,
             logger=logger,
         )
@@ -123,6 +133,13 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             run_training(options, folder, console=console, preview=preview, judge=judge)
 
     return train
+
+
+def voices(as_json: AsJson = False) -> None:
+    """List the voices that ship with wavegen, which sample, vocode and train --start-from take by name."""
+    from wavenet_app.checkpoints.voices_command import run_voices
+
+    run_voices(make_console(), as_json=as_json)
 
 
 def inspect(

@@ -302,6 +302,9 @@ class TrainingConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="dtype of the matrix products"
     )
+    start_from: str | None = Field(
+        default=None, min_length=1, description="model whose weights the run starts with; unset: random weights"
+    )
 
 
 class RunConfig(Settings):

@@ -22,8 +22,10 @@ from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.destination import Destination
 from wavenet_app.audio.files import printable
-from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
+from wavenet_app.checkpoints.trained import load_trained
+from wavenet_app.checkpoints.voices import find_to_generate
 from wavenet_app.config import RunConfig
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.speakers import speaker_shares
@@ -37,7 +39,7 @@ class SampleRequest:
     """The options of `wavegen sample`.
 
     Attributes:
-        checkpoint: what `find_checkpoint` takes; None for the newest run.
+        checkpoint: what `find_checkpoint` takes; None for the newest run, or the default voice if there is none.
         seconds: length of each clip.
         out: folder for the files, or the file of the only clip.
         clips: how many, generated as one batch; None for one, or one for each recording to continue up to
@@ -149,7 +151,9 @@ def get_ready(
         UserError: one of them, or a setting, is invalid.
     """
     settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
-    path = find_checkpoint(folder.root, request.checkpoint)
+    path, stand_in = find_to_generate(folder.root, request.checkpoint)
+    if stand_in is not None:
+        print_labelled(console, "note", stand_in)
     config, weights = _read(path, WeightCache(folder.cache / "weights"), request, console)
     if config.model.mel is not None:
         raise UserError(

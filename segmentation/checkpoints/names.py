@@ -8,9 +8,10 @@ from wavenet_app.core.checkpoint import read_plain
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.runs import BEST, first_file, places_of, run_names
+from wavenet_app.core.safetensors_file import SUFFIX, read_parts
 
 PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
-SUFFIXES = (".pth", ".safetensors")
+SUFFIXES = (".pth", SUFFIX)
 
 
 def find_pretrained(name: str, data: DataFolder) -> Path:
@@ -52,8 +53,10 @@ def holds_deeplab(path: Path) -> bool:
     Raises:
         UserError: the file cannot be read.
     """
-    if path.name.startswith(PREFIXES) or path.suffix == ".safetensors":
+    if path.name.startswith(PREFIXES):
         return True
+    if path.suffix == SUFFIX:
+        return read_parts(path).metadata.get("format") != "wavegen-wavenet"
     content = read_plain(path)
     return not (isinstance(content, dict) and content.get("format") == "wavegen-wavenet")
 

@@ -12,12 +12,12 @@ from segmentation.checkpoints.content import SegmentationContent
 from segmentation.checkpoints.imagenet import load_imagenet
 from segmentation.checkpoints.layouts import recognise, state_dict
 from segmentation.checkpoints.names import find_pretrained
-from segmentation.checkpoints.safetensors_file import SUFFIX, read_safetensors
 from segmentation.config import ATROUS_RATES, SegmentationConfig, SegmentationModelConfig
 from segmentation.network.deeplab import DeepLab, build_model, class_layers
 from wavenet_app.core.checkpoint import read_checkpoint, read_plain, refuse_not_finite
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.safetensors_file import SUFFIX, read_safetensors
 from wavenet_app.core.settings import validated
 
 KIND = "segmentation"

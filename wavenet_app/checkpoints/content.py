@@ -27,14 +27,36 @@ class Split(Part):
     validation: list[str]
 
 
-class WaveNetContent(Content):
-    """What a checkpoint of a WaveNet must hold: weights of the shapes that its settings give, before a net is built."""
+class VoiceFacts(Part):
+    """What a model that is shared says of itself.
+
+    Attributes:
+        licence: of the weights, such as "CC0-1.0".
+        data: what it was trained on, in words.
+        language: that is spoken; None for none.
+        audio_minutes: length of the training audio; None if it is not known.
+    """
+
+    licence: str
+    data: str
+    language: str | None = None
+    audio_minutes: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class WaveNetDescription(Content):
+    """What a checkpoint of a WaveNet holds beside weights."""
 
     config: Annotated[RunConfig, Plain]
-    weights: Weights
     baseline: BaselineBits | None = None
     split: Split | None = None
     validation: float | None = None
+    voice: VoiceFacts | None = None
+
+
+class WaveNetContent(WaveNetDescription):
+    """What a checkpoint of a WaveNet must hold: weights of the shapes that its settings give, before a net is built."""
+
+    weights: Weights
 
     @model_validator(mode="after")
     def _weights_of_this_config(self) -> WaveNetContent:

@@ -35,6 +35,9 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
     for section in ("model", "audio", "corpus", "training"):
         settings = facts["config"][section]
         table.add_row(section, "\n".join(f"{key} = {value}" for key, value in settings.items()))
+    if facts["voice"] is not None:
+        voice = facts["voice"]
+        table.add_row("voice", "\n".join(f"{key} = {value}" for key, value in voice.items() if value is not None))
     table.add_row("trained", f"{facts['steps']:,} steps in {facts['seconds'] / 60:.1f} minutes")
     table.add_row("history", "\n".join(_history_lines(facts["history"])))
     if facts["validation"] is not None and facts["baseline"] is not None:
@@ -70,6 +73,7 @@ def describe(path: Path) -> dict[str, Any]:
         "baseline": content.get("baseline"),
         "validation": content.get("validation"),
         "coding": model.coding.name,
+        "voice": content.get("voice"),
         "software": content.get("software"),
     }
 

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavenet_app.checkpoints.voice_file import KIND, read_voice
 from wavenet_app.config import RunConfig
 from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.runs import BEST, first_file, places_of, run_names
+from wavenet_app.core.runs import BEST, LAST, first_file, places_of, run_names
+from wavenet_app.core.safetensors_file import SUFFIX
 from wavenet_app.core.settings import validated
+from wavenet_app.core.shipped import voice_names, voice_path
 from wavenet_app.core.text import did_you_mean
 
 if TYPE_CHECKING:
+    from wavenet_app.checkpoints.content import VoiceFacts
     from wavenet_app.network.model import WaveNet
-
-KIND = "wavenet"
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,26 @@ def load_trained(path: Path) -> Trained:
     Raises:
         UserError: the file is missing or damaged, or its weights do not match its config.
     """
-    # these take time to import, and neither is needed to find a checkpoint
-    from wavenet_app.checkpoints.content import WaveNetContent
-    from wavenet_app.network.model import WaveNet
+    from wavenet_app.network.model import WaveNet  # takes time to import, and is not needed to find a checkpoint
 
-    content = read_checkpoint(path, KIND, WaveNetContent)
+    content = read_trained(path)
     config = validated(RunConfig, content["config"])
     model = WaveNet(config.model)
     model.load_state_dict(content["weights"])
     return Trained(model.eval(), config, content)
+
+
+def read_trained(path: Path) -> dict[str, Any]:
+    """Returns the content of a checkpoint, checked, without building a net.
+
+    Raises:
+        UserError: the file is missing or damaged, or its weights do not match its config.
+    """
+    if path.suffix == SUFFIX:
+        return read_voice(path)
+    from wavenet_app.checkpoints.content import WaveNetContent  # takes time to import
+
+    return read_checkpoint(path, KIND, WaveNetContent)
 
 
 def find_checkpoint(data_dir: Path, name: str | None) -> Path:
@@ -62,7 +75,8 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
 
     Args:
         data_dir: root of the data folder.
-        name: a file, the folder or name of a run, the name of a pretrained file, or None for the newest run.
+        name: a file, the folder or name of a run, the name of a pretrained file or of a shipped voice, or None for the
+            newest run.
 
     Raises:
         UserError: there is no such checkpoint; the message lists the existing ones.
@@ -71,22 +85,27 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     if name is None:
         candidates = sorted(runs.glob(f"*/{BEST}"), key=lambda path: path.stat().st_mtime)
         if not candidates:
-            raise UserError(f"there is no trained model in {runs} yet; train one with: wavegen train FOLDER")
+            voices = f", or name a shipped voice: {', '.join(voice_names())}" if voice_names() else ""
+            raise UserError(f"there is no trained model in {runs} yet; train one with: wavegen train FOLDER{voices}")
         return candidates[-1]
-    stem = name.removesuffix(".pth").removeprefix("wavenet_")
-    path = first_file(*places_of(name, runs, BEST), data_dir / "pretrained" / f"wavenet_{stem}.pth")
+    stem = name.removesuffix(".pth").removesuffix(SUFFIX).removeprefix("wavenet_")
+    pretrained = (data_dir / "pretrained" / f"wavenet_{stem}{suffix}" for suffix in (".pth", SUFFIX))
+    path = first_file(*places_of(name, runs, BEST), *pretrained) or voice_path(name)
     if path is not None:
         return path
+    exported = (data_dir / "pretrained").glob("wavenet_*")
     known = run_names(runs, BEST)
-    known += [path.stem.removeprefix("wavenet_") for path in (data_dir / "pretrained").glob("wavenet_*.pth")]
-    listed = f"there are: {', '.join(sorted(known))}" if known else f"none has been trained in {runs} yet"
+    known += [path.stem.removeprefix("wavenet_") for path in exported if path.suffix in (".pth", SUFFIX)]
+    known += voice_names()
+    listed = f"there are: {', '.join(sorted(set(known)))}" if known else f"none has been trained in {runs} yet"
     raise UserError(f"no checkpoint is called '{name}'{did_you_mean(name, known)}; {listed}")
 
 
 def export(path: Path, target: Path) -> None:
     """Writes a checkpoint without its training state.
 
-    Of the folders with the training audio only the names are kept, because the file may be shared.
+    Of the folders with the training audio, and of the file that the run started from, only the names are kept, because
+    the file may be shared.
 
     Args:
         path: the checkpoint.
@@ -95,12 +114,33 @@ def export(path: Path, target: Path) -> None:
     Raises:
         UserError: the checkpoint cannot be read or the target cannot be written.
     """
-    from wavenet_app.checkpoints.content import WaveNetContent
+    write_exported(target, KIND, shareable(read_trained(path)))
 
-    content = read_checkpoint(path, KIND, WaveNetContent)
-    corpus = content["config"]["corpus"]
-    corpus["paths"] = [Path(path).name for path in corpus["paths"]]
-    write_exported(target, KIND, content)
+
+def shareable(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a checkpoint's content with names in the place of this machine's paths."""
+    config = content["config"]
+    corpus = {**config["corpus"], "paths": [Path(path).name for path in config["corpus"]["paths"]]}
+    start = config["training"]["start_from"]
+    training = {**config["training"], "start_from": None if start is None else _name_of(Path(start))}
+    return {**content, "config": {**config, "corpus": corpus, "training": training}}
+
+
+def to_share(content: dict[str, Any], name: str, voice: VoiceFacts) -> dict[str, Any]:
+    """Returns what `write_voice` writes of a checkpoint.
+
+    Args:
+        content: what `read_trained` returned.
+        name: of the model.
+        voice: what it says of itself.
+    """
+    shared = shareable(content)
+    return {**shared, "config": {**shared["config"], "name": name}, "voice": voice.model_dump()}
+
+
+def _name_of(model: Path) -> str:
+    """Returns the name of a model's file, or of the run that the file is in."""
+    return model.parent.name if model.name in (BEST, LAST) else model.name
 
 
 def export_run(checkpoint: str | None, name: str | None, folder: DataFolder) -> Path:

@@ -54,15 +54,23 @@ def read_checkpoint(path: Path, kind: str, schema: type[Content] = Content) -> d
             anything but tensors and plain values, or NaN or infinity in a tensor.
     """
     content = read_plain(path)
-    found = content.get("format") if isinstance(content, dict) else None
-    if not isinstance(found, str) or found != f"wavegen-{kind}":
-        raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {shown(found)})")
-    version = content.get("version")
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise UserError(f"{path} was written by a newer wavegen (format {shown(version)}); upgrade to read it")
+    refuse_other_format(path, kind, content.get("format") if isinstance(content, dict) else None)
+    refuse_newer(path, content.get("version"))
     valid = checked(path, schema, content)
     refuse_not_finite(path, valid)
     return valid
+
+
+def refuse_other_format(path: Path, kind: str, found: Any) -> None:
+    """Raises a UserError if the format that a file names is not that of a kind of checkpoint."""
+    if not isinstance(found, str) or found != f"wavegen-{kind}":
+        raise UserError(f"{path} is not a wavegen {kind} checkpoint (its format is {shown(found)})")
+
+
+def refuse_newer(path: Path, version: Any) -> None:
+    """Raises a UserError if a file is of a newer version than this program reads."""
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise UserError(f"{path} was written by a newer wavegen (format {shown(version)}); upgrade to read it")
 
 
 def refuse_not_finite(path: Path, content: Any) -> None:

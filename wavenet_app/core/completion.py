@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.shipped import voice_names
 
 
 def runs_to_resume(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -18,10 +19,10 @@ def runs_to_resume(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def wavenets(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Returns the trained WaveNets: runs, and files in the folder `pretrained`."""
+    """Returns the trained WaveNets: runs, files in the folder `pretrained`, and shipped voices."""
     folder = _folder(ctx)
     exported = [path.stem.removeprefix("wavenet_") for path in folder.pretrained.glob("wavenet_*.pth")]
-    return _starting(incomplete, [*_runs(folder.checkpoints, "best.pth"), *exported])
+    return _starting(incomplete, [*_runs(folder.checkpoints, "best.pth"), *exported, *voice_names()])
 
 
 def deeplabs(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -14,7 +14,8 @@ from wavenet_app.core.text import did_you_mean
 ENVIRONMENT_VARIABLE = "WAVEGEN_DATA"
 
 _NO_DATA_SETS = {
-    "checkpoints", "pretrained", "tensorboard", "wandb", "generated", "segmentation_results", "receptive_field_viz"
+    "checkpoints", "pretrained", "published", "tensorboard", "wandb", "generated", "segmentation_results",
+    "receptive_field_viz",
 }  # fmt: skip
 
 
@@ -47,6 +48,11 @@ class DataFolder:
     def pretrained(self) -> Path:
         """Folder of wavenet_*.pth and deeplab_*.pth files."""
         return self.root / "pretrained"
+
+    @property
+    def published(self) -> Path:
+        """Folder of models to share, one sub-folder each."""
+        return self.root / "published"
 
     @property
     def tensorboard(self) -> Path:

@@ -31,7 +31,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 CheckpointName = Annotated[
     str | None,
     typer.Argument(
-        metavar="CHECKPOINT", help="A file or the name of a run; the newest run if omitted.", autocompletion=wavenets
+        metavar="CHECKPOINT",
+        help="A file, a run or a shipped voice; the newest run if omitted.",
+        autocompletion=wavenets,
     ),
 ]
 RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]

@@ -55,7 +55,7 @@ def held_out_audio(
         UserError: a path does not exist, no audio is left, or no path is given and the audio of the run is missing.
     """
     config = trained.config
-    own, why_not = _own_corpus(trained, folder, progress)
+    own, why_not = own_corpus(trained, folder, progress)
     if paths:
         rule = None if voice_is_named else config.corpus.speakers
         opened = _opened(trained, paths, rule, folder, progress)
@@ -107,8 +107,14 @@ def _opened(
     return replace(opened, validation=kept, skipped=(*opened.skipped, *unknown))
 
 
-def _own_corpus(trained: Trained, folder: DataFolder, progress: Progress | None) -> tuple[Corpus | None, str]:
-    """Returns the corpus of the run, or None and why it is not available."""
+def own_corpus(trained: Trained, folder: DataFolder, progress: Progress | None) -> tuple[Corpus | None, str]:
+    """Returns the corpus that a model was trained on, or None and why it is not available.
+
+    Args:
+        trained: the model.
+        folder: the data folder.
+        progress: called after each decoded file with (done, total, file name).
+    """
     config = trained.config
     try:
         corpus = open_corpus(

@@ -50,7 +50,7 @@ def run_training(
     with console.status("measuring the classical predictors on this corpus"):
         spans = validation_windows(run.config, run.corpus).spans
         baseline, during = corpus_baselines(run.corpus, spans, coding=run.config.model.coding)
-    task = WaveNetTask(run.config, run.corpus, baseline, device)
+    task = WaveNetTask(run.config, run.corpus, baseline, device, None if run.start is None else run.start.weights)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)

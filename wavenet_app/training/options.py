@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from wavenet_app.checkpoints.trained import find_checkpoint
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -26,6 +27,7 @@ class RunOptions(TrainingOptions):
         speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
         condition: local conditioning: "mel".
         head: output distribution: "mu-law", "logistics" or "gaussian".
+        start_from: file, run or shipped voice whose weights the run starts with.
     """
 
     paths: tuple[str, ...] = ()
@@ -34,6 +36,7 @@ class RunOptions(TrainingOptions):
     speakers: str | None = None
     condition: str | None = None
     head: str | None = None
+    start_from: str | None = None
 
     def check_choices(self) -> None:
         """Raises a UserError unless the logger and the conditioning are known."""
@@ -49,6 +52,7 @@ class RunOptions(TrainingOptions):
             ("corpus", "speakers", self.speakers),
             ("model", "head", self.head),
             ("audio", "sample_rate", self.sample_rate),
+            ("training", "start_from", self.start_from),
         )
 
     def changes(self) -> dict[str, Any]:
@@ -59,18 +63,21 @@ class RunOptions(TrainingOptions):
         return changes
 
 
-def settings_of(options: RunOptions, device: str) -> RunConfig:
+def settings_of(options: RunOptions, device: str, start: RunConfig | None = None) -> RunConfig:
     """Returns the settings of a new run, before the corpus completes them.
 
     Args:
         options: the user's options.
         device: "cpu", "cuda" or "mps"; decides what the preset "auto" means.
+        start: what the preset "auto" means in a run that starts from another model.
 
     Raises:
         UserError: a preset, file, field or value does not fit.
     """
-    chosen = options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small")
-    config = preset(chosen)
+    if options.preset == "auto" and start is not None:
+        config = start
+    else:
+        config = preset(options.preset if options.preset != "auto" else ("base" if device == "cuda" else "small"))
     if device == "cuda":
         # one window does not keep a GPU busy; the number is not measured yet
         config = override(config, {"training": {"batch_size": 16}})
@@ -87,8 +94,15 @@ def check_early(options: RunOptions, folder: DataFolder) -> None:
     if options.resume:
         find_resumed(options.resume, folder.checkpoints, called="run")
         return
-    config = settings_of(options, "cpu")
-    for path in config.corpus.paths:
+    start = options.given("training", "start_from")
+    if start is None or options.preset != "auto":
+        paths = settings_of(options, "cpu").corpus.paths
+    else:  # the other settings are checked once that model is read
+        given = options.given("corpus", "paths")
+        paths = tuple(map(str, given)) if isinstance(given, list | tuple) else ()
+    for path in paths:
         folder.data_set(path)
+    if start is not None:
+        find_checkpoint(folder.root, str(start))
     if options.name is not None:
         refuse_existing(options.name, folder.checkpoints)

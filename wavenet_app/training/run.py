@@ -22,6 +22,7 @@ from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
 from wavenet_app.training.options import RunOptions, settings_of
+from wavenet_app.training.start import Source, Start, rate_note, read_source, settings_from, take_over
 
 DEFAULT_MINUTES = 30.0
 
@@ -36,6 +37,7 @@ class Run:
         plan: budget and folders.
         resume: content of the checkpoint to resume from, or None.
         notes: one-line notes for the user before training starts.
+        start: the weights to start with, or None for random ones.
     """
 
     config: RunConfig
@@ -43,6 +45,7 @@ class Run:
     plan: FitPlan
     resume: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
+    start: Start | None = None
 
 
 def prepare_run(
@@ -71,7 +74,12 @@ def prepare_run(
             called="run",
             otherwise="start a new run without --resume",
         )
-    config = settings_of(options, device) if resume is None else _resumed_settings(options, resume)
+    source = _source(options, folder) if resume is None else None
+    if resume is None:
+        start_config = None if source is None else settings_from(source, options.given("model", "head"))
+        config = _with_absolute_start(settings_of(options, device, start_config))
+    else:
+        config = _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
         config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
     if config.training.processes is None:
@@ -87,7 +95,7 @@ def prepare_run(
         audio=config.audio,
         split=config.corpus,
         cache_dir=folder.cache,
-        sample_rate=config.audio.sample_rate if resume or options.given("audio", "sample_rate") is not None else None,
+        sample_rate=_wanted_rate(config, options, source, resumed=resume is not None),
         gain=config.audio.gain if resume else None,
         progress=on_decode,
     )
@@ -95,7 +103,12 @@ def prepare_run(
     config = _with_absolute_paths(config, sources)
     config = override(config, {"audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _with_conditioning(config, corpus, resumed=resume is not None)
+    start = None if source is None else take_over(source, config.model)
     notes = [*resume_notes, *_notes(config, corpus, resume)]
+    if source is not None and start is not None:
+        notes += [*rate_note(source, corpus), *start.notes]
+    elif config.training.start_from is not None:
+        notes.append(f"this run started from {config.training.start_from}")
     if not (resume or options.name):  # last, for a name that is taken for nothing is lost
         config = override(config, {"name": free_name(base, folder.checkpoints)})
     name = config.name
@@ -111,7 +124,37 @@ def prepare_run(
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
     )
-    return Run(config, corpus, plan, resume, notes)
+    return Run(config, corpus, plan, resume, notes, start)
+
+
+def _source(options: RunOptions, folder: DataFolder) -> Source | None:
+    """Returns the model that a new run starts from, None for random weights."""
+    name = options.given("training", "start_from")
+    if name is None:
+        return None
+    source = read_source(str(name), folder)
+    rate, wanted = source.config.audio.sample_rate, options.given("audio", "sample_rate")
+    if wanted is not None and wanted != rate:
+        raise UserError(
+            f"{name} was trained at {rate} Hz, so a run that starts from it cannot be at {wanted} Hz; drop the sample "
+            "rate or --start-from"
+        )
+    return source
+
+
+def _with_absolute_start(config: RunConfig) -> RunConfig:
+    """Returns the config with an absolute path of the model to start from, if that is given as a file or folder."""
+    name = config.training.start_from
+    if name is None or not Path(name).exists():
+        return config
+    return override(config, {"training": {"start_from": str(Path(name).absolute())}})
+
+
+def _wanted_rate(config: RunConfig, options: RunOptions, source: Source | None, *, resumed: bool) -> int | None:
+    """Returns the sample rate of the run in Hz, None if the recordings decide."""
+    if source is not None:
+        return source.config.audio.sample_rate
+    return config.audio.sample_rate if resumed or options.given("audio", "sample_rate") is not None else None
 
 
 def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
@@ -123,6 +166,7 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
             (options.speakers, "--speakers"),
             (options.condition, "--condition"),
             (options.head, "--head"),
+            (options.start_from, "--start-from"),
         )
     )
     before = validated(RunConfig, resume["config"])
@@ -133,6 +177,8 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
             raise UserError(
                 f"--resume cannot change model, audio or corpus settings; drop --set {section}..., or start a new run"
             )
+    if after.training.start_from != before.training.start_from:
+        raise UserError("--resume keeps the weights of the run; drop --set training.start_from, or start a new run")
     return after
 
 

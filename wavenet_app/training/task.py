@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,15 +71,25 @@ class WaveNetTask(Task):
         corpus: the audio.
         baseline: classical predictors' bits, stored in the checkpoints.
         device: "cpu", "cuda" or "mps", where the loop runs.
+        start: weights by name in the place of random ones; None for none.
     """
 
     kind = KIND
     loss_measure = score_measure = "bits"
 
-    def __init__(self, config: RunConfig, corpus: Corpus, baseline: Baseline, device: str) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        corpus: Corpus,
+        baseline: Baseline,
+        device: str,
+        start: Mapping[str, Tensor] | None = None,
+    ) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
+        if start is not None:
+            self.model.load_state_dict({**self.model.state_dict(), **start})
         self.conditioning = _conditioning(config, corpus)
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:

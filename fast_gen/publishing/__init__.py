@@ -1,0 +1,1 @@
+"""`wavegen publish`: a model to share, with its card and audio samples."""

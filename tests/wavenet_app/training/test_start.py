@@ -1,0 +1,228 @@
+"""A run that starts from a trained model takes over what fits, says so, and begins where that model stands."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_run import TINY
+
+from wavenet_app.checkpoints.trained import KIND, find_checkpoint, load_trained, read_trained
+from wavenet_app.config import AudioConfig, ModelConfig, RunConfig
+from wavenet_app.core.checkpoint import write_checkpoint
+from wavenet_app.core.errors import UserError
+from wavenet_app.network.conditioning import Conditioning
+from wavenet_app.network.model import UNCONDITIONED, WaveNet
+from wavenet_app.network.shapes import parameter_shapes
+from wavenet_app.training.start import Source, settings_from, take_over
+
+QUICK = ["--logger", "none", "--set=training.processes=1", "--set=training.window=256"]
+STILL = "--set=training.learning_rate=1e-30"  # too small to move any weight
+SHAPE = {"residual_channels": 4, "dilation_channels": 4, "skip_channels": 8, "dilations": (1, 2, 4)}
+
+
+@pytest.fixture
+def trained(wavegen, tone_folder, tmp_path) -> Path:
+    """The data folder with a run called first."""
+    outcome = wavegen("train", tone_folder, "--name", "first", "--max-steps", 30, "--logger", "none", *TINY)
+    assert outcome.code == 0, outcome.err
+    return tmp_path / "data"
+
+
+def content(data: Path, run: str) -> dict:
+    return read_trained(find_checkpoint(data, run))
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("given", ["first", "data/checkpoints/first", "data/checkpoints/first/best.pth"])
+def test_before_its_first_step_a_run_is_the_model_that_it_starts_from(wavegen, tone_folder, trained, given):
+    outcome = wavegen("train", tone_folder, "--name", "next", "--start-from", given, "--max-steps", 1, STILL, *QUICK)
+    assert outcome.code == 0, outcome.err
+    first, then = content(trained, "first"), content(trained, "next")
+    assert then["config"]["model"] == first["config"]["model"]  # the shape, though no --set names it
+    assert then["validation"] == first["validation"]
+    for name, tensor in first["weights"].items():
+        assert torch.equal(tensor, then["weights"][name]), name
+    tensors = len(first["weights"])
+    weights = sum(tensor.numel() for tensor in first["weights"].values())
+    line = f"note: starts from {given}: {tensors} of {tensors} tensors, {weights:,} of {weights:,} weights"
+    assert line in flat(outcome.out)
+    assert "new:" not in outcome.out
+
+
+def test_the_averaged_weights_are_taken_over(wavegen, tone_folder, trained):
+    last = trained / "checkpoints" / "first" / "last.pth"
+    saved = content(trained, str(last))
+    assert not torch.equal(saved["weights"]["output2.weight"], saved["training"]["weights"]["output2.weight"])
+    assert (
+        wavegen("train", tone_folder, "--name", "next", "--start-from", last, "--max-steps", 1, STILL, *QUICK).code == 0
+    )
+    assert torch.equal(content(trained, "next")["weights"]["output2.weight"], saved["weights"]["output2.weight"])
+
+
+def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_folder, trained):
+    start = ["train", tone_folder, "--name", "next", "--start-from", "first", "--max-steps", 2, *QUICK]
+    assert wavegen(*start).code == 0
+    recorded = json.loads((trained / "checkpoints" / "next" / "config.json").read_text(encoding="utf-8"))
+    assert recorded["training"]["start_from"] == "first"
+    assert "start_from = first" in wavegen("info", "next").out
+    (trained / "checkpoints" / "first" / "best.pth").unlink()  # resuming does not need it
+    resumed = wavegen("train", "--resume", "next", "--max-steps", 4, "--logger", "none")
+    assert resumed.code == 0, resumed.err
+    assert "note: this run started from first" in flat(resumed.out)
+    assert "starts from" not in resumed.out
+    assert content(trained, "next")["config"]["training"]["start_from"] == "first"
+
+
+def test_resume_and_another_start_exclude_each_other(wavegen, trained):
+    for options in (["--start-from", "first"], ["--set", "training.start_from=first"]):
+        refused = wavegen("train", "--resume", "first", *options)
+        assert refused.code == 2
+        assert "--start-from" in refused.err or "training.start_from" in refused.err
+        assert refused.err.count("\n") == 1
+
+
+def test_an_export_names_no_folder_of_its_start(wavegen, tone_folder, trained):
+    best = trained / "checkpoints" / "first" / "best.pth"
+    assert wavegen("train", tone_folder, "--name", "next", "--start-from", best, "--max-steps", 1, *QUICK).code == 0
+    assert content(trained, "next")["config"]["training"]["start_from"] == str(best)
+    assert wavegen("export", "next").code == 0
+    exported = content(trained, str(trained / "pretrained" / "wavenet_next.pth"))
+    assert exported["config"]["training"]["start_from"] == "first"
+
+
+def test_settings_and_a_preset_override_those_of_the_start(wavegen, tone_folder, trained):
+    more = ["--set=model.skip_channels=6", "--set=training.learning_rate=0.004"]
+    outcome = wavegen("train", tone_folder, "--name", "next", "--start-from", "first", "--max-steps", 1, *more, *QUICK)
+    assert outcome.code == 0, outcome.err
+    then = content(trained, "next")["config"]
+    assert (then["model"]["skip_channels"], then["model"]["residual_channels"]) == (6, 4)
+    assert then["training"]["learning_rate"] == 0.004
+    out = flat(outcome.out)
+    assert "new: blocks.*.skip.weight, blocks.*.skip.bias, output1.weight, output1.bias, output2.weight" in out
+    assert "note: not taken from first: blocks.*.skip.weight" in out
+    refused = wavegen("train", tone_folder, "--name", "x", "--start-from", "first", "--preset", "tiny", *QUICK)
+    assert refused.code == 2
+    assert "no layer of first fits this model: model.residual_channels is 4 there and 24 here" in refused.err
+    assert not (trained / "checkpoints" / "x").exists()
+
+
+def test_another_head_keeps_the_body(wavegen, tone_folder, trained):
+    outcome = wavegen(
+        "train", tone_folder, "--name", "next", "--start-from", "first", "--head", "gaussian", "--max-steps", 1, STILL,
+        *QUICK,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "new: front.weight, output2.weight, output2.bias" in flat(outcome.out)
+    first, then = content(trained, "first"), content(trained, "next")
+    assert torch.equal(first["weights"]["blocks.1.dilated.weight"], then["weights"]["blocks.1.dilated.weight"])
+
+
+def test_the_sample_rate_is_that_of_the_start(wavegen, tone_folder, trained, write_tone, tmp_path):
+    refused = wavegen("train", tone_folder, "--start-from", "first", "--sample-rate", 16_000, *QUICK)
+    assert refused.code == 2
+    assert "first was trained at 8000 Hz" in refused.err
+    assert "note: the recordings are resampled" not in flat(
+        wavegen("train", tone_folder, "--name", "a", "--start-from", "first", "--max-steps", 1, *QUICK).out
+    )
+    for rate, line in (
+        (16_000, "the recordings are resampled to the 8000 Hz of first"),
+        (4_000, "the recordings are resampled to the 8000 Hz of first, so there is nothing above 2000 Hz in them"),
+    ):
+        folder = tmp_path / f"at{rate}"
+        for number in range(4):
+            write_tone(folder / f"{number}.wav", sample_rate=rate, frequency=200 + 30 * number)
+        outcome = wavegen("train", folder, "--start-from", "first", "--max-steps", 1, *QUICK)
+        assert outcome.code == 0, outcome.err
+        assert f"note: {line} note:" in flat(outcome.out)
+        assert content(trained, folder.name)["config"]["audio"]["sample_rate"] == 8_000
+
+
+def test_a_start_that_does_not_exist_is_answered_in_one_line(wavegen, tone_folder, trained):
+    refused = wavegen("train", tone_folder, "--start-from", "frist")
+    assert refused.code == 2
+    assert "no checkpoint is called 'frist'; did you mean 'first'?" in refused.err
+
+
+def source(**changes) -> Source:
+    """A model with random weights in every tensor."""
+    config = RunConfig(name="s", model=ModelConfig(**{**SHAPE, **changes}), audio=AudioConfig(sample_rate=8_000))
+    generator = torch.Generator().manual_seed(1)
+    weights = {
+        name: torch.randn(shape, generator=generator) * 0.5 for name, shape in parameter_shapes(config.model).items()
+    }
+    return Source("s", config, weights)
+
+
+def started(config: ModelConfig, weights: dict) -> WaveNet:
+    model = WaveNet(config, torch.Generator().manual_seed(0))
+    model.load_state_dict({**model.state_dict(), **weights})
+    return model
+
+
+def outputs(model: WaveNet, conditioning: Conditioning = UNCONDITIONED) -> np.ndarray:
+    codes = torch.arange(40)[None] * 5 % 256
+    with torch.no_grad():
+        return model(codes, 0, model.condition(conditioning)).numpy()
+
+
+def test_known_speakers_keep_their_embeddings_and_others_start_at_the_mean():
+    start = source(speakers=("ann", "bo"))
+    config = settings_from(start, None).model.model_copy(update={"speakers": ("bo", "cy", "di")})
+    taken = take_over(start, config)
+    table = start.weights["global_condition.embeddings"]
+    expected = torch.stack([table[1], table.mean(0), table.mean(0)])
+    assert torch.equal(taken.weights["global_condition.embeddings"], expected)
+    assert "speakers with new embeddings: cy, di (at the mean of those of the source)" in taken.notes
+
+
+def test_one_voice_from_a_model_of_several_starts_as_their_mean():
+    start = source(speakers=("ann", "bo"))
+    config = settings_from(start, None).model
+    assert config.speakers == ()
+    before = outputs(started(start.config.model, start.weights), Conditioning(torch.tensor([[0.5, 0.5]])))
+    np.testing.assert_allclose(outputs(started(config, take_over(start, config).weights)), before, atol=1e-5)
+
+
+def test_new_conditioning_starts_without_effect():
+    start = source()
+    config = settings_from(start, None).model.model_copy(update={"speakers": ("ann", "bo")})
+    taken = take_over(start, config)
+    before = outputs(started(start.config.model, start.weights))
+    after = outputs(started(config, taken.weights), Conditioning(torch.tensor([[1.0, 0.0]])))
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    assert "speakers with new embeddings: ann, bo" in taken.notes
+    assert any(note.startswith("new: blocks.*.global_projection.weight") for note in taken.notes)
+
+
+def test_a_deeper_net_takes_the_layers_that_there_are():
+    start = source()
+    config = settings_from(start, None).model.model_copy(update={"dilations": (1, 2, 8, 16)})
+    taken = take_over(start, config)
+    assert torch.equal(taken.weights["blocks.2.dilated.weight"], start.weights["blocks.2.dilated.weight"])
+    assert not any(name.startswith("blocks.3") for name in taken.weights)
+    assert "the dilations are not those of s; each layer has the weights of the same number" in taken.notes
+
+
+def test_settings_of_another_head_are_left_out():
+    start = source(head="logistics", mixtures=3)
+    assert settings_from(start, None).model.mixtures == 3
+    assert settings_from(start, "mu-law").model.head == "mu-law"
+
+
+def test_nothing_is_taken_where_no_layer_fits():
+    with pytest.raises(UserError, match="kernel_size is 2 there and 3 here"):
+        take_over(source(), ModelConfig(**{**SHAPE, "kernel_size": 3}))
+
+
+def test_a_damaged_start_is_answered_in_one_line(wavegen, tone_folder, tmp_path):
+    write_checkpoint(tmp_path / "bad.pth", KIND, {"config": {}, "weights": {}})
+    refused = wavegen("train", tone_folder, "--start-from", tmp_path / "bad.pth")
+    assert refused.code == 2
+    assert refused.err.count("\n") == 1
+    with pytest.raises(UserError):
+        load_trained(tmp_path / "bad.pth")

@@ -1,0 +1,188 @@
+"""The model card of a WaveNet that is shared: data, licence, recipe, figures and limits, as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wavenet_app.checkpoints.voice_file import read_plain_voice
+from wavenet_app.config import ModelConfig, RunConfig
+from wavenet_app.core.settings import validated
+from wavenet_app.corpus.baseline import Baseline, verdict
+from wavenet_app.network.shapes import parameter_shapes
+
+_OF_THIS_MACHINE = ("processes", "max_steps", "minutes", "validate_seconds", "checkpoint_seconds", "start_from")
+
+
+@dataclass(frozen=True)
+class CardExtras:
+    """What a card says beside the content of the file.
+
+    Attributes:
+        samples: audio files beside the card, by the names of their files.
+        evaluation: what `wavegen eval --json` printed; None for none.
+        figures: further lines about quality.
+    """
+
+    samples: Sequence[str] = ()
+    evaluation: Mapping[str, Any] | None = None
+    figures: Sequence[str] = field(default=())
+
+
+def model_card(path: Path, extras: CardExtras) -> str:
+    """Returns the card of a voice's file.
+
+    Args:
+        path: the file, as `write_voice` wrote it.
+        extras: what else the card says.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    plain = read_plain_voice(path)
+    config = validated(RunConfig, plain["config"])
+    sections = [
+        f"# {path.stem}\n\n{_summary(config)}\n\n{_facts(path, plain, config)}",
+        f"## Use\n\n{_use(path.name, config.model)}",
+        f"## Data\n\n{_data(plain['voice'], config)}",
+        f"## Licence\n\nThe weights are under {plain['voice']['licence']}. The program is under the MIT licence.",
+        f"## Recipe\n\n{_recipe(plain, config)}",
+        f"## Figures\n\n{_figures(plain, config.model, extras)}",
+        f"## Limits\n\n{_limits(config.model, plain['voice'].get('language'))}",
+    ]
+    if extras.samples:
+        listed = "\n".join(f"- [{name}]({name})" for name in extras.samples)
+        sections.insert(2, f"## Samples\n\nUnselected, in the order in which they were made.\n\n{listed}")
+    return "\n\n".join(sections) + "\n"
+
+
+def _summary(config: RunConfig) -> str:
+    if config.model.mel is not None:
+        return "A WaveNet vocoder: it turns log-mel frames into audio. Made with wavegen."
+    return "A WaveNet: it generates audio sample by sample, without a text or a score. Made with wavegen."
+
+
+def _facts(path: Path, plain: Mapping[str, Any], config: RunConfig) -> str:
+    rate, seen = config.audio.sample_rate, config.model.receptive_field
+    weights = sum(math.prod(shape) for shape in parameter_shapes(config.model).values())
+    rows = [
+        ("language", plain["voice"].get("language") or "none"),
+        ("speakers", ", ".join(config.model.speakers) or "one voice"),
+        ("sample rate", f"{rate} Hz"),
+        ("head", f"{config.model.head} of {config.model.coding.name}"),
+        ("weights", f"{weights:,}, in bfloat16; {path.stat().st_size / 1e6:.2f} MB"),
+        ("receptive field", f"{seen:,} samples, {1000 * seen / rate:.0f} ms"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _use(file: str, model: ModelConfig) -> str:
+    first = f"wavegen sample {file} --play" if model.mel is None else f"wavegen vocode {file} RECORDING"
+    if model.speakers:
+        first += f" --speaker {model.speakers[0]}"
+    return f"    {first}\n    wavegen train RECORDINGS --start-from {file}"
+
+
+def _data(facts: Mapping[str, Any], config: RunConfig) -> str:
+    minutes = facts.get("audio_minutes")
+    length = "" if minutes is None else f" {minutes:.1f} minutes of it were trained on."
+    held_out = f" {config.corpus.validation_fraction:.0%} of the files were held out."
+    return f"{facts['data'].rstrip('.')}.{length}{held_out}"
+
+
+def _recipe(plain: Mapping[str, Any], config: RunConfig) -> str:
+    last = plain["history"][-1] if plain["history"] else {"step": 0, "seconds": 0.0}
+    processes = config.training.processes or 1
+    lines = [
+        f"{last['step']:,} steps of {config.training.batch_size} x {processes} windows in "
+        f"{last['seconds'] / 60:.0f} minutes"
+        + (f", with {processes} processes." if processes > 1 else ", with one process.")
+    ]
+    if config.training.start_from is not None:
+        lines.append(f"The run started from the weights of {config.training.start_from}.")
+    software = plain.get("software") or {}
+    versions = ", ".join(f"{name} {software[name]}" for name in ("wavegen", "torch") if software.get(name))
+    lines.append(f"Made with {versions}." if versions else "")
+    rows = [(f"`{name}`", str(value)) for name, value in _changed(config)]
+    table = f"\n\nSettings that differ from the defaults:\n\n{_table(('setting', 'value'), rows)}" if rows else ""
+    return " ".join(line for line in lines if line) + table
+
+
+def _changed(config: RunConfig) -> list[tuple[str, Any]]:
+    """Returns the settings of a run that are not the defaults, without those that the corpus or the machine decides."""
+    changed = []
+    usual = RunConfig()
+    for section in ("model", "training"):
+        values, defaults = (getattr(one, section).model_dump(mode="json") for one in (config, usual))
+        changed += [
+            (f"{section}.{name}", value)
+            for name, value in values.items()
+            if value != defaults[name] and name not in (*_OF_THIS_MACHINE, "speakers")
+        ]
+    return changed
+
+
+def _figures(plain: Mapping[str, Any], model: ModelConfig, extras: CardExtras) -> str:
+    parts = []
+    baseline, bits = plain.get("baseline"), plain.get("validation")
+    if baseline is not None and bits is not None:
+        rows = [
+            (label, f"{value:.3f}")
+            for label, value in (
+                ("unigram", baseline["unigram"]),
+                ("order-1", baseline["order1"]),
+                ("LPC-24", baseline["lpc"]),
+                ("this model", bits),
+            )
+        ]
+        names = ("unigram", "order1", "lpc", "samples")
+        parts.append(
+            f"Bits per sample on all held-out clips, of {model.coding.name}, lower is better:\n\n"
+            f"{_table(('predictor', 'bits'), rows)}\n\n"
+            f"{verdict(bits, Baseline(**{name: baseline[name] for name in names}))}."
+        )
+    parts += [*extras.figures]
+    if extras.evaluation is not None:
+        parts.append(_evaluation(extras.evaluation))
+    return "\n\n".join(parts) or "None were measured."
+
+
+def _evaluation(report: Mapping[str, Any]) -> str:
+    lines = [f"- {line}" for line in report.get("verdict", ())]
+    generated = report.get("generated")
+    if generated:
+        for label, name in (("frames with a pitch", "voiced"), ("pauses", "paused")):
+            own, real = generated[name]
+            lines.append(f"- {label}: {_share(own)} of the time in generated clips, {_share(real)} in real ones")
+        frechet, best = generated["likeness"]["frechet"], (generated.get("yardstick") or {}).get("frechet")
+        reached = "" if best is None else f" (two sets of real ones: {best:.1f})"
+        lines.append(f"- Frechet distance of generated clips to real ones: {frechet:.1f} dB^2{reached}")
+    return "From `wavegen eval`:\n\n" + "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "?" if value is None else f"{value:.0%}"
+
+
+def _limits(model: ModelConfig, language: str | None) -> str:
+    lines = ["It knows only sounds and recording conditions like those of its data."]
+    if model.mel is None:
+        if language is not None:
+            lines.append("It babbles: it has no text to read, and its sounds form no words.")
+        lines.append("Clips can drift into noise, a hum or silence; `--temperature 0.9` makes that rarer.")
+    else:
+        lines.append(
+            "It follows its frames only in part; `wavegen vocode` refines what it samples unless `--refine 0`."
+        )
+    if model.output_head.one_hot_front:
+        lines.append(f"Its samples are {model.coding.name}, which limits the signal-to-noise ratio.")
+    lines.append("The weights are rounded to bfloat16.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
