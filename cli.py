@@ -143,6 +143,23 @@ def export(
     make_console().print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
 
 
+def _check_known(model: str, folder: DataFolder) -> None:
+    """Refuses a name that is neither a preset nor a checkpoint, before torch is imported.
+
+    Raises:
+        UserError: there is no such preset or checkpoint.
+    """
+    from segmentation.checkpoints.names import find_of_either_half, pretrained_files
+    from segmentation.config import PRESETS as IMAGE_PRESETS
+    from wavenet_app.checkpoints.trained import find_checkpoint_or_name_presets
+    from wavenet_app.config import PRESETS
+
+    if model in PRESETS or model in IMAGE_PRESETS:
+        return
+    if find_of_either_half(model, folder) is None and not pretrained_files(model, folder):
+        find_checkpoint_or_name_presets(model, folder)
+
+
 def receptive_field(
     model: Annotated[
         str,
@@ -174,11 +191,13 @@ def receptive_field(
     data_dir: DataDir = None,
 ) -> None:
     """Measure which inputs a network reads, where it looks, and where dilations leave gaps."""
+    folder = DataFolder.at(data_dir)
+    _check_known(model, folder)
     from segmentation.receptive_field import is_segmentation, run_deeplab_field
     from wavenet_app.core.receptive_field.report import FieldRequest
     from wavenet_app.receptive_field import run_wavenet_field
 
-    request, folder = FieldRequest(model, inputs, count, size, output_stride, seed), DataFolder.at(data_dir)
+    request = FieldRequest(model, inputs, count, size, output_stride, seed)
     run = run_deeplab_field if is_segmentation(model, folder) else run_wavenet_field
     run(request, folder, console=make_console(), as_json=as_json)
 

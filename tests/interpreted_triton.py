@@ -5,6 +5,7 @@ interpreter takes some milliseconds a layer and sample: the contract is marked s
 nets that still meet every branch.
 """
 
+import math
 import os
 from typing import Any
 
@@ -316,6 +317,19 @@ def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
     controls = torch.tensor([settings.temperature, settings.top_k or width, settings.top_p], dtype=torch.float64)
     _pick[(1,)](whole, numbers, controls, picked, width, rows, settings.temperature == 0)
     assert torch.equal(picked.long(), pick(logits, numbers, settings))
+
+
+@pytest.mark.parametrize("top_p", [0.25, 0.2500001, 0.5, 0.5000001, 0.75])
+def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float) -> None:
+    """Four equal codes: every sum of weights is exact, so a sum can equal the share itself."""
+    settings = SamplingSettings(top_p=top_p)
+    logits, numbers = torch.zeros(16, 4), torch.full((16,), 1 - 2.0**-24)
+    picked = torch.full((16,), -1, dtype=torch.int32)
+    controls = torch.tensor([1.0, 4, top_p], dtype=torch.float64)
+    _pick[(1,)](logits, numbers, controls, picked, 4, 16, False)
+    expected = pick(logits, numbers, settings)
+    assert expected.unique().tolist() == [math.ceil(4 * top_p) - 1]
+    assert torch.equal(picked.long(), expected)
 
 
 @triton.jit
