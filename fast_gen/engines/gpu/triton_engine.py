@@ -202,7 +202,7 @@ class TritonGpu(BaseEngine):
         steps, rows = codes.shape
         model, plan = self._model, self._plan
         skip, channels = model.output2.shape
-        *tensors, head = model
+        *tensors, _, _, head = model
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
         append_codes[(rows // plan.rows,)](
             *tensors,
