@@ -20,6 +20,7 @@ from engine_contract import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
+    PREDICTION,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -111,6 +112,38 @@ def test_all_calls_continue_one_history(shape: str, engine_class: type[TritonGpu
     np.testing.assert_allclose(scored_too, logits[:, 21:24], atol=1e-4, rtol=0)
     assert_picked_by(logits[:, 6:10], first, numbers[:, :4], SETTINGS["plain"], 1e-4)
     assert_picked_by(logits[:, 24:], np.concatenate(rest, axis=1), numbers[:, 4:], SETTINGS["plain"], 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "engine_class", "changes"),
+    [
+        ("two taps", InterpretedTriton, {}),
+        ("three taps", InterpretedTiles, GAUSSIAN),
+        pytest.param("two taps", InterpretedTiles, CONDITIONED["mel"], marks=pytest.mark.slow),
+    ],
+)
+def test_linear_prediction_goes_through_solutions_in_all_calls(
+    shape: str, engine_class: type[TritonGpu], changes: dict[str, Any]
+) -> None:
+    """Calls end within a hop, at its end and beyond; more samples are primed than the net can see."""
+    net, engine = tiny(shape, engine_class, head=PREDICTION | changes)
+    engine.reset(2)
+    given = random_conditioning(net.config, 2, 70)
+    condition = projected(net, given)
+    codes, numbers = random_codes(net.config, 2, 70), uniforms(4, rows=2, length=9)
+
+    def of(first: int, count: int) -> ChunkCondition | None:
+        return None if condition is None else condition.part(first, count)
+
+    scored = engine.score(codes[:, :6], of(0, 6))
+    engine.prime(codes[:, 6:37], of(6, 31))
+    codes[:, 37:46] = engine.generate(numbers, SETTINGS["plain"], of(37, 9))
+    engine.prime(codes[:, 46:55], of(46, 9))
+    scored_too = engine.score(codes[:, 55:], of(55, 15))
+    logits = full_network(net, codes, given)
+    np.testing.assert_allclose(scored, logits[:, :6], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(scored_too, logits[:, 55:], atol=1e-4, rtol=0)
+    assert_picked_by(logits[:, 37:46], codes[:, 37:46], numbers, SETTINGS["plain"], 1e-4, net.head)
 
 
 def test_chunks_and_rows_are_the_same_to_the_bit() -> None:
@@ -393,6 +426,11 @@ class TestInterpretedTritonOfLogistics(TestInterpretedTriton):
 @pytest.mark.slow
 class TestInterpretedTritonOfOneGaussian(TestInterpretedTriton):
     head = GAUSSIAN
+
+
+@pytest.mark.slow
+class TestInterpretedTritonWithPrediction(TestInterpretedTriton):
+    head = PREDICTION
 
 
 @pytest.mark.slow
