@@ -33,6 +33,7 @@ from engine_contract import (
 
 from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.gpu import packing as gpu_packing
+from fast_gen.engines.gpu import triton_engine
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import pick_samples
@@ -123,9 +124,10 @@ def test_all_calls_continue_one_history(shape: str, engine_class: type[TritonGpu
     ],
 )
 def test_linear_prediction_goes_through_solutions_in_all_calls(
-    shape: str, engine_class: type[TritonGpu], changes: dict[str, Any]
+    shape: str, engine_class: type[TritonGpu], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls end within a hop, at its end and beyond; more samples are primed than the net can see."""
+    monkeypatch.setattr(triton_engine, "SOLVED_AT_ONCE", 16)  # a window in two blocks
     net, engine = tiny(shape, engine_class, head=PREDICTION | changes)
     engine.reset(2)
     given = random_conditioning(net.config, 2, 70)
