@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
+import shutil
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +20,13 @@ from wavenet_app.cli import inspect, train_command, voices
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
+from wavenet_app.core.published import AbsentDataSetError
 from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, usage_line
 from wavenet_app.core.version import version_line
+from wavenet_app.downloads.cli import data
 
-AUDIO, IMAGES, MODELS = "Audio", "Images", "Models"
+AUDIO, IMAGES, MODELS, DATA = "Audio", "Images", "Models", "Data sets"
 
 app = typer.Typer(
     name="wavegen",
@@ -76,13 +80,29 @@ def demo(
     result = run_training(options, folder, console=console, preview=None, judge=_judge)
     request = SampleRequest(checkpoint=str(result.checkpoint), seconds=4.0, out=folder.generated)
     run_sampling(request, folder, console=console)
+    typed = _typed_command()
     console.print(
         "\nThat was a model of plucked strings. Next, your own recordings:\n"
-        "  wavegen inspect FOLDER    check the recordings before training\n"
-        "  wavegen train FOLDER      train for half an hour; Ctrl-C stops early and keeps the model\n"
-        "  wavegen sample            generate audio with the newest model",
+        f"  {typed} inspect FOLDER    check the recordings before training\n"
+        f"  {typed} train FOLDER      train for half an hour; Ctrl-C stops early and keeps the model\n"
+        f"  {typed} sample            generate audio with the newest model\n"
+        f"  {typed} data              list the published data sets, and how to get them",
         highlight=False,
+        soft_wrap=True,
     )
+
+
+def _typed_command() -> str:
+    """Returns what to type to run wavegen again: its name if it is on the path, else how it was run.
+
+    Inside `uv run`, which names itself in UV, the path holds the environment; the user's shell does not have it.
+    """
+    uv = os.environ.get("UV")
+    if uv and Path("pyproject.toml").is_file():
+        own = Path(uv)
+        shown = own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own
+        return f"{'uv' if shutil.which('uv') else shlex.quote(str(shown))} run wavegen"
+    return "wavegen" if shutil.which("wavegen") else shlex.quote(sys.argv[0])
 
 
 def info(checkpoint: CheckpointName = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
@@ -123,6 +143,23 @@ def export(
     make_console().print(f"{target} ({target.stat().st_size / 1e6:.1f} MB)", highlight=False, soft_wrap=True)
 
 
+def _check_known(model: str, folder: DataFolder) -> None:
+    """Refuses a name that is neither a preset nor a checkpoint, before torch is imported.
+
+    Raises:
+        UserError: there is no such preset or checkpoint.
+    """
+    from segmentation.checkpoints.names import find_of_either_half, pretrained_files
+    from segmentation.config import PRESETS as IMAGE_PRESETS
+    from wavenet_app.checkpoints.trained import find_checkpoint_or_name_presets
+    from wavenet_app.config import PRESETS
+
+    if model in PRESETS or model in IMAGE_PRESETS:
+        return
+    if find_of_either_half(model, folder) is None and not pretrained_files(model, folder):
+        find_checkpoint_or_name_presets(model, folder)
+
+
 def receptive_field(
     model: Annotated[
         str,
@@ -154,11 +191,13 @@ def receptive_field(
     data_dir: DataDir = None,
 ) -> None:
     """Measure which inputs a network reads, where it looks, and where dilations leave gaps."""
+    folder = DataFolder.at(data_dir)
+    _check_known(model, folder)
     from segmentation.receptive_field import is_segmentation, run_deeplab_field
     from wavenet_app.core.receptive_field.report import FieldRequest
     from wavenet_app.receptive_field import run_wavenet_field
 
-    request, folder = FieldRequest(model, inputs, count, size, output_stride, seed), DataFolder.at(data_dir)
+    request = FieldRequest(model, inputs, count, size, output_stride, seed)
     run = run_deeplab_field if is_segmentation(model, folder) else run_wavenet_field
     run(request, folder, console=make_console(), as_json=as_json)
 
@@ -183,6 +222,7 @@ for panel, name, command in (
     (MODELS, "receptive-field", receptive_field),
 ):
     app.command(name, rich_help_panel=panel)(command)
+app.add_typer(data, name="data", rich_help_panel=DATA)
 
 
 _OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|not enough memory", re.IGNORECASE)
@@ -211,6 +251,34 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
+def _got(absent: AbsentDataSetError) -> bool:
+    """Offers a data set that a command names and that is absent; returns whether it is here then."""
+    if sys.argv[1:2] == ["data"] or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        return False
+    from wavenet_app.downloads.catalogue import data_set
+    from wavenet_app.downloads.get import GetRequest, run_get
+
+    one = data_set(absent.name)
+    if one.registration:
+        return False
+    typer.echo(str(absent), err=True)
+    if not typer.confirm(f"Get {absent.name} now?", default=False):
+        raise typer.Exit(2)
+    run_get(GetRequest([(one, one.chosen(()))], yes=True), absent.root, make_console())
+    return True
+
+
+def _run() -> int:
+    """Runs the command that was typed, twice if a data set had to be downloaded first; returns the exit code."""
+    try:
+        code = app(prog_name="wavegen", standalone_mode=False)
+    except AbsentDataSetError as absent:
+        if not _got(absent):
+            raise
+        code = app(prog_name="wavegen", standalone_mode=False)
+    return int(code or 0)
+
+
 def main() -> None:
     """Runs the command line; a UserError becomes one line on standard error and exit code 2."""
     # Spinning threads halve the speed when anything else runs on the machine; this limit costs nothing on an idle
@@ -221,9 +289,11 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show must not end a command
             stream.reconfigure(errors="replace")
     try:
-        code = app(prog_name="wavegen", standalone_mode=False)
+        code = _run()
         sys.stdout.flush()
         sys.exit(code)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
     except UserError as error:
         _fail(str(error))
     except OSError as error:

@@ -5,6 +5,7 @@ interpreter takes some milliseconds a layer and sample: the contract is marked s
 nets that still meet every branch.
 """
 
+import math
 import os
 from typing import Any
 
@@ -19,6 +20,7 @@ from engine_contract import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
+    PREDICTION,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -31,6 +33,7 @@ from engine_contract import (
 
 from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.gpu import packing as gpu_packing
+from fast_gen.engines.gpu import triton_engine
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import pick_samples
@@ -110,6 +113,39 @@ def test_all_calls_continue_one_history(shape: str, engine_class: type[TritonGpu
     np.testing.assert_allclose(scored_too, logits[:, 21:24], atol=1e-4, rtol=0)
     assert_picked_by(logits[:, 6:10], first, numbers[:, :4], SETTINGS["plain"], 1e-4)
     assert_picked_by(logits[:, 24:], np.concatenate(rest, axis=1), numbers[:, 4:], SETTINGS["plain"], 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "engine_class", "changes"),
+    [
+        ("two taps", InterpretedTriton, {}),
+        ("three taps", InterpretedTiles, GAUSSIAN),
+        pytest.param("two taps", InterpretedTiles, CONDITIONED["mel"], marks=pytest.mark.slow),
+    ],
+)
+def test_linear_prediction_goes_through_solutions_in_all_calls(
+    shape: str, engine_class: type[TritonGpu], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls end within a hop, at its end and beyond; more samples are primed than the net can see."""
+    monkeypatch.setattr(triton_engine, "SOLVED_AT_ONCE", 16)  # a window in two blocks
+    net, engine = tiny(shape, engine_class, head=PREDICTION | changes)
+    engine.reset(2)
+    given = random_conditioning(net.config, 2, 70)
+    condition = projected(net, given)
+    codes, numbers = random_codes(net.config, 2, 70), uniforms(4, rows=2, length=9)
+
+    def of(first: int, count: int) -> ChunkCondition | None:
+        return None if condition is None else condition.part(first, count)
+
+    scored = engine.score(codes[:, :6], of(0, 6))
+    engine.prime(codes[:, 6:37], of(6, 31))
+    codes[:, 37:46] = engine.generate(numbers, SETTINGS["plain"], of(37, 9))
+    engine.prime(codes[:, 46:55], of(46, 9))
+    scored_too = engine.score(codes[:, 55:], of(55, 15))
+    logits = full_network(net, codes, given)
+    np.testing.assert_allclose(scored, logits[:, :6], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(scored_too, logits[:, 55:], atol=1e-4, rtol=0)
+    assert_picked_by(logits[:, 37:46], codes[:, 37:46], numbers, SETTINGS["plain"], 1e-4, net.head)
 
 
 def test_chunks_and_rows_are_the_same_to_the_bit() -> None:
@@ -318,6 +354,19 @@ def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
     assert torch.equal(picked.long(), pick(logits, numbers, settings))
 
 
+@pytest.mark.parametrize("top_p", [0.25, 0.2500001, 0.5, 0.5000001, 0.75])
+def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float) -> None:
+    """Four equal codes: every sum of weights is exact, so a sum can equal the share itself."""
+    settings = SamplingSettings(top_p=top_p)
+    logits, numbers = torch.zeros(16, 4), torch.full((16,), 1 - 2.0**-24)
+    picked = torch.full((16,), -1, dtype=torch.int32)
+    controls = torch.tensor([1.0, 4, top_p], dtype=torch.float64)
+    _pick[(1,)](logits, numbers, controls, picked, 4, 16, False)
+    expected = pick(logits, numbers, settings)
+    assert expected.unique().tolist() == [math.ceil(4 * top_p) - 1]
+    assert torch.equal(picked.long(), expected)
+
+
 @triton.jit
 def _pick_sample(
     outputs,
@@ -379,6 +428,11 @@ class TestInterpretedTritonOfLogistics(TestInterpretedTriton):
 @pytest.mark.slow
 class TestInterpretedTritonOfOneGaussian(TestInterpretedTriton):
     head = GAUSSIAN
+
+
+@pytest.mark.slow
+class TestInterpretedTritonWithPrediction(TestInterpretedTriton):
+    head = PREDICTION
 
 
 @pytest.mark.slow

@@ -14,14 +14,16 @@ from fast_gen.engines.gpu.packing import padded
 from fast_gen.engines.gpu.triton_engine import Plan, output_block
 from fast_gen.engines.gpu.triton_loop import append_codes
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.config import PredictionConfig
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
-    "condition_steps": "i32",
+    "condition_steps": "i32", "decoded": "fp64", "constants": "fp64", "value_limits": "fp64", "size_limits": "fp64",
+    "past_samples": "fp64", "coefficients": "fp64", "predictions": "fp64", "sizes": "fp64",
 }  # fmt: skip
 IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "condition")
 OF_OUTPUTS = ("output2", "vectors")
-NUMBERS = ("start_time", "steps", "batch", "layers")
+NUMBERS = ("since", "start_time", "steps", "batch", "layers")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ def compile_for_h100(
     """Compiles `append_codes` as an engine launches it, with operands fp32 or bf16."""
     skip, channels = padded(weights.skip_channels), padded(weights.output_channels)
     head = weights.head
+    prediction = weights.prediction or PredictionConfig()
     in_precision = IN_PRECISION + (() if head.float32_output else OF_OUTPUTS)
     constants = {
         "RULE": int(head.rule),
@@ -58,6 +61,12 @@ def compile_for_h100(
         "SCORE": False,
         "GREEDY": greedy,
         "SELECT": select,
+        "PREDICTED": weights.prediction is not None,
+        "LOWEST": weights.coding.lowest,
+        "FRAME": prediction.frame,
+        "HOP": prediction.step,
+        "ORDER": prediction.order,
+        "LAGS": 1 << (prediction.order - 1).bit_length(),
     }
     signature, aligned = {}, {}
     for place, name in enumerate(append_codes.arg_names):

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
@@ -18,7 +19,7 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 def documented() -> dict[str, set[str]]:
     """Returns the options of each command in docs/commands.md, without --help."""
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    sections = re.split(r"^## `wavegen ([a-z-]+)`$", text, flags=re.MULTILINE)[1:]
+    sections = re.split(r"^###? `wavegen ([a-z -]+)`$", text, flags=re.MULTILINE)[1:]
     return {
         name: set(re.findall(r"(?<!\S)--[a-z-]+", " ".join(re.findall(r"^\* `([^`]*)`", body, flags=re.MULTILINE))))
         - {"--help"}
@@ -26,10 +27,18 @@ def documented() -> dict[str, set[str]]:
     }
 
 
+def every_command() -> dict[str, Any]:
+    """Returns the commands by name, those of groups too, as `data get`."""
+    found = dict(COMMANDS)
+    for name, command in COMMANDS.items():
+        found |= {f"{name} {below}": one for below, one in getattr(command, "commands", {}).items()}
+    return found
+
+
 def test_the_page_of_commands_lists_every_command_and_option():
     actual = {
         name: {flag for option in command.params for flag in option.opts if flag.startswith("--")}
-        for name, command in COMMANDS.items()
+        for name, command in every_command().items()
     }
     assert documented() == actual, "docs/commands.md is out of date; run: make commands"
 

@@ -94,6 +94,7 @@ MISTAKES = [
     ["info", "nope"],
     ["export", "nope"],
     ["inspect", "nowhere"],
+    ["receptive-field", "nope"],
     ["seg-train", "nowhere"],
     ["seg-train", "--preset", "bas"],
     ["seg-train", "--set", "model.nope=1"],

@@ -46,3 +46,14 @@ def test_wavegen_runs_as_a_module_and_says_its_version():
     command = [sys.executable, "-m", "wavenet_app", "--version"]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.fullmatch(rf"wavegen {re.escape(__version__)}( \([0-9a-f]{{12}}\))?\n", found.stdout)
+
+
+@pytest.mark.parametrize("arguments", [[], ["info", "voc"], ["get", "voc", "--dry-run"]])
+def test_looking_at_the_data_sets_imports_nothing_heavy(arguments, tmp_path):
+    code = (
+        "import sys, cli; sys.argv[0] = 'wavegen'; cli.app(standalone_mode=False); "
+        "print(sorted({'torch', 'torchaudio', 'numpy', 'urllib3', 'PIL'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, "data", *arguments, "--data-dir", str(tmp_path)]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.splitlines()[-1] == "[]"

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import Tensor
 
 from wavenet_app.audio.mono import read_audio
-from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
+from wavenet_app.checkpoints.trained import find_checkpoint_or_name_presets, load_trained
 from wavenet_app.config import PRESETS, RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.dilated import ResidualBlock
@@ -44,7 +44,7 @@ def run_wavenet_field(request: FieldRequest, folder: DataFolder, *, console: Con
     if request.name in PRESETS and not Path(request.name).exists():
         config, title = preset(request.name), f"preset_{request.name}"
     else:
-        trained = load_trained(_checkpoint(request.name, folder))
+        trained = load_trained(find_checkpoint_or_name_presets(request.name, folder))
         config, title = trained.config, trained.config.name
         nets["trained"] = trained.model
     generator = torch.Generator().manual_seed(request.seed)
@@ -139,13 +139,6 @@ def untrained(config: RunConfig, generator: torch.Generator) -> WaveNet:
 @torch.no_grad()
 def _front(model: WaveNet, codes: NDArray[np.int64]) -> Tensor:
     return model.first_inputs(torch.from_numpy(codes)[None])[0].t()
-
-
-def _checkpoint(name: str, folder: DataFolder) -> Path:
-    try:
-        return find_checkpoint(folder.root, name)
-    except UserError as error:
-        raise UserError(f"{error}; presets are {', '.join(PRESETS)}, and those for images in --help") from None
 
 
 def _clips(

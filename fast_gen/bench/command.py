@@ -73,6 +73,9 @@ def run_bench_command(
             else str(path)
         )
         progress.print(what, highlight=False, soft_wrap=True)
+        busy = busy_note()
+        if busy:
+            progress.print(busy, highlight=False, soft_wrap=True)
         audio = None
         if request.verify:
             audio = verification_audio(trained.config, trained.content.get("split"), folder) or own_audio(weights)
@@ -104,6 +107,16 @@ def run_bench_command(
             console.print(line, highlight=False, soft_wrap=True)
         console.print(machine(), highlight=False, soft_wrap=True)
     _check(rows)
+
+
+def busy_note() -> str | None:
+    """Returns a warning where other programs use so many cores that none is free for the measurement, else None."""
+    if not hasattr(os, "getloadavg"):  # on Windows
+        return None
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= max(cores - 1, 0.5):
+        return None
+    return f"note: this machine is busy (load average {load:.1f}, {cores} cores); on an idle one the speeds are higher"
 
 
 def machine() -> str:

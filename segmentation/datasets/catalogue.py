@@ -13,6 +13,7 @@ from segmentation.datasets.formats.custom import dataset as custom
 from segmentation.datasets.formats.voc import dataset as voc
 from wavenet_app.core.data_folder import DataFolder, below_in_any_case, folder_names
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.published import PUBLISHED
 from wavenet_app.core.text import did_you_mean
 
 FORMATS: tuple[Format, ...] = (
@@ -83,6 +84,7 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
     """Returns the folder that a data set argument stands for; None for the built-in data set.
 
     Raises:
+        AbsentDataSetError: a published data set is named that is not here; the message says how to get it.
         UserError: there is no such folder.
     """
     if argument is None:
@@ -105,11 +107,13 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
         if in_any_case is not None:
             return in_any_case
     known = {*default_folders, BUILT_IN.argument, *(name for parent in parents[1:] for name in folder_names(parent))}
+    if bare.lower() in default_folders and bare.lower() in PUBLISHED:
+        raise folder.absent(bare.lower())
     hint = did_you_mean(bare, known - {bare})
     looked = " and ".join(f"for {place}" for place in (named, *below))
     raise UserError(
         f"there is no data set '{argument}': looked for the folder {argument}, {looked}; "
-        f"{folder.root}/README.md says how to get one{hint}"
+        f"`wavegen data` lists those to get{hint}"
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavenet_app.checkpoints.voice_file import KIND, read_voice
-from wavenet_app.config import RunConfig
+from wavenet_app.config import PRESETS, RunConfig
 from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -99,6 +99,18 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     known += voice_names()
     listed = f"there are: {', '.join(sorted(set(known)))}" if known else f"none has been trained in {runs} yet"
     raise UserError(f"no checkpoint is called '{name}'{did_you_mean(name, known)}; {listed}")
+
+
+def find_checkpoint_or_name_presets(name: str, folder: DataFolder) -> Path:
+    """Returns the checkpoint file for a name, where a preset can be given too.
+
+    Raises:
+        UserError: there is no such checkpoint; the message lists the checkpoints and the presets.
+    """
+    try:
+        return find_checkpoint(folder.root, name)
+    except UserError as error:
+        raise UserError(f"{error}; presets are {', '.join(PRESETS)}, and those for images in --help") from None
 
 
 def export(path: Path, target: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.published import PUBLISHED, AbsentDataSetError, published_audio
 from wavenet_app.core.text import did_you_mean
 
 ENVIRONMENT_VARIABLE = "WAVEGEN_DATA"
@@ -80,7 +82,10 @@ class DataFolder:
     def data_set(self, argument: str) -> Path:
         """Returns what a data set argument stands for: a path that exists, else a name under the root in any case.
 
+        The name of a published audio data set, such as `ljspeech` or `speech/ljspeech`, stands for its folder.
+
         Raises:
+            AbsentDataSetError: it is a published data set that is not here; the message says how to get it.
             UserError: neither exists.
         """
         path = Path(argument)
@@ -92,8 +97,21 @@ class DataFolder:
         in_any_case = below_in_any_case(self.root, argument)
         if in_any_case is not None:
             return in_any_case
+        published = published_audio(argument)
+        if published is not None:
+            if (self.root / published.folder).is_dir():
+                return self.root / published.folder
+            raise self.absent(published.name)
+        for one in PUBLISHED.values():
+            if not one.images and self.root / one.folder == named:
+                raise self.absent(one.name)
         hint = did_you_mean(argument.strip("/"), folder_names(self.root) - _NO_DATA_SETS)
         raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}{hint}")
+
+    def absent(self, name: str) -> AbsentDataSetError:
+        """Returns the error for a published data set that is not here, with the command that gets it."""
+        elsewhere = self.root != DataFolder.at(None).root
+        return AbsentDataSetError(name, self.root, f" --data-dir {shlex.quote(str(self.root))}" if elsewhere else "")
 
     def data_set_path(self, name: str) -> Path:
         """Returns where a data set of that name lies under the root, whether it exists or not."""

@@ -28,10 +28,10 @@ def run_lock(run_dir: Path) -> Iterator[None]:
     path = run_dir / LOCK
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = _locked(path)
+        descriptor = locked(path)
     except BlockingIOError:
         raise UserError(
-            f"the run '{run_dir.name}' is being trained by {_holder(path)}; wait until it ends, or train under another "
+            f"the run '{run_dir.name}' is being trained by {holder(path)}; wait until it ends, or train under another "
             "--name"
         ) from None
     except OSError as error:
@@ -51,8 +51,13 @@ def refuse_locked(run_dir: Path) -> None:
             pass
 
 
-def _locked(path: Path) -> int:
-    """Returns the descriptor of a lock file that this process holds."""
+def locked(path: Path) -> int:
+    """Returns the descriptor of a lock file that this process now holds, until it closes it.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: the file cannot be made.
+    """
     try:
         import fcntl
     except ModuleNotFoundError:  # Windows
@@ -75,7 +80,8 @@ def _locked(path: Path) -> int:
         os.close(descriptor)  # the one who held it has removed it meanwhile
 
 
-def _holder(path: Path) -> str:
+def holder(path: Path) -> str:
+    """Returns which process holds a lock file, in words."""
     try:
         number = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

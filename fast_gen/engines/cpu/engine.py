@@ -198,7 +198,13 @@ class NumbaCpu(BaseEngine):
     def compiled_calls(self) -> list[partial[None]]:
         """Returns calls, of no codes, of all that is compiled to generate one clip."""
         codes, nothing = np.empty((1, 0), np.int16), np.empty((1, 0), np.float32)
-        return self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags())
+        calls = self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags())
+        rows = np.zeros((2, 1, 0), np.int64)
+        # what is primed may reach further back than the receptive field
+        predict = partial(
+            predict_rows, self._packed.predictor, self._states[0].predictor, np.zeros((1, 0)), rows[0], rows[1]
+        )
+        return [*calls, predict]
 
     def _packed_condition(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:
         """Returns what the compiled loop is to add for some clips, with its hold and phase."""

@@ -1,7 +1,8 @@
 """The portable engine for a GPU: one step in plain torch, recorded once as a CUDA graph and played for each sample.
 
 It computes what `fast_gen.engines.reference` does, without asking the host anything during a step: the queues' places
-follow from a time that the device counts. So the host starts one graph a sample instead of some hundred products.
+follow from a time that the device counts. So the host starts one graph a sample instead of some hundred products. A
+model with linear prediction has two: a step, and a step before which the predictors are solved.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
-from fast_gen.engines.gpu.packing import condition_parts, first_rings, front, pack, prime
+from fast_gen.engines.gpu.packing import add_prediction, condition_parts, first_rings, front, pack, prime
+from fast_gen.engines.gpu.prediction import DevicePredictor
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -40,6 +42,7 @@ class GraphQueue(BaseEngine):
     devices = ("cuda",)
     precisions = ("float32",)
     summary = "torch layer by layer, recorded as a CUDA graph"
+    predicts = True
 
     @classmethod
     def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - it runs any model
@@ -67,7 +70,8 @@ class GraphQueue(BaseEngine):
             self._gate_biases = self._gate_biases.repeat(1, batch_size, 1)
         silence = self.weights.coding.silence
         self._newest = torch.full((batch_size,), silence, dtype=torch.int32, device=self.device)
-        self._plays: dict[SamplingSettings | None, Callable[[], None]] = {}
+        self._prediction = DevicePredictor(self.weights, batch_size, self.device) if self.weights.prediction else None
+        self._plays: dict[tuple[SamplingSettings | None, bool], Callable[[], None]] = {}
 
     @gpu_failures_in_words
     @torch.inference_mode()
@@ -76,7 +80,7 @@ class GraphQueue(BaseEngine):
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
         checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1]:
-            prime(self._model, self._rings, known, self.weights.receptive_field, checked)
+            prime(self._model, self._rings, known, self.weights.receptive_field, checked, self._prediction)
 
     @gpu_failures_in_words
     @torch.inference_mode()
@@ -125,34 +129,57 @@ class GraphQueue(BaseEngine):
     def _start(self, settings: SamplingSettings | None) -> Callable[[], None]:
         """Returns what consumes the newest code and appends one, picked by the settings or, without them, known."""
         self._time.fill_(self._rings.time)
-        if self.device == "cpu":
-            return lambda: self._step(settings)
-        if settings not in self._plays:
-            self._plays[settings] = self._record(settings)
-        return self._plays[settings]
+        prediction = self._prediction
+        if prediction is None:
+            return self._played(settings, solves=False)
 
-    def _record(self, settings: SamplingSettings | None) -> Callable[[], None]:
+        def play() -> None:
+            self._played(settings, prediction.solves_next)()
+            prediction.advance(1)
+
+        return play
+
+    def _played(self, settings: SamplingSettings | None, solves: bool) -> Callable[[], None]:
+        """Returns a step as a function, recorded where there is a GPU."""
+        if self.device == "cpu":
+            return lambda: self._step(settings, solves)
+        if (settings, solves) not in self._plays:
+            self._plays[settings, solves] = self._record(settings, solves)
+        return self._plays[settings, solves]
+
+    def _record(self, settings: SamplingSettings | None, solves: bool) -> Callable[[], None]:
         """Records a step; the state is what it was before."""
-        changed = (self._rings.slots, self._rings.recent, self._time, self._newest)
+        changed = [self._rings.slots, self._rings.recent, self._time, self._newest]
+        if self._prediction is not None:
+            changed += self._prediction.state
         before = [tensor.clone() for tensor in changed]
         # Libraries reserve their memory at the first call, which must not be recorded.
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            self._step(settings)
+            self._step(settings, solves)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._step(settings)
+            self._step(settings, solves)
         for tensor, old in zip(changed, before, strict=True):
             tensor.copy_(old)
         return graph.replay
 
-    def _step(self, settings: SamplingSettings | None) -> None:
-        """Consumes the newest code of the history, leaves the outputs, and appends what is picked or known."""
+    def _step(self, settings: SamplingSettings | None, solves: bool) -> None:
+        """Consumes the newest code of the history, leaves the outputs, and appends what is picked or known.
+
+        Args:
+            settings: by which it picks; None for a known code.
+            solves: whether the predictors are solved before.
+        """
         model, recent, slots = self._model, self._rings.recent, self._rings.slots
         places = model.ring_starts[:, None] + ((self._time - self._lags) & model.ring_masks[:, None])
         hidden = front(model, recent.unbind(1))
+        if self._prediction is not None:
+            if solves:
+                self._prediction.solve(recent[:, -1])
+            hidden = add_prediction(model, hidden, *self._prediction.step(recent[:, -1]))
         skips = model.skip_bias
         for layer in range(len(places)):
             slots.index_copy_(0, places[layer, -1:], hidden[None])

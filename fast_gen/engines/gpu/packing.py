@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.gpu.prediction import DevicePredictor
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.heads import Head
 
@@ -49,6 +50,8 @@ class PackedModel(NamedTuple):
         dilations: (layers,), int32.
         ring_starts: (layers,), int64, the first slot of each layer in `Rings.slots`.
         ring_masks: (layers,), int32, one less than the number of a layer's slots; see `Rings`.
+        prediction_values: (256, R), added to the front's output; no rows for a model without linear prediction.
+        prediction_sizes: (64, R), likewise.
         head: what the outputs mean.
     """
 
@@ -66,6 +69,8 @@ class PackedModel(NamedTuple):
     dilations: Tensor
     ring_starts: Tensor
     ring_masks: Tensor
+    prediction_values: Tensor
+    prediction_sizes: Tensor
     head: Head
 
 
@@ -155,6 +160,8 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
         dilations=torch.tensor(weights.dilations, dtype=torch.int32, device=device),
         ring_starts=torch.tensor(np.cumsum([0, *slots[:-1]]), dtype=torch.int64, device=device),
         ring_masks=torch.tensor(slots, dtype=torch.int32, device=device) - 1,
+        prediction_values=place(weights.prediction_values, -1),
+        prediction_sizes=place(weights.prediction_sizes, -1),
         head=weights.head,
     )
 
@@ -185,6 +192,11 @@ def front(model: PackedModel, taps: Sequence[Tensor]) -> Tensor:
     return sum(others, first)
 
 
+def add_prediction(model: PackedModel, hidden: Tensor, value_rows: Tensor, size_rows: Tensor) -> Tensor:
+    """Returns the first layer's input (..., R) with what linear prediction adds for rows of its tables (...)."""
+    return hidden + (model.prediction_values[value_rows] + model.prediction_sizes[size_rows])
+
+
 def pack_condition(condition: ChunkCondition, model: PackedModel, rows: int, samples: int) -> PackedCondition:
     """Returns a condition of a number of samples as kernels take it; rows beyond its own get zeros."""
     layers, width = model.gate_biases.shape
@@ -213,7 +225,12 @@ def condition_parts(
 
 @torch.inference_mode()
 def prime(
-    model: PackedModel, rings: Rings, codes: Tensor, receptive_field: int, condition: ChunkCondition | None
+    model: PackedModel,
+    rings: Rings,
+    codes: Tensor,
+    receptive_field: int,
+    condition: ChunkCondition | None,
+    predictor: DevicePredictor | None = None,
 ) -> None:
     """Appends known codes (rows, time), time at least 1, layer by layer; see `fast_gen.engines.contract.Engine.prime`.
 
@@ -221,6 +238,9 @@ def prime(
     """
     taps = rings.recent.shape[1]
     behind = taps - 1
+    predicted = None
+    if predictor is not None:  # which remembers more than the receptive field
+        predicted = predictor.take_in(torch.cat([rings.recent[:, -1:], codes[:, :-1].to(torch.int32)], dim=1))
     # The newest code of the history is consumed now, the newest of `codes` by the next call. What lies further back
     # than the receptive field cannot be seen any more.
     read = torch.cat([rings.recent, codes[:, :-1].to(torch.int32)], dim=1)[:, -(receptive_field + behind) :]
@@ -233,16 +253,26 @@ def prime(
         if seen is not None:
             own = ChunkCondition(seen.values[clips], seen.hold, seen.phase)
             packed = pack_condition(own, model, clips.stop - first, steps)
-        _prime_clips(model, rings, clips, read[clips].long(), packed)
+        rows = None if predicted is None else (predicted[0][clips, -steps:], predicted[1][clips, -steps:])
+        _prime_clips(model, rings, clips, read[clips].long(), packed, rows)
     rings.advance(steps)
     rings.recent.copy_(torch.cat([rings.recent, codes.to(torch.int32)], dim=1)[:, -taps:])
 
 
-def _prime_clips(model: PackedModel, rings: Rings, clips: slice, codes: Tensor, packed: PackedCondition | None) -> None:
+def _prime_clips(
+    model: PackedModel,
+    rings: Rings,
+    clips: slice,
+    codes: Tensor,
+    packed: PackedCondition | None,
+    predicted: tuple[Tensor, Tensor] | None,
+) -> None:
     """Takes the queues of some clips through codes (clips, time), kernel_size - 1 of them already consumed."""
     taps, dtype = rings.recent.shape[1], rings.slots.dtype
     steps = codes.shape[1] - (taps - 1)
     hidden = front(model, [codes[:, tap : tap + steps] for tap in range(taps)])
+    if predicted is not None:
+        hidden = add_prediction(model, hidden, *predicted)
     for layer, dilation in enumerate(model.dilations.tolist()):
         start, mask = int(model.ring_starts[layer]), int(model.ring_masks[layer])
         span = (taps - 1) * dilation

@@ -19,6 +19,7 @@ from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
 from fast_gen.engines.gpu.packing import PackedCondition, condition_parts, first_rings, pack, padded, prime
+from fast_gen.engines.gpu.prediction import DevicePredictor
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -29,6 +30,9 @@ FEW_CLIPS = 32
 
 WIDEST = 65_536
 """Padded weights of the widest matrix of a layer: more do not fit into a program's registers."""
+
+SOLVED_AT_ONCE = 1_024
+"""Samples of the past that a solution of the linear predictors reads at a time."""
 
 BLOCK_WEIGHTS = 8_192
 """Weights of an output layer that a program multiplies at a time: as many as its registers easily hold."""
@@ -76,6 +80,7 @@ class TritonGpu(BaseEngine):
     devices = ("cuda",)
     precisions = tuple(DTYPES)
     summary = "the whole loop in one kernel"
+    predicts = True
 
     @classmethod
     def _missing_hardware(cls, weights: GeneratorWeights, device: str) -> str | None:  # noqa: ARG003 - there is one
@@ -131,6 +136,7 @@ class TritonGpu(BaseEngine):
         rows = -(-batch_size // self._plan.rows) * self._plan.rows
         with gpu_in_words(self):
             self._rings = first_rings(self.weights, rows, self.device, self._dtype)
+            self._prediction = DevicePredictor(self.weights, rows, self.device) if self.weights.prediction else None
             kind = self._model.output2.dtype
             self._vectors = torch.empty(2, rows, len(self._model.skip_bias), dtype=kind, device=self.device)
 
@@ -141,7 +147,8 @@ class TritonGpu(BaseEngine):
         if known.shape[1] == 0:
             return
         with gpu_in_words(self):
-            prime(self._model, self._rings, self._by_time(known).T, self.weights.receptive_field, checked)
+            reach = self.weights.receptive_field
+            prime(self._model, self._rings, self._by_time(known).T, reach, checked, self._prediction)
 
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
@@ -178,13 +185,54 @@ class TritonGpu(BaseEngine):
         *,
         known: bool,
     ) -> None:
-        """Launches the kernel for as many samples at a time as the device holds conditions of."""
+        """Launches the kernel for as many samples at a time as the device holds conditions of.
+
+        Linear predictors are solved between launches, which then end before each solution.
+        """
         steps, rows = codes.shape
         checked = checked_condition(condition, self, steps)
         for part, packed in condition_parts(checked, self._model, rows, steps):
-            if part.stop > part.start:
-                self._launch(codes[part], logits[part], uniforms[part], settings, packed, known=known)
-                self._rings.advance(part.stop - part.start)
+            first = part.start
+            while first < part.stop:
+                count = self._until_solution(part.stop - first)
+                now = slice(first, first + count)
+                of_these = packed if packed is None or count == part.stop - part.start else _cut(packed, part, now)
+                self._launch(codes[now], logits[now], uniforms[now], settings, of_these, known=known)
+                self._rings.advance(count)
+                if self._prediction is not None:
+                    self._prediction.since += count
+                first += count
+
+    def _until_solution(self, samples: int) -> int:
+        """Returns how many of some samples the next launch takes; solves the linear predictors where they are due."""
+        prediction = self._prediction
+        if prediction is None:
+            return samples
+        if prediction.solves_next:
+            self._solve(prediction)
+            prediction.since = -1
+        return min(samples, prediction.hop - 1 - prediction.since)
+
+    def _solve(self, prediction: DevicePredictor) -> None:
+        """Launches the solution; see `fast_gen.engines.gpu.triton_prediction.solve_predictors`."""
+        from fast_gen.engines.gpu.triton_prediction import solve_predictors
+
+        solve_predictors[(len(prediction.past),)](
+            self._rings.recent,
+            prediction.decoded,
+            prediction.window,
+            prediction.constants,
+            prediction.past,
+            prediction.coefficients,
+            prediction.lags,
+            KERNEL_SIZE=self.weights.kernel_size,
+            LOWEST=prediction.lowest,
+            FRAME=prediction.frame,
+            HOP=prediction.hop,
+            ORDER=prediction.order,
+            LAGS=_power_of_two(prediction.order),
+            BLOCK=min(SOLVED_AT_ONCE, _power_of_two(prediction.frame)),
+        )
 
     def _launch(
         self,
@@ -203,6 +251,13 @@ class TritonGpu(BaseEngine):
         model, plan = self._model, self._plan
         skip, channels = model.output2.shape
         *tensors, head = model
+        prediction = self._prediction
+        predictors: list[Tensor | int] = [model.skip_bias] * 8 + [0]  # read by no kernel without prediction
+        if prediction is not None:
+            predictors = [
+                prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
+                prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes, prediction.since,
+            ]  # fmt: skip
         controls = [settings.temperature, settings.top_k or channels, settings.top_p]
         append_codes[(rows // plan.rows,)](
             *tensors,
@@ -215,6 +270,7 @@ class TritonGpu(BaseEngine):
             torch.tensor(controls, dtype=torch.float64, device=self.device),
             model.gate_biases if packed is None else packed.values,
             model.dilations if packed is None else packed.steps_on_device,
+            *predictors,
             self._rings.time,
             steps,
             rows,
@@ -236,9 +292,26 @@ class TritonGpu(BaseEngine):
             SCORE=known,
             GREEDY=settings.temperature == 0,
             SELECT=bool(settings.top_k or settings.top_p < 1),
+            PREDICTED=prediction is not None,
+            LOWEST=0 if prediction is None else prediction.lowest,
+            FRAME=0 if prediction is None else prediction.frame,
+            HOP=0 if prediction is None else prediction.hop,
+            ORDER=0 if prediction is None else prediction.order,
+            LAGS=1 if prediction is None else _power_of_two(prediction.order),
             num_warps=plan.warps,
             num_stages=plan.stages,
         )
+
+
+def _cut(packed: PackedCondition, part: slice, now: slice) -> PackedCondition:
+    """Returns the condition of some of the samples of a part."""
+    own = slice(now.start - part.start, now.stop - part.start)
+    return PackedCondition(packed.values, packed.steps[own], packed.steps_on_device[own])
+
+
+def _power_of_two(count: int) -> int:
+    """Returns the least power of two that is not below a count."""
+    return 1 << (count - 1).bit_length()
 
 
 def widest_matrix(weights: GeneratorWeights) -> int:

@@ -10,6 +10,8 @@ from some threads of a program to others through device memory, where Triton ord
   layers of each sample lie between. At time t itself no other slot of the layer is written, and the slot written is not
   read, as a ring is longer than the layer looks back; so the order of reading and writing within a sample is free, and
   a read may be moved ahead as far as those barriers.
+- A sample of the linear predictors' past is written when it is consumed, and read as an older one at later samples,
+  behind the barriers of the output layers too; as the newest it stays in registers.
 - The vectors are written, barrier, read. That a vector is read before the next sample writes it again, the barrier
   of the other vector sees to.
 
@@ -25,9 +27,13 @@ import triton.language as tl
 from fast_gen.engines.gpu.triton_front import code_front, sample_front
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import from_newest, pick_samples
+from fast_gen.engines.gpu.triton_prediction import predict, row_of
 from wavenet_app.heads import Rule
+from wavenet_app.network.prediction import rows as prediction_rows
 
 _CODE = tl.constexpr(int(Rule.CODE))
+_VALUES = tl.constexpr(prediction_rows.VALUES)
+_SIZES = tl.constexpr(prediction_rows.SIZES)
 
 
 @triton.jit
@@ -72,7 +78,7 @@ def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, RO
     return _summed(total, ROWS) + tl.load(bias + channel)[None, :]
 
 
-@triton.jit(do_not_specialize=["start_time", "steps", "batch"])
+@triton.jit(do_not_specialize=["start_time", "steps", "batch", "since"])
 def append_codes(
     tables,
     dilated,
@@ -88,6 +94,8 @@ def append_codes(
     dilations,
     ring_starts,
     ring_masks,
+    prediction_values,
+    prediction_sizes,
     slots,
     recent,
     vectors,
@@ -97,6 +105,15 @@ def append_codes(
     settings,
     condition,
     condition_steps,
+    decoded,
+    constants,
+    value_limits,
+    size_limits,
+    past_samples,
+    coefficients,
+    predictions,
+    sizes,
+    since,
     start_time,
     steps,
     batch,
@@ -118,11 +135,17 @@ def append_codes(
     SCORE: tl.constexpr,
     GREEDY: tl.constexpr,
     SELECT: tl.constexpr,
+    PREDICTED: tl.constexpr,
+    LOWEST: tl.constexpr,
+    FRAME: tl.constexpr,
+    HOP: tl.constexpr,
+    ORDER: tl.constexpr,
+    LAGS: tl.constexpr,
 ):
     """Appends `steps` codes to each row; a program for each ROWS of them.
 
     Args:
-        tables: this and the next, up to ring_masks: the tensors of `PackedModel`.
+        tables: this and the next, up to prediction_sizes: the tensors of `PackedModel`.
         slots: as in `Rings`, and so is `recent`.
         vectors: (2, batch, S), of the type of output2; written over.
         codes: (steps, batch) int16; known if SCORE, else written.
@@ -131,6 +154,7 @@ def append_codes(
         settings: float64 (3,): temperature, top-k (Q for all), top-p.
         condition: `PackedCondition.values`, read if CONDITIONED.
         condition_steps: (steps,) int32, which of them each sample takes.
+        decoded: this and the next, up to since: those of `DevicePredictor`, used if PREDICTED.
         start_time: `Rings.time`.
         steps: number of samples.
         batch: rows, a multiple of ROWS.
@@ -147,6 +171,8 @@ def append_codes(
         CONDITIONED: whether there is a condition.
         SCORE: whether the codes are known.
         GREEDY: as in `pick_codes`, and so is SELECT.
+        PREDICTED: whether linear prediction is an input; `steps` then end before the next solution.
+        LOWEST: as in `solve_predictors`, and so are the next.
     """
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     residual, gate, half, skip, output = (
@@ -164,12 +190,24 @@ def append_codes(
     oldest = tl.load(recent + rows * KERNEL_SIZE)
     middle = tl.load(recent + rows * KERNEL_SIZE + 1)
     newest = tl.load(recent + rows * KERNEL_SIZE + KERNEL_SIZE - 1)
+    if PREDICTED:
+        back = tl.arange(0, LAGS)[None, :]
+        solved = tl.load(coefficients + rows[:, None] * ORDER + back, mask=back < ORDER, other=0.0)
+        prediction, size, decay = tl.load(predictions + rows), tl.load(sizes + rows), tl.load(constants)
     for step in range(steps):
         time = start_time + step
         if ONE_HOT:
             hidden = code_front(tables, oldest, middle, newest, CODES, KERNEL_SIZE, R)
         else:
             hidden = sample_front(tables, oldest, middle, newest, KERNEL_SIZE, R)
+        if PREDICTED:
+            value = tl.load(decoded + newest - LOWEST)
+            size = decay * size + (1 - decay) * tl.abs(value - prediction)
+            prediction = predict(past_samples, rows, value, FRAME + since + step, solved, FRAME + HOP, ORDER, LAGS)
+            value_row = row_of(value_limits, prediction, _VALUES)[:, None]
+            size_row = row_of(size_limits, size, _SIZES)[:, None]
+            added = tl.load(prediction_values + value_row * R + residual[None, :])
+            hidden += added + tl.load(prediction_sizes + size_row * R + residual[None, :])
         if CONDITIONED:
             condition_rows = (tl.load(condition_steps + step).to(tl.int64) * batch + rows)[:, None] * (layers * 2 * D)
         skip_total = tl.zeros([D if ROWS == 1 else ROWS, S], tl.float32)
@@ -223,6 +261,9 @@ def append_codes(
         else:
             oldest = newest
         newest = picked
+    if PREDICTED:
+        tl.store(predictions + rows, prediction)
+        tl.store(sizes + rows, size)
     tl.store(recent + rows * KERNEL_SIZE, oldest)
     if KERNEL_SIZE == 3:
         tl.store(recent + rows * KERNEL_SIZE + 1, middle)

@@ -298,7 +298,7 @@ def test_a_path_goes_before_a_name_and_a_custom_set_is_found_by_its_name(folder,
 
 
 def test_a_wrong_folder_says_what_was_looked_for_and_where(folder, tmp_path):
-    with pytest.raises(UserError, match=r"no data set 'voc': looked for the folder voc, for .*pascal_voc and for"):
+    with pytest.raises(UserError, match=r"no data set 'own': looked for the folder own, for .*own and for"):
         open_dataset("voc", folder, "train")
     (tmp_path / "holiday" / "beach").mkdir(parents=True)
     save(tmp_path / "holiday" / "a.jpg", picture())

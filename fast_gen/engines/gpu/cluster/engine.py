@@ -50,7 +50,8 @@ class Arguments(ctypes.Structure):
 class ClusterGpu(TritonGpu):
     """A thread-block cluster for each of a few clips, if the model fits into one; else what `TritonGpu` does.
 
-    Both work on the same queues. The cluster picks mu-law codes alone; 16-bit samples are Triton's in any number.
+    Both work on the same queues. The cluster picks mu-law codes alone; 16-bit samples, and models with linear
+    prediction, are Triton's in any number.
     Arguments are those of `TritonGpu`.
     """
 
@@ -70,6 +71,8 @@ class ClusterGpu(TritonGpu):
         """Returns what keeps a cluster from running the model, or None."""
         if self.weights.head.rule != Rule.CODE:
             return f"it takes mu-law codes alone, not the head {self.weights.head.name}"
+        if self.weights.prediction is not None:
+            return "it does not take models with linear prediction"
         return missing_nvrtc()
 
     def _compile(self, macros: dict[str, int]) -> ClusterKernel:

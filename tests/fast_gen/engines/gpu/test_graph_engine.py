@@ -1,7 +1,7 @@
 """The recorded engine keeps the contract: its step on the CPU, and the graph on a GPU."""
 
 import pytest
-from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, ConditionContract, EngineContract, random_net
+from engine_contract import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.contract import Engine
@@ -26,6 +26,15 @@ class TestGraphQueueConditionedUnrecorded(ConditionContract):
 
 class TestGraphQueueOfLogisticsUnrecorded(TestGraphQueueUnrecorded):
     head = LOGISTICS
+
+
+class TestGraphQueueWithPredictionUnrecorded(TestGraphQueueUnrecorded):
+    head = PREDICTION
+
+
+@pytest.mark.slow
+class TestGraphQueueConditionedWithPredictionUnrecorded(TestGraphQueueConditionedUnrecorded):
+    head = PREDICTION
 
 
 @pytest.mark.slow
@@ -57,6 +66,21 @@ class TestGraphQueueOfLogistics(TestGraphQueue):
 @pytest.mark.gpu
 class TestGraphQueueOfOneGaussian(TestGraphQueue):
     head = GAUSSIAN
+
+
+@pytest.mark.gpu
+class TestGraphQueueWithPrediction(TestGraphQueue):
+    head = PREDICTION
+
+
+@pytest.mark.gpu
+class TestGraphQueueOfLogisticsWithPrediction(TestGraphQueue):
+    head = LOGISTICS | PREDICTION
+
+
+@pytest.mark.gpu
+class TestGraphQueueConditionedWithPrediction(TestGraphQueueConditioned):
+    head = PREDICTION
 
 
 def test_it_does_not_run_on_the_cpu_for_a_user() -> None:

@@ -14,6 +14,7 @@ from engine_contract import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
+    PREDICTION,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -83,6 +84,7 @@ def plan_on_an_h100(weights: GeneratorWeights, precision: str, clips: int, monke
         ("small", "bfloat16", 1, CONDITIONED["speakers"], 0),
         ("base", "bfloat16", 1, {}, 0),
         ("small", "bfloat16", 1, TEN_LOGISTICS, 0),
+        ("small", "bfloat16", 1, PREDICTION, 0),
         *(
             pytest.param(*case, marks=pytest.mark.exhaustive)
             for case in (
@@ -214,6 +216,21 @@ class TestTritonGpuOfLogistics(TestTritonGpu):
 @pytest.mark.gpu
 class TestTritonGpuOfOneGaussian(TestTritonGpu):
     head = GAUSSIAN
+
+
+@pytest.mark.gpu
+class TestTritonGpuWithPrediction(TestTritonGpu):
+    head = PREDICTION
+
+
+@pytest.mark.gpu
+class TestTilesOfOneGaussianWithPrediction(TestTiles):
+    head = GAUSSIAN | PREDICTION
+
+
+@pytest.mark.gpu
+class TestTritonGpuConditionedWithPrediction(TestTritonGpuConditioned):
+    head = PREDICTION
 
 
 @pytest.mark.gpu

@@ -1,0 +1,1 @@
+"""Published data sets: what there is, fetching, checking and removing them."""
