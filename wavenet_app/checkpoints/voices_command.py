@@ -6,10 +6,11 @@ import json
 import math
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from wavenet_app.checkpoints.voices import ShippedVoice, shipped_voices
+from wavenet_app.checkpoints.voices import DEFAULT, ShippedVoice, shipped_voices
 from wavenet_app.core.console import print_labelled
 
 
@@ -24,26 +25,28 @@ def run_voices(console: Console, *, as_json: bool) -> None:
     if not voices:
         console.print("no voice ships with this wavegen; train one with: wavegen train FOLDER")
         return
-    table = Table("voice", "language", "speakers", "use")
-    for title in ("Hz", "minutes trained", "steps", "bits (LPC-24)"):
-        table.add_column(title, justify="right")
-    table.add_column("licence")
-    table.add_column("size", justify="right")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("voice", no_wrap=True)
+    table.add_column("language", overflow="fold")
+    for title in ("Hz", "minutes", "steps", "bits", "LPC-24", "MB"):  # minutes and steps of training
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("licence", no_wrap=True)
     for voice in voices:
         table.add_row(
             voice.name,
-            voice.language or "",
-            ", ".join(voice.config.model.speakers) or "1",
-            "vocode" if voice.vocoder else "sample",
+            _language(voice),
             str(voice.config.audio.sample_rate),
             f"{voice.minutes:.0f}",
             f"{voice.steps:,}",
-            f"{_figure(voice.bits)} ({_figure(voice.lpc)})",
+            _figure(voice.bits),
+            _figure(voice.lpc),
+            f"{voice.size / 1e6:.2f}",
             voice.licence,
-            f"{voice.size / 1e6:.2f} MB",
         )
     console.print(table)
-    first = next((voice for voice in voices if not voice.vocoder), None)
+    console.print("minutes and steps of training; bits per sample of held-out clips, and those of linear prediction")
+    usable = [voice for voice in voices if not voice.vocoder]
+    first = next((voice for voice in usable if voice.name == DEFAULT), usable[0] if usable else None)
     if first is not None:
         console.print(
             f"hear one: wavegen sample {first.name} --play\n"
@@ -68,6 +71,13 @@ def _facts(voice: ShippedVoice) -> dict[str, Any]:
         "data": voice.data,
         "size": voice.size,
     }
+
+
+def _language(voice: ShippedVoice) -> str:
+    """Returns the language, the number of speakers if there are several, and whether it is a vocoder."""
+    speakers = len(voice.config.model.speakers)
+    facts = (voice.language, f"{speakers} speakers" if speakers else None, "vocoder" if voice.vocoder else None)
+    return ", ".join(fact for fact in facts if fact)
 
 
 def _finite(value: float | None) -> float | None:
