@@ -110,7 +110,7 @@ def run_bench_command(
 
 
 def busy_note() -> str | None:
-    """Returns a warning where other programs use so many cores that none is free for the measurement, else None."""
+    """Returns a warning where other programs leave no core free for the measurement, else None."""
     if not hasattr(os, "getloadavg"):  # on Windows
         return None
     load, cores = os.getloadavg()[0], os.cpu_count() or 1

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.coding import Coding, MuLawCoding
+from wavenet_app.network.prediction.predictor import analysis_window, solve_toeplitz
 
 if TYPE_CHECKING:
     from wavenet_app.corpus.corpus import Clip, Corpus
@@ -391,7 +392,7 @@ def _predictions(codes: Codes, sample_rate: int, coding: Coding) -> Iterator[tup
 
     frame = lpc_frame(sample_rate)
     hop = max(round(HOP_SECONDS * sample_rate), 1)
-    window = np.sin(0.75 * np.pi * (np.arange(frame) + 0.5) / frame) ** 2
+    window = analysis_window(frame)
     mean = 0.0
     for start in range(frame, len(codes), CHUNK_FRAMES * hop):
         chunk = codes[start : start + CHUNK_FRAMES * hop]
@@ -399,7 +400,7 @@ def _predictions(codes: Codes, sample_rate: int, coding: Coding) -> Iterator[tup
         waveform = np.zeros(frame + frames * hop)
         waveform[: frame + len(chunk)] = coding.decode(codes[start - frame : start + len(chunk)])
         pasts = np.lib.stride_tricks.sliding_window_view(waveform, frame)[: frames * hop : hop]
-        coefficients = _solve_toeplitz(_autocorrelation(pasts * window))
+        coefficients = solve_toeplitz(_autocorrelation(pasts * window))
         prediction = np.zeros((frames, hop))
         for lag, coefficient in enumerate(coefficients, start=1):
             first = frame - lag
@@ -418,22 +419,6 @@ def _autocorrelation(frames: Floats) -> Floats:
     length = next_fast_len(frames.shape[1] + ORDER, real=True)
     spectrum = rfft(frames, length, axis=1)
     return irfft(spectrum.real**2 + spectrum.imag**2, length, axis=1)[:, : ORDER + 1].T.copy()
-
-
-def _solve_toeplitz(lags: Floats) -> Floats:
-    """Returns the predictors of all frames by Levinson's recursion: (ORDER + 1, frames) to (ORDER, frames).
-
-    Row j is the weight of the sample j + 1 steps back. Source: Makhoul 1975, equations 38a to 38e.
-    """
-    error = np.maximum(lags[0] * 1.0001, np.finfo(np.float64).tiny)
-    coefficients = np.zeros((ORDER, lags.shape[1]))
-    for order in range(ORDER):
-        known = coefficients[:order].copy()
-        reflection = (lags[order + 1] - (known * lags[order:0:-1]).sum(axis=0)) / error
-        coefficients[:order] = known - reflection * known[::-1]
-        coefficients[order] = reflection
-        error = error * (1 - reflection**2)
-    return coefficients
 
 
 def verdict(validation: float, baseline: Baseline) -> str:
