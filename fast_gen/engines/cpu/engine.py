@@ -127,9 +127,9 @@ class NumbaCpu(BaseEngine):
 
         There are no rows for a model without linear prediction.
         """
-        rows = np.zeros((2, *codes.shape), np.int64)
         if self.weights.prediction is None:
             return np.zeros((len(codes), 0), np.int64), np.zeros((len(codes), 0), np.int64)
+        rows = np.zeros((2, *codes.shape), np.int64)
         samples = self.weights.coding.decode(codes).astype(np.float64)
         predict_rows(self._packed.predictor, state.predictor, samples, *rows)
         first = codes.shape[1] - steps
