@@ -117,7 +117,7 @@ def main() -> None:
     failed = sum(failure(waveform, rate) is not None for waveform in waveforms)
     print(
         f"{len(requested)} generated clips of {options.seconds:g} s at temperature {options.temperature:g}, made in "
-        f"{seconds:.0f} s; {failed} of them ran away to noise or collapsed to silence"
+        f"{seconds:.0f} s; {failed} of them ran away to noise or a hum or collapsed to silence"
     )
     table = np.zeros((len(speakers), len(speakers)), int)
     np.add.at(table, (requested, classified), 1)

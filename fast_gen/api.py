@@ -99,6 +99,7 @@ class Voice:
         temperature: float | None = None,
         top_k: int = 0,
         top_p: float = 1.0,
+        min_p: float = 0.0,
         speaker: str | None = None,
         prime: str | Path | Waveform | None = None,
         mel: NDArray[np.floating] | None = None,
@@ -113,6 +114,7 @@ class Voice:
             temperature: lower is safer, higher is wilder; None for 1, or 0.8 for a vocoder.
             top_k: sample from this many of the most likely codes; 0 for all.
             top_p: sample from the most likely codes that hold this much probability.
+            min_p: sample from the codes at least this many times as likely as the most likely one.
             speaker: a name, or a mix such as "ann:0.7,jo:0.3"; None for each speaker in turn.
             prime: a recording to continue: a file, or a waveform (samples,) at `sample_rate`.
             mel: for a vocoder, log-mel frames (frames, n_mels) as the model was trained on.
@@ -128,10 +130,10 @@ class Voice:
         if mel is not None:
             if n is not None or prime is not None:
                 raise UserError("a vocoder makes one clip from its frames; leave out n and prime")
-            return self._vocode(mel, seed, self._settings(temperature, top_k, top_p), speaker, refine)
+            return self._vocode(mel, seed, self._settings(temperature, top_k, top_p, min_p), speaker, refine)
         clips = 1 if n is None else n
         samples = max(1, round(seconds * self.sample_rate))
-        settings = self._settings(temperature, top_k, top_p)
+        settings = self._settings(temperature, top_k, top_p, min_p)
         chunks = self._chunks(samples, clips, seed, settings, speaker, prime, CHUNK_SAMPLES)
         waveform = np.concatenate(list(chunks), axis=1)
         return waveform[0] if n is None else waveform
@@ -144,6 +146,7 @@ class Voice:
         temperature: float | None = None,
         top_k: int = 0,
         top_p: float = 1.0,
+        min_p: float = 0.0,
         speaker: str | None = None,
         prime: str | Path | Waveform | None = None,
         chunk_samples: int = CHUNK_SAMPLES,
@@ -159,6 +162,7 @@ class Voice:
             temperature: lower is safer, higher is wilder.
             top_k: sample from this many of the most likely codes; 0 for all.
             top_p: sample from the most likely codes that hold this much probability.
+            min_p: sample from the codes at least this many times as likely as the most likely one.
             speaker: a name or a mix.
             prime: a recording to continue.
             chunk_samples: samples in a chunk; the last one may be shorter.
@@ -167,7 +171,7 @@ class Voice:
             UserError: a value is out of range, or the model does not take it.
         """
         samples = None if seconds is None else max(1, round(seconds * self.sample_rate))
-        settings = self._settings(temperature, top_k, top_p)
+        settings = self._settings(temperature, top_k, top_p, min_p)
         chunks = self._chunks(samples, 1, seed, settings, speaker, prime, chunk_samples)
         return (chunk[0] for chunk in chunks)
 
@@ -194,9 +198,9 @@ class Voice:
     def _trained(self) -> Trained:
         return load_trained(self.path)
 
-    def _settings(self, temperature: float | None, top_k: int, top_p: float) -> SamplingSettings:
+    def _settings(self, temperature: float | None, top_k: int, top_p: float, min_p: float) -> SamplingSettings:
         usual = usual_settings(self.config.model, temperature)
-        settings = SamplingSettings(usual.temperature, top_k, top_p)
+        settings = SamplingSettings(usual.temperature, top_k, top_p, min_p)
         check_head(settings, self.config.model.output_head)
         return settings
 

@@ -25,6 +25,15 @@ TopP = Annotated[
         callback=finite, min=0, max=1, help="Sample from the most likely codes that hold this much probability."
     ),
 ]
+MinP = Annotated[
+    float,
+    typer.Option(
+        callback=finite,
+        min=0,
+        max=1,
+        help="Leave out codes less than this many times as likely as the most likely one.",
+    ),
+]
 VocodingTemperature = Annotated[
     float | None,
     typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
@@ -67,6 +76,7 @@ def sample(
     ] = 1.0,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
     speaker: Speaker = None,
     prime: Annotated[
         list[Path] | None,
@@ -126,6 +136,7 @@ def sample(
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
         primes=tuple(prime or ()),
         prime_seconds=prime_seconds,
         keep_prime=keep_prime,
@@ -164,6 +175,7 @@ def vocode(
     temperature: VocodingTemperature = None,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
+    min_p: MinP = 0.0,
     refine: Refine = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder, or file of a single result (default: generated/ in the data folder).")
@@ -199,6 +211,7 @@ def vocode(
         temperature=VOCODING_TEMPERATURE if temperature is None else temperature,
         top_k=top_k,
         top_p=top_p,
+        min_p=min_p,
         turns=USUAL_TURNS if refine is None else refine,
         engine=engine,
         precision=precision,

@@ -312,7 +312,14 @@ def _pick(logits, uniforms, settings, codes, Q: tl.constexpr, ROWS: tl.constexpr
     found = tl.load(logits + rows[:, None] * Q + tl.arange(0, Q)[None, :])
     top_k = tl.load(settings + 1).to(tl.int32)
     picked = pick_codes(
-        found, tl.load(uniforms + rows), tl.load(settings), top_k, tl.load(settings + 2), GREEDY, not GREEDY
+        found,
+        tl.load(uniforms + rows),
+        tl.load(settings),
+        top_k,
+        tl.load(settings + 2),
+        tl.load(settings + 3),
+        GREEDY,
+        not GREEDY,
     )
     tl.store(codes + rows, picked)
 
@@ -323,6 +330,8 @@ def _pick(logits, uniforms, settings, codes, Q: tl.constexpr, ROWS: tl.constexpr
         SETTINGS["greedy"],
         SETTINGS["plain"],
         SETTINGS["top-k and top-p"],
+        SamplingSettings(temperature=0.7, min_p=0.05),
+        SamplingSettings(top_p=0.9, min_p=1.0),
         *(
             pytest.param(settings, marks=pytest.mark.slow)
             for settings in (
@@ -349,7 +358,8 @@ def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
     numbers[::5], numbers[1::5] = 0.0, 1 - 2.0**-24
     picked = torch.full((rows,), -1, dtype=torch.int32)
     whole = torch.nn.functional.pad(logits, (0, width - codes), value=-torch.inf)
-    controls = torch.tensor([settings.temperature, settings.top_k or width, settings.top_p], dtype=torch.float64)
+    controls = [settings.temperature, settings.top_k or width, settings.top_p, settings.least_exponent]
+    controls = torch.tensor(controls, dtype=torch.float64)
     _pick[(1,)](whole, numbers, controls, picked, width, rows, settings.temperature == 0)
     assert torch.equal(picked.long(), pick(logits, numbers, settings))
 
@@ -360,7 +370,7 @@ def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float) -> None:
     settings = SamplingSettings(top_p=top_p)
     logits, numbers = torch.zeros(16, 4), torch.full((16,), 1 - 2.0**-24)
     picked = torch.full((16,), -1, dtype=torch.int32)
-    controls = torch.tensor([1.0, 4, top_p], dtype=torch.float64)
+    controls = torch.tensor([1.0, 4, top_p, -math.inf], dtype=torch.float64)
     _pick[(1,)](logits, numbers, controls, picked, 4, 16, False)
     expected = pick(logits, numbers, settings)
     assert expected.unique().tolist() == [math.ceil(4 * top_p) - 1]

@@ -43,6 +43,11 @@ class BaseEngine(ABC):
     def _load(self) -> None:
         """Brings the weights into the layout of the engine."""
 
+    @property
+    def remark(self) -> str | None:
+        """A line for the user about how samples were made, or None, as here."""
+        return None
+
     @abstractmethod
     def reset(self, batch_size: int) -> None:
         """Makes the history of each of `batch_size` rows a single silence code; see `Engine.reset`."""

@@ -60,6 +60,10 @@ class Engine(Protocol):
     threads: int
     batch_size: int
 
+    @property
+    def remark(self) -> str | None:
+        """A line for the user about how samples were made since the engine was loaded, or None."""
+
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
 

@@ -83,6 +83,7 @@ class SamplingSettings:
             safer and duller, 0 always takes the most likely code, or the mean of the most likely component.
         top_k: only the `top_k` most likely codes may be picked; 0 allows all.
         top_p: only the fewest most likely codes whose probability together reaches `top_p` may be picked; 1 allows all.
+        min_p: only codes at least `min_p` times as likely as the most likely one may be picked; 0 allows all.
 
     Raises:
         UserError: a value is out of its range.
@@ -91,6 +92,7 @@ class SamplingSettings:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
@@ -99,6 +101,18 @@ class SamplingSettings:
             raise UserError(f"top-k must be 0 (all codes) or more, not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise UserError(f"top-p must be above 0 and at most 1 (all codes), not {self.top_p}")
+        if not 0 <= self.min_p <= 1:
+            raise UserError(f"min-p must be from 0 (all codes) to 1 (the most likely), not {self.min_p}")
+
+    @property
+    def ranks(self) -> bool:
+        """Whether codes are ranked, by top-k or top-p."""
+        return self.top_k > 0 or self.top_p < 1
+
+    @property
+    def least_exponent(self) -> float:
+        """The least (logit - greatest logit) / temperature that `min_p` allows: its logarithm."""
+        return math.log(self.min_p) if self.min_p else -math.inf
 
 
 def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
@@ -120,11 +134,11 @@ def check_head(settings: SamplingSettings, head: Head) -> None:
     """Refuses settings that a head cannot follow.
 
     Raises:
-        UserError: top-k or top-p is set for a head that does not rank codes.
+        UserError: top-k, top-p or min-p is set for a head that does not rank codes.
     """
-    if not head.ranks_codes and (settings.top_k or settings.top_p < 1):
+    if not head.ranks_codes and (settings.ranks or settings.min_p):
         raise UserError(
-            f"top-k and top-p rank mu-law codes, which this model's head ({head.name}) does not know; "
+            f"top-k, top-p and min-p compare mu-law codes, which this model's head ({head.name}) does not know; "
             "take a temperature"
         )
 
@@ -136,7 +150,7 @@ def pick_by_head(head: Head, outputs: Tensor, uniforms: Tensor, settings: Sampli
         head: the meaning of the outputs.
         outputs: (batch, output_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        settings: temperature, top-k and top-p, the last two for heads that rank codes.
+        settings: temperature, top-k, top-p and min-p, the last three for heads that rank codes.
 
     Returns:
         int64 (batch,).
@@ -214,7 +228,8 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     The definition that every engine follows, in float64 from the logits on:
 
     1. Temperature 0: the code of the greatest logit, the lower code where logits are equal; no other step applies.
-    2. Weights: exp((logit - greatest logit) / temperature).
+    2. Weights: exp((logit - greatest logit) / temperature). Min-p (Nguyen et al. 2024, "Turning Up the Heat: Min-p
+       Sampling") sets those to zero whose exponent is less than log(min_p).
     3. Codes ranked by logit, the greater first, of equal ones the lower code first. Top-k keeps the first k.
     4. Top-p keeps, of those, each code before which the weights add up to less than p times their total, added in the
        order of rank; at least one is kept. Without top-k and top-p, 3 and 4 do not apply.
@@ -224,7 +239,7 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     Args:
         logits: (batch, quantization_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        settings: temperature, top-k and top-p.
+        settings: temperature, top-k, top-p and min-p.
 
     Returns:
         int64 (batch,).
@@ -236,8 +251,9 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     if settings.temperature == 0:
         return logits.argmax(-1)
     precise = logits.double()
-    weights = ((precise - precise.amax(-1, keepdim=True)) / settings.temperature).exp_()
-    if settings.top_k or settings.top_p < 1:
+    exponents = (precise - precise.amax(-1, keepdim=True)) / settings.temperature
+    weights = exponents.exp().masked_fill_(exponents < settings.least_exponent, 0)
+    if settings.ranks:
         weights = weights * _allowed(precise, weights, settings)
     cumulative = weights.cumsum(-1)
     targets = uniforms.double().unsqueeze(-1) * cumulative[..., -1:]

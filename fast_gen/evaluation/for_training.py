@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fast_gen.engines.choice import load_engine
 from fast_gen.engines.condition import voice
 from fast_gen.engines.sampling import SamplingSettings, usual_settings
 from fast_gen.engines.weights import GeneratorWeights
+from fast_gen.evaluation.generated import real_pieces
 from fast_gen.evaluation.report import failure_sentence, failures_of
 from fast_gen.evaluation.vocoded import chosen_clips, distance_sentence, spectral_distances, vocoded_clip
 from fast_gen.generation.ranking import scored
@@ -22,7 +24,10 @@ from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.config import RunConfig
 from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
 from wavenet_app.corpus.corpus import Corpus
-from wavenet_app.evaluation.runaway import Judgement
+from wavenet_app.evaluation.frechet import embed, frechet_distance
+from wavenet_app.evaluation.pair_table import as_coded
+from wavenet_app.evaluation.runaway import Judgement, failure
+from wavenet_app.evaluation.sound_distributions import sound_features
 from wavenet_app.network.model import WaveNet
 
 CLIPS = 4
@@ -55,7 +60,7 @@ def preview(
 
 
 def judge(checkpoint: Path, corpus: Corpus) -> Judgement:
-    """Returns how many clips of a trained model failed, and their bits per sample.
+    """Returns how many clips of a trained model failed, how they compare with real ones, and their bits per sample.
 
     Speakers take turns. For a vocoder, it says how far held-out clips, vocoded from their own frames, are from
     the originals.
@@ -68,17 +73,18 @@ def judge(checkpoint: Path, corpus: Corpus) -> Judgement:
         UserError: the checkpoint cannot be read.
     """
     trained = load_trained(checkpoint)
-    return _own_clips(trained) if trained.config.model.mel is None else _vocoded_clips(trained, corpus)
+    return _own_clips(trained, corpus) if trained.config.model.mel is None else _vocoded_clips(trained, corpus)
 
 
-def _own_clips(trained: Trained) -> Judgement:
+def _own_clips(trained: Trained, corpus: Corpus) -> Judgement:
     rate = trained.config.audio.sample_rate
     speakers = len(trained.config.model.speakers)
     shares = np.eye(speakers, dtype=np.float32)[np.arange(CLIPS) % speakers] if speakers else None
     weights = GeneratorWeights.of(trained.model)
+    samples = round(SECONDS * rate)
     waveforms = generate(
         load_engine("auto", weights),
-        num_samples=round(SECONDS * rate),
+        num_samples=samples,
         batch_size=CLIPS,
         seed=trained.config.training.seed,
         settings=SamplingSettings(),
@@ -90,9 +96,34 @@ def _own_clips(trained: Trained) -> Judgement:
     )
     own = float(np.mean([clip.bits for clip in made]))
     failures = failures_of(made)
-    failed = failure_sentence(failures, f"generated clips of {SECONDS:g} s")
-    text = f"{failed}; the model needs {own:.3f} bits per sample for its own clips"
-    return Judgement(text, usable=None in failures)
+    pieces = [as_coded(piece, trained.config.model.coding) for piece in real_pieces(corpus, samples, 2 * CLIPS)]
+    real_failures = tuple(failure(piece, rate) for piece in pieces)
+    alike = bool(pieces) and None not in real_failures  # as in a corpus of rain or of organ tones
+    sentences = [
+        failure_sentence(failures, f"generated clips of {SECONDS:g} s"),
+        *([f"{failure_sentence(real_failures, 'real pieces')} by the same rules"] if alike else []),
+        *_beside_real(list(waveforms), pieces, rate),
+        f"the model needs {own:.3f} bits per sample for its own clips",
+    ]
+    return Judgement("; ".join(sentences), usable=alike or None in failures)
+
+
+def _beside_real(made: list[NDArray[np.float32]], pieces: list[NDArray[np.float32]], sample_rate: int) -> list[str]:
+    """Returns in words the share of voiced frames of generated clips, and the distance of their spectra from real ones.
+
+    The distance of one half of the real pieces to the other stands beside it, since few clips are never at zero.
+    """
+    wanted, others = pieces[0::2], pieces[1::2]
+    share = f"{sound_features(made, sample_rate).voiced_share:.0%} of their frames have a pitch"
+    if not others:
+        return [share]
+    points = embed(wanted, sample_rate)
+    distance = frechet_distance(points, embed(made, sample_rate))
+    yardstick = frechet_distance(points, embed(others, sample_rate))
+    sentences = [f"{share} (real {sound_features(wanted, sample_rate).voiced_share:.0%})"]
+    if math.isfinite(distance + yardstick):
+        sentences.append(f"Frechet distance to real pieces {distance:.0f} dB² (real to real {yardstick:.0f})")
+    return sentences
 
 
 def _vocoded_clips(trained: Trained, corpus: Corpus) -> Judgement:

@@ -61,7 +61,7 @@ def generated_sound(
         for row, waveform in enumerate(waveforms)
     )
     with console.status("comparing the sound with real clips"):
-        originals = _real_pieces(corpus, num_samples, 2 * request.clips)
+        originals = real_pieces(corpus, num_samples, 2 * request.clips)
         real = [as_coded(piece, coding) for piece in originals]
         speakers = _names(shares, conditioning)
         facts, features = _generated_facts(
@@ -159,8 +159,8 @@ def _generated_facts(
     return facts, (wanted, features)
 
 
-def _real_pieces(corpus: Corpus, num_samples: int, count: int) -> Waveforms:
-    """Returns pieces of the held-out clips, spread over all of them, no longer than the median clip."""
+def real_pieces(corpus: Corpus, num_samples: int, count: int) -> Waveforms:
+    """Returns at most `count` pieces of the held-out clips, spread over all of them, no longer than the median clip."""
     clips = corpus.validation
     lengths = [clip.num_samples for clip in clips]
     piece = max(1, min(num_samples, int(np.median(lengths))))

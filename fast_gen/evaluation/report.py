@@ -131,11 +131,11 @@ def failure_sentence(failures: tuple[Failure | None, ...], what: str) -> str:
     """Returns in words how many clips failed.
 
     >>> failure_sentence((None, "noise", None), "generated clips of 2 s")
-    'of 3 generated clips of 2 s, 1 ran away to noise and 0 collapsed to silence'
+    'of 3 generated clips of 2 s, 1 ran away to noise, 0 ran away to a hum and 0 collapsed to silence'
     """
     return (
-        f"of {len(failures)} {what}, {failures.count('noise')} ran away to noise and "
-        f"{failures.count('silence')} collapsed to silence"
+        f"of {len(failures)} {what}, {failures.count('noise')} ran away to noise, "
+        f"{failures.count('hum')} ran away to a hum and {failures.count('silence')} collapsed to silence"
     )
 
 

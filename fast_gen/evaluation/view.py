@@ -101,6 +101,7 @@ def _generated_sections(generated: GeneratedFacts) -> list[list[Row]]:
         )
         for kind, label in (
             ("noise", "clips that ran away to noise"),
+            ("hum", "clips that ran away to a hum"),
             ("silence", "clips that collapsed to silence"),
         )
     ]

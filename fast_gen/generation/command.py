@@ -99,6 +99,8 @@ def _clips(
             progress=on_chunk,
         )
     console.print(_speed(num_samples * count, sample_rate, began), highlight=False)
+    if ready.engine.remark:
+        console.print(f"note: {ready.engine.remark}", highlight=False)
     return waveforms
 
 
@@ -118,8 +120,8 @@ def _ranked_clips(ready: ReadyToSample, request: SampleRequest, console: Console
     kept = ranking.clips[: request.keep]
     listed = ", ".join(f"{clip.bits:.3f}" + (f" ({clip.failure})" if clip.failure else "") for clip in kept)
     console.print(
-        f"generated again because of noise or silence: {ranking.redone}; "
-        f"still noise or silence after {ROUNDS} tries: {ranking.failed}\n"
+        f"generated again because of noise, hum or silence: {ranking.redone}; "
+        f"still so after {ROUNDS} tries: {ranking.failed}\n"
         f"bits per sample, the most likely clip first: {listed}"
         + (f"; skipped: {len(ranking.clips) - len(kept)}" if len(kept) < len(ranking.clips) else ""),
         highlight=False,

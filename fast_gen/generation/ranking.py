@@ -1,4 +1,4 @@
-"""Generated clips ranked by their likelihood under the model; clips of noise or silence are replaced."""
+"""Generated clips ranked by their likelihood under the model; clips of noise, hum or silence are replaced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ScoredClip:
         waveform: float32 (samples,).
         row: of the clip; the same seed and row give the same clip again.
         bits: exact bits per sample under the model at temperature 1; lower is more likely.
-        failure: "noise" or "silence" by the definitions in `wavenet_app.evaluation.runaway`, or None.
+        failure: "noise", "hum" or "silence" by the definitions in `wavenet_app.evaluation.runaway`, or None.
     """
 
     waveform: NDArray[np.float32]

@@ -48,6 +48,7 @@ class SampleRequest:
         temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
+        min_p: 0 for all codes.
         primes: recordings to continue, and folders of them; they take turns over the clips.
         prime_seconds: how much of the end of each is continued; None for the receptive field, or all of it with
             `keep_prime`.
@@ -70,6 +71,7 @@ class SampleRequest:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
     primes: tuple[Path, ...] = ()
     prime_seconds: float | None = None
     keep_prime: bool = False
@@ -150,7 +152,7 @@ def get_ready(
     Raises:
         UserError: one of them, or a setting, is invalid.
     """
-    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
     path, stand_in = find_to_generate(folder.root, request.checkpoint)
     if stand_in is not None:
         print_labelled(console, "note", stand_in)

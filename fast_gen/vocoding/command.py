@@ -55,6 +55,7 @@ class VocodeRequest:
         temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
+        min_p: 0 for all codes.
         turns: iterations of `refine.refined`.
         engine: name of an engine, or "auto".
         precision: of the weights.
@@ -71,6 +72,7 @@ class VocodeRequest:
     temperature: float = VOCODING_TEMPERATURE
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
     turns: int = USUAL_TURNS
     engine: str = "auto"
     precision: str = PRECISIONS[0]
@@ -163,7 +165,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     Raises:
         UserError: one of them, the speaker or a setting is invalid.
     """
-    settings = SamplingSettings(request.temperature, request.top_k, request.top_p)
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
     model = trained.config.model

@@ -246,12 +246,14 @@ def test_mu_law_codes_are_picked_as_ever() -> None:
         assert torch.equal(pick_by_head(CategoricalHead(16), logits, numbers, chosen), pick(logits, numbers, chosen))
 
 
-@pytest.mark.parametrize("chosen", [SamplingSettings(top_k=3), SamplingSettings(top_p=0.9)])
+@pytest.mark.parametrize(
+    "chosen", [SamplingSettings(top_k=3), SamplingSettings(top_p=0.9), SamplingSettings(min_p=0.1)]
+)
 def test_ranks_are_for_codes(chosen: SamplingSettings) -> None:
     check_head(chosen, CategoricalHead())
     for head in (LogisticsHead(), GaussianHead()):
         check_head(SamplingSettings(temperature=0.5), head)
-        with pytest.raises(UserError, match="top-k and top-p rank mu-law codes"):
+        with pytest.raises(UserError, match="top-k, top-p and min-p compare mu-law codes"):
             check_head(chosen, head)
 
 

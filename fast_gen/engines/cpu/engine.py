@@ -15,6 +15,7 @@ from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import PRECISIONS, checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_along, prime_clips
 from fast_gen.engines.cpu.packing import State, first_state, pack, pack_condition, prime_space
+from fast_gen.engines.cpu.sharing import Sharing
 from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
@@ -37,7 +38,8 @@ class NumbaCpu(BaseEngine):
         device: "cpu".
         precision: of the weights. The front and all sums are float32; in "int8" the inputs of the layers are bytes too,
             and the last layer's weights bfloat16.
-        threads: each takes some clips of a batch. A single clip has use for two, which then share each sample.
+        threads: each takes some clips of a batch. A single clip has use for two, which share each sample as
+            long as that is faster than one alone.
     """
 
     devices = ("cpu",)
@@ -70,6 +72,12 @@ class NumbaCpu(BaseEngine):
 
     def _load(self) -> None:
         self._packed = pack(self.weights, self.precision)
+        self._sharing = Sharing()
+
+    @property
+    def remark(self) -> str | None:
+        """A line for the user about how samples were made; see `BaseEngine.remark`."""
+        return self._sharing.remark
 
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
@@ -161,9 +169,18 @@ class NumbaCpu(BaseEngine):
         condition: ChunkCondition | None,
     ) -> None:
         checked = checked_condition(condition, self, codes.shape[1])
-        flags = first_flags()
-        jobs = self._jobs(codes, logits, uniforms, settings, checked, flags)
-        run_together(jobs, give_up=partial(flags.__setitem__, STOP, 1))
+
+        def make(first: int, last: int, shared: bool) -> None:
+            part = slice(first, last)
+            of_these = None if checked is None else checked.part(first, last - first)
+            flags = first_flags()
+            jobs = self._jobs(codes[:, part], logits[:, part], uniforms[:, part], settings, of_these, flags, shared)
+            run_together(jobs, give_up=partial(flags.__setitem__, STOP, 1))
+
+        if self.threads > self.batch_size == 1:
+            self._sharing.run(codes.shape[1], make)
+        else:
+            make(0, codes.shape[1], False)
 
     def _jobs(
         self,
@@ -173,16 +190,19 @@ class NumbaCpu(BaseEngine):
         settings: SamplingSettings,
         checked: ChunkCondition | None,
         flags: NDArray[np.int64],
+        shared: bool,
     ) -> list[partial[None]]:
-        """Returns calls of compiled functions that append codes together; `flags` are for two that share one clip."""
-        with_helper = self.threads > self.batch_size == 1
-        how = (float(settings.temperature), int(settings.top_k), float(settings.top_p))
+        """Returns calls of compiled functions that append codes together.
+
+        With `shared` there are two for one clip, which wait for each other by `flags`.
+        """
+        how = float(settings.temperature), int(settings.top_k), float(settings.top_p), settings.least_exponent
         jobs = [
             partial(
                 append_codes,
                 self._packed,
                 state,
-                flags if with_helper else flags[:0],
+                flags if shared else flags[:0],
                 codes[share],
                 logits[share],
                 uniforms[share],
@@ -191,14 +211,15 @@ class NumbaCpu(BaseEngine):
             )
             for share, state in zip(self._shares, self._states, strict=True)
         ]
-        if with_helper:
+        if shared:
             jobs.append(partial(help_along, self._packed, self._states[0], flags, codes.shape[1]))
         return jobs
 
     def compiled_calls(self) -> list[partial[None]]:
         """Returns calls, of no codes, of all that is compiled to generate one clip."""
         codes, nothing = np.empty((1, 0), np.int16), np.empty((1, 0), np.float32)
-        calls = self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags())
+        shared = self.threads > 1
+        calls = self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags(), shared)
         rows = np.zeros((2, 1, 0), np.int64)
         # what is primed may reach further back than the receptive field
         predict = partial(

@@ -277,7 +277,9 @@ def append_codes(call):
     no channels, and codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
     `help_along` for as many samples; should it give up, this ends too.
     """
-    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, condition, hold, phase = arguments(call)
+    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, least, condition, hold, phase = arguments(
+        call
+    )
     known = logits.shape[2] > 0
     taps, layers = model.tables.shape[0], len(model.dilations)
     alone = len(flags) == 0
@@ -322,7 +324,14 @@ def append_codes(call):
                     logits[clip, time, code] = state.logits[clip, code]
             elif model.rule == _CODE:
                 codes[clip, time] = pick_code(
-                    state.logits[clip], uniforms[clip, time], temperature, top_k, top_p, state.weights, state.order
+                    state.logits[clip],
+                    uniforms[clip, time],
+                    temperature,
+                    top_k,
+                    top_p,
+                    least,
+                    state.weights,
+                    state.order,
                 )
             else:
                 codes[clip, time] = pick_sample(

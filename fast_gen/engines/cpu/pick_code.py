@@ -12,7 +12,7 @@ _LEAST = -708.0  # exp of it is the least float64 of full precision; what is les
 
 
 @njit(error_model="numpy")  # which divides without asking whether it is by zero
-def pick_code(logits, uniform, temperature, top_k, top_p, weights, order):
+def pick_code(logits, uniform, temperature, top_k, top_p, least, weights, order):
     """Returns the next code.
 
     Args:
@@ -21,6 +21,7 @@ def pick_code(logits, uniform, temperature, top_k, top_p, weights, order):
         temperature: as in `SamplingSettings`, and so are `top_k` and `top_p`.
         top_k: 0 for all.
         top_p: 1 for all.
+        least: the least exponent of a weight, as in `SamplingSettings.least_exponent`.
         weights: float64 (quantization_channels,), written over.
         order: int64 (2, quantization_channels), written over.
     """
@@ -33,10 +34,10 @@ def pick_code(logits, uniform, temperature, top_k, top_p, weights, order):
             if logits[code] == greatest:
                 return code
         return 0
-    summit = np.float64(greatest)
+    summit, floor = np.float64(greatest), max(least, _LEAST)
     for code in range(codes):
         exponent = (np.float64(logits[code]) - summit) / temperature
-        weights[code] = exp(max(exponent, _LEAST)) if exponent >= _LEAST else 0.0
+        weights[code] = exp(max(exponent, _LEAST)) if exponent >= floor else 0.0
     if top_k > 0 or top_p < 1:
         _leave_out(logits, top_k, top_p, weights, order[0], order[1])
     total = 0.0

@@ -258,7 +258,7 @@ class TritonGpu(BaseEngine):
                 prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
                 prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes, prediction.since,
             ]  # fmt: skip
-        controls = [settings.temperature, settings.top_k or channels, settings.top_p]
+        controls = [settings.temperature, settings.top_k or channels, settings.top_p, settings.least_exponent]
         append_codes[(rows // plan.rows,)](
             *tensors,
             self._rings.slots,
@@ -291,7 +291,7 @@ class TritonGpu(BaseEngine):
             CONDITIONED=packed is not None,
             SCORE=known,
             GREEDY=settings.temperature == 0,
-            SELECT=bool(settings.top_k or settings.top_p < 1),
+            SELECT=settings.ranks,
             PREDICTED=prediction is not None,
             LOWEST=0 if prediction is None else prediction.lowest,
             FRAME=0 if prediction is None else prediction.frame,

@@ -184,6 +184,7 @@ def append_codes(
     )
     kind = dilated.dtype.element_ty
     temperature, top_k, top_p = tl.load(settings), tl.load(settings + 1).to(tl.int32), tl.load(settings + 2)
+    least = tl.load(settings + 3)
     vectors1 = vectors + tl.program_id(0) * ROWS * S
     vectors2 = vectors1 + batch * S
     places = rows[:, None] * R + residual[None, :]
@@ -251,7 +252,7 @@ def append_codes(
         else:
             numbers = tl.load(uniforms + step * batch + rows)
             if RULE == _CODE:
-                picked = pick_codes(found, numbers, temperature, top_k, top_p, GREEDY, SELECT)
+                picked = pick_codes(found, numbers, temperature, top_k, top_p, least, GREEDY, SELECT)
             else:
                 picked = pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
             tl.store(codes + step * batch + rows, picked.to(tl.int16))

@@ -8,7 +8,7 @@ import triton.language as tl
 
 
 @triton.jit
-def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr, SELECT: tl.constexpr):
+def pick_codes(logits, uniforms, temperature, top_k, top_p, least, GREEDY: tl.constexpr, SELECT: tl.constexpr):
     """Returns one code for each row, int32.
 
     Args:
@@ -17,6 +17,7 @@ def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr
         temperature: float64, as in `SamplingSettings`; not 0.
         top_k: int32, Q for all.
         top_p: float64, 1 for all.
+        least: float64, the least exponent of a weight; minus infinity for all.
         GREEDY: whether the temperature is 0, so that none of these numbers count.
         SELECT: whether top-k or top-p is set.
     """
@@ -27,14 +28,14 @@ def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr
         picked = tl.min(tl.where(logits == greatest, code, Q - 1), axis=1)
     else:
         summit = greatest.to(tl.float64)
-        weights = tl.exp((logits.to(tl.float64) - summit) / temperature)
+        weights = _weights(logits, summit, temperature, least)
         if SELECT:
             # An integer that is the greater, the greater the logit, and of equal ones the lower the code. Floats of one
             # sign are ordered as their bits are, and adding 0 makes -0 a 0.
             keys = _ascending(logits + 0.0).to(tl.int64) * Q + (Q - 1 - code)
             ranked = tl.sort(keys, dim=1, descending=True)
-            ranked_logits = _logit((ranked >> _bits(Q)).to(tl.int32)).to(tl.float64)
-            ranked_weights = tl.where(code < top_k, tl.exp((ranked_logits - summit) / temperature), 0.0)
+            ranked_logits = _logit((ranked >> _bits(Q)).to(tl.int32))
+            ranked_weights = tl.where(code < top_k, _weights(ranked_logits, summit, temperature, least), 0.0)
             reached = tl.cumsum(ranked_weights, axis=1)
             before_next = reached < top_p * tl.max(reached, axis=1)[:, None]
             # The first is always kept; each other one if the sum before it is less than the share asked for.
@@ -47,6 +48,13 @@ def pick_codes(logits, uniforms, temperature, top_k, top_p, GREEDY: tl.constexpr
         passed = (cumulative > targets) & (weights > 0.0)
         picked = tl.min(tl.where(passed, code, Q - 1), axis=1)
     return picked
+
+
+@triton.jit
+def _weights(logits, summit, temperature, least):
+    """Returns float64 weights of float32 logits; `summit` is the greatest."""
+    exponents = (logits.to(tl.float64) - summit) / temperature
+    return tl.where(exponents < least, 0.0, tl.exp(exponents))
 
 
 @triton.jit

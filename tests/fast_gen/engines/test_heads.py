@@ -78,13 +78,13 @@ def test_a_vocoder_of_sixteen_bits(wavegen, tone_folder, tmp_path):
     assert len(waveform) == soundfile.info(tone_folder / "tone0.wav").frames
     refused = wavegen("vocode", "tones", tone_folder / "tone0.wav", "--top-k", 5, "--out", tmp_path / "other")
     assert refused.code == 2
-    assert "top-k and top-p rank mu-law codes" in refused.err
+    assert "top-k, top-p and min-p compare mu-law codes" in refused.err
 
 
 def test_what_another_head_cannot_do_is_one_line(wavegen, tmp_path):
     checkpoint = write_random_checkpoint(tmp_path / "net.pth", SHAPES["odd widths"].model_copy(update=GAUSSIAN))
     for arguments, said in (
-        (("sample", checkpoint, "--top-k", 5), "top-k and top-p rank mu-law codes"),
+        (("sample", checkpoint, "--top-k", 5), "top-k, top-p and min-p compare mu-law codes"),
         (("sample", checkpoint, "--top-p", 0.9), "take a temperature"),
         (("train", "--head", "laplace"), "must be 'mu-law', 'logistics' or 'gaussian'"),
         (("train", "--head", "gaussian", "--set", "model.mixtures=3"), "mixtures = 3 is for the head logistics"),

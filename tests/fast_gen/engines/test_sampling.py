@@ -76,6 +76,11 @@ def plain_pick(logits: list[float], uniform: float, settings: SamplingSettings) 
     if settings.temperature == 0:
         return ranking[0]
     weights = [math.exp((logit - max(logits)) / settings.temperature) for logit in logits]
+    least = math.log(settings.min_p) if settings.min_p else -math.inf
+    weights = [
+        0.0 if (logit - max(logits)) / settings.temperature < least else weight
+        for logit, weight in zip(logits, weights, strict=True)
+    ]
     if settings.top_k:
         ranking = ranking[: settings.top_k]
     limited = settings.top_k > 0 or settings.top_p < 1
@@ -105,9 +110,12 @@ LOGITS = st.lists(st.sampled_from([-3.0, -1.0, 0.0, 0.5, 2.0]), min_size=2, max_
     st.sampled_from([0.0, 0.01, 0.6, 1.0, 3.0]),
     st.integers(0, 12),
     st.sampled_from([1e-9, 0.3, 0.5, 0.77, 0.999, 1.0]),
+    st.sampled_from([0.0, 1e-9, 0.1, 0.4, 1.0]),
 )
-def test_pick_follows_its_definition(logits: list[float], bits: int, heat: float, top_k: int, top_p: float) -> None:
-    settings = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p)
+def test_pick_follows_its_definition(
+    logits: list[float], bits: int, heat: float, top_k: int, top_p: float, min_p: float
+) -> None:
+    settings = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p, min_p=min_p)
     uniform = bits * 2.0**-24
     found = pick(torch.tensor([logits]), torch.tensor([uniform]), settings)
     assert found.tolist() == [plain_pick(logits, uniform, settings)]
@@ -117,6 +125,14 @@ def test_pick_follows_its_definition(logits: list[float], bits: int, heat: float
 def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float, last: int) -> None:
     greatest = torch.tensor([1 - 2.0**-24])
     assert pick(torch.zeros(1, 4), greatest, SamplingSettings(top_p=top_p)).item() == last
+
+
+@pytest.mark.parametrize("min_p", [0.25, 0.2500001, 0.5, 1.0])
+def test_min_p_keeps_codes_that_are_likely_enough(min_p: float) -> None:
+    """The second code is half as likely as the first, the third a quarter."""
+    logits = torch.tensor([[0.0, -math.log(2), 2 * -math.log(2), -9.0]], dtype=torch.float64)
+    last = pick(logits, torch.tensor([1 - 2.0**-24]), SamplingSettings(min_p=min_p)).item()
+    assert last == {0.25: 2, 0.2500001: 1, 0.5: 1, 1.0: 0}[min_p]
 
 
 def test_pick_is_distributed_as_the_softmax() -> None:

@@ -1,8 +1,10 @@
-"""Runaway to noise and collapse to silence, on synthetic and real clips."""
+"""Runaway to noise or a hum and collapse to silence, on synthetic and real clips."""
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.corpus.plucked import plucked_clips
@@ -50,16 +52,42 @@ def test_silence_is_silence(waveform: np.ndarray) -> None:
     "waveform",
     [
         TONE,
-        0.02 * TONE,
         np.sign(TONE),
         TONE + 0.05 * WHITE,
+        TONE + 0.3 * WHITE,
         np.where(TIMES < 1.0, WHITE, TONE),
+        TONE * (1 + 0.3 * np.sin(2 * np.pi * 4 * TIMES)),
+        0.4 * np.sin(2 * np.pi * 220 * TIMES + 3 * np.sin(2 * np.pi * 5 * TIMES)),
+    ],
+    ids=["tone", "square", "over hiss", "over loud hiss", "after noise", "tremolo", "vibrato"],
+)
+def test_what_stands_still_is_a_hum(waveform: np.ndarray) -> None:
+    assert failure(waveform, RATE) == "hum"
+
+
+@given(st.integers(30, 3_000), st.integers(1, 12), st.floats(0, 0.01), st.sampled_from([8_000, 16_000, 44_100]))
+@settings(max_examples=20, deadline=None)
+def test_any_steady_buzz_is_a_hum_at_any_rate(pitch: int, partials: int, hiss: float, rate: int) -> None:
+    times = np.arange(2 * rate) / rate
+    partial = [
+        np.sin(2 * np.pi * pitch * n * times + n * n) / n for n in range(1, partials + 1) if n * pitch < rate / 2
+    ]
+    waveform = 0.3 * np.sum(partial, axis=0) + hiss * np.random.default_rng(partials).standard_normal(len(times))
+    assert failure(waveform, rate) == "hum"
+
+
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        0.02 * TONE,
         np.where(TIMES % 0.5 < 0.25, TONE, 0.0),
         np.where(TIMES % 0.5 < 0.25, TONE, WHITE),
+        np.where(TIMES < 1.4, TONE, 0.4 * np.sin(2 * np.pi * 330 * TIMES)),
+        TONE[: RATE // 2],
     ],
-    ids=["tone", "quiet", "square", "over hiss", "after noise", "with pauses", "with fricatives"],
+    ids=["quiet", "with pauses", "with fricatives", "two notes", "half a second"],
 )
-def test_sound_is_neither(waveform: np.ndarray) -> None:
+def test_sound_is_none_of_them(waveform: np.ndarray) -> None:
     assert failure(waveform, RATE) is None
 
 
@@ -68,13 +96,13 @@ def test_the_shortest_clips_have_a_result(samples: int) -> None:
     assert failure(np.zeros(samples), RATE) == "silence"
 
 
-def test_plucked_strings_are_neither() -> None:
+def test_plucked_strings_are_none_of_them() -> None:
     for _, waveform in zip(range(10), plucked_clips(8_000), strict=False):
         assert failure(waveform[1], 8_000) is None
 
 
 @pytest.mark.shared_data
-def test_real_speech_is_neither(shared_audio) -> None:
+def test_real_speech_is_none_of_them(shared_audio) -> None:
     found = []
     for path in sorted((shared_audio / "speech").rglob("*.*"))[:60]:
         if path.suffix not in (".wav", ".flac"):
@@ -84,4 +112,5 @@ def test_real_speech_is_neither(shared_audio) -> None:
             found.append(failure(2.6 * waveform[start : start + 2 * rate], rate))
     assert found
     assert "noise" not in found
+    assert "hum" not in found
     assert found.count("silence") <= 0.02 * len(found)

@@ -127,7 +127,7 @@ __device__ bool before(float logit, int code, float other, int other_code) {
 }
 
 // Returns the next code to every thread, as `fast_gen.engines.sampling.pick` defines it; thread q sees to code q.
-__device__ int pick(OutputDesk* desk, float uniform, double temperature, int top_k, double top_p) {
+__device__ int pick(OutputDesk* desk, float uniform, double temperature, int top_k, double top_p, double least) {
     int code = threadIdx.x;
     float greatest = desk->logits[0], logit = code < Q ? desk->logits[code] : 0;
     for (int other = 1; other < Q; other++) greatest = fmaxf(greatest, desk->logits[other]);
@@ -138,7 +138,8 @@ __device__ int pick(OutputDesk* desk, float uniform, double temperature, int top
         __syncthreads();
         return desk->first;
     }
-    double weight = code < CODES ? exp(((double)logit - (double)greatest) / temperature) : 0;
+    double exponent = ((double)logit - (double)greatest) / temperature;
+    double weight = code >= CODES || exponent < least ? 0 : exp(exponent);
     if (top_k < CODES || top_p < 1) {
         int rank = 0;
         for (int other = 0; other < CODES; other++) rank += before(desk->logits[other], other, logit, code);
@@ -189,6 +190,7 @@ struct Arguments {
     const int* condition_steps;    // (steps,): which of them each sample takes
     double temperature;
     double top_p;
+    double least;                  // of the exponents of weights; minus infinity for all
     int top_k;                     // CODES for all
     int start_time;
     int steps;
@@ -333,7 +335,7 @@ __device__ void run_output2(const Arguments& all, const char* weights, OutputDes
             if (threadIdx.x < Q) all.logits[row * Q + threadIdx.x] = desk->logits[threadIdx.x];
             code = all.codes[row];
         } else {
-            code = pick(desk, all.uniforms[row], all.temperature, all.top_k, all.top_p);
+            code = pick(desk, all.uniforms[row], all.temperature, all.top_k, all.top_p, all.least);
             if (threadIdx.x == 0) all.codes[row] = (short)code;
         }
         if (threadIdx.x == 0) send(&((LayerDesk*)desk)->code_box, 0, step + 1, (u32)code);

@@ -185,7 +185,7 @@ def compiled_pick(logits: Floats, uniform: float, settings: SamplingSettings) ->
     place = np.empty(len(logits))
     heat, top_p = float(settings.temperature), float(settings.top_p)
     order = np.empty((2, len(logits)), np.int64)
-    return int(pick_code(row, np.float32(uniform), heat, settings.top_k, top_p, place, order))
+    return int(pick_code(row, np.float32(uniform), heat, settings.top_k, top_p, settings.least_exponent, place, order))
 
 
 def reference_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
@@ -203,11 +203,12 @@ LOGITS = st.lists(st.sampled_from([-1e30, -3.0, -1.0, -0.0, 0.0, 0.5, 2.0]), min
     st.sampled_from([0.0, 0.01, 0.6, 1.0, 3.0]),
     st.integers(0, 45),
     st.sampled_from([1e-9, 0.3, 0.5, 0.77, 0.999, 1.0]),
+    st.sampled_from([0.0, 1e-9, 0.1, 0.4, 1.0]),
 )
 def test_pick_follows_the_definition_among_ties(
-    logits: list[float], bits: int, heat: float, top_k: int, top_p: float
+    logits: list[float], bits: int, heat: float, top_k: int, top_p: float, min_p: float
 ) -> None:
-    how = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p)
+    how = SamplingSettings(temperature=heat, top_k=top_k, top_p=top_p, min_p=min_p)
     numbers = np.array(logits, np.float32)
     assert compiled_pick(numbers, bits * 2.0**-24, how) == reference_pick(numbers, bits * 2.0**-24, how)
 
@@ -226,6 +227,8 @@ def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float, last: int) ->
         SamplingSettings(top_k=20),
         SamplingSettings(temperature=0.5, top_p=0.9),
         SamplingSettings(top_k=100, top_p=0.7),
+        SamplingSettings(min_p=0.03),
+        SamplingSettings(temperature=1.4, top_k=30, top_p=0.8, min_p=0.2),
     ],
     ids=str,
 )
@@ -244,5 +247,5 @@ def test_a_code_of_no_probability_is_never_picked() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_broken_logits_still_pick_a_code(bad: float) -> None:
-    for how in (SamplingSettings(temperature=0), SamplingSettings(), SamplingSettings(top_k=2, top_p=0.5)):
+    for how in (SamplingSettings(temperature=0), SamplingSettings(), SamplingSettings(top_k=2, top_p=0.5, min_p=0.1)):
         assert 0 <= compiled_pick(np.full(5, bad, np.float32), 0.5, how) < 5
