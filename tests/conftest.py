@@ -126,6 +126,13 @@ class Outcome(NamedTuple):
     err: str
 
 
+@pytest.fixture(autouse=True)
+def quick_verdict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the pitch out of the verdict of a training, as it takes seconds; tests of the evaluation keep it."""
+    if "wavegen" in request.fixturenames and "evaluation" not in request.path.parts:
+        monkeypatch.setattr("fast_gen.evaluation.for_training._beside_real", lambda _made, _pieces, _rate: [])
+
+
 @pytest.fixture
 def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
     """Runs a command like the installed script, but in this process and in an empty folder."""

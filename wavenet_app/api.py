@@ -54,7 +54,8 @@ def train(
         speakers: who speaks in a file: "folder", "csv:FILE" or "regex:PATTERN".
         condition: "mel" for a vocoder.
         head: "mu-law", "logistics" or "gaussian".
-        start_from: a file, run or shipped voice whose weights the run starts with.
+        start_from: a file, run or shipped voice whose weights the run starts with; "none" for random weights, None for
+            the nearest shipped voice, if one is near.
         seed: of the initial weights and the training order.
         config: a TOML file of settings, which override the preset.
         settings: single settings such as "model.skip_channels=128".

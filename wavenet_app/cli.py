@@ -89,7 +89,8 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             str | None,
             typer.Option(
                 metavar="VOICE|RUN|FILE",
-                help="Start with the weights of a trained model, and with its shape unless --preset is given.",
+                help="Start with the weights of a trained model, and with its shape unless --preset is given; none for "
+                "random weights (default: the nearest shipped voice, if one is near).",
                 autocompletion=wavenets,
             ),
         ] = None,

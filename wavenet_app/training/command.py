@@ -19,9 +19,8 @@ from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
 from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
-from wavenet_app.training.nearest_voice import nearest_voice
 from wavenet_app.training.options import RunOptions
-from wavenet_app.training.run import Run, prepare_run
+from wavenet_app.training.run import prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train, validation_windows
 from wavenet_app.training.view import TrainingView, show_result, show_start
 
@@ -51,7 +50,6 @@ def run_training(
     with console.status("measuring the classical predictors on this corpus"):
         spans = validation_windows(run.config, run.corpus).spans
         baseline, during = corpus_baselines(run.corpus, spans, coding=run.config.model.coding)
-    _offer_voice(console, run)
     task = WaveNetTask(run.config, run.corpus, baseline, device, None if run.start is None else run.start.weights)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
@@ -74,17 +72,6 @@ def run_training(
     show_result(console, result, run, judgement)
     show_curves(console, run.plan)
     return result
-
-
-def _offer_voice(console: Console, run: Run) -> None:
-    """Prints which shipped voice the run could start from, if one is near and the run starts from random weights."""
-    model = run.config.model
-    if run.start is not None or run.resume is not None or not run.config.corpus.paths or model.mel is not None:
-        return
-    with console.status("comparing the recordings with the shipped voices"):
-        nearest = nearest_voice(run.corpus, model.coding)
-    if nearest is not None:
-        print_labelled(console, "note", nearest.hint)
 
 
 def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:

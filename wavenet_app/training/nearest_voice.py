@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.checkpoints.voices import shipped_voices
 from wavenet_app.coding import Coding
+from wavenet_app.config import ModelConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.baseline import measure_baseline
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.evaluation.likelihood import code_bits
+from wavenet_app.training.options import FROM_SCRATCH
 
 CLIPS = 3
 SECONDS = 1.0  # of each
@@ -27,52 +30,62 @@ class NearestVoice(NamedTuple):
 
     Attributes:
         name: that --start-from takes.
+        path: its file.
         bits: per sample of some seconds of the corpus.
         order1: bits of a histogram given the previous code, fitted to the same seconds.
     """
 
     name: str
+    path: Path
     bits: float
     order1: float
 
     @property
-    def hint(self) -> str:
-        """A line for the user."""
+    def reason(self) -> str:
+        """A line for the user: why the run starts from it."""
         return (
-            f"of the shipped voices, {self.name} is the nearest: without training, it needs {self.bits:.2f} bits "
-            f"per sample of it (order-1 {self.order1:.2f}); start from it with --start-from {self.name}"
+            f"this run starts from {self.name}, the nearest shipped voice: without training, it needs "
+            f"{self.bits:.2f} bits per sample of these recordings (order-1 {self.order1:.2f}); --start-from "
+            f"{FROM_SCRATCH} starts from random weights"
         )
 
 
-def nearest_voice(corpus: Corpus, coding: Coding) -> NearestVoice | None:
+def nearest_voice(corpus: Corpus, model: ModelConfig) -> NearestVoice | None:
     """Returns the voice that needs the fewest bits for some seconds of a corpus; None if none is near.
 
-    Compared are voices that generate without frames, at the rate of the corpus and in the same coding; of a voice with
+    Compared are voices at the rate of the corpus whose model is that of the run, but for speakers; of a voice with
     several speakers, the best one counts.
 
     Args:
         corpus: its training clips are used.
-        coding: of the run that it is for.
+        model: of the run that it is for.
     """
     usable = [
         voice
         for voice in shipped_voices()[0]
-        if not voice.vocoder
-        and voice.config.audio.sample_rate == corpus.sample_rate
-        and voice.config.model.coding == coding
+        if voice.config.audio.sample_rate == corpus.sample_rate and _alike(voice.config.model, model)
     ]
     if not usable:
         return None
+    coding = model.coding
     pieces = _pieces(corpus, coding)
     order1 = measure_baseline(pieces, pieces, sample_rate=corpus.sample_rate, coding=coding).order1
     measured = []
     for voice in usable:
         try:
-            measured.append(NearestVoice(voice.name, _bits(load_trained(voice.path), pieces), order1))
+            measured.append(NearestVoice(voice.name, voice.path, _bits(load_trained(voice.path), pieces), order1))
         except UserError:  # `wavegen voices` says what is wrong with it
             continue
     best = min(measured, key=lambda one: one.bits, default=None)
     return None if best is None or not best.bits < order1 - MARGIN else best
+
+
+def _alike(one: ModelConfig, other: ModelConfig) -> bool:
+    """Returns whether two models without mel frames have the same settings, but for speakers."""
+    speakers = {"speakers", "global_channels"}
+    return (
+        one.mel is None and other.mel is None and one.model_dump(exclude=speakers) == other.model_dump(exclude=speakers)
+    )
 
 
 def _pieces(corpus: Corpus, coding: Coding) -> list[NDArray[np.int16]]:

@@ -15,6 +15,9 @@ from wavenet_app.core.settings import override
 
 CONDITIONS = ("mel",)
 
+FROM_SCRATCH = "none"
+"""What --start-from takes for random weights."""
+
 
 @dataclass(frozen=True)
 class RunOptions(TrainingOptions):
@@ -27,7 +30,8 @@ class RunOptions(TrainingOptions):
         speakers: rule that finds the speaker of a file: folder, csv:FILE or regex:PATTERN.
         condition: local conditioning: "mel".
         head: output distribution: "mu-law", "logistics" or "gaussian".
-        start_from: file, run or shipped voice whose weights the run starts with.
+        start_from: file, run or shipped voice whose weights the run starts with; "none" for random weights, None for
+            the nearest shipped voice, if one is near.
     """
 
     paths: tuple[str, ...] = ()
@@ -62,6 +66,12 @@ class RunOptions(TrainingOptions):
             changes.setdefault("model", {}).setdefault("mel", {})
         return changes
 
+    @property
+    def source(self) -> str | None:
+        """The model to start from, as the user gave it; None for none."""
+        name = self.given("training", "start_from")
+        return None if name is None or name == FROM_SCRATCH else str(name)
+
 
 def settings_of(options: RunOptions, device: str, start: RunConfig | None = None) -> RunConfig:
     """Returns the settings of a new run, before the corpus completes them.
@@ -81,7 +91,10 @@ def settings_of(options: RunOptions, device: str, start: RunConfig | None = None
     if device == "cuda":
         # one window does not keep a GPU busy; the number is not measured yet
         config = override(config, {"training": {"batch_size": 16}})
-    return options.applied_to(config)
+    config = options.applied_to(config)
+    if config.training.start_from == FROM_SCRATCH:
+        config = override(config, {"training": {"start_from": None}})
+    return config
 
 
 def check_early(options: RunOptions, folder: DataFolder) -> None:
@@ -94,7 +107,7 @@ def check_early(options: RunOptions, folder: DataFolder) -> None:
     if options.resume:
         find_resumed(options.resume, folder.checkpoints, called="run")
         return
-    start = options.given("training", "start_from")
+    start = options.source
     if start is None or options.preset != "auto":
         paths = settings_of(options, "cpu").corpus.paths
     else:  # the other settings are checked once that model is read
@@ -103,6 +116,6 @@ def check_early(options: RunOptions, folder: DataFolder) -> None:
     for path in paths:
         folder.data_set(path)
     if start is not None:
-        find_checkpoint(folder.root, str(start))
+        find_checkpoint(folder.root, start)
     if options.name is not None:
         refuse_existing(options.name, folder.checkpoints)

@@ -21,8 +21,9 @@ from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
+from wavenet_app.training.nearest_voice import nearest_voice
 from wavenet_app.training.options import RunOptions, settings_of
-from wavenet_app.training.start import Source, Start, rate_note, read_source, settings_from, take_over
+from wavenet_app.training.start import Source, Start, rate_note, read_source, settings_from, source_at, take_over
 
 DEFAULT_MINUTES = 30.0
 
@@ -103,10 +104,17 @@ def prepare_run(
     config = _with_absolute_paths(config, sources)
     config = override(config, {"audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _with_conditioning(config, corpus, resumed=resume is not None)
+    chosen: list[str] = []
+    if resume is None and options.given("training", "start_from") is None and config.corpus.paths:
+        nearest = nearest_voice(corpus, config.model)
+        if nearest is not None:
+            source = source_at(nearest.path, nearest.name)
+            config = override(config, {"training": {"start_from": nearest.name}})
+            chosen = [nearest.reason]
     start = None if source is None else take_over(source, config.model)
     notes = [*resume_notes, *_notes(config, corpus, resume)]
     if source is not None and start is not None:
-        notes += [*rate_note(source, corpus), *start.notes]
+        notes += [*chosen, *rate_note(source, corpus), *start.notes]
     elif config.training.start_from is not None:
         notes.append(f"this run started from {config.training.start_from}")
     if not (resume or options.name):  # last, for a name that is taken for nothing is lost
@@ -129,10 +137,10 @@ def prepare_run(
 
 def _source(options: RunOptions, folder: DataFolder) -> Source | None:
     """Returns the model that a new run starts from, None for random weights."""
-    name = options.given("training", "start_from")
+    name = options.source
     if name is None:
         return None
-    source = read_source(str(name), folder)
+    source = read_source(name, folder)
     rate, wanted = source.config.audio.sample_rate, options.given("audio", "sample_rate")
     if wanted is not None and wanted != rate:
         raise UserError(

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavenet_app.checkpoints.trained import find_checkpoint, read_trained
@@ -60,7 +61,20 @@ def read_source(name: str, folder: DataFolder) -> Source:
     Raises:
         UserError: there is no such model, or it cannot be read.
     """
-    content = read_trained(find_checkpoint(folder.root, name))
+    return source_at(find_checkpoint(folder.root, name), name)
+
+
+def source_at(path: Path, name: str) -> Source:
+    """Returns the model of a file.
+
+    Args:
+        path: the file.
+        name: what to call it.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    content = read_trained(path)
     return Source(name, validated(RunConfig, content["config"]), content["weights"])
 
 

@@ -1,20 +1,18 @@
-"""A new run is offered the shipped voice that predicts its recordings best, if one is near."""
+"""A new run starts from the shipped voice that predicts its recordings best, if one is near."""
 
+import json
 from pathlib import Path
 
 import pytest
-from engine_contract import SHAPES
 from random_checkpoint import write_random_voice
 from tiny_run import TINY
 
-from wavenet_app.config import CorpusConfig, MelConfig, RunConfig
-from wavenet_app.core.console import PlainConsole
+from wavenet_app.checkpoints.trained import load_trained
+from wavenet_app.config import MelConfig
 from wavenet_app.core.shipped import VOICES_VARIABLE
-from wavenet_app.training import command, nearest_voice
-from wavenet_app.training.run import Run
+from wavenet_app.training import nearest_voice, run
 
 QUICK = ["--max-steps", 1, "--logger", "none"]
-MODEL = SHAPES["odd widths"].model_copy(update={"quantization_channels": 256, "speakers": ()})
 
 
 @pytest.fixture
@@ -24,43 +22,66 @@ def shipped(wavegen, tone_folder, tmp_path, monkeypatch) -> Path:
     train = ["train", tone_folder, "--name", "tones", "--max-steps", 100, "--logger", "none", *TINY]
     assert wavegen(*train).code == 0
     assert wavegen("publish", "tones", "--licence", "x", "-n", 1, "--seconds", 0.1, "--out", folder).code == 0
+    model = load_trained(folder / "tones.safetensors").config.model
     for seed in range(2):
-        write_random_voice(folder / f"random{seed}.safetensors", MODEL, sample_rate=8_000, seed=seed)
-    mel = MODEL.model_copy(update={"mel": MelConfig().resolved(8_000)})
+        write_random_voice(folder / f"random{seed}.safetensors", model, sample_rate=8_000, seed=seed)
+    mel = model.model_copy(update={"mel": MelConfig().resolved(8_000)})
     write_random_voice(folder / "vocoder.safetensors", mel, sample_rate=8_000)
-    write_random_voice(folder / "other-rate.safetensors", MODEL)
-    few = MODEL.model_copy(update={"quantization_channels": 64})
+    write_random_voice(folder / "other-rate.safetensors", model)
+    few = model.model_copy(update={"quantization_channels": 64})
     write_random_voice(folder / "few-codes.safetensors", few, sample_rate=8_000)
     (folder / "damaged.safetensors").write_bytes(b"")
     monkeypatch.setenv(VOICES_VARIABLE, str(folder))
     return folder
 
 
-def test_the_voice_that_predicts_best_is_offered(wavegen, shipped, tone_folder, monkeypatch):
+def test_a_run_starts_from_the_voice_that_predicts_best(wavegen, shipped, tone_folder, monkeypatch):
     monkeypatch.setattr(nearest_voice, "MARGIN", -100.0)
-    hint = "note: of the shipped voices, tones is the nearest: "
-    outcome = wavegen("train", tone_folder, *QUICK, *TINY)
+    reason = "note: this run starts from tones, the nearest shipped voice: "
+    outcome = wavegen("train", tone_folder, *QUICK, *TINY, "--name", "next")
     assert outcome.code == 0, outcome.err
-    assert outcome.out.count(hint) == 1
-    assert "start from it with --start-from tones" in outcome.out
-    for others in (["--start-from", "tones"], ["--condition", "mel", "--set=training.window=400"]):
-        trained = wavegen("train", tone_folder, *QUICK, "--set=training.processes=1", *others)
-        assert trained.code == 0, trained.err
-        assert "of the shipped voices" not in trained.out
-    assert "of the shipped voices" not in wavegen("train", "--resume", "tones", "--max-steps", 101).out
+    assert outcome.out.count(reason) == 1
+    assert "starts from tones: " in outcome.out
+    assert "start_from = tones" in wavegen("info", "next").out
     (shipped / "tones.safetensors").unlink()
-    assert "note: of the shipped voices, random" in wavegen("train", tone_folder, *QUICK, *TINY).out
+    assert "note: this run starts from random" in wavegen("train", tone_folder, *QUICK, *TINY).out
 
 
-def test_the_built_in_corpus_is_trained_from_scratch(monkeypatch):
+def test_a_run_of_that_name_is_not_taken_for_the_voice(wavegen, shipped, tone_folder, monkeypatch):
+    """The run `tones` has many steps of its own by now, and the voice is the file that ships."""
+    monkeypatch.setattr(nearest_voice, "MARGIN", -100.0)
+    Path("data/checkpoints/tones/best.pth").write_bytes(b"")
+    assert "starts from tones: " in wavegen("train", tone_folder, *QUICK, *TINY).out
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        ["--start-from", "tones"],
+        ["--start-from", "none", *TINY],
+        [*TINY, "--condition", "mel", "--set=training.window=400"],
+        [*TINY, "--set=model.skip_channels=24"],
+    ],
+    ids=["another source", "from scratch", "a vocoder", "another shape"],
+)
+def test_the_user_decides(wavegen, shipped, tone_folder, monkeypatch, others):
+    monkeypatch.setattr(nearest_voice, "MARGIN", -100.0)
+    trained = wavegen("train", tone_folder, *QUICK, "--set=training.processes=1", "--name", "next", *others)
+    assert trained.code == 0, trained.err
+    assert "nearest shipped voice" not in trained.out
+    recorded = json.loads(Path("data/checkpoints/next/config.json").read_text())
+    source = recorded["training"]["start_from"]
+    assert (source and Path(source).name) == ("tones" if "tones" in others else None)
+
+
+def test_resuming_and_the_built_in_corpus_ask_no_voice(wavegen, shipped, monkeypatch):
     asked = []
-    monkeypatch.setattr(command, "nearest_voice", lambda corpus, _: asked.append(corpus))
-    for paths in ((), ("recordings",)):
-        run = Run(RunConfig(corpus=CorpusConfig(paths=paths)), paths, None, None)
-        command._offer_voice(PlainConsole(quiet=True), run)
-    assert asked == [("recordings",)]
+    monkeypatch.setattr(run, "nearest_voice", lambda corpus, _: asked.append(corpus))
+    assert wavegen("train", "--resume", "tones", "--max-steps", 101).code == 0
+    assert wavegen("train", *QUICK, *TINY).code == 0
+    assert not asked
 
 
-def test_a_voice_that_is_far_from_the_recordings_is_not_offered(wavegen, shipped, tone_folder):
+def test_a_voice_that_is_far_from_the_recordings_is_not_taken(wavegen, shipped, tone_folder):
     (shipped / "tones.safetensors").unlink()
-    assert "of the shipped voices" not in wavegen("train", tone_folder, *QUICK, *TINY).out
+    assert "nearest shipped voice" not in wavegen("train", tone_folder, *QUICK, *TINY).out
