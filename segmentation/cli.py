@@ -181,7 +181,7 @@ def seg_predict(
 ) -> None:
     """Label images of any size.
 
-    Writes for each image a colour mask and a mask of class ids, both of its size, and an overlay with a legend below it.
+    Writes a colour mask and a mask of class ids of the image's size, and an overlay with a legend below it.
     """
     folder = DataFolder.at(data_dir)
     _check_segmenter(checkpoint, folder)
