@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from wavenet_app.audio.formats import FORMATS
+from wavenet_app.core.completion import choices, wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, loading, make_console
@@ -46,16 +47,25 @@ Refine = Annotated[
         help="Iterations that pull vocoded audio towards its mel frames; 0 keeps it as sampled (default: 64).",
     ),
 ]
+_ENGINES = "auto|cpu|cuda|graph|torch"
+_PRECISIONS = "float32|bfloat16|int8"
 Engine = Annotated[
     str,
     typer.Option(
-        metavar="auto|cpu|cuda|graph|torch", help="Engine to generate with; auto picks the fastest available."
+        metavar=_ENGINES,
+        help="Engine to generate with; auto picks the fastest available.",
+        autocompletion=choices(_ENGINES),
     ),
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores for the engine.")]
 Format = Annotated[
     str | None,
-    typer.Option("--format", metavar="|".join(FORMATS), help="Format of the files (default: as --out says, else wav)."),
+    typer.Option(
+        "--format",
+        metavar="|".join(FORMATS),
+        help="Format of the files (default: as --out says, else wav).",
+        autocompletion=choices("|".join(FORMATS)),
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
@@ -96,7 +106,8 @@ def sample(
     precision: Annotated[
         str | None,
         typer.Option(
-            metavar="float32|bfloat16|int8",
+            metavar=_PRECISIONS,
+            autocompletion=choices(_PRECISIONS),
             help="Precision of the weights (default: float32; --play takes less if float32 is too slow).",
         ),
     ] = None,
@@ -164,7 +175,9 @@ def vocode(
     checkpoint: Annotated[
         str,
         typer.Argument(
-            metavar="CHECKPOINT", help="A model trained with --condition mel: a file, run or shipped voice."
+            metavar="CHECKPOINT",
+            help="A model trained with --condition mel: a file, run or shipped voice.",
+            autocompletion=wavenets,
         ),
     ],
     source: Annotated[
@@ -184,7 +197,12 @@ def vocode(
     overwrite: Overwrite = False,
     engine: Engine = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="float32|bfloat16|int8", help="Precision of the weights; less is faster.")
+        str,
+        typer.Option(
+            metavar=_PRECISIONS,
+            help="Precision of the weights; less is faster.",
+            autocompletion=choices(_PRECISIONS),
+        ),
     ] = "float32",
     threads: Threads = 1,
     data_dir: DataDir = None,

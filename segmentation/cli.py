@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wavenet_app.core.completion import deeplabs
+from wavenet_app.core.completion import choices, deeplabs, image_sets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import (
@@ -26,7 +26,11 @@ from wavenet_app.core.options import (
 
 DataSet = Annotated[
     str | None,
-    typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted."),
+    typer.Argument(
+        metavar="DATASET",
+        help="A folder, or voc, cityscapes, coco or ade20k; built-in shapes if omitted.",
+        autocompletion=image_sets,
+    ),
 ]
 Checkpoint = Annotated[
     str,
@@ -44,13 +48,18 @@ Window = Annotated[
 ]
 OutputStride = Annotated[
     int | None,
-    typer.Option(metavar="1|2|4|8|16", help="Output stride, for files that do not store it (default: as trained)."),
+    typer.Option(
+        metavar="1|2|4|8|16",
+        help="Output stride, for files that do not store it (default: as trained).",
+        autocompletion=choices("1|2|4|8|16"),
+    ),
 ]
 CocoClasses = Annotated[
     str | None,
     typer.Option(
         "--coco-classes",
         metavar="auto|voc|all",
+        autocompletion=choices("auto|voc|all"),
         help="COCO: the 21 classes of VOC, or all categories; auto (default): all unless they are COCO's own.",
     ),
 ]
@@ -118,9 +127,16 @@ def seg_train(
 def seg_eval(
     checkpoint: Checkpoint,
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="A folder, or voc, cityscapes, coco, ade20k or shapes.")
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="A folder, or voc, cityscapes, coco, ade20k or shapes.",
+            autocompletion=image_sets,
+        ),
     ],
-    split: Annotated[str, typer.Option(metavar="train|val", help="Which split to score.")] = "val",
+    split: Annotated[
+        str, typer.Option(metavar="train|val", help="Which split to score.", autocompletion=choices("train|val"))
+    ] = "val",
     images: Annotated[
         int | None, typer.Option(min=1, help="Score this many images, evenly spread (default: all).")
     ] = None,
@@ -165,7 +181,7 @@ def seg_predict(
 ) -> None:
     """Label images of any size.
 
-    Writes a colour mask, an overlay, and a mask of class ids for each image.
+    Writes a colour mask and a mask of class ids of the image's size, and an overlay with a legend below it.
     """
     folder = DataFolder.at(data_dir)
     _check_segmenter(checkpoint, folder)

@@ -142,6 +142,20 @@ COMPLETED = {
     ("sample", "vo"): ["voices"],
     ("train", "--start-from", "v"): ["vera", "voices"],
     ("seg-eval", ""): ["cells", "deeplab_v3_x.pth"],
+    ("vocode", "ke"): ["kept"],
+    ("sample", "--engine", ""): ["auto", "cpu", "cuda", "graph", "torch"],
+    ("eval", "--engine", "c"): ["cpu", "cuda"],
+    ("vocode", "--precision", "b"): ["bfloat16"],
+    ("sample", "--format", "f"): ["flac"],
+    ("train", "--logger", "w"): ["wandb"],
+    ("train", "--head", "g"): ["gaussian"],
+    ("train", ""): ["audio_samples", "data", "other", "shipped", "speech", "yesno"],
+    ("inspect", "sp"): ["speech"],
+    ("train", "oth"): [],  # the shell completes paths itself
+    ("seg-train", ""): ["ade20k", "cityscapes", "coco", "data", "leaves", "other", "shapes", "shipped", "voc"],
+    ("seg-check", "le"): ["leaves"],
+    ("seg-eval", "cells", "s"): ["shapes", "shipped"],
+    ("seg-eval", "--coco-classes", "v"): ["voc"],
 }
 
 
@@ -154,6 +168,10 @@ def test_names_are_completed_without_torch(tmp_path):
         "data/checkpoints/segmentation/cells/best.pth",
         "data/pretrained/wavenet_kept.pth",
         "data/pretrained/deeplab_v3_x.pth",
+        "data/speech/a.wav",
+        "data/audio_samples/waves_yesno/a.wav",
+        "data/custom/leaves/images/a.png",
+        "data/pascal_voc/a.txt",
         "other/checkpoints/elsewhere/last.pth",
         "shipped/vera.safetensors",
     ):

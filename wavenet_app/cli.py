@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavenet_app.core.completion import wavenets
+from wavenet_app.core.completion import audio_sets, choices, wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.options import (
     AsJson,
@@ -46,7 +46,11 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
     def train(
         paths: Annotated[
             list[str] | None,
-            typer.Argument(metavar="PATH", help="Audio folders and files; built-in plucked strings if omitted."),
+            typer.Argument(
+                metavar="PATH",
+                help="Audio folders and files; built-in plucked strings if omitted.",
+                autocompletion=audio_sets,
+            ),
         ] = None,
         preset: Annotated[
             str,
@@ -76,13 +80,19 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             ),
         ] = None,
         condition: Annotated[
-            str | None, typer.Option(metavar="mel", help="Train a vocoder from mel frames; use it with wavegen vocode.")
+            str | None,
+            typer.Option(
+                metavar="mel",
+                help="Train a vocoder from mel frames; use it with wavegen vocode.",
+                autocompletion=choices("mel"),
+            ),
         ] = None,
         head: Annotated[
             str | None,
             typer.Option(
                 metavar="|".join(HEADS),
                 help="Predict mu-law codes (default), or 16-bit samples with a mixture of logistics or a Gaussian.",
+                autocompletion=choices("|".join(HEADS)),
             ),
         ] = None,
         start_from: Annotated[
@@ -144,7 +154,9 @@ def voices(as_json: AsJson = False) -> None:
 
 
 def inspect(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Audio folders and files.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Audio folders and files.", autocompletion=audio_sets)
+    ],
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:

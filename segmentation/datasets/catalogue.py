@@ -7,10 +7,11 @@ from pathlib import Path
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
 from segmentation.datasets.format import Format, Options
-from segmentation.datasets.formats import ade20k, cityscapes, labelme, shapes
+from segmentation.datasets.formats import ade20k, cityscapes, instance_masks, labelme, shapes
 from segmentation.datasets.formats.coco import dataset as coco
 from segmentation.datasets.formats.custom import dataset as custom
 from segmentation.datasets.formats.voc import dataset as voc
+from segmentation.datasets.label_studio import label_studio_remedy
 from wavenet_app.core.data_folder import DataFolder, below_in_any_case, folder_names
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.published import PUBLISHED
@@ -24,6 +25,7 @@ FORMATS: tuple[Format, ...] = (
     ade20k.FULL_RELEASE,
     custom.FORMAT,
     labelme.FORMAT,
+    instance_masks.FORMAT,
     shapes.FORMAT,
 )
 
@@ -50,7 +52,7 @@ def recognise(path: Path) -> tuple[Format, Path]:
         if found:
             return _only(found, path)
         level = [below for folder in level for below in _folders(folder)]
-    raise UserError(_nothing_found(path))
+    raise UserError(label_studio_remedy(path) or _nothing_found(path))
 
 
 def open_dataset(

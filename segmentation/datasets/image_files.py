@@ -27,6 +27,7 @@ SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 _ORIENTATION_TAG = 0x0112
 _DEPTHS = (8, 10, 12, 14, 16)  # bits
 _DEPTH_SAMPLE = 16  # images
+_BAND_ROWS = 512  # that are converted at a time: Pillow's own copies of a large image would take five times its size
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 # What Pillow raises for damaged files, depending on the format.
@@ -153,7 +154,8 @@ def read_image(path: Path, *, upright: bool = True, bits: int | None = None) -> 
     from PIL import ImageOps
 
     with _opened(path) as image:
-        return rgb_of(ImageOps.exif_transpose(image) if upright else image, str(path), bits)
+        turned = upright and image.getexif().get(_ORIENTATION_TAG, 1) != 1
+        return rgb_of(ImageOps.exif_transpose(image) if turned else image, str(path), bits)
 
 
 def rgb_of(image: Image.Image, name: str, bits: int | None = None) -> NDArray[np.uint8]:
@@ -170,19 +172,24 @@ def rgb_of(image: Image.Image, name: str, bits: int | None = None) -> NDArray[np
     Raises:
         UserError: it holds numbers that are no brightness.
     """
-    from PIL import Image
-
+    if image.mode == "F":
+        raise UserError(f"{name} holds floating-point numbers; save it as an 8-bit image")
+    rgb = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    bands = [slice(top, min(top + _BAND_ROWS, image.height)) for top in range(0, image.height, _BAND_ROWS)]
     if image.mode in _DEEP_MODES:
-        deep = np.asarray(image).astype(np.int64)
+        deep = np.asarray(image)
         if deep.size and (deep.min() < 0 or deep.max() > 65_535):
             raise UserError(f"{name} holds values beyond 16 bits; save it as an 8-bit image")
         shift = (bits or _bits_of(int(deep.max(initial=0)))) - 8
-        image = Image.fromarray(np.minimum(deep >> shift, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise UserError(f"{name} holds floating-point numbers; save it as an 8-bit image")
-    if "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+        for band in bands:
+            rgb[band] = np.minimum(deep[band].astype(np.int64) >> shift, 255)[..., None]
+        return rgb
+    for band in bands:
+        part = image.crop((0, band.start, image.width, band.stop))
+        if "transparency" in image.info:
+            part = part.convert("RGBA")
+        rgb[band] = np.asarray(part.convert("RGB"))
+    return rgb
 
 
 def read_mask(path: Path) -> MaskPixels:

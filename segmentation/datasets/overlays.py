@@ -71,13 +71,15 @@ def overlay(
     return (image * (1 - share) + colours * share).round().astype(np.uint8)
 
 
-def with_legend(
-    picture: NDArray[np.uint8], occurring: Sequence[int], classes: Sequence[str], palette: NDArray[np.uint8]
+def legend(
+    width: int, occurring: Sequence[int], classes: Sequence[str], palette: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Returns a picture above a legend of the classes that occur in it, uint8, shape (height + legend, width, 3).
+    """Returns a strip that names the colours of the classes that occur in a picture, uint8, shape (height, width, 3).
+
+    It goes below the picture, which it would hide otherwise. Without classes its height is 0.
 
     Args:
-        picture: uint8, shape (height, width, 3).
+        width: of the picture.
         occurring: class ids; 255 is left out.
         classes: name of every class.
         palette: colour of every class, shape (num_classes, 3).
@@ -85,7 +87,6 @@ def with_legend(
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_LEGEND_TEXT)
-    width = picture.shape[1]
     places: list[tuple[int, int, int]] = []
     left, row = 0, 0
     shown = [number for number in occurring if number != IGNORE]
@@ -101,7 +102,7 @@ def with_legend(
         box = (x + 3, y + 3, x + _LEGEND_ROW - 4, y + _LEGEND_ROW - 4)
         draw.rectangle(box, fill=tuple(palette[number].tolist()), outline="grey")
         draw.text((x + _LEGEND_ROW + 2, y + 2), classes[number], fill="black", font=font)
-    return np.concatenate([picture, np.asarray(strip)])
+    return np.asarray(strip)
 
 
 def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[np.uint8], title: str) -> Figure:

@@ -47,6 +47,8 @@ def run_prediction(
     console.print(f"protocol: {labeller}", highlight=False)
     if prediction.windowed:
         console.print(windows_line(prediction.windowed), highlight=False)
+    if prediction.bits is not None:
+        console.print(_depth_line(prediction.bits), highlight=False)
     console.print(_classes(prediction, class_names(segmenter)))
     for note in prediction.skipped:
         print_labelled(console, "skipped", note.detail)
@@ -54,12 +56,21 @@ def run_prediction(
         endings = ", ".join(sorted({note.path.suffix or note.path.name for note in others}))
         console.print(f"{len(others)} files are no images ({endings})", highlight=False)
     console.print(
-        f"{len(prediction.written)} of {len(inputs)} images labelled: {', '.join(FOLDERS)} in {target}",
+        f"{len(prediction.written)} of {len(inputs)} images labelled: {', '.join(FOLDERS)} in {target}; overlays have "
+        "a legend below the image",
         highlight=False,
         soft_wrap=True,
         markup=False,
     )
     return prediction
+
+
+def _depth_line(bits: int) -> str:
+    """Returns how grey levels of more than 8 bits were brought to the 8 that the model sees."""
+    return (
+        f"note: grey levels of more than 8 bits in a file: the greatest is below {2**bits:,}, so they were divided by "
+        f"{2 ** (bits - 8)} for the model, in all of these images alike"
+    )
 
 
 def _classes(prediction: Prediction, names: tuple[str, ...]) -> Table:

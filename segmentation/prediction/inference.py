@@ -128,7 +128,8 @@ class Labeller:
             float32 (num_classes, height, width), on the model's device.
         """
         height, width = image.shape[1:]
-        inputs = normalise(image.to(next(self.model.parameters()).device), self.mean, self.std)[None]
+        seen = image.to(next(self.model.parameters()).device).contiguous()
+        inputs = normalise(seen, self.mean, self.std)[None]
         total: Tensor | None = None
         for view, is_mirrored in self._views(inputs):
             scores = self._scores(view)

@@ -17,7 +17,7 @@ from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.datasets.dataset import FileNote
 from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, files_below, read_image
 from segmentation.datasets.labels import IGNORE
-from segmentation.datasets.overlays import IGNORE_COLOUR, overlay, with_legend
+from segmentation.datasets.overlays import IGNORE_COLOUR, legend, overlay
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
@@ -51,6 +51,7 @@ class Prediction:
         skipped: the files that cannot be read, and why.
         pixels: of every class, in all images, int64, shape (num_classes,).
         windowed: how many of those written were cut into windows because of their size, without a --window.
+        bits: of the grey levels of deep images, of which the 8 highest are labelled; None if none is deep.
     """
 
     out: Path
@@ -58,6 +59,7 @@ class Prediction:
     skipped: tuple[FileNote, ...]
     pixels: NDArray[np.int64]
     windowed: int
+    bits: int | None
 
 
 def find_images(path: Path, out: Path) -> tuple[list[Input], list[FileNote]]:
@@ -123,39 +125,48 @@ def predict(
         except UserError as error:
             skipped.append(FileNote(one.path, "cannot be read", str(error)))
         else:
-            mask = labeller.label(torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))).numpy()
-            for top in range(0, len(mask), _BAND_ROWS):  # counting makes eight bytes of each pixel
+            mask = labeller.label(torch.from_numpy(image.transpose(2, 0, 1))).numpy()
+            for top in _tops(mask):  # counting makes eight bytes of each pixel
                 pixels += np.bincount(mask[top : top + _BAND_ROWS].ravel(), minlength=len(pixels))
-            for folder, picture in zip(FOLDERS, _pictures(image, mask, table), strict=True):
-                write_whole(out / folder / one.target, _png(picture))
+            for folder, draw in zip(FOLDERS, (_indexed, _laid_over, _raw), strict=True):
+                write_whole(out / folder / one.target, _png(draw(image, mask, table)))
             written.append(one)
             windowed += labeller.is_too_large(*mask.shape)
         progress(done, len(inputs))
-    return Prediction(out, tuple(written), tuple(skipped), pixels, windowed)
+    return Prediction(out, tuple(written), tuple(skipped), pixels, windowed, bits)
 
 
-def _pictures(image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTable) -> list[Image.Image]:
-    """Returns the pictures of `FOLDERS`."""
+def _indexed(_image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTable) -> Image.Image:
+    """Returns class ids with their palette, of the image's size."""
     palette = np.zeros((IGNORE + 1, 3), dtype=np.uint8)
     palette[: len(table.palette)] = table.palette
     palette[IGNORE] = IGNORE_COLOUR
     indexed = Image.fromarray(mask)
     indexed.putpalette(palette.tobytes())
-    raw = table.labels.decode(mask)
-    narrow = raw.astype(np.uint8) if raw.max() <= 255 else raw
+    return indexed
+
+
+def _laid_over(image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTable) -> Image.Image:
+    """Returns colours over the image above a legend, a band at a time: floats of the whole take eight times as much."""
     names = table.names or tuple(f"class {number}" for number in range(len(table.palette)))
-    occurring = np.unique(mask).tolist()
-    laid_over = with_legend(_overlay(image, mask, table.palette), occurring, names, table.palette)
-    return [indexed, Image.fromarray(laid_over), Image.fromarray(narrow)]
-
-
-def _overlay(image: NDArray[np.uint8], mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Returns what `overlays.overlay` does, a band at a time: its floats would take eight times a large image."""
-    mixed = np.empty_like(image)
-    for top in range(0, len(mask), _BAND_ROWS):
+    occurring = sorted({number for top in _tops(mask) for number in np.unique(mask[top : top + _BAND_ROWS]).tolist()})
+    below = legend(mask.shape[1], occurring, names, table.palette)
+    whole = Image.new("RGB", (mask.shape[1], len(mask) + len(below)))
+    for top in _tops(mask):
         band = slice(top, top + _BAND_ROWS)
-        mixed[band] = overlay(image[band], mask[band], palette)
-    return mixed
+        whole.paste(Image.fromarray(overlay(image[band], mask[band], table.palette)), (0, top))
+    whole.paste(Image.fromarray(below), (0, len(mask)))
+    return whole
+
+
+def _raw(_image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTable) -> Image.Image:
+    """Returns the data set's own ids, of the image's size, in 8 bits where these suffice."""
+    raw = table.labels.decode(mask)
+    return Image.fromarray(raw.astype(np.uint8) if raw.max() <= 255 else raw)
+
+
+def _tops(mask: NDArray[np.uint8]) -> range:
+    return range(0, len(mask), _BAND_ROWS)
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -133,6 +133,7 @@ class SoundReader:
         self._failures = self._lost = 0
         self._first_failure = ""
         self._cut = False
+        self._end = OggLink(0, None, None)
         try:
             self._file: IO[bytes] = path.open("rb")
         except OSError as error:
@@ -180,7 +181,8 @@ class SoundReader:
         import av
 
         links = ogg_links(self._file) if self._format == "ogg" else [OggLink(0, None, None)]
-        for start, stop, granules in links:
+        self._end = links[-1]
+        for start, stop, granules, *_ in links:
             try:
                 with self._opened(_Part(self._file, start, stop)) as (container, stream):
                     if granules is None or stream.codec_context.name != "vorbis":
@@ -253,13 +255,15 @@ class SoundReader:
             self.damage = f"is damaged{reason}; {of_whole} could be read"
         elif promised is not None and missing > tolerated:
             self.damage = f"is cut short; only the first {read} of {promised / rate:.2f} s were read"
-        elif self._cut and self._format in {"caf", "w64"}:
+        elif (self._cut and self._format in {"caf", "w64"}) or self._end.is_cut:
             self.damage = f"is cut short; only the first {read} were read"
         elif promised is not None and -missing > max(tolerated, round(_TOLERATED_SECONDS * rate)):
             self.remark = (
                 f"goes on after the end that its header announces; {read} were read, the header says "
                 f"{promised / rate:.2f} s"
             )
+        elif not self._end.is_marked:
+            self.remark = f"ends without the mark that ends a whole file, as where it was cut off; {read} were read"
 
     def _announced_frames(self, stream: AudioStream) -> int | None:
         if self._format == "wav":

@@ -105,7 +105,7 @@ class DataFolder:
         for one in PUBLISHED.values():
             if not one.images and self.root / one.folder == named:
                 raise self.absent(one.name)
-        hint = did_you_mean(argument.strip("/"), folder_names(self.root) - _NO_DATA_SETS)
+        hint = did_you_mean(argument.strip("/"), data_set_names(self.root))
         raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}{hint}")
 
     def absent(self, name: str) -> AbsentDataSetError:
@@ -125,6 +125,11 @@ def folder_names(folder: Path) -> set[str]:
             return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
     except OSError:
         return set()
+
+
+def data_set_names(folder: Path) -> set[str]:
+    """Returns the names of the folders in a data folder that may be data sets."""
+    return folder_names(folder) - _NO_DATA_SETS
 
 
 def below_in_any_case(folder: Path, name: str) -> Path | None:

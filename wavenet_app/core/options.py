@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wavenet_app.core.completion import runs_to_resume, wavenets
+from wavenet_app.core.completion import choices, runs_to_resume, wavenets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,10 +62,14 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.FIELD=VALUE", help="Change one setting; repeat it for several."),
 ]
+_LOGGERS = "tensorboard|wandb|none"
 Logger = Annotated[
     str,
     typer.Option(
-        "--logger", metavar="tensorboard|wandb|none", help="Where to log curves; WANDB_MODE=offline works too."
+        "--logger",
+        metavar=_LOGGERS,
+        help="Where to log curves; WANDB_MODE=offline works too.",
+        autocompletion=choices(_LOGGERS),
     ),
 ]
 

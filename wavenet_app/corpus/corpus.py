@@ -311,6 +311,9 @@ def _open_files(
         rates = Counter(file.audio.native_rate for file in files).most_common()
         listed = ", ".join(f"{native:,} Hz ({count})" for native, count in rates)
         remarks.append(f"sample rates of the files: {listed}; all are resampled to {rate:,} Hz")
+        usual = max(rates, key=lambda pair: (pair[1], pair[0]))[0]
+        if sample_rate is None and usual > rate:
+            remarks[-1] += f", without what lies above {rate / 2_000:g} kHz; --sample-rate {usual} keeps it"
     return files, rate
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from wavenet_app.core.terminal import number_of
@@ -44,6 +45,7 @@ def advise(report: Report) -> tuple[str, ...]:
         _refusal(report),
         _unreadable(report),
         *_narrow(report),
+        _cut_off(report),
         _rates(report),
         _gain(report),
         _clipping(report),
@@ -78,6 +80,23 @@ def _narrow(report: Report) -> list[str]:
         + (f", or remove {_them(count)}" if count < total / 2 else "")
         for (rate, sufficient), count in pairs.most_common()
     ]
+
+
+def _cut_off(report: Report) -> str:
+    """Returns a line on files with content above half the rate of the corpus; those that are narrow have a line."""
+    if report.corpus is None:
+        return ""
+    rate, narrow = report.corpus.sample_rate, set(report.narrow)
+    cut = [sufficient_rate(file) for file in report.files if math.isfinite(file.peak) and file.path not in narrow]
+    cut = [sufficient for sufficient in cut if sufficient > rate]
+    if not cut:
+        return ""
+    enough = max(cut)
+    return (
+        f"{_files(len(cut))} {_have(len(cut))} content above {rate / 2_000:g} kHz, which training at "
+        f"{rate / 1_000:g} kHz leaves out: --sample-rate {enough} keeps it, and training and generation take "
+        f"{enough / rate:.1f} times as long for each second of audio"
+    )
 
 
 def _rates(report: Report) -> str:
@@ -168,7 +187,10 @@ def _amount(report: Report) -> str:
     minutes = 60 * report.hours
     if not 0 < minutes < FEW_MINUTES:
         return ""
-    return f"{minutes:.1f} minutes of audio are few, so a model overfits; 20 minutes of one voice are a good start"
+    return (
+        f"{minutes:.1f} minutes of audio are few, so a model overfits; 20 minutes of one voice or instrument are "
+        "a good start"
+    )
 
 
 def _files(count: int) -> str:

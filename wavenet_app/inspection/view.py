@@ -33,6 +33,7 @@ def render(report: Report) -> Group:
         parts.append(_bits(report.corpus))
     if report.seconds_per_epoch:
         parts.append(_epochs(report.seconds_per_epoch))
+        parts.append(_how_long(report.seconds_per_epoch))
     lines = report.advice or ("no problems found: ready to train",)
     # Text, not markup: file names may contain brackets.
     parts.extend(f"- {line}" for line in (*lines, *(report.corpus.remarks if report.corpus else ())))
@@ -91,6 +92,21 @@ def _epochs(seconds: dict[str, float]) -> Table:
     for preset, value in seconds.items():
         _add(table, preset, _duration(value))
     return table
+
+
+def _how_long(seconds: dict[str, float]) -> str:
+    """Returns how often the usual length of a training goes through the audio, and how to train longer."""
+    from wavenet_app.training.run import DEFAULT_MINUTES
+
+    passes = ", ".join(f"{preset} {_times(60 * DEFAULT_MINUTES / value)}" for preset, value in seconds.items() if value)
+    return (
+        f"- wavegen train takes {DEFAULT_MINUTES:g} minutes, in which each preset goes through this audio about so "
+        f"often: {passes}; while validation still falls, train on with --resume RUN --minutes {2 * DEFAULT_MINUTES:g}"
+    )
+
+
+def _times(count: float) -> str:
+    return f"{count:.0f}" if count >= 10 else f"{count:.1g}"
 
 
 def _problems(title: str, problems: tuple[Problem, ...]) -> Table:

@@ -231,7 +231,7 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
     if milliseconds < 50:
         notes.append(
             f"the receptive field of {field_samples} samples is only {milliseconds:.0f} ms at {corpus.sample_rate} Hz: "
-            "the pitch of a voice may drift; use a larger preset or a lower --sample-rate"
+            "pitches may drift; use a larger preset or a lower --sample-rate"
         )
     if config.training.window < field_samples:
         notes.append(

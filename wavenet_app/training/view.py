@@ -12,11 +12,11 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_interruption
-from wavenet_app.core.terminal import print_notes
+from wavenet_app.core.terminal import clock, print_notes
 from wavenet_app.corpus.baseline import Baseline, verdict
 from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.training.run import Run
-from wavenet_app.training.task import TrainingResult
+from wavenet_app.training.task import VALIDATION_SECONDS, TrainingResult
 
 _RISEN_BITS = 0.25  # above the best validation: more than its usual fluctuation
 
@@ -82,8 +82,12 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
 
 def show_result(console: Console, result: TrainingResult, run: Run, judgement: Judgement | None) -> None:
     """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands."""
+    held_out = run.corpus.duration(run.corpus.validation)
+    length = clock(held_out) if held_out >= 60 else f"{held_out:.3g} s"
+    sampled = f" (during training: over {VALIDATION_SECONDS:g} s of them)" if held_out > VALIDATION_SECONDS else ""
     console.print(
-        f"bits per sample on held-out clips, of {result.model.coding.name}, lower is better:", highlight=False
+        f"bits per sample over all held-out clips, {length}{sampled}, of {result.model.coding.name}, lower is better:",
+        highlight=False,
     )
     table = Table()
     table.add_column("predictor")
@@ -102,11 +106,12 @@ def show_result(console: Console, result: TrainingResult, run: Run, judgement: J
     name = run.config.name
     show_interruption(console, result.status, f"train --resume {name}")
     lines = [f"checkpoint: {result.checkpoint}"]
-    if judgement is None or judgement.usable:
+    usable = judgement is None or judgement.usable
+    train_on = f"train on: wavegen train --resume {shlex.quote(name)} {_twice_as_long(run.plan)}"
+    if usable:
         lines.append(f"hear it: wavegen {_first_use(result.model, name)}")
-    else:
-        longer = _twice_as_long(run.plan)
-        lines.append(f"the model needs more training; train on: wavegen train --resume {shlex.quote(name)} {longer}")
+    if not usable or (result.validation >= result.baseline.lpc and result.status.interrupted is None):
+        lines.append(f"the model needs more training; {train_on}")
     lines.append(f"evaluate it: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from fast_gen.bench import command
 from fast_gen.bench.command import busy_note
 
 
@@ -14,3 +15,15 @@ def test_a_load_above_all_cores_but_one_is_noted(monkeypatch: pytest.MonkeyPatch
     note = busy_note()
     assert (note is not None) == busy
     assert note is None or "load average 3.1, 4 cores" in note
+
+
+@pytest.mark.parametrize(("load", "noted"), [(64.0, True), (0.0, False)])
+def test_bench_prints_the_note_beside_the_table(
+    wavegen, monkeypatch: pytest.MonkeyPatch, load: float, noted: bool
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(command, "run_bench", lambda _job, _on_option: [])
+    said = wavegen("bench")
+    assert said.code == 0, said.err
+    assert ("note: this machine is busy (load average 64.0" in said.err) == noted
+    assert "busy" not in said.out

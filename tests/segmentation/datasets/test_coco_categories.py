@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_sets import box, write_coco
 
-from segmentation.datasets.formats.coco.categories import class_table, is_coco
+from segmentation.datasets.formats.coco.categories import _COCO_IDS, class_table, is_coco
 from segmentation.datasets.formats.coco.dataset import CocoDataset
 from segmentation.datasets.labels import IGNORE
 from segmentation.evaluation.metrics import SegmentationScores
@@ -30,7 +30,7 @@ def category(number: int, name: str, parent: str | None = None) -> dict:
 
 def table(categories: list[dict], used: set[int] = frozenset()):
     filled = [{"supercategory": None, **one} for one in categories]
-    return class_table(filled, "auto", Path("file.json"), lambda: set(used))
+    return class_table(filled, "auto", Path("file.json"), set(used))
 
 
 def test_own_categories_are_not_vocs(tmp_path):
@@ -78,6 +78,50 @@ def test_a_root_that_no_annotation_has_is_dropped_with_a_note(tmp_path):
 def test_two_categories_of_one_id_are_refused():
     with pytest.raises(UserError, match="two categories have the id 3"):
         table([category(3, "cat"), category(3, "dog")])
+
+
+def two_splits(root: Path, train: list[dict], val: list[dict]) -> Path:
+    """A COCO set whose files list these categories and use all of their own."""
+    for split, categories in (("train", train), ("val", val)):
+        own_set(root, categories, [one["id"] for one in categories], split)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("val", "named"),
+    [
+        ([category(1, "cell"), category(2, "cat")], "category 2 is 'dog' in annotations/instances_train2017.json and"),
+        ([category(1, "dog"), category(2, "cell")], "category 1 is 'cell' in"),
+        ([category(1, "cell"), category(7, "dog")], "'dog' is category 2 in"),
+    ],
+)
+def test_files_whose_ids_mean_different_names_are_refused(tmp_path, wavegen, val, named):
+    two_splits(tmp_path, [category(1, "cell"), category(2, "dog")], val)
+    for split in ("train", "val"):
+        with pytest.raises(UserError, match="the same categories"):
+            CocoDataset(tmp_path, split)
+    code, _, said = wavegen("seg-train", tmp_path, "--max-steps", 1)
+    assert (code, said.count("\n")) == (2, 1)
+    assert named in said
+
+
+def test_a_category_of_one_file_alone_is_a_class_of_both_splits(tmp_path):
+    two_splits(tmp_path, [category(1, "ant"), category(2, "bee"), category(3, "cow")], [category(3, "cow")])
+    for split in ("train", "val"):
+        dataset = CocoDataset(tmp_path, split)
+        assert dataset.classes == ("background", "ant", "bee", "cow")
+        assert np.unique(dataset.mask(len(dataset) - 1)).tolist() == [0, 3]
+        lists = "instances_train2017.json lists 'ant', 'bee', which annotations/instances_val2017.json does not"
+        assert lists in dataset.remarks[0]
+
+
+def test_splits_of_which_only_one_has_vocs_classes_are_not_trained_on(tmp_path, wavegen):
+    whole = [category(number, name) for name, number in _COCO_IDS.items()]
+    own_set(tmp_path, [category(1, "person"), category(91, "drone")], [1, 91], "train")
+    own_set(tmp_path, whole, [1], "val")
+    code, _, said = wavegen("seg-train", tmp_path, "--max-steps", 1)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "class 1 is 'person' in train and 'aeroplane' in val" in said
 
 
 def test_ids_beyond_16_bits_are_replaced_by_the_classes():

@@ -205,7 +205,32 @@ def test_predict_mirrors_the_tree_and_writes_three_pictures_of_each(wavegen, tmp
         mixed = np.round(picture(0, 20, 30) * 0.45 + voc_palette(4)[ids] * 0.55)
         expected = np.where((ids == 0)[..., None], picture(0, 20, 30), mixed)
         np.testing.assert_allclose(np.asarray(laid_over)[:20], expected, atol=1)
+        assert laid_over.width == 30
         assert laid_over.height > 20, "a legend is below it"
+    for folder in ("masks", "raw_ids"):
+        for name, size in (("a.png", (30, 20)), ("deep/b.jpg.png", (17, 33)), ("deep/b.png.png", (8, 8))):
+            with Image.open(results / folder / name) as written_picture:
+                assert written_picture.size == size
+    assert "overlays have a legend below the image" in out
+
+
+@pytest.mark.parametrize(("bits", "suffix"), [(12, ".png"), (12, ".tif"), (16, ".png")])
+def test_a_deep_image_alone_is_labelled_by_its_highest_8_bits_which_a_line_says(
+    wavegen, tmp_path, shapes_checkpoint, bits, suffix
+):
+    grey = picture(0, 24, 30)[..., 0]
+    grey[0, 0] = 255
+    save(tmp_path / "plain.png", grey)
+    Image.fromarray(grey.astype(np.uint16) << (bits - 8)).save(tmp_path / f"deep{suffix}")
+    written = []
+    for name in ("plain.png", f"deep{suffix}"):
+        code, said, err = wavegen("seg-predict", shapes_checkpoint, name, "--out", "out")
+        assert code == 0, err
+        with Image.open((tmp_path / "out" / "raw_ids" / name).with_suffix(".png")) as ids:
+            written.append(np.asarray(ids))
+        noted = f"the greatest is below {2**bits:,}, so they were divided by {2 ** (bits - 8)}" in said
+        assert noted == (name != "plain.png")
+    np.testing.assert_array_equal(*written)
 
 
 def test_raw_ids_are_those_of_the_data_set(wavegen, tmp_path):

@@ -236,3 +236,28 @@ def test_one_flipped_bit_in_a_flac_is_noticed(every_file, tmp_path):
     whole = at_once(every_file["a24.flac"])
     assert len(found) in {len(whole) - 4096, len(whole) - 2 * 4096}
     assert np.isin(found[:, 0], whole[:, 0]).all()  # nothing of the damaged frame is kept
+
+
+@pytest.mark.parametrize("name", ["a.ogg", "a.opus"])
+def test_an_ogg_that_was_cut_off_is_named_wherever_the_cut_lies(tmp_path, name):
+    rate = 48_000 if name == "a.opus" else RATE
+    whole, path = tmp_path / f"whole-{name}", tmp_path / name
+    subtype = "OPUS" if name == "a.opus" else "VORBIS"
+    soundfile.write(whole, sound(6, rate=rate), rate, format="OGG", subtype=subtype)
+    content = whole.read_bytes()
+    pages = [place for place in range(len(content)) if content.startswith(b"OggS", place)]
+    said = []
+    for stop in (len(content), pages[-1], pages[-1] + 2, pages[-1] + 30, len(content) - 1, pages[-2] + 40):
+        path.write_bytes(content[:stop])
+        with SoundReader(path) as reader:
+            for _ in reader.blocks():
+                pass
+            said.append((reader.damage, reader.remark))
+    assert said[0] == ("", "")
+    assert said[1][0] == ""
+    assert "ends without the mark that ends a whole file" in said[1][1]
+    assert all("is cut short; only the first" in damage or "is damaged" in damage for damage, _ in said[2:]), said
+    path.write_bytes(content + bytes(100))
+    with SoundReader(path) as reader:
+        list(reader.blocks())
+        assert reader.damage == "", "bytes after the last page are not a cut page"

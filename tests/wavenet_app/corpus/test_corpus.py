@@ -282,8 +282,15 @@ def test_the_rate_is_the_most_common_one_but_at_most_16000(tmp_path, write_tone,
     assert low.sample_rate == 8_000
     assert "sample rates of the files: 8,000 Hz (2), 11,025 Hz (1); all are resampled to 8,000 Hz" in low.remarks
     write_tone(tmp_path / "high" / "a.wav", sample_rate=44_100)
-    assert open_here(tmp_path / "high").sample_rate == 16_000
-    assert open_here(tmp_path / "high", sample_rate=22_050).sample_rate == 22_050
+    high = open_here(tmp_path / "high")
+    assert high.sample_rate == 16_000
+    assert any(
+        "resampled to 16,000 Hz, without what lies above 8 kHz; --sample-rate 44100 keeps it" in remark
+        for remark in high.remarks
+    )
+    chosen = open_here(tmp_path / "high", sample_rate=22_050)
+    assert chosen.sample_rate == 22_050
+    assert not any("--sample-rate" in remark for remark in chosen.remarks)
 
 
 def test_the_gain_brings_the_training_split_to_the_target_peak_and_louder_audio_is_clipped(

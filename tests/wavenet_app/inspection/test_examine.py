@@ -161,6 +161,21 @@ def test_full_bandwidth_is_not_narrow(tmp_path: Path, level: float) -> None:
     assert facts.bandwidth == 24_000
 
 
+def test_content_that_training_would_leave_out_is_named_with_the_rate_that_keeps_it(tmp_path: Path) -> None:
+    for index in range(2):
+        written(tmp_path / "loops" / f"{index}.wav", noise(2, seed=index, sample_rate=44_100), 44_100)
+    written(tmp_path / "loops" / "dull.wav", soxr.resample(noise(2, seed=2), RATE, 44_100), 44_100)
+    advice = "\n".join(examine([tmp_path / "loops"], cache_dir=tmp_path / "cache").advice)
+    assert "2 files have content above 8 kHz, which training at 16 kHz leaves out: --sample-rate 44100" in advice
+    assert "2.8 times as long" in advice
+    assert "one voice or instrument" in advice
+    written(tmp_path / "speech" / "a.wav", noise(2))
+    written(tmp_path / "speech" / "b.wav", noise(2, seed=1))
+    report = examine([tmp_path / "speech"], cache_dir=tmp_path / "cache")
+    assert report.corpus is not None
+    assert not any("leaves out" in line for line in report.advice)
+
+
 def test_silence_is_relative_to_the_peak_of_the_file(tmp_path: Path) -> None:
     samples = np.concatenate([noise(0.5, 1e-5), noise(1.0, 0.01), noise(0.25, 1e-5)])
     facts = measure_file(written(tmp_path / "a.wav", samples, subtype="PCM_24"))
@@ -246,6 +261,7 @@ def test_the_report_is_json(tmp_path: Path) -> None:
     assert values["seconds_per_epoch"] == {"small": 12.5}
     assert values["files"][1]["path"].endswith("übung [x].wav")
     assert "12.5 s" in shown(report)
+    assert "takes 30 minutes, in which each preset goes through this audio about so often: small 144;" in shown(report)
 
 
 def test_a_truncated_file_is_read_in_part_and_named(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.corpus.baseline import Baseline
-from wavenet_app.training import command, task
+from wavenet_app.training import command, task, view
 from wavenet_app.training.view import TrainingView
 
 BASELINE = Baseline(unigram=7.0, order1=5.0, lpc=4.0, samples=1)
@@ -15,13 +15,13 @@ BASELINE = Baseline(unigram=7.0, order1=5.0, lpc=4.0, samples=1)
 def shown(validations: list[float]) -> str:
     """Returns what is printed for consecutive validations."""
     text = io.StringIO()
-    view = TrainingView(Console(file=text, width=300), BASELINE)
+    lines = TrainingView(Console(file=text, width=300), BASELINE)
     status = FitStatus()
     for validation in validations:
         status.history.append({"validation": validation, "train": validation})
         status.improved = validation < status.best
         status.best = min(status.best, validation)
-        view.on_validation(status)
+        lines.on_validation(status)
     return text.getvalue()
 
 
@@ -65,18 +65,35 @@ class Recorded:
         return batches
 
 
-def test_a_model_whose_clips_all_fail_is_to_be_trained_on(wavegen, tone_folder, monkeypatch):
+def test_a_model_whose_clips_all_fail_or_that_lpc_beats_is_to_be_trained_on(wavegen, tone_folder, monkeypatch):
     from fast_gen.evaluation import for_training
 
     options = ("--preset", "tiny", "--max-steps", 1, "--logger", "none", "--set", "training.processes=1")
-    for failures, advised, left_out in (
-        (("noise",) * 4, "train on: wavegen train --resume {} --minutes 60 --max-steps 2\n", "hear it"),
-        (("noise", None, "silence", "noise"), "hear it: wavegen sample {}\n", "train on:"),
+    train_on, hear_it = (
+        "train on: wavegen train --resume {} --minutes 60 --max-steps 2\n",
+        "hear it: wavegen sample {}\n",
+    )
+    failing, usable = ("noise",) * 4, ("noise", None, "silence", "noise")
+    for name, failures, lpc, wanted, unwanted in (
+        ("failing", failing, 100.0, train_on, "hear it"),
+        ("usable", usable, 100.0, hear_it, "train on:"),
+        ("beaten", usable, 0.0, hear_it + "the model needs more training; " + train_on, "nothing"),
     ):
+        baseline = Baseline(7.0, 5.0, lpc, 1)
+        monkeypatch.setattr(command, "corpus_baselines", lambda *_, both=(baseline, baseline), **__: both)
         monkeypatch.setattr(for_training, "failures_of", lambda _clips, failures=failures: failures)
-        said = wavegen("train", tone_folder, *options, "--minutes", 30, "--name", f"n{len(set(failures))}").out
-        assert advised.format(f"n{len(set(failures))}") in said
-        assert left_out not in said
+        said = wavegen("train", tone_folder, *options, "--minutes", 30, "--name", name).out
+        assert wanted.format(name, name) in said
+        assert unwanted not in said
+
+
+def test_the_last_figure_is_over_all_held_out_clips_and_those_before_over_some(wavegen, tone_folder, monkeypatch):
+    options = ("--preset", "tiny", "--max-steps", 1, "--logger", "none", "--set", "training.processes=1")
+    said = wavegen("train", tone_folder, *options, "--name", "short").out
+    assert "bits per sample over all held-out clips, 0.5 s, of" in said
+    monkeypatch.setattr(view, "VALIDATION_SECONDS", 0.25)
+    said = wavegen("train", tone_folder, *options, "--name", "long").out
+    assert "over all held-out clips, 0.5 s (during training: over 0.25 s of them), of" in said
 
 
 def test_a_fluctuating_validation_gets_no_note():

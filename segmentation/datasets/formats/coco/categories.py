@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -59,9 +59,7 @@ class CocoClassTable:
     remarks: tuple[str, ...]
 
 
-def class_table(
-    categories: Sequence[CocoCategory], choice: CocoClasses, path: Path, used: Callable[[], set[int]]
-) -> CocoClassTable:
+def class_table(categories: Sequence[CocoCategory], choice: CocoClasses, path: Path, used: set[int]) -> CocoClassTable:
     """Returns the classes of a COCO file.
 
     Args:
@@ -69,7 +67,7 @@ def class_table(
         choice: "voc" for VOC's 21, "all" for background and the file's own, "auto" for the first where the categories
             are COCO's own.
         path: of the file, for errors.
-        used: returns the ids of the categories that any annotation of the data set has.
+        used: ids of the categories that any annotation of the data set has.
 
     Raises:
         UserError: there are no categories, too many, two with one id, or none that is VOC's.
@@ -89,6 +87,11 @@ def is_coco(categories: Sequence[CocoCategory]) -> bool:
     return all(_COCO_IDS.get(category["name"]) == category["id"] for category in categories)
 
 
+def is_whole_coco(categories: Sequence[CocoCategory]) -> bool:
+    """Returns whether categories are all of COCO's 80, as in the published files."""
+    return len(categories) == len(_COCO_IDS) and is_coco(categories)
+
+
 def _voc_classes(categories: Sequence[CocoCategory], path: Path) -> CocoClassTable:
     wanted = {name: place for place, name in enumerate(voc.CLASSES)}
     found: dict[int, int] = {}
@@ -103,12 +106,11 @@ def _voc_classes(categories: Sequence[CocoCategory], path: Path) -> CocoClassTab
     return _table(voc.CLASSES, found, remarks if left_out and not is_coco(categories) else ())
 
 
-def _own_classes(categories: Sequence[CocoCategory], path: Path, used: Callable[[], set[int]]) -> CocoClassTable:
+def _own_classes(categories: Sequence[CocoCategory], path: Path, used: set[int]) -> CocoClassTable:
     remarks: list[str] = []
     roots = {category["supercategory"] for category in categories if category["supercategory"] != category["name"]}
     candidates = [category for category in categories if category["name"] in roots]
-    in_use = used() if candidates else set()
-    dropped = [category for category in candidates if category["id"] not in in_use]
+    dropped = [category for category in candidates if category["id"] not in used]
     if dropped:
         listed = ", ".join(f"'{category['name']}'" for category in dropped)
         remarks.append(f"no annotation has the category {listed}, which only groups others; it is left out")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -14,7 +13,6 @@ from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, 
 from segmentation.datasets.format import Format, FormatOption
 from segmentation.datasets.formats.coco.annotations import (
     CocoAnnotation,
-    CocoFile,
     CocoImage,
     check_outline,
     drawn,
@@ -22,8 +20,9 @@ from segmentation.datasets.formats.coco.annotations import (
     outline_of,
     read_coco_file,
 )
-from segmentation.datasets.formats.coco.categories import CocoClasses, class_table
-from segmentation.datasets.formats.coco.files import SplitFiles, holds_coco, split_files
+from segmentation.datasets.formats.coco.categories import CocoClasses, class_table, is_whole_coco
+from segmentation.datasets.formats.coco.files import holds_coco, split_files
+from segmentation.datasets.formats.coco.other_split import joined_categories, read_other_split
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import file_facts, has_upright_size, read_image
 from segmentation.datasets.labels import IGNORE, voc_palette
@@ -72,16 +71,23 @@ class CocoDataset(SegmentationDataset):
         files = split_files(root, split)
         annotations, folder = files.annotations, files.folders[0]
         self._file = read_coco_file(annotations)
-        table = class_table(
-            self._file.categories, classes, annotations, lambda: _used_categories(files, split, self._file)
-        )
+        categories = self._file.categories
+        joined: tuple[str, ...] = ()
+        # VOC's classes are found by name, and the published files agree and are large.
+        alone = classes == "voc" or not categories or is_whole_coco(categories)
+        other = None if alone else read_other_split(files, split)
+        if other is not None:
+            categories, joined = joined_categories(self._file, other, root)
+        both = [file for file in (self._file, other) if file is not None]
+        used = {one["category_id"] for file in both for ones in file.annotations.values() for one in ones}
+        table = class_table(categories, classes, annotations, used)
         self._class_of = table.class_of
         present = {path.name for path in folder.iterdir()}
         skipped: list[FileNote] = []
         notes: list[FileNote] = []
         self._entries: list[_Entry] = []
         images = sorted(self._file.images.values(), key=lambda image: (isinstance(image["id"], str), image["id"]))
-        remarks = list(table.remarks)
+        remarks = [*joined, *table.remarks]
         if files.is_single:
             held_out = is_held_out([image["file_name"] for image in images])
             remarks.append(f"one file for all images: {sum(held_out)} of {len(images)} are held out, chosen by name")
@@ -179,15 +185,6 @@ def _size(image: CocoImage, path: Path) -> tuple[int, int]:
         return image["height"], image["width"]
     width, height = file_facts(path).size
     return height, width
-
-
-def _used_categories(files: SplitFiles, split: Split, own: CocoFile) -> set[int]:
-    """Returns the categories that annotations of either split have, so that both splits get the same classes."""
-    read = [own]
-    if not files.is_single:
-        with contextlib.suppress(UserError):  # a split that is missing has no annotations
-            read.append(read_coco_file(split_files(files.root, "train" if split == "val" else "val").annotations))
-    return {one["category_id"] for file in read for own_ones in file.annotations.values() for one in own_ones}
 
 
 CLASSES_OPTION = FormatOption(

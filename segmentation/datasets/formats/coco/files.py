@@ -58,7 +58,7 @@ def holds_coco(folder: Path) -> bool:
         return True
     if (folder / "result.json").is_file() and (folder / "images").is_dir():
         return True
-    return any(_annotations(folder, split) is not None for split in FOLDERS_OF_SPLIT)
+    return any(annotations_of(folder, split) is not None for split in FOLDERS_OF_SPLIT)
 
 
 def split_files(root: Path, split: Split) -> SplitFiles:
@@ -67,7 +67,7 @@ def split_files(root: Path, split: Split) -> SplitFiles:
     Raises:
         UserError: there is no folder of images.
     """
-    found = _annotations(root, split)
+    found = annotations_of(root, split)
     single = next((root / name for name in SINGLE_FILES if (root / name).is_file()), None)
     is_single = found is None and single is not None
     official = root / "annotations" / f"instances_{split}2017.json"
@@ -87,7 +87,8 @@ def split_files(root: Path, split: Split) -> SplitFiles:
     return SplitFiles(root, annotations, folders, is_single, () if is_single else others)
 
 
-def _annotations(root: Path, split: Split) -> Path | None:
+def annotations_of(root: Path, split: Split) -> Path | None:
+    """Returns the JSON file of a split; None if it has none of its own."""
     for name in FOLDERS_OF_SPLIT[split]:
         for path in (root / "annotations" / f"instances_{name}.json", root / name / ROBOFLOW_FILE):
             if path.is_file():

@@ -26,6 +26,7 @@ from segmentation.datasets.image_files import (
     read_image,
     read_mask,
 )
+from segmentation.datasets.label_studio import label_studio_remedy
 from segmentation.datasets.labels import UnknownIds, unpacked
 from wavenet_app.core.errors import UserError
 
@@ -77,6 +78,9 @@ class CustomDataset(SegmentationDataset):
             raise UserError(f"{root} has no folders {' and '.join(MARKERS)}; make them")
         pairing, remarks = _paired(layout, split)
         pairs, skipped, notes = _fitting(pairing)
+        remedy = None if pairs else label_studio_remedy(root)
+        if remedy is not None:
+            raise UserError(remedy)
         class_file, listed = find_classes([root, *layout.folders]) or (root / FILE_NAME, None)
         refuse_empty(pairs, [*pairing.skipped, *skipped], f"{layout.base} ({split})")
         # the coding is found from the masks of all splits, so that training and validation cannot differ

@@ -11,6 +11,7 @@ from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, 
 from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.formats.custom.masks import coding_of_list
 from segmentation.datasets.formats.voc.classes import find_classes, refuse_foreign_masks
+from segmentation.datasets.formats.voc.sbd import read_sbd_mask
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import IMAGE_SUFFIXES, MaskPixels, files_below, read_mask
 from segmentation.datasets.labels import (
@@ -103,7 +104,7 @@ class VocDataset(SegmentationDataset):
         path = self.mask_path(index)
         if path.suffix == ".mat":
             try:
-                return self.labels.encode(_sbd_mask(path))
+                return self.labels.encode(read_sbd_mask(path))
             except UnknownIds as unknown:
                 raise UserError(f"the SBD mask {path} holds {unknown}; unpack SBD again") from None
         pixels = read_mask(path)
@@ -219,16 +220,6 @@ def _sbd(root: Path) -> Path | None:
             if (level / name / "cls").is_dir():
                 return level / name
     return None
-
-
-def _sbd_mask(path: Path) -> NDArray[np.uint8]:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path, simplify_cells=True)
-        return np.asarray(content["GTcls"]["Segmentation"], dtype=np.uint8)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise UserError(f"cannot read the SBD mask {path} ({error}); unpack SBD again") from None
 
 
 FORMAT = Format(
