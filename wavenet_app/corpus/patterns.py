@@ -42,8 +42,9 @@ def compiled(expression: str, option: str) -> Pattern:
 
     try:
         pattern = regex.compile(expression)
-    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
-        reason = str(error) or "it is nested too deeply"
+    except (regex.error, ValueError, RecursionError, OverflowError, MemoryError) as error:
+        too_long = "a number in it has too many digits"  # which Python says with advice for programmers
+        reason = too_long if isinstance(error, ValueError) else str(error) or "it is nested too deeply"
         raise UserError(f"{option} {shown(expression)} is not a valid regular expression: {reason}") from None
 
     def search(text: str) -> Any:

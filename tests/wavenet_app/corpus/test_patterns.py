@@ -42,7 +42,8 @@ def test_both_options_say_whose_expression_takes_too_long(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "expression", ["a{99999999999}", "(?P<speaker>){99999999999}(?<=a)*?", "(", "[", "*", "(" * 5000]
+    "expression",
+    ["a{99999999999}", "(?P<speaker>){99999999999}(?<=a)*?", "(", "[", "*", "(" * 5000, "a{" + "9" * 5000 + "}"],
 )
 def test_an_expression_that_cannot_be_compiled_is_one_line(expression):
     for use in (
