@@ -9,6 +9,9 @@ from typing import Any
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.shown import shown
 
+MOST_CHARACTERS = 1_000
+"""Length of an expression; compiling takes memory and time that grow with it."""
+
 MOST_SECONDS = 1.0
 """Time that one search may take; names are short, so only a pattern that tries everything again and again takes it."""
 
@@ -38,13 +41,17 @@ def compiled(expression: str, option: str) -> Pattern:
     Raises:
         UserError: it is not valid.
     """
+    if len(expression) > MOST_CHARACTERS:
+        raise UserError(
+            f"{option} {shown(expression)} has {len(expression):,} characters; an expression may have "
+            f"{MOST_CHARACTERS:,}"
+        )
     import regex  # which can stop a search, as re cannot
 
     try:
         pattern = regex.compile(expression)
-    except (regex.error, ValueError, RecursionError, OverflowError, MemoryError) as error:
-        too_long = "a number in it has too many digits"  # which Python says with advice for programmers
-        reason = too_long if isinstance(error, ValueError) else str(error) or "it is nested too deeply"
+    except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+        reason = str(error) or "it is nested too deeply"
         raise UserError(f"{option} {shown(expression)} is not a valid regular expression: {reason}") from None
 
     def search(text: str) -> Any:
