@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
+from wavenet_app.core.array_file import DamagedArrayError, read_arrays
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import HOUR, replacing, sweep_parts
 from wavenet_app.core.settings import validated
@@ -39,8 +39,7 @@ class WeightCache:
         """Returns the settings and the weights of a checkpoint that was kept; None if it was not, or is damaged."""
         try:
             place = self._place(checkpoint)
-            with np.load(place, allow_pickle=False) as file:  # every array has a checksum
-                arrays = {name: file[name] for name in file.files}
+            arrays = read_arrays(place)
             if not all(np.isfinite(array).all() for array in arrays.values() if array.dtype == np.float32):
                 return None  # the checkpoint itself says what is wrong with it
             config = validated(RunConfig, json.loads(str(arrays.pop("config"))))
@@ -50,7 +49,7 @@ class WeightCache:
             weights = GeneratorWeights(
                 **arrays, dilations=dilations, conditioned=conditioned, prediction=prediction, head=head
             )
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, UserError):
+        except (DamagedArrayError, OSError, ValueError, KeyError, TypeError, UserError):
             return None
         with suppress(OSError):
             place.touch()

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.text import whole_number
 
 Fill = Callable[[NDArray[np.int16], bool], None]
 """Fills a block with the next samples; the flag is set if the device had to wait for the previous block."""
@@ -202,7 +203,8 @@ def _default_index(sounddevice: Any) -> int:
 
 def _find(devices: list[OutputDevice], wanted: str) -> OutputDevice:
     if wanted.isdecimal():
-        found = [device for device in devices if device.index == int(wanted)]
+        number = whole_number(wanted, sys.maxsize)
+        found = [device for device in devices if device.index == number]
     else:
         found = [device for device in devices if wanted.lower() == device.name.lower()]
         found = found or [device for device in devices if wanted.lower() in f"{device.name}, {device.system}".lower()]

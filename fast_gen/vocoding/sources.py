@@ -15,6 +15,7 @@ from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.audio.mono import read_blocks
 from wavenet_app.config import RunConfig
+from wavenet_app.core.array_file import DamagedArrayError, read_array
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.tensor_file import read_tensors
 
@@ -173,14 +174,13 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
 
 def _load_numpy(path: Path) -> NDArray[Any]:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception:  # noqa: BLE001 - numpy raises errors of any kind on a damaged header, with advice to unpickle it
-        array = None
-    if not isinstance(array, np.ndarray):  # an archive of arrays by another name
+        return read_array(path)
+    except OSError as error:
+        raise UserError(f"cannot read {printable(str(path))}: {error.strerror}") from None
+    except DamagedArrayError:
         raise UserError(
             f"{printable(str(path))} cannot be read as mel frames: it is not an array of numbers, or cut short"
-        )
-    return array
+        ) from None
 
 
 def _load(path: Path) -> NDArray[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from segmentation.datasets.broken import most_broken
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, evenly_spread
 from segmentation.datasets.labels import IGNORE
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.shown import shown
 
 QUICK_FILES = 32
 RARE_SHARE = 0.001
@@ -109,7 +111,11 @@ def check_datasets(
         datasets: its splits, training first.
         limit: images of each split to read, evenly spread; None for all.
         progress: called with the number of images read, and of all.
+
+    Raises:
+        UserError: the splits have different classes.
     """
+    _refuse_other_classes(datasets)
     chosen = [evenly_spread(len(dataset), limit) for dataset in datasets]
     total, done = sum(map(len, chosen)), 0
     splits = []
@@ -136,7 +142,8 @@ def quick_check(datasets: Sequence[SegmentationDataset], limit: int = QUICK_FILE
         The report, with warnings for the user; its first split is the training split.
 
     Raises:
-        UserError: too many files of a sample are broken, or the masks teach nothing; the message says which and why.
+        UserError: too many files of a sample are broken, the masks teach nothing, or the splits have different classes;
+            the message says which and why.
     """
     report = check_datasets(datasets, limit=limit)
     too_many = any(len(split.broken) > most_broken(split.checked) for split in report.splits)
@@ -145,6 +152,19 @@ def quick_check(datasets: Sequence[SegmentationDataset], limit: int = QUICK_FILE
     if report.problems:
         raise UserError(report.problems[0])
     return report
+
+
+def _refuse_other_classes(datasets: Sequence[SegmentationDataset]) -> None:
+    """Raises a UserError if a class id does not mean the same in all splits."""
+    first = datasets[0]
+    for other in datasets[1:]:
+        for number, pair in enumerate(zip_longest(first.classes, other.classes)):
+            if pair[0] != pair[1]:
+                own, theirs = ("absent" if name is None else shown(name) for name in pair)
+                raise UserError(
+                    f"the splits of {first.name} have different classes: class {number} is {own} in {first.split} and "
+                    f"{theirs} in {other.split}; give both the same classes in the same order"
+                )
 
 
 def _check_split(dataset: SegmentationDataset, indices: Sequence[int], progress: Callable[[int], None]) -> SplitReport:

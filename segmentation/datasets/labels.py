@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IGNORE = 255  # the class id of pixels that neither train nor count
+DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
 BORDER_COLOUR = (224, 224, 192)  # of index 255 in VOC's development kit, which is ignored
 MOST_CLASSES = 255  # ids 0 to 254: masks are kept in bytes, and 255 is taken
 

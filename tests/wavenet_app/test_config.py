@@ -1,6 +1,7 @@
 """Settings: presets, overrides, and a clear word for what does not fit."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -227,3 +228,20 @@ def test_nesting_without_end_in_a_config_file_is_one_line(tmp_path):
             problem = str(error)
         assert len(problem.splitlines()) == 1
         assert len(problem) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    "key", ["a." * 3_000 + "b", "a . " * 30_000 + "b", '"a".' * 3_000 + "b", "[" + "a." * 3_000 + "b]\nx"]
+)
+def test_a_key_of_thousands_of_parts_is_refused_at_once(tmp_path, key):
+    began = time.process_time()
+    (tmp_path / "run.toml").write_text(f"{key} = 1\n" * 100)
+    with pytest.raises(UserError, match=r"run\.toml is not valid TOML: it is nested too deeply"):
+        read_config_file(tmp_path / "run.toml")
+    assert time.process_time() - began < 2
+
+
+def test_long_values_of_a_config_file_are_read(tmp_path):
+    paths = ["a.b-c_d/" + "e.f." * 20, "x" * 100_000, "1.5 " * 1_000]
+    (tmp_path / "run.toml").write_text(f"[corpus]\npaths = {json.dumps(paths)}\n")
+    assert read_config_file(tmp_path / "run.toml") == {"corpus": {"paths": paths}}

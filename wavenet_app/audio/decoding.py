@@ -183,8 +183,9 @@ class SoundReader:
         links = ogg_links(self._file) if self._format == "ogg" else [OggLink(0, None, None)]
         self._end = links[-1]
         for start, stop, granules, *_ in links:
+            part = _Part(self._file, start, stop)
             try:
-                with self._opened(_Part(self._file, start, stop)) as (container, stream):
+                with self._opened(part) as (container, stream):
                     if granules is None or stream.codec_context.name != "vorbis":
                         yield from self._frames_of(container, stream)
                     else:
@@ -197,12 +198,15 @@ class SoundReader:
                 self._fail(error.reason)
             except (av.error.FFmpegError, OSError) as error:
                 self._fail(_reason(error))
+            if part.failure is not None:
+                self._fail(_reason(part.failure))
 
     def _frames_of(self, container: InputContainer, stream: AudioStream) -> Iterator[tuple[Samples, int]]:
         import av
 
         first: AudioFrame | None = None
         last: AudioFrame | None = None
+        held: tuple[Samples, int] | None = None  # the last frame may end in padding
         count = 0
         packets = container.demux(stream)
         while True:
@@ -220,12 +224,22 @@ class SoundReader:
                 if frame.samples:
                     first, last = first or frame, frame
                     count += frame.samples
-                    yield _samples(frame), frame.sample_rate
+                    if held is not None:
+                        yield held
+                    held = _samples(frame), frame.sample_rate
+        if held is not None:
+            samples, rate = held
+            yield samples[: len(samples) - self._padding(count, len(samples))], rate
         if first is not None and last is not None:
             span = _span(first, last)
             if self._format == "ogg":  # a lost page moves no time stamp, but the last page counts all samples
                 span = max(span, _duration(stream))
             self._lost += max(0, span - count)
+
+    def _padding(self, count: int, frame: int) -> int:
+        """Returns how many samples at the end of an MP4 are the encoder's padding, which its edit list leaves out."""
+        surplus = count - (self._announced or count)
+        return surplus if self._format.startswith("mov") and 0 < surplus < frame else 0
 
     def _fail(self, reason: str) -> None:
         self._failures += 1
@@ -281,7 +295,7 @@ class SoundReader:
             # A file object rather than a name: ffmpeg takes some names for addresses or patterns.
             container = av.open(part, mode="r", metadata_errors="ignore", options=options)
         except (av.error.FFmpegError, OSError) as error:
-            raise UnreadableAudioError(self.path, _unreadable_reason(self.path, error)) from None
+            raise UnreadableAudioError(self.path, _unreadable_reason(self.path, part.failure or error)) from None
         with container:
             if not container.streams.audio:
                 raise UnreadableAudioError(self.path, "holds no audio")
@@ -294,16 +308,29 @@ class SoundReader:
 
 
 class _Part:
-    """Bytes start to stop of an open file, as a file of their own."""
+    """Bytes start to stop of an open file, as a file of their own.
+
+    Nothing is raised to ffmpeg, which may print it with a traceback.
+
+    Attributes:
+        failure: why the disk did not give some bytes, or None; it is read as the end of the file.
+    """
 
     def __init__(self, file: IO[bytes], start: int = 0, stop: int | None = None) -> None:
+        self.failure: OSError | None = None
         self._file, self._start = file, start
         self._stop = file.seek(0, os.SEEK_END) if stop is None else stop
         self._position = start
 
     def read(self, size: int) -> bytes:
-        self._file.seek(self._position)
-        data = self._file.read(max(0, min(size, self._stop - self._position)))
+        if not self._start <= self._position < self._stop:  # no system seeks to all places that a header can name
+            return b""
+        try:
+            self._file.seek(self._position)
+            data = self._file.read(min(size, self._stop - self._position))
+        except OSError as error:
+            self.failure = self.failure or error
+            return b""
         self._position += len(data)
         return data
 
@@ -364,7 +391,8 @@ def _samples(frame: AudioFrame) -> Samples:
     elif kind in {"s32", "s64"}:
         scaled = (array.astype(np.float64) / 2.0 ** (int(kind[1:]) - 1)).astype(np.float32)
     else:
-        scaled = array.astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite then is named where it is read
+            scaled = array.astype(np.float32)
     return scaled.T
 
 

@@ -69,7 +69,7 @@ class TrainingOptions:
             ("training", "seed", self.seed),
         ):
             if value is not None:
-                changes.setdefault(section, {})[name] = value
+                section_of(changes, section)[name] = value
         if self.name is not None:
             changes["name"] = self.name
         return changes
@@ -87,7 +87,16 @@ class TrainingOptions:
     def given(self, section: str, name: str) -> Any:
         """Returns what the config file or an option gives for a setting, None if neither does."""
         from_file = read_config_file(self.config_file) if self.config_file else {}
-        return {**from_file.get(section, {}), **self.changes().get(section, {})}.get(name)
+        return {**section_of(from_file, section), **section_of(self.changes(), section)}.get(name)
+
+
+def section_of(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Returns a section of nested values to read or change, an empty one of its own where a user wrote a plain value.
+
+    That value stays, so that `override` says what is wrong with it.
+    """
+    section = values.setdefault(name, {})
+    return section if isinstance(section, dict) else {}
 
 
 def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:

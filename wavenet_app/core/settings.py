@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Collection
 from pathlib import Path
@@ -14,6 +15,8 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.setting_problems import first_problem
 from wavenet_app.core.text import decoded_text
 
+# the time that Python takes for a dotted key grows with the square of its parts
+_DEEP_KEY = re.compile(r"""(?<![\w"'.-])(?:[\w"'-]++\s*+\.\s*+){100}""")
 _OF_ONE_RUN = ("name", "software")
 
 
@@ -123,9 +126,16 @@ def read_config_file(path: Path) -> dict[str, Any]:
             raise UserError(f"{path} holds no settings; give the config.json of a run, or a TOML file")
         return {name: value for name, value in values.items() if name not in _OF_ONE_RUN}
     try:
-        return tomllib.loads(text)
+        return _parsed(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid TOML: {_parse_problem(error)}") from None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Returns the values of TOML; raises ValueError or RecursionError where it is none, or is nested too deeply."""
+    if _DEEP_KEY.search(text):
+        raise RecursionError
+    return tomllib.loads(text)
 
 
 def _parse_problem(error: Exception) -> str:
@@ -134,6 +144,6 @@ def _parse_problem(error: Exception) -> str:
 
 def _toml_value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return _parsed(f"value = {text}")["value"]
     except (ValueError, RecursionError):
         return text

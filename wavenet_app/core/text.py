@@ -22,6 +22,19 @@ def decoded_text(content: bytes) -> str:
     return content.decode(encoding)
 
 
+def whole_number(text: str, most: int) -> int | None:
+    """Returns the number that a text of digits stands for; None if it holds anything else, or is above `most`.
+
+    >>> [whole_number(text, 255) for text in ("12", "0255", "256", "9" * 9_999, "-1", "")]
+    [12, 255, None, None, None, None]
+    """
+    digits = text.lstrip("0")
+    if not text.isdecimal() or len(digits) > len(str(most)):  # Python converts no number of thousands of digits
+        return None
+    number = int(digits or "0")
+    return number if number <= most else None
+
+
 def without_control_characters(text: str) -> str:
     r"""Returns a text with a replacement for every control character but tab and line break.
 

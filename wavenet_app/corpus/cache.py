@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +28,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import HOUR, replacing, sweep_parts
 from wavenet_app.corpus.stored_samples import BlockChecksums, read_samples
 
-FORMAT_VERSION = 2  # increase it when decoding changes samples or remarks
+FORMAT_VERSION = 3  # increase it when decoding changes samples or remarks
 _TAIL_BYTES = 4096  # an interrupted write loses the end of a file, so opening an entry checks this much of it
 _SPOOL_BYTES = 32 * 2**20
 _BATCH_FILES = 1024
@@ -35,6 +36,9 @@ _FRAMES_PER_SECOND = 100
 _MARGIN_SECONDS = 0.05
 _LEVELS_PER_DECIBEL = 2
 _LOWEST_DECIBELS = 200
+_KEY = re.compile(r"[0-9a-f]{32}")
+# what Python raises where damaged JSON holds other values than were written
+_NO_VALUES = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 
 Progress = Callable[[int, int, str], None]
 
@@ -226,16 +230,14 @@ class AudioCache:
                 remark="; ".join(remarks) or None,
                 checksums=checksums.bytes(),
             )
-            self._write_json(
-                path.with_suffix(".json"),
-                {
-                    **asdict(entry),
-                    "path": path.name,
-                    "checksums": entry.checksums.hex(),
-                    "bytes": length,
-                    "tail": zlib.crc32(tail),
-                },
-            )
+            values = {
+                **asdict(entry),
+                "path": path.name,
+                "checksums": entry.checksums.hex(),
+                "bytes": length,
+                "tail": zlib.crc32(tail),
+            }
+            self._write_json(path.with_suffix(".json"), {**values, "digest": _digest(values)})
         except OSError as error:
             raise _cannot_write(self.folder, error) from None
         return entry
@@ -245,6 +247,9 @@ class AudioCache:
         path = self._path(key)
         try:
             values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            # entries from before there was a digest have none
+            if "digest" in values and values.pop("digest") != _digest(values):
+                return None
             length, tail = values.pop("bytes"), values.pop("tail")
             for name in ("rises", "falls"):
                 values[name] = tuple((index, level) for index, level in values[name])
@@ -255,7 +260,7 @@ class AudioCache:
                 whole = file.seek(0, os.SEEK_END) == length
                 file.seek(-min(_TAIL_BYTES, 2 * entry.num_samples), os.SEEK_END)
                 whole = whole and zlib.crc32(file.read()) == tail
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, KeyError, *_NO_VALUES):
             return None
         return entry if whole else None
 
@@ -293,9 +298,12 @@ class AudioCache:
         """Returns path -> [size, modification time, hash], so a later start does not have to read every file."""
         try:
             memo = json.loads(self._memo_path.read_text(encoding="utf-8"))
-            return {name: [int(size), int(time), str(key)] for name, (size, time, key) in memo.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
+            known: dict[str, list[Any]] = {
+                name: [int(size), int(time), str(key)] for name, (size, time, key) in memo.items()
+            }
+        except (OSError, *_NO_VALUES):
             return {}
+        return {name: values for name, values in known.items() if _KEY.fullmatch(values[2])}
 
     def _write_memo(self, memo: dict[str, list[Any]]) -> None:
         try:
@@ -347,6 +355,11 @@ def _content_hash(path: Path) -> str:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
         raise UnreadableAudioError(path, (error.strerror or str(error)).lower()) from None
+
+
+def _digest(values: dict[str, Any]) -> int:
+    """Returns a checksum of an entry's values, as they are after they have been written as JSON."""
+    return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
 def _cannot_write(folder: Path, error: OSError) -> UserError:

@@ -9,6 +9,9 @@ from typing import Any
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.shown import shown
 
+MOST_CHARACTERS = 1_000
+"""Length of an expression; compiling takes memory and time that grow with it."""
+
 MOST_SECONDS = 1.0
 """Time that one search may take; names are short, so only a pattern that tries everything again and again takes it."""
 
@@ -38,6 +41,11 @@ def compiled(expression: str, option: str) -> Pattern:
     Raises:
         UserError: it is not valid.
     """
+    if len(expression) > MOST_CHARACTERS:
+        raise UserError(
+            f"{option} {shown(expression)} has {len(expression):,} characters; an expression may have "
+            f"{MOST_CHARACTERS:,}"
+        )
     import regex  # which can stop a search, as re cannot
 
     try:

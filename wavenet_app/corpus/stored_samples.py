@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.core.array_file import DamagedArrayError, read_array
 from wavenet_app.core.errors import UserError
 
 BLOCK_SAMPLES = 2**17
@@ -54,10 +55,10 @@ def read_samples(path: Path, start: int, stop: int, checksums: bytes) -> NDArray
         UserError: the file has gone or is damaged; the entry is dropped, so that the next start decodes it again.
     """
     try:
-        stored: NDArray[np.int16] = np.load(path, mmap_mode="r", allow_pickle=False)
+        stored: NDArray[np.int16] = read_array(path)
     except FileNotFoundError:
         raise _lost(path, "has been removed") from None
-    except (OSError, ValueError):
+    except (OSError, DamagedArrayError):
         raise _lost(path, "cannot be read") from None
     for block in range(start // BLOCK_SAMPLES, -(-stop // BLOCK_SAMPLES) if checksums else 0):
         expected = checksums[_CHECKSUM_BYTES * block : _CHECKSUM_BYTES * (block + 1)]

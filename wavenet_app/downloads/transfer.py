@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.published import in_bytes
+from wavenet_app.core.text import whole_number
 from wavenet_app.downloads.checksum import Checksum
 from wavenet_app.downloads.data_set import Archive
 
@@ -198,7 +200,7 @@ class _Download:
         status, headers = response.status, response.headers
         if status in _BUSY:
             wait = headers.get("Retry-After", "")
-            raise _TryAgainError(f"the server answers {status}", float(wait) if wait.isdigit() else 0.0)
+            raise _TryAgainError(f"the server answers {status}", float(whole_number(wait, sys.maxsize) or 0))
         if status == 416:
             if headers.get("Content-Range", "") == f"bytes */{self._here}" and not self._archive.exact:
                 self._total = self._here  # a process was killed after the last byte
@@ -221,8 +223,7 @@ class _Download:
     def _announced(self, status: int, headers: Any) -> int:
         """Returns the length of the whole archive that a server announces, 0 if it says nothing."""
         if status == 200:
-            length = headers.get("Content-Length", "")
-            return int(length) if length.isdigit() else 0
+            return whole_number(headers.get("Content-Length", ""), sys.maxsize) or 0
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         if span is None or int(span[1]) != self._here:
             self._restart()

@@ -202,6 +202,10 @@ class _Ceiling:
         return 2.0 ** (1 - min(self._bits or 16, 16)) * max(1.0, 2 * self.value)
 
 
+# a float file may hold any numbers; squares of those outside do not fit in single precision
+_LEAST_IN_SINGLE, _GREATEST_IN_SINGLE = 1e-12, 1e12
+
+
 class _Spectrum:
     """Mean power spectrum (Welch's method, Hann windows side by side)."""
 
@@ -221,6 +225,8 @@ class _Spectrum:
             windows = np.pad(mono, (0, SPECTRUM_POINTS - len(mono)))[None]
         else:
             return
+        if not _LEAST_IN_SINGLE < np.abs(windows).max() < _GREATEST_IN_SINGLE:
+            windows = windows.astype(np.float64)
         spectra = rfft(windows * self._window, axis=1)
         self._power += (spectra.real**2 + spectra.imag**2).sum(axis=0, dtype=np.float64)
         self._count += len(windows)

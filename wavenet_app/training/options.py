@@ -10,7 +10,7 @@ from wavenet_app.checkpoints.trained import find_checkpoint
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.runs import TrainingOptions, find_resumed, refuse_existing
+from wavenet_app.core.runs import TrainingOptions, find_resumed, refuse_existing, section_of
 from wavenet_app.core.settings import override
 
 CONDITIONS = ("mel",)
@@ -63,7 +63,7 @@ class RunOptions(TrainingOptions):
         """Returns section -> field -> value of all options that are settings."""
         changes = super().changes()
         if self.condition == "mel":
-            changes.setdefault("model", {}).setdefault("mel", {})
+            section_of(changes, "model").setdefault("mel", {})
         return changes
 
     @property

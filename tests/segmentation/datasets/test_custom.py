@@ -442,6 +442,18 @@ def test_training_and_validation_have_the_same_classes_even_if_one_lacks_some(tm
     assert CustomDataset(tmp_path, "train").classes == CustomDataset(tmp_path, "val").classes
 
 
+@pytest.mark.parametrize("spoilt", NAMES)
+def test_a_mask_that_is_skipped_names_no_class_in_either_split(tmp_path, spoilt):
+    root = write_custom(tmp_path / "x", same_masks(stripes([0, 255])), None)
+    save(root / "masks" / spoilt, stripes([0, 1, 2, 3], 16, 12))  # turned against its image
+    others = write_custom(tmp_path / "y", {"train/0.png": stripes([0, 255]), "val/0.png": stripes([0, 255])}, None)
+    for number, split in enumerate(("train", "val")):
+        (others / "masks" / split / "0.png").rename(root / "masks" / split / f"{number}.png")
+        (others / "images" / split / "0.png").rename(root / "images" / split / f"{number}.png")
+    for split in ("train", "val"):
+        assert CustomDataset(root, split).classes == ("background", "foreground")
+
+
 def test_unreadable_files_are_skipped_with_the_reason(tmp_path):
     write_custom(tmp_path, same_masks(stripes([0, 1])), "a\nb")
     (tmp_path / "images" / "train" / "a.png").write_bytes(b"not an image")
@@ -462,6 +474,9 @@ def test_unreadable_files_are_skipped_with_the_reason(tmp_path):
         ("a = 256 0 0\n", "line 1"),
         ("a =\n", "line 1"),
         ("a\nignore\n", "ignore = VALUE"),
+        ("a\nb\nignore = 0\n", "'a' has no value"),
+        ("a\nb\nignore = 0 0 0\n", "'a' has no value or colour"),
+        ("a = 1\nb = 1\n", "'a' has no value"),
         ("\n".join(f"c{number}" for number in range(256)), "255 is the most"),
     ],
 )
@@ -470,6 +485,15 @@ def test_a_list_of_classes_that_cannot_be_meant_is_refused(tmp_path, text, said)
     path.write_text(text)
     with pytest.raises(UserError, match=said):
         read_class_list(path)
+
+
+@pytest.mark.parametrize("number", [255, 65_535])
+def test_ids_that_are_ignored_anyway_may_be_named_so(tmp_path, number):
+    plain = write_custom(tmp_path / "plain", same_masks(stripes([0, 1, 255])), "a\nb")
+    named = write_custom(tmp_path / "named", same_masks(stripes([0, 1, 255])), f"a\nb\nignore = {number}\n")
+    for split in ("train", "val"):
+        one, other = CustomDataset(plain, split), CustomDataset(named, split)
+        assert (one.classes, row(one)) == (other.classes, row(other))
 
 
 def test_images_of_every_mode_become_rgb(tmp_path):

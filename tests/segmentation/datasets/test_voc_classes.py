@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from image_sets import save, stripes, write_voc
 
+from segmentation.datasets.formats.custom.class_list import read_class_list
 from segmentation.datasets.formats.voc.classes import read_class_table, read_label_map
 from segmentation.datasets.formats.voc.dataset import VocDataset
 from segmentation.datasets.labels import IGNORE, voc_palette
 from wavenet_app.core.errors import UserError
 
+NUMBERS = ("0", "255", "256", "-1", "1.5", "", "\u00b2", "\u0663", "9" * 5_000, "0" * 5_000 + "7")
 COLOURS = np.array([[0, 0, 0], [48, 112, 32], [176, 112, 32]])
 LABEL_MAP = "# label:color_rgb:parts:actions\nCat:48,112,32::\nbackground:0,0,0::\nDog:176,112,32::\n"
 
@@ -134,3 +136,25 @@ def test_sets_that_users_report_have_their_own_names(shared_cases):
     assert VocDataset(shared_cases / "cvat_default", "train").classes == ("background", "Cat", "Dog")
     own = VocDataset(shared_cases / "voc_own_index" / "VOCdevkit" / "VOC2007", "val")
     assert own.classes == ("background", "scratch", "dent")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(
+    ("reader", "line"),
+    [
+        (read_label_map, "cat:1,2,{}::"),
+        (read_class_table, "{}, cat"),
+        (read_class_list, "cat = {}"),
+        (read_class_list, "cat = 1 {} 2"),
+    ],
+)
+def test_any_number_in_a_list_is_read_or_its_line_is_named(tmp_path, reader, line, number):
+    path = tmp_path / "list"
+    first = "value, name\n" if reader is read_class_table else ""
+    path.write_text(first + line.format(number))
+    most = 65_535 if line in ("{}, cat", "cat = {}") else 255
+    if number.isdecimal() and len(number.lstrip("0")) < 9 and int(number[-9:]) <= most:
+        assert reader(path).names == ("cat",)
+        return
+    with pytest.raises(UserError, match=r"line \d: write|names no class"):
+        reader(path)

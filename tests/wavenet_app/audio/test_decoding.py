@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -118,6 +120,8 @@ def test_codecs_that_libsndfile_lacks_are_read(every_file, name):
     original = sound(1.5, rate=32_000)[:, 0]
     found = read_audio(every_file[name], 32_000)
     assert len(found) == pytest.approx(len(original), abs=0.1 * 32_000)
+    if name.endswith("m4a"):  # whose edit list says where the encoder's padding begins
+        assert len(found) == probe(every_file[name]).frames
     aligned = found[: len(original)]
     matches = np.fft.irfft(np.fft.rfft(aligned, 2**17) * np.conj(np.fft.rfft(original, 2**17)))
     energies = np.sqrt(np.square(aligned).sum() * np.square(original).sum())
@@ -261,3 +265,57 @@ def test_an_ogg_that_was_cut_off_is_named_wherever_the_cut_lies(tmp_path, name):
     with SoundReader(path) as reader:
         list(reader.blocks())
         assert reader.damage == "", "bytes after the last page are not a cut page"
+
+
+@pytest.mark.parametrize("name", ["a.w64", "a.caf", "a.aiff", "a.m4a", "double.wav"])
+def test_nothing_is_printed_about_a_damaged_head(every_file, tmp_path, name, capfd, recwarn):
+    content = every_file[name].read_bytes()[:20_000]
+    path = tmp_path / name
+    for place in range(96):
+        path.write_bytes(content[:place] + b"\xff\xff\xff\x7f" + content[place + 4 :])
+        with contextlib.suppress(UnreadableAudioError):
+            at_once(path)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not recwarn.list
+
+
+class _Failing:
+    """An open file on a disk that gives no bytes from a place on."""
+
+    def __init__(self, file, limit):
+        self._file, self._limit = file, limit
+
+    def read(self, size=-1):
+        if self._file.tell() + max(size, 0) > self._limit:
+            raise OSError(errno.EIO, "Input/output error")
+        return self._file.read(size)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._file.close()
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def test_a_disk_that_fails_is_named_and_the_rest_is_kept(every_file, monkeypatch, capfd):
+    path, whole = every_file["pcm16.wav"], at_once(every_file["pcm16.wav"])
+    opened = Path.open
+
+    def fail_after(limit):
+        monkeypatch.setattr(Path, "open", lambda self, *options: _Failing(opened(self, *options), limit))
+
+    fail_after(0)
+    with pytest.raises(UnreadableAudioError, match=r"input/output error"):
+        probe(path)
+    fail_after(40_000)
+    with SoundReader(path) as reader:
+        blocks = list(reader.blocks())
+    monkeypatch.undo()
+    assert reader.damage.startswith("is damaged (input/output error); only ")
+    found = np.concatenate(blocks)
+    assert 0 < len(found) < len(whole)
+    np.testing.assert_array_equal(found, whole[: len(found)])
+    assert "Traceback" not in capfd.readouterr().err

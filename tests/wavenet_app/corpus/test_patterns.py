@@ -42,7 +42,8 @@ def test_both_options_say_whose_expression_takes_too_long(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "expression", ["a{99999999999}", "(?P<speaker>){99999999999}(?<=a)*?", "(", "[", "*", "(" * 5000]
+    "expression",
+    ["a{99999999999}", "(?P<speaker>){99999999999}(?<=a)*?", "(", "[", "*", "(" * 1000, "a{" + "9" * 900 + "}"],
 )
 def test_an_expression_that_cannot_be_compiled_is_one_line(expression):
     for use in (
@@ -53,6 +54,15 @@ def test_an_expression_that_cannot_be_compiled_is_one_line(expression):
             use()
         assert len(str(error.value).splitlines()) == 1
         assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("expression", ["a" * 1_001, "a{" + "9" * 5_000 + "}", "(" * 100_000, r"[^/]+x?" * 20_000])
+def test_an_expression_of_any_length_is_answered_at_once(expression):
+    began = time.process_time()
+    with pytest.raises(UserError, match=r"^--split-by .* characters; an expression may have 1,000$"):
+        split_files(["a", "b"], 0.1, expression)
+    assert time.process_time() - began < 1
+    assert compiled("a" * 1_000, "--split-by").search("a" * 1_000) is not None
 
 
 @given(st.text(max_size=12))

@@ -64,6 +64,19 @@ def test_a_healthy_file_has_its_level_and_no_findings(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("level", [1e-30, 1e25, 1e37])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_float_file_of_any_level_is_measured_without_a_warning(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder, level: float, channels: int
+) -> None:
+    samples = np.repeat(noise()[:, None], channels, axis=1)
+    usual = measure_file(written(tmp_path / "a.wav", samples, subtype="FLOAT"))
+    facts = measure_file(written(tmp_path / "b.wav", level * samples, subtype="FLOAT"))
+    assert facts.bandwidth == usual.bandwidth == 8_000
+    assert facts.rms == pytest.approx(usual.rms + 20 * math.log10(level), abs=0.01)
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 @pytest.mark.parametrize("ceiling", [0.5, 1.0])
 def test_clipping_is_found_at_full_scale_and_below(tmp_path: Path, subtype: str, ceiling: float) -> None:

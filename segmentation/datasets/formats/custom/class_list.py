@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segmentation.datasets.labels import IGNORE, MOST_CLASSES
+from segmentation.datasets.labels import DEEP_IGNORE, IGNORE, MOST_CLASSES
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.text import decoded_text
+from wavenet_app.core.text import decoded_text, whole_number
 
 FILE_NAME = "classes.txt"
 IGNORED_NAME = "ignore"
@@ -64,16 +64,17 @@ def read_class_list(path: Path) -> ClassList | None:
             values[parts[0]] = class_id
         elif parts:
             colours[parts[0], parts[1], parts[2]] = class_id
+    if set(values.values()) == {IGNORE} and values.keys() <= {IGNORE, DEEP_IGNORE}:
+        values = {}  # these are ignored without being named
     _check(path, names, values, colours)
     return ClassList(tuple(names), values, colours)
 
 
 def _numbers(code: str) -> list[int] | None:
     parts = code.replace(",", " ").split()
-    if not all(part.isdecimal() for part in parts):
-        return None
-    numbers = [int(part) for part in parts]
-    return numbers if all(number <= (255 if len(numbers) == 3 else 65_535) for number in numbers) else None
+    found = [whole_number(part, 255 if len(parts) == 3 else 65_535) for part in parts]
+    numbers = [number for number in found if number is not None]
+    return numbers if len(numbers) == len(parts) else None
 
 
 def unique_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
@@ -97,6 +98,6 @@ def _check(path: Path, names: list[str], values: dict[int, int], colours: dict[t
     if values and colours:
         raise UserError(f"{path} gives values to some classes and colours to others; give all of them the same")
     coded = {class_id for class_id in (values or colours).values() if class_id != IGNORE}
-    if coded and len(coded) < len(names):
+    if (values or colours) and len(coded) < len(names):
         missing = next(name for place, name in enumerate(names) if place not in coded)
         raise UserError(f"{path}: '{missing}' has no value or colour of its own; give every class one, or none")

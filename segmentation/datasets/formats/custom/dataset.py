@@ -83,9 +83,9 @@ class CustomDataset(SegmentationDataset):
             raise UserError(remedy)
         class_file, listed = find_classes([root, *layout.folders]) or (root / FILE_NAME, None)
         refuse_empty(pairs, [*pairing.skipped, *skipped], f"{layout.base} ({split})")
-        # the coding is found from the masks of all splits, so that training and validation cannot differ
-        other_pairs = _pairs_of_other_split(layout, split)
-        everything = sorted({pair.mask for pair in pairs} | {mask for _, mask in other_pairs})
+        # what is found from the usable pairs of all splits is the same for training and validation
+        in_all_splits = [*pairs, *_pairs_of_other_split(layout, split)]
+        everything = sorted({pair.mask for pair in in_all_splits})
         scanned = _scan(everything, all_of_them=listed is None)
         if listed is not None and needs_all_masks(scanned, listed):
             scanned = _scan(everything, all_of_them=True)
@@ -100,8 +100,7 @@ class CustomDataset(SegmentationDataset):
         refuse_empty(pairs, all_skipped, f"{layout.base} ({split})")
         self._pairs = pairs
         has_deep = any(pair.is_deep for pair in pairs)
-        every_image = sorted({pair.image for pair in pairs} | {image for image, _ in other_pairs})
-        self._bits = deep_bits(every_image) if has_deep else None
+        self._bits = deep_bits(sorted({pair.image for pair in in_all_splits})) if has_deep else None
         super().__init__(
             name=name or root.resolve().name,
             format=NAME,
@@ -177,10 +176,10 @@ def _paired(layout: Layout, split: Split) -> tuple[Pairing, list[str]]:
     return Pairing(pairs, whole.skipped, whole.remark), [remark]
 
 
-def _pairs_of_other_split(layout: Layout, split: Split) -> list[tuple[Path, Path]]:
+def _pairs_of_other_split(layout: Layout, split: Split) -> list[_Pair]:
     other: Split = "val" if split == "train" else "train"
     try:
-        return _paired(layout, other)[0].pairs
+        return _fitting(_paired(layout, other)[0])[0]
     except UserError:
         return []
 

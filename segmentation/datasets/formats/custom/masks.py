@@ -14,6 +14,7 @@ from segmentation.datasets.formats.custom.class_list import FILE_NAME, ClassList
 from segmentation.datasets.image_files import MaskPixels
 from segmentation.datasets.labels import (
     BORDER_COLOUR,
+    DEEP_IGNORE,
     IGNORE,
     LabelMap,
     UnknownIds,
@@ -23,8 +24,6 @@ from segmentation.datasets.labels import (
     voc_palette,
 )
 from wavenet_app.core.errors import UserError
-
-DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
 
 _BACKGROUND_NAMES = ("background", "_background_", "__background__", "bg", "void", "unlabeled", "unlabelled", "other")
 _FULL = 255

@@ -13,7 +13,7 @@ from segmentation.datasets.formats.custom.class_list import FILE_NAME, ClassList
 from segmentation.datasets.image_files import read_mask
 from segmentation.datasets.labels import BORDER_COLOUR, IGNORE, packed, unpacked, voc_palette
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.text import decoded_text
+from wavenet_app.core.text import decoded_text, whole_number
 
 LABEL_MAP = "labelmap.txt"
 """What CVAT writes: a line `label:red,green,blue:parts:actions` for each class."""
@@ -51,10 +51,11 @@ def read_label_map(path: Path) -> ClassList:
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.partition(":")
-        colour = [part.strip() for part in rest.partition(":")[0].split(",")]
-        if not name.strip() or len(colour) != 3 or not all(part.isdecimal() and int(part) <= 255 for part in colour):
+        parts = [whole_number(part.strip(), 255) for part in rest.partition(":")[0].split(",")]
+        colour = [part for part in parts if part is not None]
+        if not name.strip() or len(colour) != 3 or len(parts) != 3:
             raise UserError(f"{path}, line {number}: write 'label:red,green,blue::', not '{line.strip()}'")
-        rows.append((name.strip(), (int(colour[0]), int(colour[1]), int(colour[2]))))
+        rows.append((name.strip(), (colour[0], colour[1], colour[2])))
     rows.sort(key=lambda row: row[0].lower() != _BACKGROUND)
     names = unique_names(path, [name for name, _ in rows])
     colours = {colour: place for place, (_, colour) in enumerate(rows)}
@@ -76,11 +77,12 @@ def read_class_table(path: Path) -> ClassList:
         cells = [cell.strip() for cell in row]
         if (number == 1 and cells and not cells[0].isdecimal()) or not any(cells):
             continue
-        if len(cells) < 2 or not cells[0].isdecimal() or not cells[1] or int(cells[0]) > 65_535:
+        value = whole_number(cells[0], 65_535)
+        if len(cells) < 2 or value is None or not cells[1]:
             raise UserError(f"{path}, line {number}: write 'pixel value, class', not '{','.join(row)}'")
-        if int(cells[0]) in values:
-            raise UserError(f"{path}, line {number}: the value {cells[0]} has a class already; give each its own")
-        values[int(cells[0])] = len(names)
+        if value in values:
+            raise UserError(f"{path}, line {number}: the value {value} has a class already; give each its own")
+        values[value] = len(names)
         names.append(cells[1])
     return ClassList(unique_names(path, names), values, {})
 
