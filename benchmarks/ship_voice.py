@@ -1,8 +1,7 @@
 r"""Makes a voice that ships with the package from a trained run: bfloat16 weights and a model card.
 
     python benchmarks/ship_voice.py RUN --name kathleen --licence CC0-1.0 --language "English (US)" \
-        --data "kathleen, 20 minutes of read sentences" [--temperature 0.97] [--eval eval.json] [--data-dir data] \
-        [--overwrite]
+        --data "kathleen, 20 minutes of read sentences" [--eval eval.json] [--data-dir data] [--overwrite]
 
 `eval.json` is what `wavegen eval RUN --json > eval.json` printed; its figures go into the card. The files go into
 wavenet_app/voices, or the folder of --out. The bits per sample of the written file on held-out audio are measured
@@ -61,20 +60,14 @@ def ship(options: argparse.Namespace) -> Path:
         language=options.language,
         audio_minutes=corpus.duration(corpus.training) / 60,
     )
-    shared = to_share(trained.content, options.name, facts)
-    if options.temperature is not None:
-        shared["config"] = {**shared["config"], "sampling": {"temperature": options.temperature}}
-    write_voice(target, shared)
+    write_voice(target, to_share(trained.content, options.name, facts))
     exact, rounded = (bits(one, audio, options.seconds) for one in (trained, load_trained(target)))
     figure = (
         f"On {options.seconds:g} s of held-out audio this file needs {rounded:.4f} bits per sample, the run's float32 "
         f"weights {exact:.4f}."
     )
     evaluation = None if options.eval is None else read_evaluation(options.eval)
-    figures = [figure]
-    if options.temperature is not None:
-        figures.append(f"`wavegen sample` takes temperature {options.temperature:g} by default.")
-    card = model_card(target, CardExtras(evaluation=evaluation, figures=figures))
+    card = model_card(target, CardExtras(evaluation=evaluation, figures=[figure]))
     target.with_suffix(".md").write_text(card, encoding="utf-8")
     size = target.stat().st_size
     print(f"{target} ({size / 1e6:.2f} MB)\n{target.with_suffix('.md')}\n{figure}")
@@ -91,7 +84,6 @@ def main() -> None:
     parser.add_argument("--language")
     parser.add_argument("--data")
     parser.add_argument("--eval", type=Path)
-    parser.add_argument("--temperature", type=float, help="at which the voice sounds best; sample takes it by default")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--out", type=Path, default=voices_folder())
     parser.add_argument("--overwrite", action="store_true")

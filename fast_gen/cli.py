@@ -35,14 +35,9 @@ MinP = Annotated[
         help="Leave out codes less than this many times as likely as the most likely one.",
     ),
 ]
-Temperature = Annotated[
+VocodingTemperature = Annotated[
     float | None,
-    typer.Option(
-        callback=finite,
-        min=0,
-        help="Lower is safer, higher is wilder; 0 takes the most likely code (default: that of the "
-        "model; else 1, and 0.8 for vocoders).",
-    ),
+    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
 ]
 Refine = Annotated[
     int | None,
@@ -83,7 +78,12 @@ def sample(
         typer.Option("--clips", "-n", min=1, help="Number of clips (default: 1, or one for each --prime)."),
     ] = None,
     seed: Seed = 0,
-    temperature: Temperature = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            callback=finite, min=0, help="Lower is safer, higher is wilder; 0 always takes the most likely code."
+        ),
+    ] = 1.0,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
     min_p: MinP = 0.0,
@@ -185,7 +185,7 @@ def vocode(
     ],
     speaker: Speaker = None,
     seed: Seed = 0,
-    temperature: Temperature = None,
+    temperature: VocodingTemperature = None,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
     min_p: MinP = 0.0,
@@ -216,6 +216,7 @@ def vocode(
     if not source.exists():
         raise UserError(f"there is no file or folder {source}")
     with loading(make_console(stderr=True)):
+        from fast_gen.engines.sampling import VOCODING_TEMPERATURE
         from fast_gen.vocoding.command import VocodeRequest, run_vocoding
         from fast_gen.vocoding.refine import USUAL_TURNS
 
@@ -225,7 +226,7 @@ def vocode(
         out=out or folder.generated,
         speaker=speaker,
         seed=seed,
-        temperature=temperature,
+        temperature=VOCODING_TEMPERATURE if temperature is None else temperature,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
@@ -255,7 +256,7 @@ def evaluate(
     clip_seconds: Annotated[
         float, typer.Option(callback=finite, min=0.1, max=86_400, help="Length of each generated clip.")
     ] = 2.0,
-    temperature: Temperature = None,
+    temperature: VocodingTemperature = None,
     speaker: Annotated[
         str | None,
         typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Speaker of the given audio (default: the run's rule)."),

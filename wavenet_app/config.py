@@ -307,14 +307,6 @@ class TrainingConfig(Settings):
     )
 
 
-class SamplingConfig(Settings):
-    """How clips of the model are generated unless the user says otherwise."""
-
-    temperature: float | None = Field(
-        default=None, ge=0, description="default temperature of `sample` and `vocode`; unset: 1, and 0.8 for a vocoder"
-    )
-
-
 class RunConfig(Settings):
     """All settings of one run, as stored in its checkpoint."""
 
@@ -323,7 +315,6 @@ class RunConfig(Settings):
     audio: AudioConfig = AudioConfig()
     corpus: CorpusConfig = CorpusConfig()
     training: TrainingConfig = TrainingConfig()
-    sampling: SamplingConfig = SamplingConfig()
 
 
 # Wider nets need lower rates: with Adam the best rate is about inversely proportional to the width (Yang et al. 2022,

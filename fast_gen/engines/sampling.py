@@ -20,7 +20,7 @@ VOCODING_TEMPERATURE = 0.8
 if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound
     from torch import Tensor
 
-    from wavenet_app.config import RunConfig
+    from wavenet_app.config import ModelConfig
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -115,23 +115,18 @@ class SamplingSettings:
         return math.log(self.min_p) if self.min_p else -math.inf
 
 
-def usual_settings(config: RunConfig, temperature: float | None = None) -> SamplingSettings:
-    """Returns the default settings of a model.
-
-    The temperature is that of its run's `sampling.temperature`. Where that is unset, it is 1, which is as the model
-    learnt, and less for a vocoder.
+def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
+    """Returns the default settings of a model: temperature 1, which is as it learnt, and less when vocoding.
 
     Args:
-        config: the settings of its run.
+        model: its shape, which says what it is conditioned on.
         temperature: the user's choice; None for the default.
 
     Raises:
         UserError: the temperature is out of its range.
     """
     if temperature is None:
-        temperature = config.sampling.temperature
-    if temperature is None:
-        temperature = 1.0 if config.model.mel is None else VOCODING_TEMPERATURE
+        temperature = 1.0 if model.mel is None else VOCODING_TEMPERATURE
     return SamplingSettings(temperature)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.choice import load_engine
 from fast_gen.engines.condition import voice
-from fast_gen.engines.sampling import usual_settings
+from fast_gen.engines.sampling import SamplingSettings, usual_settings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import real_pieces
 from fast_gen.evaluation.report import failure_sentence, failures_of
@@ -51,7 +51,7 @@ def preview(
     """
     weights = GeneratorWeights.of(model)
     engine = load_engine("auto", weights)
-    seed, settings = config.training.seed, usual_settings(config)
+    seed, settings = config.training.seed, usual_settings(config.model)
     if conditioning.frames is not None:
         blocks = vocode(engine, model, [conditioning.frames], shares=conditioning.shares, seed=seed, settings=settings)
         return np.concatenate(list(blocks))[:num_samples]
@@ -87,7 +87,7 @@ def _own_clips(trained: Trained, corpus: Corpus) -> Judgement:
         num_samples=samples,
         batch_size=CLIPS,
         seed=trained.config.training.seed,
-        settings=usual_settings(trained.config),
+        settings=SamplingSettings(),
         condition=None if shares is None else voice(weights, shares),
     )
     made = tuple(
@@ -141,7 +141,7 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> Judgement:
             conditioning,
             num_samples=round(SECONDS * rate),
             seed=config.training.seed,
-            settings=usual_settings(config),
+            settings=usual_settings(config.model),
             turns=USUAL_TURNS,
         )
         for clip in chosen_clips(corpus.validation, VOCODED_CLIPS)

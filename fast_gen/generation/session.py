@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu.ahead import compiling_ahead
 from fast_gen.engines.real_time import engine_in_real_time
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
+from fast_gen.engines.sampling import SamplingSettings, check_head
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.destination import Destination
@@ -45,7 +45,7 @@ class SampleRequest:
         clips: how many, generated as one batch; None for one, or one for each recording to continue up to
             `primes.MOST_BY_DEFAULT`.
         seed: of the random numbers.
-        temperature: 0 for the most likely code every time; None for the default of the model.
+        temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
         min_p: 0 for all codes.
@@ -68,7 +68,7 @@ class SampleRequest:
     out: Path
     clips: int | None = None
     seed: int = 0
-    temperature: float | None = None
+    temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
@@ -152,7 +152,7 @@ def get_ready(
     Raises:
         UserError: one of them, or a setting, is invalid.
     """
-    settings = SamplingSettings(request.temperature or 0.0, request.top_k, request.top_p, request.min_p)
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
     path, stand_in = find_to_generate(folder.root, request.checkpoint)
     if stand_in is not None:
         print_labelled(console, "note", stand_in)
@@ -162,7 +162,6 @@ def get_ready(
             f"{config.name} is a vocoder, which turns recordings or mel frames into audio; "
             f"run: wavegen vocode {config.name} RECORDING"
         )
-    settings = replace(settings, temperature=usual_settings(config, request.temperature).temperature)
     check_head(settings, config.model.output_head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)

@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.engines.choice import EngineChoice, start_engine
 from fast_gen.engines.contract import PRECISIONS, Engine
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
+from fast_gen.engines.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.destination import Destination
 from fast_gen.generation.level import OutputLevel, output_level
@@ -52,7 +52,7 @@ class VocodeRequest:
         out: folder for the files, or the file that a single source becomes.
         speaker: a name, or names with weights; required with speakers, else None.
         seed: of the random numbers.
-        temperature: 0 for the most likely code every time; None for the default of the model.
+        temperature: 0 for the most likely code every time.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
         min_p: 0 for all codes.
@@ -69,7 +69,7 @@ class VocodeRequest:
     out: Path
     speaker: str | None = None
     seed: int = 0
-    temperature: float | None = None
+    temperature: float = VOCODING_TEMPERATURE
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
@@ -165,13 +165,12 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     Raises:
         UserError: one of them, the speaker or a setting is invalid.
     """
-    settings = SamplingSettings(request.temperature or 0.0, request.top_k, request.top_p, request.min_p)
+    settings = SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
     model = trained.config.model
     if model.mel is None:
         raise UserError(f"{trained.config.name} is not a vocoder; train one with --condition mel")
-    settings = replace(settings, temperature=usual_settings(trained.config, request.temperature).temperature)
     check_head(settings, model.output_head)
     shares = _shares(request.speaker, model)
     weights = GeneratorWeights.of(trained.model)

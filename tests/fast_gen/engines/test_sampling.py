@@ -19,7 +19,7 @@ from fast_gen.engines.sampling import (
     usual_settings,
 )
 from wavenet_app.coding import STEP
-from wavenet_app.config import MelConfig, ModelConfig, RunConfig, SamplingConfig
+from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.errors import UserError
 
 SEEDS = st.integers(min_value=-(2**70), max_value=2**70)
@@ -186,12 +186,8 @@ def test_samples_are_the_nearest_ones_within_their_range(mean: float, sample: in
 
 
 def test_vocoding_is_cooler_unless_a_temperature_is_given() -> None:
-    vocoder = RunConfig(model=ModelConfig(mel=MelConfig().resolved(16_000)))
-    assert usual_settings(RunConfig()) == SamplingSettings(1.0)
-    for model in (RunConfig().model, vocoder.model):
-        calibrated = RunConfig(model=model, sampling=SamplingConfig(temperature=0.9))
-        assert usual_settings(calibrated) == SamplingSettings(0.9)
-        assert usual_settings(calibrated, 0.5) == SamplingSettings(0.5)
+    vocoder = ModelConfig(mel=MelConfig().resolved(16_000))
+    assert usual_settings(ModelConfig()) == SamplingSettings(1.0)
     assert usual_settings(vocoder) == SamplingSettings(VOCODING_TEMPERATURE)
     assert usual_settings(vocoder, 0.0) == SamplingSettings(0.0)
     assert VOCODING_TEMPERATURE < 1
