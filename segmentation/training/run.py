@@ -90,7 +90,6 @@ def prepare_run(
     argument = config.data.dataset
     training = open_dataset(argument, folder, "train", config.data.format_options)
     validation = open_dataset(argument, folder, "val", config.data.format_options)
-    _refuse_differing_classes(training, validation)
     report = quick_check([training, validation])
     notes = [*resume_notes, *training.remarks, *report.warnings, *_file_lines(argument, (training, validation))]
     source = locate(argument, folder)
@@ -126,20 +125,6 @@ def prepare_run(
         config = override(config, {"name": free_name(base, folder.segmentation_runs)})
     task = SegmentationTask(config, model, training, validation, device, weights)
     return SegmentationRun(task, _plan(config, options, folder, device), resume, notes)
-
-
-def _refuse_differing_classes(training: SegmentationDataset, validation: SegmentationDataset) -> None:
-    """Raises a UserError if an id means another class in validation than in training."""
-    ours, theirs = training.classes, validation.classes
-    if ours == theirs:
-        return
-    place = next((place for place, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
-    what = (
-        f"{len(ours)} classes in {training.split} and {len(theirs)} in {validation.split}"
-        if place is None
-        else f"class {place} is '{ours[place]}' in {training.split} and '{theirs[place]}' in {validation.split}"
-    )
-    raise UserError(f"the classes of {training.name} differ: {what}; give both the same classes in the same order")
 
 
 def _file_lines(argument: str | None, splits: Sequence[SegmentationDataset]) -> list[str]:
