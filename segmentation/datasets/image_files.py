@@ -28,6 +28,7 @@ _ORIENTATION_TAG = 0x0112
 _DEPTHS = (8, 10, 12, 14, 16)  # bits
 _DEPTH_SAMPLE = 16  # images
 _BAND_ROWS = 512  # that are converted at a time: Pillow's own copies of a large image would take five times its size
+_DARK_BYTE = 64  # high bytes below it hold colours of at most 14 bits, as cameras make them
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 # What Pillow raises for damaged files, depending on the format.
@@ -149,13 +150,22 @@ def read_image(path: Path, *, upright: bool = True, bits: int | None = None) -> 
         bits: that the grey levels of deep images use, as `deep_bits` gives it; None judges by the image alone.
 
     Raises:
-        UserError: the file cannot be read, or holds numbers that are no brightness.
+        UserError: the file cannot be read, holds numbers that are no brightness, or colours of less than 15 bits in
+            channels of 16.
     """
     from PIL import ImageOps
 
     with _opened(path) as image:
+        deep_colour = any(";16" in str(tile[3]) for tile in image.tile) and image.mode not in _DEEP_MODES
         turned = upright and image.getexif().get(_ORIENTATION_TAG, 1) != 1
-        return rgb_of(ImageOps.exif_transpose(image) if turned else image, str(path), bits)
+        rgb = rgb_of(ImageOps.exif_transpose(image) if turned else image, str(path), bits)
+    # Pillow keeps the high byte of each channel
+    if deep_colour and 0 < int(rgb.max(initial=0)) < _DARK_BYTE:
+        raise UserError(
+            f"the colours of {path} fill only {8 + int(rgb.max()).bit_length()} of 16 bits a channel, so it would be "
+            "nearly black; save it with 8 bits a channel"
+        )
+    return rgb
 
 
 def rgb_of(image: Image.Image, name: str, bits: int | None = None) -> NDArray[np.uint8]:

@@ -1,7 +1,10 @@
 """Image files of every mode become RGB, in memory that large images have."""
 
+import struct
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image
 
 from segmentation.datasets import image_files
 from segmentation.datasets.image_files import read_image, rgb_of
+from wavenet_app.core.errors import UserError
 
 
 def of_mode(mode: str) -> Image.Image:
@@ -69,3 +73,29 @@ def test_a_large_image_and_its_pictures_take_ten_bytes_a_pixel_at_most(tmp_path)
         [sys.executable, "-c", _LARGE, str(tmp_path / "large.png")], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 10
+
+
+def _write_deep_colour(path: Path, pixels: np.ndarray) -> Path:
+    """Writes a PNG of 16 bits a channel, which Pillow cannot; pixels are (height, width, 2 to 4)."""
+    height, width, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        content += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize(("greatest", "bits"), [(4_095, 12), (16_383, 14), (16_384, None), (65_535, None), (0, None)])
+def test_colours_of_few_bits_in_channels_of_sixteen_are_refused(tmp_path, channels, greatest, bits):
+    pixels = np.linspace(0, greatest, 5 * 7 * channels).astype(np.uint16).reshape(5, 7, channels)
+    pixels[-1, -1] = greatest
+    path = _write_deep_colour(tmp_path / "deep.png", pixels)
+    if bits is None:
+        colours = pixels[..., [0, 0, 0]] if channels == 2 else pixels[..., :3]
+        np.testing.assert_array_equal(read_image(path), colours >> 8)
+    else:
+        with pytest.raises(UserError, match=rf"deep\.png fill only {bits} of 16 bits a channel"):
+            read_image(path)
