@@ -19,6 +19,7 @@ from wavenet_app.core.walk import walk
 
 if TYPE_CHECKING:
     from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
@@ -251,7 +252,7 @@ def _bits_of(greatest: int) -> int:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Iterator[ImageFile]:
     from PIL import Image
 
     try:
