@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,7 +97,7 @@ def load_pretrained(pretrained: Pretrained, output_stride: int | None = None) ->
     try:
         model.load_state_dict(pretrained.weights)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
+        reason = textwrap.shorten(str(error).splitlines()[-1], 200, placeholder=" ...")  # it may list every tensor
         raise UserError(
             f"{pretrained.path}: its weights do not fit its own {model.config.backbone} ({reason})"
         ) from None
