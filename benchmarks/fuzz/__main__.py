@@ -20,6 +20,7 @@ import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     parser.add_argument("--gigabytes", type=float, default=6.0, help="of address space beyond what a start takes")
     parser.add_argument("--seconds", type=float, default=20.0, help="time limit of a case")
-    parser.add_argument("--out", type=Path, default=Path("/tmp/wavegen-fuzz"))
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "wavegen-fuzz")
     options = parser.parse_args()
     folder = options.out.resolve() / options.family
     shutil.rmtree(folder, ignore_errors=True)

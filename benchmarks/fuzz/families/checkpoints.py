@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
 import pickle
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import content_mutations
 import torch
-from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, random_net
+from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES
 from mutations import json_of, mutated_bytes, mutated_values, mutated_zip
 from random_checkpoint import write_random_voice
+from run_content import deeplab_content, wavenet_content
 from worker import Door
 
 from fast_gen.engines.weight_cache import read_weights
@@ -28,7 +27,7 @@ from segmentation.config import SegmentationConfig, SegmentationModelConfig
 from segmentation.network.deeplab import build_model
 from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.info import describe
-from wavenet_app.checkpoints.trained import export, plain_config
+from wavenet_app.checkpoints.trained import export
 from wavenet_app.checkpoints.voice_file import _digest
 from wavenet_app.checkpoints.voices import read_shipped_voice
 from wavenet_app.config import ModelConfig, RunConfig
@@ -36,7 +35,6 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.runs import read_resumed
 from wavenet_app.core.safetensors_file import METADATA
-from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training import start
 
 SMALL = ModelConfig(residual_channels=2, dilation_channels=3, skip_channels=4, dilations=(1, 2))
@@ -51,40 +49,12 @@ def _models_of_kinds() -> dict[str, ModelConfig]:
 
 
 def _wavenet(model: ModelConfig) -> dict[str, Any]:
-    weights = random_net(model).state_dict()
-    row = {"step": 5, "seconds": 1.5, "train": 4.0, "validation": math.nan, "learning_rate": 0.1}
-    optimizer = torch.optim.AdamW(random_net(model).parameters()).state_dict()
-    state = {"weights": weights, "optimizer": optimizer, "step": 5, "seconds": 1.5, "loss": 4.0, "best": math.inf}
-    return {
-        "format": "wavegen-wavenet",
-        "version": 1,
-        "config": plain_config(RunConfig(model=model)),
-        "weights": weights,
-        "history": [row],
-        "baseline": asdict(Baseline(8.0, 5.0, math.nan, 100)),
-        "split": {"training": ["a.wav"], "validation": ["b.wav"], "gain": 1.0},
-        "validation": 4.5,
-        "training": state,
-    }
+    return {"format": "wavegen-wavenet", "version": 1, **wavenet_content(model)}
 
 
 def _deeplab() -> dict[str, Any]:
-    row = {"step": 5, "seconds": 1.5, "train": 4.0, "validation": 0.5, "learning_rate": 0.1}
-    return {
-        "format": "wavegen-deeplab",
-        "version": 1,
-        "config": SegmentationConfig(model=DEEPLAB).model_dump(mode="json"),
-        "weights": build_model(DEEPLAB).state_dict(),
-        "classes": ["a", "b", "c"],
-        "palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]],
-        "raw_ids": [0, 1, 2],
-        "raw_ignore": 255,
-        "normalisation": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
-        "output_stride": 16,
-        "class_weights": None,
-        "data": {"name": "x", "format": "custom", "training_images": 3, "validation_images": 2},
-        "history": [row],
-    }
+    content = deeplab_content(SegmentationConfig(model=DEEPLAB), build_model(DEEPLAB).state_dict())
+    return {"format": "wavegen-deeplab", "version": 1, **content}
 
 
 def write_seeds(folder: Path) -> None:

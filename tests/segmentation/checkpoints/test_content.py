@@ -3,8 +3,9 @@
 import pytest
 import torch
 from content_mutations import mutated, used
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from run_content import deeplab_content
 
 from segmentation.checkpoints.info import describe
 from segmentation.checkpoints.pretrained import KIND, load_pretrained, read_pretrained
@@ -20,20 +21,7 @@ WEIGHTS = build_model(SMALL.model).state_dict()
 
 def content() -> dict:
     """Returns all that a run writes."""
-    row = {"step": 5, "seconds": 1.5, "train": 4.0, "validation": 0.5, "learning_rate": 0.1}
-    return {
-        "config": SMALL.model_dump(mode="json"),
-        "weights": dict(WEIGHTS),
-        "classes": ["a", "b", "c"],
-        "palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]],
-        "raw_ids": [0, 1, 2],
-        "raw_ignore": 255,
-        "normalisation": {"mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2]},
-        "output_stride": 16,
-        "class_weights": None,
-        "data": {"name": "x", "format": "custom", "training_images": 3, "validation_images": 2},
-        "history": [row],
-    }
+    return deeplab_content(SMALL, WEIGHTS)
 
 
 def use_all(path):
@@ -49,6 +37,7 @@ def test_any_mutation_gives_a_model_or_one_line(tmp_path, seed):
     use_all(path)
 
 
+@example(229842)  # one norm lacks a tensor, so that those of all others do not fit
 @given(st.integers(0, 2**32))
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mutation_of_a_bare_state_dict_gives_a_model_or_one_line(tmp_path, seed):

@@ -1,10 +1,8 @@
 """A checkpoint of a WaveNet, whatever is in it, gives a model or one line."""
 
-import math
 import resource
 import tracemalloc
 import zipfile
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -12,6 +10,7 @@ from content_mutations import mutated, used
 from engine_contract import SHAPES, random_net
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from run_content import wavenet_content
 
 from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.info import describe
@@ -20,34 +19,10 @@ from wavenet_app.config import MelConfig, ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.runs import read_resumed
-from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.network.model import WaveNet
 from wavenet_app.network.shapes import parameter_shapes
 
 SMALL = ModelConfig(residual_channels=2, dilation_channels=3, skip_channels=4, dilations=(1, 2), speakers=("a", "b"))
-
-
-def content_of(model: ModelConfig) -> dict:
-    """Returns all that a run writes."""
-    weights = random_net(model, 0).state_dict()
-    row = {"step": 5, "seconds": 1.5, "train": 4.0, "validation": math.nan, "learning_rate": 0.1}
-    optimizer = torch.optim.AdamW(WaveNet(model).parameters()).state_dict()
-    return {
-        "config": plain_config(RunConfig(model=model)),
-        "weights": weights,
-        "history": [row],
-        "baseline": asdict(Baseline(8.0, 5.0, math.nan, 100)),
-        "split": {"training": ["a.wav"], "validation": ["b.wav"], "gain": 1.0},
-        "validation": 4.5,
-        "training": {
-            "weights": weights,
-            "optimizer": optimizer,
-            "step": 5,
-            "seconds": 1.5,
-            "loss": 4.0,
-            "best": math.inf,
-        },
-    }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -68,7 +43,7 @@ def test_shapes_are_known_with_every_head_and_condition(head, melody):
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_mutation_gives_a_model_or_one_line(tmp_path, seed):
     path = tmp_path / "best.pth"
-    content = mutated(content_of(SMALL), seed)
+    content = mutated(wavenet_content(SMALL), seed)
     torch.save({"format": f"wavegen-{KIND}", "version": 1, **content}, path)
     for use in (
         load_trained,
@@ -84,13 +59,13 @@ def test_any_mutation_gives_a_model_or_one_line(tmp_path, seed):
 @pytest.mark.parametrize("version", [None, "1", 2.5, [], 10**30])
 def test_the_version_is_checked(tmp_path, version):
     path = tmp_path / "best.pth"
-    torch.save({"format": f"wavegen-{KIND}", "version": version, **content_of(SMALL)}, path)
+    torch.save({"format": f"wavegen-{KIND}", "version": version, **wavenet_content(SMALL)}, path)
     with pytest.raises(UserError, match=r"version|newer"):
         load_trained(path)
 
 
 def test_a_small_file_does_not_take_the_memory_of_a_large_model(tmp_path):
-    content = content_of(SMALL)
+    content = wavenet_content(SMALL)
     content["config"]["model"].update(residual_channels=16_000, dilation_channels=16_000)
     path = tmp_path / "best.pth"
     write_checkpoint(path, KIND, content)
@@ -122,7 +97,7 @@ def test_a_packed_archive_is_not_unpacked(tmp_path):
 
 def test_absent_settings_get_their_defaults(tmp_path):
     path = tmp_path / "best.pth"
-    content = content_of(SMALL)
+    content = wavenet_content(SMALL)
     write_checkpoint(path, KIND, {"config": {"model": content["config"]["model"]}, "weights": content["weights"]})
     read = read_checkpoint(path, KIND, WaveNetContent)
     assert read["config"] == plain_config(RunConfig(model=SMALL))

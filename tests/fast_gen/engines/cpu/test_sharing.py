@@ -13,7 +13,7 @@ from wavenet_app.heads import DEFAULT_HEAD
 
 
 class Machine:
-    """A clock that goes by what is made: so many seconds a sample, in each of the two ways."""
+    """A clock that advances by a fixed time for each sample made, one for each of the two ways."""
 
     def __init__(self, shared: float, alone: float) -> None:
         self.cost = {True: shared, False: alone}
