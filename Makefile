@@ -3,6 +3,9 @@ UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
 PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
 
+# A process for each core, with one thread each: more threads than cores wait for each other.
+TESTS := OMP_NUM_THREADS=1 $(UV) run pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+
 .PHONY: help demo test slow exhaustive gpu check format commands clean
 
 help:
@@ -20,10 +23,10 @@ demo: $(BOOTSTRAP)
 	$(UV) run wavegen demo
 
 test: $(BOOTSTRAP)
-	$(UV) run pytest
+	$(TESTS)
 
 slow: $(BOOTSTRAP)
-	$(UV) run pytest -m "slow and not gpu"
+	$(TESTS) -m "slow and not gpu"
 
 exhaustive: $(BOOTSTRAP)
 	$(UV) run pytest -m exhaustive

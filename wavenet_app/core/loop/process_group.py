@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> I
             for process in processes:
                 process.join(_JOIN_SECONDS)
         except RuntimeError as error:
-            raise _explained(error, processes, Path(folder)) from error
+            raise explained(error, processes, Path(folder)) from error
         finally:
             torch.set_num_threads(threads)
             if torch.distributed.is_initialized():
@@ -137,7 +138,7 @@ def _run_rank(copy: bytes, folder: Path, rank: int, size: int, threads: int) -> 
         pickle.loads(copy)(ProcessGroup(rank, size))  # noqa: S301 - written by rank 0 a moment ago
     except Exception as error:  # noqa: BLE001 - rank 0 reports it
         if folder.exists():
-            # a UserError is rank 0's to raise as it is; see `_explained`
+            # a UserError is rank 0's to raise as it is; see `explained`
             text = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             name = f"{'refusal' if isinstance(error, UserError) else 'failure'}-{rank}"
             (folder / name).write_text(text, encoding="utf-8")
@@ -150,10 +151,11 @@ def _join(folder: Path, rank: int, size: int) -> None:
     torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
 
 
-def _explained(error: RuntimeError, processes: Sequence[BaseProcess], folder: Path) -> Exception:
+def explained(error: RuntimeError, processes: Sequence[BaseProcess], folder: Path) -> Exception:
     """Returns what to raise for an error of rank 0: the error of another rank, if that came first."""
+    # a rank that fails closes its connections before it has ended, so rank 0 may notice before the reason is written
+    wait([process.sentinel for process in processes], _JOIN_SECONDS)
     for process in processes:
-        # a rank that is about to fail needs a moment to write its reason
         process.join(1.0)
     refusals = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("refusal-*"))]
     if refusals:

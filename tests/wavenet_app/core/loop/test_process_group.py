@@ -3,8 +3,10 @@
 import functools
 import itertools
 import math
+import multiprocessing
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import fit
 from wavenet_app.core.loop.plan import FitStatus, Watcher
-from wavenet_app.core.loop.process_group import ProcessGroup, process_group
+from wavenet_app.core.loop.process_group import ProcessGroup, explained, process_group
 from wavenet_app.core.loop.scoring import score_of
 
 
@@ -53,6 +55,22 @@ def _vanish(group: ProcessGroup) -> None:
 def test_a_rank_that_fails_is_an_error_with_its_reason(run, reason):
     with pytest.raises(UserError, match=reason), process_group(2, run) as group:
         group.sum([1.0])
+
+
+def _fail_late(folder: Path) -> None:
+    (folder / "started").touch()
+    time.sleep(2.0)
+    (folder / "failure-1").write_text("no such clip", encoding="utf-8")
+    sys.exit(1)
+
+
+def test_rank_0_waits_for_the_reason_of_a_closed_connection(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_fail_late, args=(tmp_path,))
+    process.start()
+    while not (tmp_path / "started").exists():
+        time.sleep(0.01)
+    error = explained(RuntimeError("connection closed by peer"), [process], tmp_path)
+    assert "no such clip" in str(error)
 
 
 def test_an_error_of_rank_0_ends_the_other_ranks(tmp_path):
