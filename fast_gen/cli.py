@@ -129,12 +129,27 @@ def sample(
     raw: Annotated[
         bool, typer.Option("--raw", help="With --stdout: 16-bit little-endian samples without a header.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Of many clips: generate part I of N, on each of several machines."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=1_024, help="For many clips: processes (default: one a core).")
+    ] = None,
+    devices: Annotated[
+        str | None, typer.Option(metavar="0,1", help="For many clips: GPUs, with a process each.")
+    ] = None,
+    bits: Annotated[
+        bool, typer.Option("--bits", help="For many clips: measure the bits per sample of each, which takes time.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Generate audio.
 
-    Writes an audio file and a picture of its spectrogram for each clip.
+    Writes an audio file and a picture of its spectrogram for each clip. More than 64 clips are written as they are
+    made, without pictures, and listed in manifest.jsonl; the same command resumes.
     """
+    from fast_gen.bulk.shard import MOST_AT_ONCE
     from fast_gen.generation.command import run_sampling
     from fast_gen.generation.session import SampleRequest
 
@@ -161,7 +176,16 @@ def sample(
         format_name=audio_format,
         overwrite=overwrite,
     )
-    if not (play or forever or stdout or raw or device is not None):
+    live_options = play or forever or stdout or raw or device is not None
+    parts = shard is not None or processes is not None or devices is not None or bits
+    if parts or ((clips or 1) > MOST_AT_ONCE and not (live_options or rank or prime)):
+        from fast_gen.bulk.command import BulkRequest, run_bulk
+
+        if live_options:
+            raise UserError("--shard, --processes, --devices and --bits are for clips that are written, not played")
+        run_bulk(request, BulkRequest.of(shard, processes, devices, bits), folder, console=make_console())
+        return
+    if not live_options:
         run_sampling(request, folder, console=make_console())
         return
     from fast_gen.playing.command import LiveRequest, run_live
