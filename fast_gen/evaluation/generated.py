@@ -20,6 +20,7 @@ from wavenet_app.evaluation.frechet import embed, frechet_distance
 from wavenet_app.evaluation.pair_table import Average, as_coded, quantisation_floor
 from wavenet_app.evaluation.runaway import failure
 from wavenet_app.evaluation.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
+from wavenet_app.evaluation.whistles import whistle_seconds
 
 FLOOR_PIECES = 8  # real pieces for the floor of the codes; STOI and PESQ take a second for each
 
@@ -151,12 +152,18 @@ def _generated_facts(
         failures=failures_of(clips),
         real_seconds=len(real[0]) / sample_rate,
         real_failures=tuple(failure(piece, sample_rate) for piece in real),
+        whistles=(_whistling(waveforms, sample_rate), _whistling(real, sample_rate)),
         voiced=(features.voiced_share, wanted.voiced_share),
         paused=(features.pause_share(wanted.pause_threshold), wanted.pause_share(wanted.pause_threshold)),
         likeness=likeness(waveforms, features),
         yardstick=likeness(others, sound_features(others, sample_rate)) if others else None,
     )
     return facts, (wanted, features)
+
+
+def _whistling(waveforms: Waveforms, sample_rate: int) -> int:
+    """Returns how many clips have a whistle."""
+    return sum(whistle_seconds(waveform, sample_rate) > 0 for waveform in waveforms)
 
 
 def real_pieces(corpus: Corpus, num_samples: int, count: int) -> Waveforms:

@@ -52,6 +52,7 @@ class GeneratedFacts:
         failures: of each clip.
         real_seconds: length of each real piece.
         real_failures: of each real piece, by the same definitions.
+        whistles: how many generated clips and how many real pieces have a whistle; see `evaluation.whistles`.
         voiced: share of the frames with a pitch, in generated and in real clips.
         paused: share of the time that is pause, in generated and in real clips.
         likeness: of the generated clips to half of the real pieces.
@@ -65,6 +66,7 @@ class GeneratedFacts:
     failures: tuple[Failure | None, ...]
     real_seconds: float
     real_failures: tuple[Failure | None, ...]
+    whistles: tuple[int, int]
     voiced: tuple[float, float]
     paused: tuple[float, float]
     likeness: Likeness

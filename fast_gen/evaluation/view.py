@@ -105,6 +105,8 @@ def _generated_sections(generated: GeneratedFacts) -> list[list[Row]]:
             ("silence", "clips that collapsed to silence"),
         )
     ]
+    whistling, real_whistling = generated.whistles
+    failed.append(("clips with a whistle", f"{whistling} of {clips}", f"real {real_whistling} of {real}"))
     return [failed, sound]
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 
 from fast_gen.publishing.samples import generated_samples, vocoded_samples
-from wavenet_app.checkpoints.card import CardExtras, model_card
+from wavenet_app.checkpoints.card import CardExtras, Evaluation, model_card
 from wavenet_app.checkpoints.content import VoiceFacts
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, to_share
 from wavenet_app.checkpoints.voice_file import write_voice
@@ -118,20 +117,20 @@ def described_data(paths: tuple[str, ...]) -> str:
     return f"Recordings: {', '.join(Path(path).name for path in paths)}"
 
 
-def read_evaluation(path: Path) -> dict[str, Any]:
+def read_evaluation(path: Path) -> Evaluation:
     """Returns what `wavegen eval --json` printed into a file.
 
     Raises:
         UserError: the file cannot be read, or holds something else.
     """
+    advice = f"make it with: wavegen eval RUN --json > {path.name}"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
-        raise UserError(f"cannot read {path}: {reason}; make it with: wavegen eval RUN --json > {path.name}") from None
-    if not isinstance(values, dict) or "verdict" not in values:
-        raise UserError(f"{path} holds no evaluation; make it with: wavegen eval RUN --json > {path.name}")
-    return values
+        return Evaluation.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; {advice}") from None
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(f"{path} holds no evaluation{f' (see {place})' if place else ''}; {advice}") from None
 
 
 def checked_line(text: str, flag: str) -> str:

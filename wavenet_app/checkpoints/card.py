@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from wavenet_app.checkpoints.voice_file import read_plain_voice
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.settings import validated
@@ -15,6 +17,56 @@ from wavenet_app.corpus.baseline import Baseline, verdict
 from wavenet_app.network.shapes import parameter_shapes
 
 _OF_THIS_MACHINE = ("processes", "max_steps", "minutes", "validate_seconds", "checkpoint_seconds", "start_from")
+
+
+class _Read(BaseModel):
+    """Base of what a card reads of an evaluation; other values may stand beside."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Likeness(_Read):
+    """Distance of clips to real ones.
+
+    Attributes:
+        frechet: in dB^2.
+    """
+
+    frechet: float
+
+
+class GeneratedClips(_Read):
+    """What a card says of generated clips; pairs are of generated and real ones.
+
+    Attributes:
+        voiced: share of the frames with a pitch.
+        paused: share of the time in pauses.
+        whistles: how many clips have a whistle; None if nobody counted.
+        failures: how each generated clip failed, or None.
+        real_failures: how each real piece failed, or None.
+        likeness: of the generated clips to real ones.
+        yardstick: of other real ones to these.
+    """
+
+    voiced: tuple[float | None, float | None]
+    paused: tuple[float | None, float | None]
+    whistles: tuple[int, int] | None = None
+    failures: tuple[str | None, ...] = ()
+    real_failures: tuple[str | None, ...] = ()
+    likeness: Likeness
+    yardstick: Likeness | None = None
+
+
+class Evaluation(_Read):
+    """What a card reads of what `wavegen eval --json` printed.
+
+    Attributes:
+        verdict: lines in words.
+        generated: of a model that generates without frames.
+    """
+
+    verdict: tuple[str, ...]
+    generated: GeneratedClips | None = None
 
 
 @dataclass(frozen=True)
@@ -28,7 +80,7 @@ class CardExtras:
     """
 
     samples: Sequence[str] = ()
-    evaluation: Mapping[str, Any] | None = None
+    evaluation: Evaluation | None = None
     figures: Sequence[str] = field(default=())
 
 
@@ -150,15 +202,18 @@ def _figures(plain: Mapping[str, Any], model: ModelConfig, extras: CardExtras) -
     return "\n\n".join(parts) or "None were measured."
 
 
-def _evaluation(report: Mapping[str, Any]) -> str:
-    lines = [f"- {line}" for line in report.get("verdict", ())]
-    generated = report.get("generated")
-    if generated:
-        for label, name in (("frames with a pitch", "voiced"), ("pauses", "paused")):
-            own, real = generated[name]
-            lines.append(f"- {label}: {_share(own)} of the time in generated clips, {_share(real)} in real ones")
-        frechet, best = generated["likeness"]["frechet"], (generated.get("yardstick") or {}).get("frechet")
-        reached = "" if best is None else f" (two sets of real ones: {best:.1f})"
+def _evaluation(report: Evaluation) -> str:
+    lines = [f"- {line}" for line in report.verdict]
+    generated = report.generated
+    if generated is not None:
+        if generated.whistles is not None:
+            (own, real), clips, pieces = generated.whistles, len(generated.failures), len(generated.real_failures)
+            lines.append(f"- clips with a whistle: {own} of {clips} generated ones, {real} of {pieces} real ones")
+        for label, shares in (("frames with a pitch", generated.voiced), ("pauses", generated.paused)):
+            of_own, of_real = map(_share, shares)
+            lines.append(f"- {label}: {of_own} of the time in generated clips, {of_real} in real ones")
+        reached = f" (two sets of real ones: {generated.yardstick.frechet:.1f})" if generated.yardstick else ""
+        frechet = generated.likeness.frechet
         lines.append(f"- Frechet distance of generated clips to real ones: {frechet:.1f} dB^2{reached}")
     return "From `wavegen eval`:\n\n" + "\n".join(lines)
 

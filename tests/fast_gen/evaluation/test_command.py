@@ -45,7 +45,8 @@ def test_the_table_shows_bits_failures_and_distances(evaluating) -> None:
     found = evaluating("eval", "tones", *QUICK)
     assert found.code == 0, found.err
     for text in ("bits per sample, held-out audio", "LPC-24", "ran away to noise", "collapsed to silence",
-                 "not comparable with VGGish", "the run's training clips", "real against real"):  # fmt: skip
+                 "clips with a whistle", "not comparable with VGGish", "the run's training clips",
+                 "real against real"):  # fmt: skip
         assert text in found.out
 
 
@@ -61,6 +62,7 @@ def test_json_stands_alone_and_agrees_with_training(evaluating, trained) -> None
     assert overall["model"] < 8 - 0.01  # an untrained model needs 8 bits
     assert overall["samples"] == sum(file["samples"] for file in facts["bits"]["files"])
     assert len(facts["generated"]["bits"]) == 2
+    assert facts["generated"]["whistles"] == [0, 0]  # the only held-out tone is below 500 Hz
     assert len(facts["verdict"]) == 2
     again = json.loads(evaluating("eval", "tones", *QUICK, "--json", "--seconds", 0).out)
     assert {**again, "seconds": 0} == {**facts, "seconds": 0}
@@ -195,3 +197,12 @@ def test_training_ends_with_the_failures_of_generated_clips(evaluating) -> None:
         found.out,
     )
     assert "wavegen eval again" in found.out
+
+
+def test_a_whistle_in_real_clips_is_counted(tmp_path, wavegen, trained) -> None:
+    times = np.arange(4_000) / 8_000
+    for index in range(3):
+        soundfile.write(tmp_path / f"flute{index}.wav", 0.5 * np.sin(2 * np.pi * (700 + 90 * index) * times), 8_000)
+    checkpoint = trained / "data/checkpoints/tones/best.pth"
+    facts = json.loads(wavegen("eval", checkpoint, tmp_path, *QUICK, "--json").out)
+    assert facts["generated"]["whistles"] == [0, len(facts["generated"]["real_failures"])]

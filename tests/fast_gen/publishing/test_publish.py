@@ -9,8 +9,10 @@ import pytest
 import soundfile
 from tiny_run import TINY
 
+from fast_gen.publishing.command import read_evaluation
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.checkpoints.voices import read_shipped_voice
+from wavenet_app.core.errors import UserError
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "benchmarks"
 LICENCE = ["--licence", "CC0-1.0"]
@@ -30,7 +32,14 @@ def test_a_run_becomes_a_folder_to_share(wavegen, trained, tmp_path):
         json.dumps(
             {
                 "verdict": ["0.1 bits | below"],
-                "generated": {"voiced": [0.5, 0.7], "paused": [0.1, None], "likeness": {"frechet": 12.34}},
+                "generated": {
+                    "voiced": [0.5, 0.7],
+                    "paused": [0.1, None],
+                    "likeness": {"frechet": 12.34},
+                    "failures": [None, "hum", None],
+                    "real_failures": [None, None],
+                    "whistles": [1, 0],
+                },
             }
         ),
         encoding="utf-8",
@@ -58,6 +67,7 @@ def test_a_run_becomes_a_folder_to_share(wavegen, trained, tmp_path):
         f"| this model | {before.content['validation']:.3f} |",
         f"| LPC-24 | {before.content['baseline']['lpc']:.3f} |",
         "- 0.1 bits | below",
+        "- clips with a whistle: 1 of 3 generated ones, 0 of 2 real ones",
         "- frames with a pitch: 50% of the time in generated clips, 70% in real ones",
         "- pauses: 10% of the time in generated clips, ? in real ones",
         "- Frechet distance of generated clips to real ones: 12.3 dB^2\n",
@@ -171,3 +181,14 @@ def test_the_script_makes_a_voice_with_its_card(wavegen, trained, tmp_path, monk
         script.main()
     monkeypatch.setenv("WAVEGEN_VOICES", str(out))
     assert "pure" in wavegen("voices").out
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "3", '{"verdict": 3}', '{"verdict": [], "generated": {"voiced": [1]}}', "[" * 9_999, "\udc80"],
+)
+def test_what_is_no_evaluation_is_one_line(tmp_path, content):
+    path = tmp_path / "eval.json"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=r"eval\.json holds no evaluation.*wavegen eval RUN --json"):
+        read_evaluation(path)
