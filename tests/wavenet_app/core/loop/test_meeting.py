@@ -63,7 +63,6 @@ def _torchrun(*options: object, launcher: tuple[str, ...] = ()) -> subprocess.Po
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        start_new_session=True,
     )
 
 
