@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from wavenet_app.core.completion import choices, deeplabs, image_sets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.launch import found_launch
 from wavenet_app.core.options import (
     AsJson,
     Assignments,
@@ -23,6 +25,7 @@ from wavenet_app.core.options import (
     loading,
     make_console,
 )
+from wavenet_app.core.runs import is_restart
 
 DataSet = Annotated[
     str | None,
@@ -115,13 +118,23 @@ def seg_train(
         logger=logger,
     )
     folder, console = DataFolder.at(data_dir), make_console()
+    launch = found_launch(os.environ)
+    if launch is not None and launch.rank > 0:
+        from wavenet_app.core.loop.meeting import follow
+
+        follow(launch)
+        return
+    if launch is not None:
+        if is_restart(options.name, folder.segmentation_runs, launch.restarts):
+            options = options.resumed()
+        options = options.with_ranks(launch.size)
     check_early(options, folder)
     with loading(console):
         from segmentation.training.command import run_training
         from wavenet_app.core.console import output_may_vanish
 
     with output_may_vanish(console):
-        run_training(options, folder, console=console)
+        run_training(options, folder, console=console, launch=launch)
 
 
 def seg_eval(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from wavenet_app.core.completion import audio_sets, choices, wavenets
 from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.launch import found_launch
 from wavenet_app.core.options import (
     AsJson,
     Assignments,
@@ -22,6 +24,7 @@ from wavenet_app.core.options import (
     loading,
     make_console,
 )
+from wavenet_app.core.runs import is_restart
 from wavenet_app.heads import HEADS
 
 if TYPE_CHECKING:
@@ -135,13 +138,23 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             logger=logger,
         )
         folder, console = DataFolder.at(data_dir), make_console()
+        launch = found_launch(os.environ)
+        if launch is not None and launch.rank > 0:
+            from wavenet_app.core.loop.meeting import follow
+
+            follow(launch)
+            return
+        if launch is not None:
+            if is_restart(options.name, folder.checkpoints, launch.restarts):
+                options = options.resumed()
+            options = options.with_ranks(launch.size)
         check_early(options, folder)
         with loading(console):
             from wavenet_app.core.console import output_may_vanish
             from wavenet_app.training.command import run_training
 
         with output_may_vanish(console):
-            run_training(options, folder, console=console, preview=preview, judge=judge)
+            run_training(options, folder, console=console, preview=preview, judge=judge, launch=launch)
 
     return train
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segmentation.config import preset
@@ -24,6 +24,12 @@ class SegmentationOptions(TrainingOptions):
 
     dataset: str | None = None
     format_options: Options = field(default_factory=dict)
+
+    def resumed(self) -> SegmentationOptions:
+        """Returns what resumes the run of this name, after a launcher has started its processes again."""
+        return replace(
+            self, resume=self.name, name=None, dataset=None, config_file=None, format_options={}, preset="auto"
+        )
 
     def own_changes(self) -> Iterable[tuple[str, str, Any]]:
         """Returns (section, field, value) of the data set and the options of its format."""

@@ -33,6 +33,7 @@ from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
+from wavenet_app.core.loop.process_group import StartRanks, process_group
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.start import no_trace_without_checkpoint
 from wavenet_app.core.loop.task import Task
@@ -288,6 +289,7 @@ def train(
     on_validation: Callable[[FitStatus], None],
     on_broken: Callable[[FileNote], None] = lambda _note: None,
     resume: dict[str, Any] | None = None,
+    start_ranks: StartRanks = process_group,
 ) -> SegmentationResult:
     """Trains until the budget is spent or a signal asks to stop.
 
@@ -298,6 +300,7 @@ def train(
         on_validation: called after every validation.
         on_broken: called with a note on each image that cannot be used and is skipped.
         resume: content of a last.pth to resume.
+        start_ranks: starts the other ranks; by default as processes of this one.
 
     Raises:
         UserError: another process trains this run, the training diverged, or a checkpoint cannot be written.
@@ -322,7 +325,7 @@ def train(
         if resume is None:
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
-        status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume)
+        status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume, start_ranks=start_ranks)
     best = plan.run_dir / "best.pth"
     return SegmentationResult(
         checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",

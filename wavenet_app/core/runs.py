@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.content import Content
@@ -84,6 +84,17 @@ class TrainingOptions:
             config = override(config, read_config_file(self.config_file))
         return override(config, self.changes())
 
+    def with_ranks(self, ranks: int) -> Self:
+        """Returns these options for a training in a number of processes that a launcher has started.
+
+        Raises:
+            UserError: the options ask for another number.
+        """
+        asked = self.given("training", "processes")
+        if asked not in (None, ranks):
+            raise UserError(f"the launcher started {ranks} processes, but training.processes is {asked}; leave it out")
+        return replace(self, assignments=(*self.assignments, f"training.processes={ranks}"))
+
     def given(self, section: str, name: str) -> Any:
         """Returns what the config file or an option gives for a setting, None if neither does."""
         from_file = read_config_file(self.config_file) if self.config_file else {}
@@ -137,6 +148,11 @@ def refuse_existing(name: str, runs: Path) -> None:
         raise UserError(
             f"a run called '{name}' already exists; choose another --name, or resume it with --resume {name}"
         )
+
+
+def is_restart(name: str | None, runs: Path, restarts: int) -> bool:
+    """Returns whether a launcher has started its processes again after a named run had written a checkpoint."""
+    return restarts > 0 and name is not None and (runs / name / LAST).exists()
 
 
 def first_file(*places: Path) -> Path | None:

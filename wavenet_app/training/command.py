@@ -11,7 +11,10 @@ from rich.console import Console
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
+from wavenet_app.core.launch import Launch
 from wavenet_app.core.loop.loop import quiet_lightning
+from wavenet_app.core.loop.meeting import leading
+from wavenet_app.core.loop.process_group import StartRanks
 from wavenet_app.core.loop.view import show_curves
 from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.baseline import corpus_baselines
@@ -29,7 +32,13 @@ Judge = Callable[[Path, Corpus], Judgement]
 
 
 def run_training(
-    options: RunOptions, folder: DataFolder, *, console: Console, preview: Preview | None, judge: Judge | None
+    options: RunOptions,
+    folder: DataFolder,
+    *,
+    console: Console,
+    preview: Preview | None,
+    judge: Judge | None,
+    launch: Launch | None = None,
 ) -> TrainingResult:
     """Trains as the options say, and prints settings, progress and results.
 
@@ -39,11 +48,27 @@ def run_training(
         console: console to print to.
         preview: generates audio for the logger; None for none.
         judge: describes the finished model; None for no description.
+        launch: the place of this process among those that a launcher has started; None without a launcher.
 
     Raises:
-        UserError: the options are invalid, the audio is unusable, or the disk is full.
+        UserError: the options are invalid, the audio is unusable, the disk is full, or a rank is missing or ended.
     """
     device = training_device()
+    with leading(launch, device) as start_ranks:
+        return _trained(options, folder, device, start_ranks, console=console, preview=preview, judge=judge)
+
+
+def _trained(
+    options: RunOptions,
+    folder: DataFolder,
+    device: str,
+    start_ranks: StartRanks,
+    *,
+    console: Console,
+    preview: Preview | None,
+    judge: Judge | None,
+) -> TrainingResult:
+    """Prepares the run, trains, and shows what came out."""
     with progress_bar(console, "decoding") as on_decode:
         run = prepare_run(options, folder, device=device, on_decode=on_decode)
     show_corpus(console, run.corpus)
@@ -64,6 +89,7 @@ def run_training(
             on_validation=view.on_validation,
             preview=preview,
             resume=run.resume,
+            start_ranks=start_ranks,
         )
     judgement = None
     if judge is not None and result.status.interrupted is None:  # a user who stops a run does not want to wait

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wavenet_app.checkpoints.trained import find_checkpoint
@@ -65,6 +65,23 @@ class RunOptions(TrainingOptions):
         if self.condition == "mel":
             section_of(changes, "model").setdefault("mel", {})
         return changes
+
+    def resumed(self) -> RunOptions:
+        """Returns what resumes the run of this name, after a launcher has started its processes again."""
+        return replace(
+            self,
+            resume=self.name,
+            name=None,
+            paths=(),
+            config_file=None,
+            speakers=None,
+            condition=None,
+            head=None,
+            start_from=None,
+            sample_rate=None,
+            split_by=None,
+            preset="auto",
+        )
 
     @property
     def source(self) -> str | None:

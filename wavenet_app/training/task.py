@@ -21,6 +21,7 @@ from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
+from wavenet_app.core.loop.process_group import StartRanks, process_group
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.start import no_trace_without_checkpoint
@@ -214,6 +215,7 @@ def train(
     on_validation: Callable[[FitStatus], None],
     preview: Preview | None,
     resume: dict[str, Any] | None = None,
+    start_ranks: StartRanks = process_group,
 ) -> TrainingResult:
     """Trains until the budget is spent or a signal arrives, then scores the best checkpoint on all of validation.
 
@@ -224,6 +226,7 @@ def train(
         on_validation: called after every validation.
         preview: generates audio for the logger; None for none.
         resume: content of the last.pth to resume from.
+        start_ranks: starts the other ranks; by default as processes of this one.
 
     Raises:
         UserError: another process trains this run, the training diverged, or a checkpoint cannot be written.
@@ -243,7 +246,7 @@ def train(
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
         write_json(plan.run_dir / "split.json", split_record(task.corpus))
-        status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume)
+        status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume, start_ranks=start_ranks)
         return _finish(task, plan, status)
 
 

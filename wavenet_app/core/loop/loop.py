@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from wavenet_app.core.checkpoint import write_checkpoint
@@ -26,7 +27,7 @@ from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import finish_loggers, loggers_of
 from wavenet_app.core.loop.media import media_of
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Watcher, progress_of
-from wavenet_app.core.loop.process_group import ProcessGroup, process_group
+from wavenet_app.core.loop.process_group import ProcessGroup, StartRanks, process_group
 from wavenet_app.core.loop.resume import load_optimizer, load_weights
 from wavenet_app.core.loop.scoring import summed_tally
 from wavenet_app.core.loop.task import Task
@@ -37,7 +38,14 @@ DIVERGED = 1e9
 """A mean loss that no run comes back from; not knowing anything costs 16 bits, a single bad batch far more."""
 
 
-def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] | None = None) -> FitStatus:
+def fit(
+    task: Task,
+    plan: FitPlan,
+    *,
+    watcher: Watcher,
+    resume: dict[str, Any] | None = None,
+    start_ranks: StartRanks = process_group,
+) -> FitStatus:
     """Trains until the budget is spent, or SIGINT or SIGTERM asks to stop; writes last.pth, best.pth and metrics.csv.
 
     The last.pth before stays as last.previous.pth. Weights in the checkpoints are the averaged ones, ready for use; the
@@ -50,6 +58,7 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
         plan: how long and where to.
         watcher: what to call after steps and validations.
         resume: content of a last.pth to resume.
+        start_ranks: starts the other ranks; by default as processes of this one.
 
     Returns:
         The final status.
@@ -60,7 +69,7 @@ def fit(task: Task, plan: FitPlan, *, watcher: Watcher, resume: dict[str, Any] |
     status = initial_status(task, resume)
     if progress_of(plan, status) >= 1:
         return status
-    with process_group(plan.processes, partial(_fit_quietly, task, plan, resume)) as group:
+    with start_ranks(plan.processes, partial(_fit_quietly, task, plan, resume)) as group:
         return _fit(task, plan, watcher, resume, group)
 
 
@@ -73,7 +82,8 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
     loop = _Loop(task, plan, watcher, resume, group)
     trainer = lightning.Trainer(
         accelerator=plan.accelerator,
-        devices=1,
+        devices=1 if group.device_index is None else [group.device_index],
+        plugins=[LightningEnvironment()],  # the ranks are ours: Lightning must not look for a launcher
         precision=plan.precision,
         max_steps=-1,
         max_epochs=-1,

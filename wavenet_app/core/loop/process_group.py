@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
@@ -36,10 +36,11 @@ class ProcessGroup:
     Attributes:
         rank: 0 to size - 1; rank 0 decides, reports and writes.
         size: number of ranks.
+        device_index: GPU of this process; None for Lightning's choice.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int = 0, size: int = 1, device_index: int | None = None) -> None:
+        self.rank, self.size, self.device_index = rank, size, device_index
 
     @property
     def is_rank_zero(self) -> bool:
@@ -76,6 +77,10 @@ class ProcessGroup:
         tensor = torch.tensor(values, dtype=torch.float64)
         exchange(tensor)
         return tensor.tolist()
+
+
+StartRanks = Callable[[int, Callable[[ProcessGroup], object]], AbstractContextManager[ProcessGroup]]
+"""Has ranks 1 and up run what it is given, and yields the place of this process, which is rank 0."""
 
 
 def default_processes(device: str) -> int:

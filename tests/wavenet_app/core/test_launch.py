@@ -1,0 +1,49 @@
+"""The place that a launcher gives a process is read from the environment, and contradictions are one line."""
+
+import pytest
+
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.launch import Launch, found_launch
+
+TORCHRUN = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+SLURM = {"SLURM_PROCID": "3", "SLURM_LOCALID": "1", "SLURM_NTASKS": "4", "SLURM_STEP_ID": "0"}
+
+
+def test_the_launchers_are_known():
+    assert found_launch(TORCHRUN) == Launch(3, 1, 4, "torchrun")
+    assert found_launch({**TORCHRUN, "TORCHELASTIC_RESTART_COUNT": "2"}) == Launch(3, 1, 4, "torchrun", 2)
+    assert found_launch(SLURM) == Launch(3, 1, 4, "slurm")
+    assert found_launch({**SLURM, **TORCHRUN, "RANK": "2"}) == Launch(2, 1, 4, "torchrun")  # torchrun within a job
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"RANK": "0"},
+        {"SLURM_NTASKS": "4", "SLURM_PROCID": "0"},  # a batch script before srun
+        {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"},
+    ],
+)
+def test_a_process_on_its_own_has_no_place(environment):
+    assert found_launch(environment) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"RANK": "4"},
+        {"RANK": "-1"},
+        {"RANK": ""},
+        {"WORLD_SIZE": "0"},
+        {"WORLD_SIZE": "two"},
+        {"WORLD_SIZE": "9" * 5_000},
+        {"LOCAL_RANK": "4"},
+        {"LOCAL_RANK": "x"},
+    ],
+)
+def test_a_place_that_cannot_be_is_one_line(changed):
+    with pytest.raises(UserError, match="torchrun gave this process") as error:
+        found_launch({**TORCHRUN, **changed})
+    assert len(str(error.value).splitlines()) == 1
+    assert len(str(error.value)) < 6_000

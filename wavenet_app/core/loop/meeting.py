@@ -1,0 +1,236 @@
+"""Ranks that a launcher has started find each other, check that they fit together, and train as rank 0 says."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import platform
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import torch
+import torch.distributed
+from torch.distributed import DistError, PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from wavenet_app.core.device import training_device
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.launch import Launch
+from wavenet_app.core.loop.interrupts import STOP_SIGNALS
+from wavenet_app.core.loop.process_group import PATIENCE, ProcessGroup, StartRanks, process_group
+from wavenet_app.core.version import __version__
+
+JOIN = timedelta(seconds=120)
+"""The longest that ranks wait for each other at the start."""
+
+PREPARATION = timedelta(days=1)
+"""The longest that the others wait for rank 0 to decode the recordings."""
+
+Facts = Mapping[str, str]
+"""What has to be equal on all ranks, by its name for the user."""
+
+_TASK = "task"
+
+
+class Meeting:
+    """Rank 0 among ranks that a launcher has started.
+
+    Args:
+        launch: the place of this process.
+        device: "cpu", "cuda" or "mps".
+        store: that all ranks share.
+    """
+
+    def __init__(self, launch: Launch, device: str, store: Store) -> None:
+        self.launch, self._device, self._store = launch, device, store
+        self._sent = False
+
+    @contextmanager
+    def ranks(self, size: int, other_ranks: Callable[[ProcessGroup], object]) -> Iterator[ProcessGroup]:
+        """Gives the others what they run, and yields the place of this process; see `process_group`.
+
+        Args:
+            size: ranks in all, which the launcher has decided.
+            other_ranks: what each other rank runs; can be pickled.
+
+        Raises:
+            UserError: another rank ended.
+        """
+        assert size == self.launch.size
+        try:
+            self._send(pickle.dumps(other_ranks))
+            yield ProcessGroup(0, size, device_index(self.launch, self._device))
+        except RuntimeError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"another rank of this training ended ({reason}); it says why in its own output. The checkpoints are "
+                "whole: continue with --resume"
+            ) from error
+
+    def let_go(self) -> None:
+        """Ends the others, if they still wait for their task, and leaves the group."""
+        if not self._sent:
+            with suppress(DistError, RuntimeError):  # the others may have ended
+                self._send(None)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+    def _send(self, task: bytes | None) -> None:
+        self._sent = True
+        self._store.set(_TASK, "")
+        torch.distributed.broadcast_object_list([task], src=0)
+
+
+@contextmanager
+def leading(launch: Launch | None, device: str) -> Iterator[StartRanks]:
+    """Yields how the ranks of a training are started: in processes of this one, or as a launcher has done.
+
+    Args:
+        launch: the place of this process, which is rank 0; None for a process on its own.
+        device: "cpu", "cuda" or "mps".
+
+    Raises:
+        UserError: a rank is missing, or does not fit to this one.
+    """
+    if launch is None:
+        yield process_group
+        return
+    meeting = Meeting(launch, device, meet(launch, device))
+    try:
+        yield meeting.ranks
+    finally:
+        meeting.let_go()
+
+
+def follow(launch: Launch) -> None:
+    """Trains as rank 0 says, until it says that the training is over; prints nothing.
+
+    Raises:
+        UserError: the ranks do not fit together, or this one or another one failed; says which rank on which host.
+    """
+    device = training_device()
+    here = f"rank {launch.rank} on {socket.gethostname()}"
+    store = meet(launch, device)
+    try:
+        store.wait([_TASK], PREPARATION)
+        received: list[bytes | None] = [None]
+        torch.distributed.broadcast_object_list(received, src=0)
+        if received[0] is None:
+            return
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # they reach every process, but rank 0 decides when to stop
+        train = pickle.loads(received[0])  # noqa: S301 - written by rank 0 a moment ago
+        train(ProcessGroup(launch.rank, launch.size, device_index(launch, device)))
+        torch.distributed.destroy_process_group()
+    except UserError as error:
+        raise UserError(f"{here}: {error}") from None
+    except (RuntimeError, OSError, EOFError, AttributeError, ImportError, pickle.UnpicklingError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"{here} ended, because it failed or another rank ended: {reason}") from error
+
+
+def meet(launch: Launch, device: str, join: timedelta = JOIN) -> Store:
+    """Finds the other ranks, compares the versions of all, and makes the group that exchanges tensors.
+
+    Args:
+        launch: the place of this process.
+        device: "cpu", "cuda" or "mps".
+        join: the longest wait for the others.
+
+    Returns:
+        The store that all ranks share.
+
+    Raises:
+        UserError: a rank is missing after that time, or one has other versions or another device.
+    """
+    if device == "cuda":
+        _take_gpu(launch)
+    store = _shared_store(launch, join)
+    own = {"wavegen": __version__, "torch": torch.__version__, "Python": platform.python_version(), "device": device}
+    try:
+        store.set(f"facts-{launch.rank}", json.dumps({**own, "host": socket.gethostname()}))
+        names = [f"facts-{rank}" for rank in range(launch.size)]
+        try:
+            store.wait(names, join)
+        except (DistError, RuntimeError):
+            missing = [str(rank) for rank, name in enumerate(names) if not store.check([name])]
+            raise UserError(_missing(missing, launch, join)) from None
+        facts = [json.loads(store.get(name)) for name in names]
+    except DistError as error:
+        raise UserError(f"lost the connection to rank 0: {str(error).partition(chr(10))[0]}") from None
+    problem = first_difference(facts)
+    if problem is not None:
+        raise UserError(problem)
+    torch.distributed.init_process_group(
+        "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
+        store=PrefixStore("group", store),
+        rank=launch.rank,
+        world_size=launch.size,
+        timeout=PATIENCE,
+    )
+    return store
+
+
+def first_difference(facts: Sequence[Facts]) -> str | None:
+    """Returns in words what differs between rank 0 and the first rank that is different; None if all agree.
+
+    >>> first_difference([{"torch": "2.11", "host": "a"}, {"torch": "2.13", "host": "b"}])
+    'rank 0 on a has torch 2.11, and rank 1 on b has torch 2.13; install the same on all machines'
+    """
+    first = facts[0]
+    for rank, other in enumerate(facts[1:], start=1):
+        for name, value in first.items():
+            if name != "host" and other.get(name) != value:
+                return (
+                    f"rank 0 on {first['host']} has {name} {value}, and rank {rank} on {other['host']} has {name} "
+                    f"{other.get(name)}; install the same on all machines"
+                )
+    return None
+
+
+def device_index(launch: Launch, device: str) -> int | None:
+    """Returns the GPU of a rank; None without GPUs."""
+    return launch.local_rank if device == "cuda" else None
+
+
+def _take_gpu(launch: Launch) -> None:
+    present = torch.cuda.device_count()
+    if launch.local_rank >= present:
+        raise UserError(
+            f"this machine has {present} GPUs, but {launch.launcher} started process {launch.local_rank} on it "
+            "(counted from 0); start as many processes on each machine as it has GPUs"
+        )
+    torch.cuda.set_device(launch.local_rank)
+
+
+def _shared_store(launch: Launch, join: timedelta) -> Store:
+    url = "env://" if launch.launcher == "torchrun" else _slurm_address()
+    try:
+        store, _, _ = next(rendezvous(url, launch.rank, launch.size, timeout=join))
+    except (DistError, RuntimeError, ValueError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"rank {launch.rank} of {launch.size} cannot meet the others within {join.total_seconds():.0f} s "
+            f"({reason}); check that all were started and that the address and port of rank 0 can be reached"
+        ) from None
+    assert isinstance(store, Store)
+    return store
+
+
+def _slurm_address() -> str:
+    """Returns where rank 0 of a SLURM job listens: its first node, and a port that follows from the job's number."""
+    from lightning.fabric.plugins.environments import SLURMEnvironment
+
+    environment = SLURMEnvironment(auto_requeue=False)
+    return f"tcp://{environment.main_address}:{environment.main_port}"
+
+
+def _missing(ranks: Sequence[str], launch: Launch, join: timedelta) -> str:
+    listed = ", ".join(ranks[:8]) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
+    return (
+        f"of {launch.size} ranks, {len(ranks)} did not start within {join.total_seconds():.0f} s ({listed}); "
+        f"start all of them, or start fewer"
+    )
