@@ -17,22 +17,27 @@ from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import PredictionConfig
 
 POINTERS = {
-    "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16", "settings": "fp64",
+    "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16",
     "condition_steps": "i32", "decoded": "fp64", "constants": "fp64", "value_limits": "fp64", "size_limits": "fp64",
     "past_samples": "fp64", "coefficients": "fp64", "predictions": "fp64", "sizes": "fp64",
 }  # fmt: skip
 IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "condition")
 OF_OUTPUTS = ("output2", "vectors")
-NUMBERS = ("since", "start_time", "steps", "batch", "layers")
+FLOATS = ("temperature", "scale")
+NUMBERS = ("top_k", "top_p", "least", "since", "start_time", "steps", "batch", "layers")
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """Resources of a kernel: registers and spilled bytes per thread, and shared memory per program."""
+    """Resources of a kernel: registers and spilled bytes per thread, and shared memory per program.
+
+    `doubles` is the number of its instructions of double precision.
+    """
 
     registers: int
     spilled_bytes: int
     shared_bytes: int
+    doubles: int
 
 
 def compile_for_h100(
@@ -74,6 +79,8 @@ def compile_for_h100(
             signature[name] = "constexpr"
         elif name in NUMBERS:
             signature[name] = "i32"
+        elif name in FLOATS:
+            signature[name] = "fp32"
         else:
             signature[name] = "*" + (kind if name in in_precision else POINTERS.get(name, "fp32"))
             aligned[(place,)] = [["tt.divisibility", 16]]
@@ -94,4 +101,5 @@ def compile_for_h100(
     registers, spilled = re.search(r"Used (\d+) registers", report), re.search(r"(\d+) bytes spill stores", report)
     assert registers is not None, report
     assert spilled is not None, report
-    return Compiled(int(registers[1]), int(spilled[1]), compiled.metadata.shared)
+    doubles = len(re.findall(r"^\s*(?:@\S+ )?[a-z][\w.]*\.f64\b", compiled.asm["ptx"], re.MULTILINE))
+    return Compiled(int(registers[1]), int(spilled[1]), compiled.metadata.shared, doubles)

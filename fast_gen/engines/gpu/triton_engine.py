@@ -258,7 +258,7 @@ class TritonGpu(BaseEngine):
                 prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
                 prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes, prediction.since,
             ]  # fmt: skip
-        controls = [settings.temperature, settings.top_k or channels, settings.top_p, settings.least_exponent]
+        numbers = settings.numbers
         append_codes[(rows // plan.rows,)](
             *tensors,
             self._rings.slots,
@@ -267,7 +267,11 @@ class TritonGpu(BaseEngine):
             codes,
             logits,
             uniforms,
-            torch.tensor(controls, dtype=torch.float64, device=self.device),
+            numbers.temperature,
+            numbers.scale,
+            numbers.top_k or channels,
+            numbers.top_p,
+            numbers.least,
             model.gate_biases if packed is None else packed.values,
             model.dilations if packed is None else packed.steps_on_device,
             *predictors,

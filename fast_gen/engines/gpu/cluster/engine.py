@@ -23,7 +23,7 @@ FEW_CLIPS = 8
 
 SOURCE = Path(__file__).with_name("loop.cu")
 
-POINTER, INTEGER, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
+POINTER, INTEGER, FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
 
 
 class Arguments(ctypes.Structure):
@@ -38,10 +38,10 @@ class Arguments(ctypes.Structure):
                 "logits", "uniforms", "condition", "condition_steps",
             )
         ),
-        ("temperature", DOUBLE),
-        ("top_p", DOUBLE),
-        ("least", DOUBLE),
+        ("scale", FLOAT),
         ("top_k", INTEGER),
+        ("top_p", INTEGER),
+        ("least", INTEGER),
         ("start_time", INTEGER),
         ("steps", INTEGER),
         ("batch", INTEGER),
@@ -98,7 +98,7 @@ class ClusterGpu(TritonGpu):
             super()._launch(codes, logits, uniforms, settings, packed, known=known)
             return
         steps, rows = codes.shape
-        model = self._model
+        model, numbers = self._model, settings.numbers
         pointers: list[Tensor | None] = [
             self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
             model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
@@ -107,10 +107,10 @@ class ClusterGpu(TritonGpu):
         ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),
-            settings.temperature,
-            settings.top_p,
-            settings.least_exponent,
-            settings.top_k or self.weights.quantization_channels,
+            numbers.scale,
+            numbers.top_k or self.weights.quantization_channels,
+            numbers.top_p,
+            numbers.least,
             self._rings.time,
             steps,
             rows,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fast_gen.engines import pick_weights
 from fast_gen.engines.gpu.packing import PackedModel
 
 MOST_BLOCKS = 16
@@ -18,6 +19,9 @@ MOST_BLOCKS = 16
 
 SHARED_BYTES = 232_448
 """Shared memory that a block can have on an H100."""
+
+PICK_NAMES = ("FRACTION_BITS", "GUARD_BITS", "MOST_HALVINGS", "SHARE_BITS", "UNIFORM_BITS")
+"""Numbers of `pick_weights` that the kernel wants to have defined besides its coefficients."""
 
 LEAST_THREADS = 512
 """Of a block: enough to read shared memory at full speed, with registers to spare."""
@@ -58,7 +62,7 @@ def divide(model: PackedModel) -> Division | None:
     for layer_blocks in range(1, min(MOST_BLOCKS - 2, layers) + 1):
         most = -(-layers // layer_blocks)
         layer_desk = _lines(8 * (residual + 1) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual))
-        output_desk = _lines(8 * (skip * (layer_blocks + 1) + 2 * codes + 32) + 4 * (skip + 2 * codes + 1))
+        output_desk = _lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 1))
         shared = max(layer_desk + most * layer, output_desk + outputs)
         if shared <= SHARED_BYTES and threads <= 1024:
             firsts = [layers * block // layer_blocks for block in range(layer_blocks + 1)]
@@ -113,6 +117,8 @@ def definitions(model: PackedModel, division: Division, codes: int) -> dict[str,
         "LAYER_DESK_BYTES": division.layer_desk_bytes,
         "OUTPUT_DESK_BYTES": division.output_desk_bytes,
         "HALF": int(model.dilated.element_size() == 2),
+        **{name: getattr(pick_weights, name) for name in PICK_NAMES},
+        **{f"COEFFICIENT_{place}": coefficient for place, coefficient in enumerate(pick_weights.COEFFICIENTS)},
     }
 
 

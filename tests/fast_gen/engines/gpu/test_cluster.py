@@ -31,7 +31,7 @@ from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_cluster, packed_matrix
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.gpu.triton_engine import Plan
-from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
 
@@ -152,6 +152,21 @@ def test_the_emulated_kernel_equals_the_full_network(
             engine.reset(2)
             made = engine.generate(numbers, settings)
             assert_picked_by(full_network(net, made), made, numbers, settings, tolerance)
+
+
+@pytest.mark.parametrize("how", [*SETTINGS.values(), SamplingSettings(top_k=3, min_p=0.2)], ids=str)
+def test_codes_are_the_reference_pick_of_the_kernels_own_logits(how: SamplingSettings, emulated: MakeEmulated) -> None:
+    """Without a tolerance; some clips have equal logits."""
+    net = random_net(TINY["two taps"], seed=1)
+    with torch.no_grad():
+        net.output2.weight[::3] = 0
+        net.output2.bias[::3] = 0.5
+    engine = emulated(net, 0, "bfloat16")
+    numbers = uniforms(4, rows=2, length=30)
+    made = engine.generate(numbers, how)
+    engine.reset(2)
+    scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
+    np.testing.assert_array_equal(made.flatten(), pick(scored, torch.from_numpy(numbers).flatten(), how))
 
 
 @pytest.mark.parametrize(

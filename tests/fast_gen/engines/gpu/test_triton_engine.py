@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,6 +122,21 @@ def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(
     compiled = compile_for_h100(weights, plan, "bf16" if precision == "bfloat16" else "fp32")
     assert compiled.spilled_bytes <= spilled_bytes
     assert compiled.shared_bytes < 227 * 1024
+    # the quantile of a 16-bit sample and the linear predictor have some, the pick of a code none
+    assert (compiled.doubles > 0) == (weights.prediction is not None or not weights.head.ranks_codes)
+
+
+@pytest.mark.parametrize("rows", [1, pytest.param(16, marks=pytest.mark.exhaustive)])
+def test_top_k_and_top_p_compile_in_seconds(rows: int) -> None:
+    """A sort of 256 keys took minutes."""
+    pytest.importorskip("triton", reason="triton is not installed")
+    from sm90 import compile_for_h100
+
+    began = time.process_time()
+    config = preset("small").model.model_copy(update={"prediction": None})
+    compiled = compile_for_h100(weights_of(config), Plan(rows, 8, 1), "bf16", select=True)
+    assert time.process_time() - began < 30
+    assert compiled.doubles == 0
 
 
 def test_clips_are_divided_as_the_device_and_triton_allow(monkeypatch: pytest.MonkeyPatch) -> None:
