@@ -15,6 +15,7 @@ from wavenet_app.core.errors import UserError
 
 ENGINES: dict[str, str] = {
     "cpu": "fast_gen.engines.cpu.engine:NumbaCpu",
+    "cluster": "fast_gen.engines.gpu.cluster.engine:ClusterGpu",
     "cuda": "fast_gen.engines.gpu.triton_engine:TritonGpu",
     "graph": "fast_gen.engines.gpu.graph_engine:GraphQueue",
     "torch": "fast_gen.engines.reference:TorchQueue",
@@ -126,10 +127,19 @@ def described(
 def _candidates(name: str, device: str, clips: int) -> Iterator[tuple[str, str]]:
     """Yields engines with a device in the order in which to take them; modules are imported on the way."""
     if name == "auto" and device == "auto" and clips > FEW_CLIPS and gpu_may_be_there():
-        yield from ((name, "cuda") for name in ENGINES if tuple(engine_class(name).devices) == ("cuda",))
+        on_gpu = (name for name in ENGINES if tuple(engine_class(name).devices) == ("cuda",))
+        yield from ((name, "cuda") for name in on_gpu if fits(name, clips))
     for candidate in ENGINES if name == "auto" else [name]:
+        if name == "auto" and not fits(candidate, clips):
+            continue
         for place in engine_class(candidate).devices if device == "auto" else [device]:
             yield candidate, place
+
+
+def fits(name: str, clips: int) -> bool:
+    """Returns whether an engine is meant for so many clips at a time."""
+    most = getattr(engine_class(name), "most_clips", None)
+    return most is None or clips <= most
 
 
 def _why_untimed(place: str, clips: int) -> str:

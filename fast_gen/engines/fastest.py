@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fast_gen.engines.choice import ENGINES, EngineChoice, described, engine_class, missing_for
+from fast_gen.engines.choice import ENGINES, EngineChoice, described, engine_class, fits, missing_for
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.start import Job, OnChoice, exact_engine, why_failed
 from fast_gen.engines.trial import Trial, try_out
@@ -138,8 +138,7 @@ def _contest(weights: GeneratorWeights, device: str, precision: str, threads: in
     places, obstacles = [], []
     for name in ENGINES:
         place = engine_class(name).devices[0]  # where an engine is the faster, if it has a choice
-        most = getattr(engine_class(name), "most_clips", None)
-        if (device != "auto" and place != device) or (most is not None and job.clips > most):
+        if (device != "auto" and place != device) or not fits(name, job.clips):
             continue
         missing = missing_for(name, place, weights, precision, threads)
         if missing is None:

@@ -10,7 +10,8 @@
 //
 // Defined by the host: THREADS, LAYER_BLOCKS, MOST_LAYERS of a block, LAYERS, KERNEL_SIZE, CODES, the padded widths
 // R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
-// operands are bfloat16, 0 if float32; and the numbers of `fast_gen.engines.pick_weights`.
+// operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
+// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES.
 
 typedef unsigned short u16;
 
@@ -28,10 +29,10 @@ struct alignas(16) Words { u32 word[4]; };
 struct alignas(16) LayerDesk {
     u64 hidden_box[R];
     u64 code_box;
-    float past[MOST_LAYERS][PAST][R];
-    float gates[MOST_LAYERS][2 * D];
-    float inputs[R];
-    float activated[MOST_LAYERS][D];
+    alignas(16) float past[MOST_LAYERS][PAST][R];
+    alignas(16) float gates[MOST_LAYERS][2 * D];
+    alignas(16) float inputs[R];
+    alignas(16) float activated[MOST_LAYERS][D];
 };
 
 struct alignas(16) OutputDesk {
@@ -40,8 +41,8 @@ struct alignas(16) OutputDesk {
     u64 weights[Q];
     u64 warp_sums[32];
     float warp_greatest[32];
-    float vector[S];
-    float logits[Q];
+    alignas(16) float vector[S];
+    alignas(16) float logits[Q];
     int picked;
 };
 
@@ -202,18 +203,55 @@ struct Arguments {
     const float* uniforms;         // (steps, batch)
     const void* condition;         // `PackedCondition.values`; null if there is no condition
     const int* condition_steps;    // (steps,): which of them each sample takes
+    const double* decoded;         // this and the next seven are those of `DevicePredictor`; null without prediction
+    const double* constants;
+    const double* value_limits;
+    const double* size_limits;
+    double* past_samples;
+    const double* coefficients;
+    double* predictions;
+    double* sizes;
+    const float* prediction_values;
+    const float* prediction_sizes;
     float scale;                   // this and the next three are those of `PickNumbers`
     int top_k;                     // CODES for all
     int top_p;
     int least;
+    int since;                     // `DevicePredictor.since`
     int start_time;
     int steps;
     int batch;
 };
 
+// The linear predictor of a clip. Each warp of the block computes the same, so that no barrier is needed.
+struct Predictor { double prediction, size; int value_row, size_row; };
+
+// Returns the sum over the lanes of a warp, to each of them.
+template <class T> __device__ T warp_sum(T value) {
+    for (int far = 16; far > 0; far /= 2) value += __shfl_xor_sync(0xffffffff, value, far);
+    return value;
+}
+
+// Takes in the newest code, as `DevicePredictor.step` does. Older samples were stored before barriers of earlier samples.
+__device__ void predict(const Arguments& all, Predictor* known, int newest, int step, int clip) {
+    int lane = threadIdx.x % 32, place = FRAME + all.since + step;
+    double* past = all.past_samples + (long long)clip * (FRAME + HOP);
+    double value = all.decoded[newest - LOWEST_CODE], decay = all.constants[0], total = 0;
+    known->size = decay * known->size + (1 - decay) * fabs(value - known->prediction);
+    for (int back = lane; back < ORDER; back += 32)
+        total += all.coefficients[(long long)clip * ORDER + back] * (back ? past[place - back] : value);
+    known->prediction = warp_sum(total);
+    int value_row = 0, size_row = 0;
+    for (int at = lane; at < VALUES; at += 32) value_row += all.value_limits[at] <= known->prediction;
+    for (int at = lane; at < SIZES; at += 32) size_row += all.size_limits[at] <= known->size;
+    known->value_row = warp_sum(value_row);
+    known->size_row = warp_sum(size_row);
+    if (threadIdx.x == 0) past[place] = value;
+}
+
 // The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
 __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int step, int clip) {
-    int time = all.start_time + step;
+    u32 time = (u32)all.start_time + step;  // it wraps around after 37 hours, as the host's does
     long long condition = all.condition ? ((long long)all.condition_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
     for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
         int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
@@ -245,21 +283,27 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
     int first = all.first_layers[block], count = all.first_layers[block + 1] - first;
     int codes[KERNEL_SIZE];
     for (int tap = 0; tap < KERNEL_SIZE; tap++) codes[tap] = all.recent[clip * KERNEL_SIZE + tap];
+    Predictor predictor = {};
+    if (PREDICTED && block == 0) predictor = {all.predictions[clip], all.sizes[clip]};
     for (int step = 0; step < all.steps; step++) {
-        int time = all.start_time + step;
+        u32 time = (u32)all.start_time + step;
         look_back(all, weights, desk, first, count, step, clip);
         if (block == 0 && step > 0) {
             for (int tap = 0; tap < PAST; tap++) codes[tap] = codes[tap + 1];
             codes[PAST] = (int)receive(&desk->code_box, step);
         }
+        if (PREDICTED && block == 0) predict(all, &predictor, codes[PAST], step, clip);
         // The residual stream of channel c stays with the threads of output c of the residual product.
         float hidden = 0;
         int channel = threadIdx.x / PARTS(D, R);
         if (channel < R) {
-            if (block == 0)
+            if (block == 0) {
                 for (int tap = 0; tap < KERNEL_SIZE; tap++)
                     hidden += all.tables[(tap * (CODES + 1) + codes[tap]) * R + channel];
-            else
+                if (PREDICTED)
+                    hidden += all.prediction_values[predictor.value_row * R + channel] +
+                              all.prediction_sizes[predictor.size_row * R + channel];
+            } else
                 hidden = as_float(receive(&desk->hidden_box[channel], step + 1));
             desk->inputs[channel] = rounded(hidden);  // the threads of a channel write the same
         }
@@ -304,6 +348,10 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
     if (block == 0) {
         int last = (int)receive(&desk->code_box, all.steps);
         __syncthreads();  // every thread has read the codes it began with
+        if (PREDICTED && threadIdx.x == 0) {
+            all.predictions[clip] = predictor.prediction;
+            all.sizes[clip] = predictor.size;
+        }
         if (threadIdx.x == 0) {
             for (int tap = 0; tap < PAST; tap++) all.recent[clip * KERNEL_SIZE + tap] = codes[tap + 1];
             all.recent[clip * KERNEL_SIZE + PAST] = last;
@@ -371,5 +419,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) append_codes(const Argu
     if (layers) run_layers(all, (const char*)weights, (LayerDesk*)memory, block, clip);
     else if (block == LAYER_BLOCKS) run_output1(all, (const char*)weights, (OutputDesk*)memory);
     else run_output2(all, (const char*)weights, (OutputDesk*)memory, clip);
+    __syncthreads();  // the warps of a block come together again before they meet the others
     meet_cluster();  // no block leaves while others may still write into its memory
 }

@@ -223,6 +223,7 @@ def test_a_whole_command_goes_on_without_the_gpu_and_says_why(wavegen, tmp_path,
     assert (code, err) == (0, "")
     assert "engine torch on cpu (the reference, torch layer by layer, float32, 1 thread): the fastest for 1 clip" in out
     assert "too short a job to try: cuda, graph" in out
+    assert "; cluster on cuda: the GPU does not say how much shared memory a block has" in out
     code, _, err = wavegen("sample", checkpoint, "--seconds", 0.05, "--data-dir", tmp_path, "--engine", "graph")
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: the GPU cannot be used (")
