@@ -78,7 +78,11 @@ def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, RO
     return _summed(total, ROWS) + tl.load(bias + channel)[None, :]
 
 
-@triton.jit(do_not_specialize=["top_k", "top_p", "least", "since", "start_time", "steps", "batch"])
+@triton.jit(
+    do_not_specialize=["top_k", "top_p", "least", "since", "start_time", "steps", "batch"],
+    # These begin at any sample of a chunk; for each other alignment the kernel would be compiled again.
+    do_not_specialize_on_alignment=["codes", "uniforms", "condition_steps"],
+)
 def append_codes(
     tables,
     dilated,
