@@ -3,6 +3,7 @@
 import math
 import random
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -134,6 +135,7 @@ def test_sums_stay_within_64_bits(codes: int) -> None:
         assert pick(torch.zeros(3, codes), numbers, settings).tolist() == [0, codes // 2, codes - 1]
 
 
+@hypothesis.settings(deadline=None)
 @given(st.lists(st.floats(-9, 9, width=32), min_size=2, max_size=40), st.randoms(use_true_random=False))
 def test_weights_do_not_depend_on_the_order_of_the_codes(logits: list[float], shuffler: random.Random) -> None:
     """Nor do the codes that may be picked, where no two are equal."""
