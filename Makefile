@@ -6,7 +6,7 @@ PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shel
 # A process for each core, with one thread each: more threads than cores wait for each other.
 TESTS := OMP_NUM_THREADS=1 $(UV) run pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test slow exhaustive gpu check format commands clean
+.PHONY: help demo test slow exhaustive gpu gpu-quick check format commands clean
 
 help:
 	@echo "make demo    train a small model on the built-in corpus and play it, in under five minutes"
@@ -14,6 +14,7 @@ help:
 	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
 	@echo "make exhaustive    run all emulated GPU kernel tests on the CPU; use it when you change the kernels"
 	@echo "make gpu     test the GPU engines, then measure their limits, speed and start; needs a CUDA device"
+	@echo "make gpu-quick    check and time the GPU engines in under fifteen minutes; needs a CUDA device"
 	@echo "make check   check format, lint, import rules, types and tests, as continuous integration does"
 	@echo "make format  format the code and fix lint errors"
 	@echo "make commands    generate docs/commands.md from the command line"
@@ -35,6 +36,9 @@ gpu: $(BOOTSTRAP)
 	$(UV) run pytest -m gpu
 	$(UV) run python benchmarks/gpu_speed.py
 	$(UV) run python benchmarks/first_sound.py --engine cuda
+
+gpu-quick: $(BOOTSTRAP)
+	$(UV) run python benchmarks/gpu_quick.py
 
 check: $(BOOTSTRAP)
 	$(UV) run ruff format --check

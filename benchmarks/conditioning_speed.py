@@ -18,9 +18,9 @@ import torch
 from conditioning import CONDITIONING, SAMPLE_RATE, noise
 from generate_speed import machine
 
-from fast_gen.engines.choice import load_engine
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.network.model import WaveNet

@@ -26,9 +26,10 @@ from goals import CPU_GOALS, Row, print_verdicts
 from numpy.typing import NDArray
 
 from fast_gen.bench.textbook import Textbook
-from fast_gen.engines.choice import ENGINES, choose_engine, load_engine
+from fast_gen.engines.choice import ENGINES, choose_engine
 from fast_gen.engines.contract import PRECISIONS
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError

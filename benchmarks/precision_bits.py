@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.bench.verify import verify
-from fast_gen.engines.choice import choose_engine, load_engine
+from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.contract import PRECISIONS
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.audio.mono import read_audio
 from wavenet_app.checkpoints.trained import Trained, load_trained

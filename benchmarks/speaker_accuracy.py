@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fast_gen.engines.choice import load_engine
 from fast_gen.engines.condition import voice
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 from log_spectra import Sound, decibels, distance
 
-from fast_gen.engines.choice import load_engine
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.vocoded import chosen_clips
 from fast_gen.vocoding.refine import refined, refined_noise

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.choice import start_engine
 from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
+from fast_gen.engines.start import Job, start_engine
+from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import read_weights
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.primes import Prime, prime_codes, read_primes
@@ -51,7 +52,8 @@ def load(
     Args:
         name: a checkpoint file, or the name of a run or of an exported file in the data folder, or of a shipped voice;
             None for the newest run, or a shipped voice if there is no run.
-        engine: "auto" for the fastest engine on this machine, or "cpu", "cuda", "graph" or "torch".
+        engine: "auto" for the fastest engine on this machine, or "cpu", "cluster", "cuda", "graph" or
+            "torch".
         precision: of the weights: "float32", "bfloat16" or "int8".
         threads: CPU cores for the engine.
         data_dir: the data folder; None for $WAVEGEN_DATA, else ./data.
@@ -62,7 +64,8 @@ def load(
     folder = DataFolder.at(None if data_dir is None else Path(data_dir))
     path, _ = find_to_generate(folder.root, None if name is None else str(name))
     config, weights = read_weights(path, folder.cache / "weights")
-    _, started = start_engine(engine, weights, "auto", precision, threads)
+    job = Job(trials=TrialCache(folder.cache / "trials"))
+    _, started = start_engine(engine, weights, "auto", precision, threads, job=job)
     return Voice(path, config, weights, started)
 
 

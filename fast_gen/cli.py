@@ -47,7 +47,7 @@ Refine = Annotated[
         help="Iterations that pull vocoded audio towards its mel frames; 0 keeps it as sampled (default: 64).",
     ),
 ]
-_ENGINES = "auto|cpu|cuda|graph|torch"
+_ENGINES = "auto|cpu|cluster|cuda|graph|torch"
 _PRECISIONS = "float32|bfloat16|int8"
 Engine = Annotated[
     str,

@@ -104,6 +104,8 @@ template <class To, class From> To same_bits(From from) {
 #define __float_as_uint same_bits<u32, float>
 #define __expf expf
 
+static u32 __umulhi(u32 one, u32 other) { return (u64)one * other >> 32; }
+
 static int atomicMin(int* place, int value) {
     int before = *place;
     if (value < before) *place = value;

@@ -307,21 +307,27 @@ def test_a_mean_lies_exactly_as_far_above_the_newest_sample_as_the_last_layer_sa
 
 
 @triton.jit
-def _pick(logits, uniforms, settings, codes, Q: tl.constexpr, ROWS: tl.constexpr, GREEDY: tl.constexpr):
+def _pick(
+    logits, uniforms, codes, scale, top_k, top_p, least, Q: tl.constexpr, ROWS: tl.constexpr, CODES: tl.constexpr,
+    GREEDY: tl.constexpr, SELECT: tl.constexpr,
+):  # fmt: skip
     rows = tl.arange(0, ROWS)
     found = tl.load(logits + rows[:, None] * Q + tl.arange(0, Q)[None, :])
-    top_k = tl.load(settings + 1).to(tl.int32)
-    picked = pick_codes(
-        found,
-        tl.load(uniforms + rows),
-        tl.load(settings),
-        top_k,
-        tl.load(settings + 2),
-        tl.load(settings + 3),
-        GREEDY,
-        not GREEDY,
-    )
+    picked = pick_codes(found, tl.load(uniforms + rows), scale, top_k, top_p, least, CODES, GREEDY, SELECT)
     tl.store(codes + rows, picked)
+
+
+def picked_by_kernel(
+    logits: torch.Tensor, numbers: torch.Tensor, settings: SamplingSettings, width: int
+) -> torch.Tensor:
+    """The kernel's codes of rows of logits, padded to a width."""
+    rows, codes = logits.shape
+    whole = torch.nn.functional.pad(logits, (0, width - codes), value=-torch.inf)
+    picked = torch.full((rows,), -1, dtype=torch.int32)
+    _, scale, top_k, *others = settings.numbers
+    greedy = settings.temperature == 0
+    _pick[(1,)](whole, numbers, picked, scale, top_k or width, *others, width, rows, codes, greedy, settings.ranks)
+    return picked.long()
 
 
 @pytest.mark.parametrize(
@@ -356,33 +362,34 @@ def test_the_pick_is_the_one_defined(settings: SamplingSettings) -> None:
     logits[6:9] = torch.tensor([0.0, -0.0]).repeat(15)
     numbers = torch.rand(rows, generator=generator)
     numbers[::5], numbers[1::5] = 0.0, 1 - 2.0**-24
-    picked = torch.full((rows,), -1, dtype=torch.int32)
-    whole = torch.nn.functional.pad(logits, (0, width - codes), value=-torch.inf)
-    controls = [settings.temperature, settings.top_k or width, settings.top_p, settings.least_exponent]
-    controls = torch.tensor(controls, dtype=torch.float64)
-    _pick[(1,)](whole, numbers, controls, picked, width, rows, settings.temperature == 0)
-    assert torch.equal(picked.long(), pick(logits, numbers, settings))
+    assert torch.equal(picked_by_kernel(logits, numbers, settings, width), pick(logits, numbers, settings))
 
 
 @pytest.mark.parametrize("top_p", [0.25, 0.2500001, 0.5, 0.5000001, 0.75])
 def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float) -> None:
-    """Four equal codes: every sum of weights is exact, so a sum can equal the share itself."""
+    """Four equal codes: a sum of weights can equal the share itself."""
     settings = SamplingSettings(top_p=top_p)
     logits, numbers = torch.zeros(16, 4), torch.full((16,), 1 - 2.0**-24)
-    picked = torch.full((16,), -1, dtype=torch.int32)
-    controls = torch.tensor([1.0, 4, top_p, -math.inf], dtype=torch.float64)
-    _pick[(1,)](logits, numbers, controls, picked, 4, 16, False)
     expected = pick(logits, numbers, settings)
     assert expected.unique().tolist() == [math.ceil(4 * top_p) - 1]
-    assert torch.equal(picked.long(), expected)
+    assert torch.equal(picked_by_kernel(logits, numbers, settings, 4), expected)
+
+
+@pytest.mark.parametrize("codes", [1, 16, 30, 32])
+@pytest.mark.parametrize("settings", [SETTINGS["greedy"], SETTINGS["plain"], SETTINGS["top-k and top-p"]], ids=str)
+def test_logits_that_are_not_numbers_pick_a_code_that_exists(settings: SamplingSettings, codes: int) -> None:
+    for broken in (math.nan, math.inf, -math.inf):
+        picked = picked_by_kernel(torch.full((16, codes), broken), torch.full((16,), 0.5), settings, 32)
+        assert bool(((picked >= 0) & (picked < codes)).all())
 
 
 @triton.jit
 def _pick_sample(
     outputs,
     uniforms,
-    settings,
     samples,
+    temperature,
+    scale,
     Q: tl.constexpr,
     ROWS: tl.constexpr,
     RULE: tl.constexpr,
@@ -392,8 +399,8 @@ def _pick_sample(
 ):
     rows = tl.arange(0, ROWS)
     found = tl.load(outputs + rows[:, None] * Q + tl.arange(0, Q)[None, :])
-    numbers, temperature = tl.load(uniforms + rows), tl.load(settings)
-    tl.store(samples + rows, pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY))
+    numbers = tl.load(uniforms + rows)
+    tl.store(samples + rows, pick_samples(found, numbers, temperature, scale, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
@@ -411,9 +418,9 @@ def test_the_pick_of_a_sample_is_the_one_defined(head: Head, width: int, tempera
     numbers[::50], numbers[1::50] = 0.0, 1 - 2.0**-24
     whole = torch.nn.functional.pad(outputs, (0, width - count), value=-torch.inf)
     picked = torch.empty(rows, dtype=torch.int32)
-    heat = torch.tensor([temperature], dtype=torch.float64)
+    heat, scale, *_ = SamplingSettings(temperature).numbers
     _pick_sample[(1,)](
-        whole, numbers, heat, picked, width, rows, int(head.rule), means.start, means.stop, temperature == 0
+        whole, numbers, picked, heat, scale, width, rows, int(head.rule), means.start, means.stop, temperature == 0
     )
     assert torch.equal(picked.long(), pick_by_head(head, outputs, numbers, SamplingSettings(temperature)))
 

@@ -74,3 +74,48 @@ def test_without_a_gpu_one_line_says_so(name: str) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("cannot measure here: ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_quick_step_that_fails_or_hangs_does_not_stop_the_others(module, tmp_path: Path) -> None:
+    quick = module("gpu_quick")
+    step = quick.Step("some", 2, "whether it works")
+    commands = {
+        "ok": "print('all'); print('right | wrong')",
+        "failed": "print('before'); raise SystemExit('no device')",
+        # what the step starts must end with it, else the pipe stays open
+        "too long": "import subprocess, time; print('began', flush=True); subprocess.run(['sleep', '60'])",
+    }
+    with (tmp_path / "results.txt").open("a") as results:
+        outcomes = [
+            quick.run_step(step, False, results, [sys.executable, "-c", command]) for command in commands.values()
+        ]
+    assert [outcome.ended for outcome in outcomes] == list(commands)
+    assert [outcome.last for outcome in outcomes] == ["right | wrong", "no device", "began"]
+    assert outcomes[2].seconds < 30
+    said = (tmp_path / "results.txt").read_text()
+    assert said.count("== some: whether it works") == 3
+    assert "before\nno device\n\n-- failed after " in said
+    rows = quick.table(outcomes).splitlines()
+    assert rows[2].startswith("| some | ok | ")
+    assert rows[2].endswith(" | 2 | right / wrong |")
+    assert len(rows) == 5
+
+
+def test_the_quick_steps_exist_and_end_within_fifteen_minutes(module) -> None:
+    quick = module("gpu_quick")
+    assert sum(step.seconds for step in quick.STEPS) <= 15 * 60
+    text = quick.STEPS_FILE.read_text()
+    assert all(f"\ndef {step.name}() -> None:" in text for step in quick.STEPS)
+    found = subprocess.run(
+        [sys.executable, BENCHMARKS / "gpu_quick.py", "nothing"], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 2
+    assert "there is no step nothing" in found.stderr
+
+
+@pytest.mark.slow
+def test_the_quick_steps_run_dry(tmp_path: Path) -> None:
+    command = [sys.executable, BENCHMARKS / "gpu_quick.py", "--dry-run", "--results", tmp_path / "results.txt"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout + (tmp_path / "results.txt").read_text()
+    assert found.stdout.count(" | ok | ") == 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,21 @@ from rich.console import Console
 
 from fast_gen.bench.process import TEXTBOOK
 from fast_gen.bench.run import BenchJob, BenchRow, own_audio, run_bench, tolerance_errors, verification_audio
-from fast_gen.bench.view import option_name, plain_rows, skipped_lines, speed_table, verification_table
+from fast_gen.bench.view import (
+    auto_line,
+    clips_table,
+    option_name,
+    plain_rows,
+    skipped_lines,
+    speed_table,
+    verification_table,
+)
 from fast_gen.engines.choice import engine_options
+from fast_gen.engines.contract import PRECISIONS
+from fast_gen.engines.fastest import fastest_known
 from fast_gen.engines.gpu.device import missing_gpu
+from fast_gen.engines.start import Job
+from fast_gen.engines.trial_cache import TrialCache, trial_key
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.checkpoints.trained import KIND, find_checkpoint, load_trained, plain_config
@@ -89,6 +102,10 @@ def run_bench_command(
         rows = run_bench(
             job, lambda option: progress.print(f"measuring {option_name(option)}", highlight=False, soft_wrap=True)
         )
+    trials = TrialCache(folder.cache / "trials")
+    keep_trials(rows, weights, trials)
+    counts = sorted({clips for row in rows if row.measured for clips in row.measured.trials})
+    taken = auto_takes(weights, trials, counts)
     if as_json:
         facts = {
             "model": what,
@@ -97,16 +114,36 @@ def run_bench_command(
             "multiply_accumulates_per_sample": weights.multiply_accumulates,
             "verified_on": None if audio is None else audio.source,
             "engines": plain_rows(rows, sample_rate),
+            "auto": {str(clips): place for clips, place in taken.items()},
         }
         console.file.write(json.dumps(facts, indent=2) + "\n")
     else:
         console.print(speed_table(rows, sample_rate))
+        console.print(clips_table(rows))
         if audio is not None:
             console.print(verification_table(rows, audio.source))
         for line in skipped_lines(rows):
             console.print(line, highlight=False, soft_wrap=True)
         console.print(machine(), highlight=False, soft_wrap=True)
+        if taken:
+            console.print(auto_line(taken), highlight=False, soft_wrap=True)
     _check(rows)
+
+
+def keep_trials(rows: Sequence[BenchRow], weights: GeneratorWeights, trials: TrialCache) -> None:
+    """Keeps what was measured for `auto`, which then takes the fastest."""
+    for row in rows:
+        if row.measured is not None and row.option != TEXTBOOK:
+            option = row.option
+            for clips, trial in row.measured.trials.items():
+                key = trial_key(weights, option.precision, option.threads, clips)
+                trials.keep(key, {(option.engine, option.device): trial})
+
+
+def auto_takes(weights: GeneratorWeights, trials: TrialCache, counts: Sequence[int]) -> dict[int, str]:
+    """Returns number of clips -> the engine that `auto` takes from now on, in the default precision on one thread."""
+    found = {clips: fastest_known(weights, PRECISIONS[0], 1, Job(clips, trials=trials)) for clips in counts}
+    return {clips: place[0] for clips, place in found.items() if place is not None}
 
 
 def busy_note() -> str | None:

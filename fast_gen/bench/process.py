@@ -7,7 +7,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.choice import EngineOption, choose_engine, load_engine
+from fast_gen.engines.choice import EngineOption, choose_engine
 from fast_gen.engines.condition import stand_in
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.self_check import self_check
+from fast_gen.engines.start import exact_engine, load_engine
+from fast_gen.engines.trial import Trial, today, try_out
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import CHUNK_SAMPLES, stream
@@ -26,6 +30,12 @@ from wavenet_app.core.errors import UserError
 
 if TYPE_CHECKING:
     from fast_gen.bench.verify import Verification
+
+CLIPS = (16, 256)
+"""Numbers of clips besides one that are measured."""
+
+CLIPS_ON_GPU = (1_024, 4_096)
+"""More of them, on a GPU."""
 
 TEXTBOOK = EngineOption("textbook", "cpu", "float32", 1, None)
 """The baseline of the engines; not an engine itself."""
@@ -63,6 +73,7 @@ class Measured:
         device_memory_bytes: on a GPU; None on the CPU.
         compiled: whether the first sound waited for the compiler.
         verification: None without --verify.
+        trials: number of clips -> how the engine did with them. On the CPU, its sound is checked with one clip.
     """
 
     samples_per_second: float
@@ -71,6 +82,13 @@ class Measured:
     device_memory_bytes: int | None
     compiled: bool
     verification: Verification | None
+    trials: dict[int, Trial] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the engine's sound, or None."""
+        faults = [f"{trial.fault} ({clips:,} clips)" for clips, trial in self.trials.items() if trial.fault]
+        return faults[0] if faults else None
 
 
 def measure(task: BenchTask) -> Measured:
@@ -132,7 +150,26 @@ def _measure_here(task: BenchTask, began: float) -> Measured:
         from wavenet_app.checkpoints.trained import load_trained
 
         verification = verify(engine, load_trained(task.checkpoint).model, task.codes)
-    return Measured(rate, first_sound, memory, device_memory, compiled, verification)
+    return Measured(rate, first_sound, memory, device_memory, compiled, verification, _trials(engine, rate))
+
+
+def _trials(engine: Engine, rate: float) -> dict[int, Trial]:
+    """Returns how an engine does with each of `CLIPS`, as far as it takes as many; its rate with one is known."""
+    reference: Engine = exact_engine(engine.weights)
+    if type(reference) is type(engine):  # which is judged by the clear one
+        from fast_gen.engines.reference import TorchQueue
+
+        reference = TorchQueue(engine.weights, "cpu")
+    fault = self_check(engine, reference, 1)
+    trials = {1: Trial(None if fault else rate, fault, today())}
+    for clips in (*CLIPS, *(CLIPS_ON_GPU if engine.device == "cuda" else ())):
+        if clips > (getattr(engine, "most_clips", None) or clips):
+            continue
+        try:
+            trials[clips] = try_out(engine, reference if engine.device == "cuda" else engine, clips)
+        except UserError:  # a GPU has not enough memory for so many
+            break
+    return trials
 
 
 def _measure_textbook(weights: GeneratorWeights, seconds: float, began: float) -> Measured:

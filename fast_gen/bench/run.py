@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fast_gen.bench.process import BenchTask, Measured, measure
 from fast_gen.bench.verify import Verification
-from fast_gen.engines.choice import EngineOption, load_engine
+from fast_gen.engines.choice import EngineOption
 from fast_gen.engines.condition import stand_in
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder

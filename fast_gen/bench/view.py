@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from fast_gen.bench.process import TEXTBOOK
 from fast_gen.bench.run import BenchRow, is_exact, tolerance_errors
 from fast_gen.bench.verify import Verification
 from fast_gen.engines.choice import EngineOption
+from fast_gen.engines.trial import Trial
 
 
 def option_name(option: EngineOption) -> str:
@@ -63,6 +64,32 @@ def speed_table(rows: Sequence[BenchRow], sample_rate: int) -> Table:
             memory,
         )
     return table
+
+
+def clips_table(rows: Sequence[BenchRow]) -> Table:
+    """Returns the table of speeds with more than one clip, and of what the self-check says."""
+    title = "samples/s of all clips together"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("engine", no_wrap=True)
+    found = [(row, row.measured) for row in rows if row.measured is not None and row.measured.trials]
+    counts = sorted({clips for _, measured in found for clips in measured.trials if clips > 1})
+    for clips in counts:
+        table.add_column(f"{clips:,} clips", justify="right")
+    table.add_column("self-check")
+    for row, measured in found:
+        speeds = [_speed(measured.trials.get(clips)) for clips in counts]
+        table.add_row(option_name(row.option), *speeds, measured.fault or "passed")
+    return table
+
+
+def auto_line(taken: Mapping[int, str]) -> str:
+    """Returns a line that says what `auto` takes from now on, given an engine for each number of clips."""
+    parts = [f"{name} for {clips:,} clip{'s' if clips > 1 else ''}" for clips, name in taken.items()]
+    return f"--engine auto takes from now on: {', '.join(parts)}"
+
+
+def _speed(trial: Trial | None) -> str:
+    return "" if trial is None or trial.samples_per_second is None else f"{trial.samples_per_second:,.0f}"
 
 
 def verification_table(rows: Sequence[BenchRow], source: str) -> Table:
@@ -116,6 +143,10 @@ def plain_rows(rows: Sequence[BenchRow], sample_rate: int) -> list[dict[str, Any
                 "ratio_to_textbook": None if rate is None or base is None else rate / base,
                 "first_sound_seconds": None if found is None else found.first_sound_seconds,
                 "compiling_seconds": row.compiling_seconds,
+                "samples_per_second_by_clips": {}
+                if found is None
+                else {str(clips): trial.samples_per_second for clips, trial in found.trials.items()},
+                "self_check": None if found is None or not found.trials else found.fault or "passed",
                 "peak_memory_bytes": None if found is None else found.peak_memory_bytes,
                 "device_memory_bytes": None if found is None else found.device_memory_bytes,
                 "verification": None if found is None else _plain_verification(row.option, found.verification),

@@ -1,30 +1,34 @@
-"""Which engines there are, and which of them to use on this machine."""
+"""Which engines there are, which can run on this machine, and the order in which to take them untimed."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
-from fast_gen.engines.condition import stand_in
-from fast_gen.engines.contract import DEVICES, PRECISIONS, WAY_OUT, Engine, EngineClass
-from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.contract import DEVICES, PRECISIONS, EngineClass
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
 ENGINES: dict[str, str] = {
     "cpu": "fast_gen.engines.cpu.engine:NumbaCpu",
+    "cluster": "fast_gen.engines.gpu.cluster.engine:ClusterGpu",
     "cuda": "fast_gen.engines.gpu.triton_engine:TritonGpu",
     "graph": "fast_gen.engines.gpu.graph_engine:GraphQueue",
     "torch": "fast_gen.engines.reference:TorchQueue",
 }
-"""Name -> "module:Class", the fastest first; a module is imported when its engine is needed.
+"""Name -> "module:Class"; a module is imported when its engine is needed.
 
-The engines of a GPU follow that of the CPU as long as they have not been timed on one.
+The order in which engines are tried: for a few clips, the first that can run; `fast_gen.engines.start` times them.
 """
+
+FEW_CLIPS = 8
+"""Up to this number, the CPU is taken where no engine has been timed; beyond, a GPU."""
+
+_GPU_FILES = ("/dev/nvidiactl", "/dev/dxg")  # of the driver on Linux, and under Windows
 
 
 @dataclass(frozen=True)
@@ -61,20 +65,38 @@ def choose_engine(
     precision: str = "float32",
     threads: int = 1,
     failed: Failed = NOTHING_FAILED,
+    clips: int = 1,
 ) -> EngineChoice:
-    """Returns which engine to take, and why; as far as can be known without starting it, which `start_engine` does.
+    """Returns which engine to take, and why; as far as can be known without starting any, which `start_engine` does.
 
     Args:
-        name: an engine, or "auto" for the fastest that runs this model here.
+        name: an engine, or "auto" for the first that runs this model here: on the CPU for `FEW_CLIPS`, else on a GPU.
         weights: the model.
         device: "cpu", "cuda", or "auto" for the one on which the engine is fastest with a few clips.
         precision: one of `PRECISIONS`.
         threads: how many of the CPU to take.
         failed: what was tried already, and is passed over.
+        clips: how many are generated at a time.
 
     Raises:
         UserError: the name, device or precision is unknown, or what was asked for cannot run; it says what is missing.
     """
+    check_wanted(name, device, precision, threads)
+    obstacles: list[str] = []
+    for candidate, place in _candidates(name, device, clips):
+        missing = failed.get((candidate, place)) or missing_for(candidate, place, weights, precision, threads)
+        if missing is None:
+            why = "asked for" if name != "auto" else _why_untimed(place, clips)
+            return described(candidate, place, weights, precision, threads, why, obstacles)
+        obstacles.append(f"{candidate} on {place}: {missing}")
+    advice = "--engine auto takes one that can"
+    if name == "auto":
+        advice = f"on the CPU, in {PRECISIONS[0]} and with one thread there is one that can"
+    raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); {advice}")
+
+
+def check_wanted(name: str, device: str, precision: str, threads: int) -> None:
+    """Refuses names and numbers that do not exist, as `choose_engine` does."""
     if precision not in PRECISIONS:
         raise UserError(f"there is no precision {precision!r}; choose one of: {', '.join(PRECISIONS)}")
     if threads < 1:
@@ -83,75 +105,57 @@ def choose_engine(
         raise UserError(f"there is no engine {name!r}; choose one of: {', '.join(['auto', *ENGINES])}")
     if device not in ("auto", *DEVICES):
         raise UserError(f"there is no device {device!r}; choose one of: {', '.join(['auto', *DEVICES])}")
-    obstacles: list[str] = []
-    for candidate in ENGINES if name == "auto" else [name]:
-        engine_class = _engine_class(candidate)
-        for place in engine_class.devices if device == "auto" else [device]:
-            missing = failed.get((candidate, place)) or _missing(engine_class, weights, place, precision, threads)
-            if missing is None:
-                passed_over = f"; passed over: {'; '.join(obstacles)}" if obstacles else ""
-                why = "asked for" if name != "auto" else "the fastest that can run here"
-                how = f"{engine_class.summary}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
-                reason = f"engine {candidate} on {place} ({how}): {why}{passed_over}"
-                wait = engine_class.preparation(weights, precision, threads)
-                return EngineChoice(candidate, place, precision, threads, reason, wait)
-            obstacles.append(f"{candidate} on {place}: {missing}")
-    advice = "--engine auto takes one that can"
-    if name == "auto":
-        advice = f"on the CPU, in {PRECISIONS[0]} and with one thread there is one that can"
-    raise UserError(f"no engine can run as asked ({'; '.join(obstacles)}); {advice}")
 
 
-def load_engine(
-    name: str, weights: GeneratorWeights, device: str = "auto", precision: str = "float32", threads: int = 1
-) -> Engine:
-    """Returns the engine that `start_engine` does; takes the same and raises the same."""
-    return start_engine(name, weights, device, precision, threads)[1]
-
-
-def start_engine(
+def described(
     name: str,
+    device: str,
     weights: GeneratorWeights,
-    device: str = "auto",
-    precision: str = "float32",
-    threads: int = 1,
-    on_choice: Callable[[EngineChoice], None] | None = None,
-) -> tuple[EngineChoice, Engine]:
-    """Returns the engine that `choose_engine` names, ready to generate, and why it is this one.
-
-    With "auto" an engine of a GPU must make a sample first, since a driver, a compiler or another program that leaves
-    no room shows only then; if it fails, the next one is taken, and the reason says so.
-
-    Args:
-        name: as in `choose_engine`, like the next four.
-        weights: the model.
-        device: "cpu", "cuda" or "auto".
-        precision: one of `PRECISIONS`.
-        threads: how many of the CPU to take.
-        on_choice: called with each choice before it starts.
-
-    Raises:
-        UserError: what `choose_engine` raises; or an engine that was asked for by name cannot be started.
-    """
-    failed: dict[tuple[str, str], str] = {}
-    while True:
-        choice = choose_engine(name, weights, device, precision, threads, failed)
-        if on_choice is not None:
-            on_choice(choice)
-        try:
-            engine = _engine_class(choice.name)(weights, choice.device, precision, threads)
-            if name == "auto" and choice.device != "cpu":
-                _make_a_sample(engine)
-            return choice, engine
-        except UserError as error:
-            if name != "auto":
-                raise
-            failed[choice.name, choice.device] = str(error).removesuffix(f"; {WAY_OUT}").removesuffix(f", or {WAY_OUT}")
+    precision: str,
+    threads: int,
+    why: str,
+    obstacles: Sequence[str] = (),
+) -> EngineChoice:
+    """Returns the choice of an engine that can run, with a line that says why, and what was passed over."""
+    found = engine_class(name)
+    how = f"{found.summary}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+    passed_over = f"; passed over: {'; '.join(obstacles)}" if obstacles else ""
+    reason = f"engine {name} on {device} ({how}): {why}{passed_over}"
+    return EngineChoice(name, device, precision, threads, reason, found.preparation(weights, precision, threads))
 
 
-def _make_a_sample(engine: Engine) -> None:
-    engine.generate(np.zeros((1, 1), np.float32), SamplingSettings(), stand_in(engine.weights))
-    engine.reset(1)
+def _candidates(name: str, device: str, clips: int) -> Iterator[tuple[str, str]]:
+    """Yields engines with a device in the order in which to take them; modules are imported on the way."""
+    if name == "auto" and device == "auto" and clips > FEW_CLIPS and gpu_may_be_there():
+        on_gpu = (name for name in ENGINES if tuple(engine_class(name).devices) == ("cuda",))
+        yield from ((name, "cuda") for name in on_gpu if fits(name, clips))
+    for candidate in ENGINES if name == "auto" else [name]:
+        if name == "auto" and not fits(candidate, clips):
+            continue
+        for place in engine_class(candidate).devices if device == "auto" else [device]:
+            yield candidate, place
+
+
+def fits(name: str, clips: int) -> bool:
+    """Returns whether an engine is meant for so many clips at a time."""
+    most = getattr(engine_class(name), "most_clips", None)
+    return most is None or clips <= most
+
+
+def _why_untimed(place: str, clips: int) -> str:
+    if place == "cpu" and not gpu_may_be_there():
+        return "the fastest that can run here"
+    few = f"up to {FEW_CLIPS} clips" if clips <= FEW_CLIPS else f"more than {FEW_CLIPS} clips"
+    return f"usually the fastest for {few}; not timed here yet, which wavegen bench does"
+
+
+def gpu_may_be_there() -> bool:
+    """Returns whether it is worth the import of torch to ask for a GPU."""
+    if "torch" in sys.modules:
+        from fast_gen.engines.gpu.device import missing_gpu
+
+        return missing_gpu() is None
+    return any(Path(place).exists() for place in _GPU_FILES)
 
 
 @dataclass(frozen=True)
@@ -176,27 +180,26 @@ class EngineOption:
 def engine_options(weights: GeneratorWeights) -> list[EngineOption]:
     """Returns all that the engines offer for a model: each device and precision, and on the CPU one and two threads."""
     return [
-        EngineOption(name, device, precision, threads, _missing(engine_class, weights, device, precision, threads))
+        EngineOption(name, device, precision, threads, missing_for(name, device, weights, precision, threads))
         for name in ENGINES
-        for engine_class in [_engine_class(name)]
-        for device in engine_class.devices
-        for precision in engine_class.precisions
+        for device in engine_class(name).devices
+        for precision in engine_class(name).precisions
         for threads in ((1, 2) if device == "cpu" else (1,))
     ]
 
 
-def _missing(
-    engine_class: EngineClass, weights: GeneratorWeights, device: str, precision: str, threads: int
-) -> str | None:
+def missing_for(name: str, device: str, weights: GeneratorWeights, precision: str, threads: int) -> str | None:
     """Returns what keeps an engine from running as asked, or None."""
-    if device not in engine_class.devices:
+    found = engine_class(name)
+    if device not in found.devices:
         return f"it does not run on {device}"
-    if precision not in engine_class.precisions:
-        return f"it does not compute in {precision}, only in {' or '.join(engine_class.precisions)}"
-    return engine_class.missing(weights, device, precision, threads)
+    if precision not in found.precisions:
+        return f"it does not compute in {precision}, only in {' or '.join(found.precisions)}"
+    return found.missing(weights, device, precision, threads)
 
 
-def _engine_class(name: str) -> EngineClass:
+def engine_class(name: str) -> EngineClass:
+    """Returns the class of an engine; its module is imported."""
     module, _, attribute = ENGINES[name].partition(":")
-    engine_class: EngineClass = getattr(importlib.import_module(module), attribute)
-    return engine_class
+    found: EngineClass = getattr(importlib.import_module(module), attribute)
+    return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.condition import stand_in
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.start import ONE_CLIP, Job, start_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
@@ -37,7 +38,12 @@ def measured_speed(engine: Engine, sample_rate: int) -> float:
 
 
 def engine_in_real_time(
-    name: str, weights: GeneratorWeights, threads: int, sample_rate: int, say: Callable[[str], None]
+    name: str,
+    weights: GeneratorWeights,
+    threads: int,
+    sample_rate: int,
+    say: Callable[[str], None],
+    job: Job = ONE_CLIP,
 ) -> tuple[EngineChoice, Engine]:
     """Returns an engine of the first precision that keeps up with the sample rate; of the fastest, if none does.
 
@@ -47,6 +53,7 @@ def engine_in_real_time(
         threads: of the CPU.
         sample_rate: in Hz.
         say: receives a line that says what will be waited for, and why it is not float32 if it is not.
+        job: what the engine is for.
 
     Raises:
         UserError: no engine can run so even in float32.
@@ -60,7 +67,7 @@ def engine_in_real_time(
     found: dict[str, tuple[EngineChoice, Engine]] = {}
     for precision in PRECISIONS:
         try:
-            found[precision] = start_engine(name, weights, "auto", precision, threads, on_choice)
+            found[precision] = start_engine(name, weights, "auto", precision, threads, on_choice, job)
         except UserError:
             if precision == PRECISIONS[0]:
                 raise

@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.pick_weights import (
+    COEFFICIENTS,
+    FRACTION_BITS,
+    GUARD_BITS,
+    LOWEST,
+    SHARE_BITS,
+    UNIFORM_BITS,
+    PickNumbers,
+    pick_numbers,
+)
 from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, STEP, SixteenBitCoding
 from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Head, Rule
@@ -110,9 +120,9 @@ class SamplingSettings:
         return self.top_k > 0 or self.top_p < 1
 
     @property
-    def least_exponent(self) -> float:
-        """The least (logit - greatest logit) / temperature that `min_p` allows: its logarithm."""
-        return math.log(self.min_p) if self.min_p else -math.inf
+    def numbers(self) -> PickNumbers:
+        """The settings as the picks of codes take them."""
+        return pick_numbers(self.temperature, self.top_k, self.top_p, self.min_p)
 
 
 def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
@@ -161,15 +171,16 @@ def pick_by_head(head: Head, outputs: Tensor, uniforms: Tensor, settings: Sampli
 def pick_logistics(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
     """Returns one 16-bit sample for each row, by the inverse of the cumulative distribution of a mixture.
 
-    The definition for every engine, in float64 from the outputs on. `wavenet_app.heads.LogisticsHead` says what they
-    are.
+    The definition for every engine. `wavenet_app.heads.LogisticsHead` says what the outputs are.
 
-    1. The logits give a component: weights exp((logit - greatest) / temperature) are accumulated in order, and the
-       first component is taken at which the sum is greater than t = u x total, with u = uniform + `HALF_UNIFORM`. The
-       remainder (t - sum before) / weight, held `LEAST_REMAINDER` away from 0 and 1, replaces u. At temperature 0 it is
-       the component of the greatest logit, the first of equal ones.
+    1. The logits give a component: their integer weights are accumulated in order, and the first component is taken at
+       which the sum is greater than t = u x total, with u = uniform + `HALF_UNIFORM`. The remainder
+       (t - sum before) / weight, held `LEAST_REMAINDER` away from 0 and 1, replaces u. At temperature 0 it is the
+       component of the greatest logit, the first of equal ones.
     2. The value is mean + temperature x scale x log(u / (1 - u)).
     3. The sample is the nearest one to the value, the higher of two as near, or the last one on its side.
+
+    2 and 3 are in float64, from a temperature that is a float32.
 
     Args:
         outputs: (batch, output_channels), of any floating type.
@@ -179,10 +190,10 @@ def pick_logistics(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings
     Returns:
         int64 (batch,).
     """
-    logits, all_means, all_log_scales = outputs.double().chunk(3, dim=-1)
-    component, places = _component(logits, uniforms.double() + HALF_UNIFORM, settings.temperature)
+    _, all_means, all_log_scales = outputs.double().chunk(3, dim=-1)
+    component, places = _component(outputs.chunk(3, dim=-1)[0], uniforms, settings.numbers)
     means, log_scales = (part.gather(-1, component)[..., 0] for part in (all_means, all_log_scales))
-    return _nearest_samples(means, log_scales, places.log() - (-places).log1p(), settings.temperature)
+    return _nearest_samples(means, log_scales, places.log() - (-places).log1p(), settings.numbers.temperature)
 
 
 def pick_gaussian(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
@@ -198,7 +209,7 @@ def pick_gaussian(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings)
 
     means, log_scales = outputs.double().unbind(-1)
     quantiles = torch.special.ndtri(uniforms.double() + HALF_UNIFORM)
-    return _nearest_samples(means, log_scales, quantiles, settings.temperature)
+    return _nearest_samples(means, log_scales, quantiles, settings.numbers.temperature)
 
 
 def _nearest_samples(means: Tensor, log_scales: Tensor, quantiles: Tensor, temperature: float) -> Tensor:
@@ -209,32 +220,54 @@ def _nearest_samples(means: Tensor, log_scales: Tensor, quantiles: Tensor, tempe
     return samples.clamp(lowest, lowest + SixteenBitCoding.size - 1).long()
 
 
-def _component(logits: Tensor, places: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+def _component(logits: Tensor, uniforms: Tensor, numbers: PickNumbers) -> tuple[Tensor, Tensor]:
     """Returns the component of each row, (batch, 1), and what is left of its uniform number, (batch,)."""
-    if temperature == 0:
-        return logits.argmax(-1, keepdim=True), places
-    weights = ((logits - logits.amax(-1, keepdim=True)) / temperature).exp()
+    if numbers.scale == 0:
+        return logits.argmax(-1, keepdim=True), uniforms.double() + HALF_UNIFORM
+    weights = integer_weights(logits, numbers.scale)
     cumulative = weights.cumsum(-1)
+    places = 2 * _uniform_bits(uniforms) + 1  # in units of HALF_UNIFORM, and so are all that follow
     targets = places.unsqueeze(-1) * cumulative[..., -1:]
-    component = (cumulative <= targets).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
-    weight = weights.gather(-1, component)
-    remainders = (targets - (cumulative.gather(-1, component) - weight)) / weight
+    sums = cumulative << (UNIFORM_BITS + 1)
+    component = (sums <= targets).sum(-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    weight = weights.gather(-1, component) << (UNIFORM_BITS + 1)
+    remainders = (targets - (sums.gather(-1, component) - weight)).double() / weight.double()
     return component, remainders[..., 0].clamp(LEAST_REMAINDER, 1 - LEAST_REMAINDER)
+
+
+def integer_weights(logits: Tensor, scale: float) -> Tensor:
+    """Returns the weights of logits (..., codes), int64, as `fast_gen.engines.pick_weights` defines them."""
+    import torch
+
+    precise = logits.float()
+    scaled = (precise - precise.amax(-1, keepdim=True)) * scale
+    halvings = -torch.where(scaled > LOWEST, scaled, LOWEST).long()
+    rest = (halvings << (32 - FRACTION_BITS)) & 0xFFFFFFFF
+    total = torch.full_like(rest, COEFFICIENTS[-1])
+    for coefficient in COEFFICIENTS[-2::-1]:
+        total = coefficient - (total * rest >> 32)
+    return total >> (halvings >> FRACTION_BITS) + GUARD_BITS
+
+
+def _uniform_bits(uniforms: Tensor) -> Tensor:
+    """Returns uniform numbers in units of 2^-24, rounded down, int64."""
+    return (uniforms * 2**UNIFORM_BITS).long()
 
 
 def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
     """Returns one mu-law code for each row, by the inverse of the cumulative distribution.
 
-    The definition that every engine follows, in float64 from the logits on:
+    The definition that every engine follows, in integers from the weights on:
 
     1. Temperature 0: the code of the greatest logit, the lower code where logits are equal; no other step applies.
-    2. Weights: exp((logit - greatest logit) / temperature). Min-p (Nguyen et al. 2024, "Turning Up the Heat: Min-p
-       Sampling") sets those to zero whose exponent is less than log(min_p).
-    3. Codes ranked by logit, the greater first, of equal ones the lower code first. Top-k keeps the first k.
-    4. Top-p keeps, of those, each code before which the weights add up to less than p times their total, added in the
-       order of rank; at least one is kept. Without top-k and top-p, 3 and 4 do not apply.
+    2. Weights exp((logit - greatest logit) / temperature), as integers; see `fast_gen.engines.pick_weights`. Min-p
+       (Nguyen et al. 2024, "Turning Up the Heat: Min-p Sampling") sets those to zero that are less than
+       `PickNumbers.least`.
+    3. Codes ranked by weight, the greater first, of equal ones the lower code first. Top-k keeps the first k.
+    4. Top-p keeps, of those, each code before which the weights in order of rank add up to less than
+       `PickNumbers.top_p` x their total / 2^24. Without top-k and top-p, 3 and 4 do not apply.
     5. The weights that are kept are accumulated in ascending order of the codes. The pick is the first code at which
-       the sum is greater than uniform x total.
+       the sum is greater than (24 bits of the uniform number) x total >> 24; the last code if no logit is a number.
 
     Args:
         logits: (batch, quantization_channels), of any floating type.
@@ -250,29 +283,27 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     """
     if settings.temperature == 0:
         return logits.argmax(-1)
-    precise = logits.double()
-    exponents = (precise - precise.amax(-1, keepdim=True)) / settings.temperature
-    weights = exponents.exp().masked_fill_(exponents < settings.least_exponent, 0)
+    numbers = settings.numbers
+    weights = integer_weights(logits, numbers.scale)
+    weights = weights.masked_fill_(weights < numbers.least, 0)
     if settings.ranks:
-        weights = weights * _allowed(precise, weights, settings)
+        weights = weights * _allowed(weights, numbers)
     cumulative = weights.cumsum(-1)
-    targets = uniforms.double().unsqueeze(-1) * cumulative[..., -1:]
-    return (cumulative <= targets).sum(-1)
+    targets = _uniform_bits(uniforms).unsqueeze(-1) * cumulative[..., -1:] >> UNIFORM_BITS
+    return (cumulative <= targets).sum(-1).clamp(max=logits.shape[-1] - 1)
 
 
-def _allowed(logits: Tensor, weights: Tensor, settings: SamplingSettings) -> Tensor:
-    """Returns which codes top-k and then top-p leave, boolean, shaped as the logits."""
+def _allowed(weights: Tensor, numbers: PickNumbers) -> Tensor:
+    """Returns which codes top-k and then top-p leave, boolean, shaped as the weights."""
     import torch
 
-    ranking = logits.sort(dim=-1, descending=True, stable=True).indices
-    ranked = weights.gather(-1, ranking)
-    if settings.top_k:
-        ranked[..., settings.top_k :] = 0
+    ranked, ranking = weights.sort(dim=-1, descending=True, stable=True)
+    if numbers.top_k:
+        ranked[..., numbers.top_k :] = 0
     cumulative = ranked.cumsum(-1)
-    kept = torch.ones_like(ranked, dtype=torch.bool)
-    kept[..., 1:] = cumulative[..., :-1] < settings.top_p * cumulative[..., -1:]
-    if settings.top_k:
-        kept[..., settings.top_k :] = False
+    kept = (cumulative - ranked) << SHARE_BITS < numbers.top_p * cumulative[..., -1:]
+    if numbers.top_k:
+        kept[..., numbers.top_k :] = False
     return torch.zeros_like(kept).scatter_(-1, ranking, kept)
 
 

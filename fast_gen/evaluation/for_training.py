@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.choice import load_engine
 from fast_gen.engines.condition import voice
 from fast_gen.engines.sampling import SamplingSettings, usual_settings
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import real_pieces
 from fast_gen.evaluation.report import failure_sentence, failures_of

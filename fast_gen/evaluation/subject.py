@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.start import start_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Corpus

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu.ahead import compiling_ahead
 from fast_gen.engines.real_time import engine_in_real_time
 from fast_gen.engines.sampling import SamplingSettings, check_head
+from fast_gen.engines.start import Job, start_engine
+from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.destination import Destination
@@ -170,9 +172,11 @@ def get_ready(
         if line is not None:
             console.print(line, highlight=False, soft_wrap=True)
 
+    trials = TrialCache(folder.cache / "trials")
     if in_real_time and request.precision is None:
         sample_rate = config.audio.sample_rate
-        choice, engine = engine_in_real_time(request.engine, weights, request.threads, sample_rate, say)
+        job = Job(clips, trials=trials)
+        choice, engine = engine_in_real_time(request.engine, weights, request.threads, sample_rate, say, job)
         say(choice.reason)
     else:
 
@@ -181,7 +185,9 @@ def get_ready(
             say(choice.preparation)
 
         precision = request.precision or PRECISIONS[0]
-        _, engine = start_engine(request.engine, weights, "auto", precision, request.threads, on_choice)
+        samples = None if in_real_time else round(request.seconds * config.audio.sample_rate)
+        job = Job(clips, samples, trials)
+        _, engine = start_engine(request.engine, weights, "auto", precision, request.threads, on_choice, job)
     condition = None if shares is None else voice(weights, shares)
     return ReadyToSample(engine, path, config, settings, clips, primes, shares, condition)
 

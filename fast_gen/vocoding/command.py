@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.sampling import VOCODING_TEMPERATURE, SamplingSettings, check_head
+from fast_gen.engines.start import Job, start_engine
+from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.destination import Destination
 from fast_gen.generation.level import OutputLevel, output_level
@@ -184,7 +186,8 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
         say(choice.preparation)
 
     say(str(path))
-    _, engine = start_engine(request.engine, weights, "auto", request.precision, request.threads, on_choice)
+    job = Job(trials=TrialCache(folder.cache / "trials"))
+    _, engine = start_engine(request.engine, weights, "auto", request.precision, request.threads, on_choice, job)
     of_request = [None if shares is None else shares.tolist(), request.seed, asdict(settings), request.precision]
     key = hashlib.blake2b(path.read_bytes() + json.dumps(of_request).encode(), digest_size=8).hexdigest()
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)

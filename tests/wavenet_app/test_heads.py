@@ -208,8 +208,8 @@ def test_the_compiled_pick_is_the_reference_pick(
     numbers = np.concatenate([uniforms(seed, rows=1, length=50)[0], np.float32([0, 1 - 2**-24])])
     head, chosen = HEADS[kind](), SamplingSettings(temperature)
     expected = pick_by_head(head, outputs.expand(52, -1), torch.from_numpy(numbers), chosen)
-    weights = np.zeros(len(outputs))
-    found = [compiled_pick(outputs.numpy(), kind == "logistics", number, temperature, weights) for number in numbers]
+    how = temperature, np.float32(chosen.numbers.scale), np.zeros(len(outputs), np.int64)
+    found = [compiled_pick(outputs.numpy(), kind == "logistics", number, *how) for number in numbers]
     assert np.abs(np.array(found) - expected.numpy()).max() <= 1  # where 1e-15 decides between two neighbours
     assert (np.array(found) != expected.numpy()).mean() < 0.1
 

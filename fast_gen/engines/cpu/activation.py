@@ -37,16 +37,6 @@ def emit_gated(builder: ir.IRBuilder, filtered: ir.Value, gate: ir.Value) -> ir.
 
 
 @intrinsic
-def exp(typing, x):
-    """Returns the exponential of a float32 or float64 within the range of `emit_exp`."""
-
-    def generate(context, builder, signature, arguments):
-        return emit_exp(builder, *arguments)
-
-    return x(x), generate
-
-
-@intrinsic
 def activate(typing, gates, gates_at, width, activated, activated_at):
     """Writes tanh(filter) x sigmoid(gate) of one row: `width` filters, after which come as many gates.
 

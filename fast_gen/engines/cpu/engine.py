@@ -196,7 +196,6 @@ class NumbaCpu(BaseEngine):
 
         With `shared` there are two for one clip, which wait for each other by `flags`.
         """
-        how = float(settings.temperature), int(settings.top_k), float(settings.top_p), settings.least_exponent
         jobs = [
             partial(
                 append_codes,
@@ -206,7 +205,7 @@ class NumbaCpu(BaseEngine):
                 codes[share],
                 logits[share],
                 uniforms[share],
-                *how,
+                settings.numbers,
                 *self._packed_condition(checked, share),
             )
             for share, state in zip(self._shares, self._states, strict=True)

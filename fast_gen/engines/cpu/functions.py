@@ -25,7 +25,10 @@ SOURCES = [
             "threads.py",
         )
     ),
-    *(_HERE.parent / name for name in ("gaussian_quantile.py", "sampling.py", "condition.py", "weights.py")),
+    *(
+        _HERE.parent / name
+        for name in ("gaussian_quantile.py", "pick_weights.py", "sampling.py", "condition.py", "weights.py")
+    ),
     *(_WAVENET / name for name in ("coding.py", "heads.py", "core/dilation.py", "core/errors.py")),
     _WAVENET / "compiling" / "vector_math.py",
     *PREDICTION_SOURCES,

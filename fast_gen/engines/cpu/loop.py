@@ -277,9 +277,8 @@ def append_codes(call):
     no channels, and codes are picked with `uniforms` (batch, time) and written. With `flags` another thread must run
     `help_along` for as many samples; should it give up, this ends too.
     """
-    model, state, flags, codes, logits, uniforms, temperature, top_k, top_p, least, condition, hold, phase = arguments(
-        call
-    )
+    model, state, flags, codes, logits, uniforms, numbers, condition, hold, phase = arguments(call)
+    scale = np.float32(numbers.scale)
     known = logits.shape[2] > 0
     taps, layers = model.tables.shape[0], len(model.dilations)
     alone = len(flags) == 0
@@ -326,16 +325,20 @@ def append_codes(call):
                 codes[clip, time] = pick_code(
                     state.logits[clip],
                     uniforms[clip, time],
-                    temperature,
-                    top_k,
-                    top_p,
-                    least,
+                    scale,
+                    numbers.top_k,
+                    numbers.top_p,
+                    numbers.least,
                     state.weights,
-                    state.order,
                 )
             else:
                 codes[clip, time] = pick_sample(
-                    state.logits[clip], model.rule == _LOGISTICS, uniforms[clip, time], temperature, state.weights
+                    state.logits[clip],
+                    model.rule == _LOGISTICS,
+                    uniforms[clip, time],
+                    numbers.temperature,
+                    scale,
+                    state.weights,
                 )
             state.recent[clip, -1] = codes[clip, time]
 

@@ -126,7 +126,6 @@ class State(NamedTuple):
         outputs: (batch, S).
         logits: (batch, Q).
         weights: (output_channels,), of one clip's codes, or of the components of a mixture.
-        order: (2, output_channels), places in which to rank them.
         ready_hidden: bytes for a layer's inputs as a product takes them, or the skip sum.
         ready_past: the same for the past inputs, or the skip sum.
         ready_activated: (layers, bytes), the same for each layer's activations.
@@ -145,8 +144,7 @@ class State(NamedTuple):
     skips: Array
     outputs: Array
     logits: Array
-    weights: NDArray[np.float64]
-    order: Integers
+    weights: Integers
     ready_hidden: Packed
     ready_past: Packed
     ready_activated: Packed
@@ -317,8 +315,7 @@ def first_state(
         skips=aligned(batch_size, skip),
         outputs=aligned(batch_size, skip),
         logits=aligned(batch_size, logits),
-        weights=np.zeros(packed.outputs),
-        order=np.zeros((2, packed.outputs), np.int64),
+        weights=np.zeros(packed.outputs, np.int64),
         ready_hidden=_aligned_bytes(batch_size * ready_bytes(max(residual, skip))),
         ready_past=_aligned_bytes(furthest * batch_size * ready_bytes(max(residual, skip))),
         ready_activated=_aligned_bytes(layers * batch_size * ready_bytes(gates // 2)).reshape(layers, -1),

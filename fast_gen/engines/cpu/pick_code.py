@@ -6,75 +6,152 @@
 import numpy as np
 from numba import njit
 
-from fast_gen.engines.cpu.activation import exp
+from fast_gen.engines.pick_weights import (
+    COEFFICIENTS,
+    FRACTION_BITS,
+    GUARD_BITS,
+    LOWEST,
+    SHARE_BITS,
+    UNIFORM_BITS,
+    UNIT,
+)
 
-_LEAST = -708.0  # exp of it is the least float64 of full precision; what is less likely than that cannot be picked
+_LOWEST = np.float32(LOWEST)
+_C0, _C1, _C2, _C3, _C4, _C5, _C6 = (np.uint64(coefficient) for coefficient in COEFFICIENTS)
+_WORD = np.uint64(32)
+_WEIGHT_BITS = UNIT.bit_length()
+
+
+@njit
+def greatest_logit(logits, count):
+    """Returns the greatest of the first logits; none may be greater than what is not a number."""
+    # Integers in the order of the floats, whose maximum the compiler takes many at a time.
+    greatest = np.int32(-(2**31))
+    for code in range(count):
+        greatest = max(greatest, _ordered(np.float32(logits[code]).view(np.int32)))
+    return np.int32(_ordered(greatest)).view(np.float32)
+
+
+@njit
+def _ordered(bits):
+    """Returns the bits of a float32 as an integer of the same order, and back."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(2**31 - 1)))
+
+
+@njit(error_model="numpy")
+def first_greatest(logits, count):
+    """Returns the place of the greatest of the first logits, the first of equal ones; 0 if none is a number."""
+    greatest = greatest_logit(logits, count)
+    for code in range(count):
+        if logits[code] == greatest:
+            return code
+    return 0
+
+
+@njit(error_model="numpy")
+def set_weights(logits, scale, weights):
+    """Writes the integer weight of each logit; see `fast_gen.engines.pick_weights`.
+
+    Args:
+        logits: float32 (at least as many as weights,).
+        scale: float32, as in `PickNumbers`.
+        weights: int64, written over.
+    """
+    greatest = greatest_logit(logits, len(weights))
+    for place in range(len(weights)):
+        scaled = (logits[place] - greatest) * scale
+        halvings = np.uint32(np.int32(-(scaled if scaled > _LOWEST else _LOWEST)))
+        rest = np.uint64(np.uint32(halvings << np.uint32(32 - FRACTION_BITS)))
+        # Both factors of each product lie below 2^32, which a processor multiplies faster than any two of 64 bits.
+        total = _C5 - ((_C6 * rest) >> _WORD)
+        total = _C4 - ((total * rest) >> _WORD)
+        total = _C3 - ((total * rest) >> _WORD)
+        total = _C2 - ((total * rest) >> _WORD)
+        total = _C1 - ((total * rest) >> _WORD)
+        total = _C0 - ((total * rest) >> _WORD)
+        weights[place] = total >> np.uint64((halvings >> np.uint32(FRACTION_BITS)) + np.uint32(GUARD_BITS))
 
 
 @njit(error_model="numpy")  # which divides without asking whether it is by zero
-def pick_code(logits, uniform, temperature, top_k, top_p, least, weights, order):
+def pick_code(logits, uniform, scale, top_k, top_p, least, weights):
     """Returns the next code.
 
     Args:
         logits: float32 (at least quantization_channels,).
         uniform: float32, at least 0 and less than 1.
-        temperature: as in `SamplingSettings`, and so are `top_k` and `top_p`.
+        scale: float32, as in `PickNumbers`, and so are the next three.
         top_k: 0 for all.
-        top_p: 1 for all.
-        least: the least exponent of a weight, as in `SamplingSettings.least_exponent`.
-        weights: float64 (quantization_channels,), written over.
-        order: int64 (2, quantization_channels), written over.
+        top_p: 2^`SHARE_BITS` for all.
+        least: 0 for all.
+        weights: int64 (quantization_channels,), written over.
     """
     codes = len(weights)
-    greatest = logits[0]
-    for code in range(codes):
-        greatest = max(greatest, logits[code])
-    if temperature == 0:
+    if scale == 0:
+        return first_greatest(logits, codes)
+    set_weights(logits, scale, weights)
+    if least > 0:
         for code in range(codes):
-            if logits[code] == greatest:
-                return code
-        return 0
-    summit, floor = np.float64(greatest), max(least, _LEAST)
-    for code in range(codes):
-        exponent = (np.float64(logits[code]) - summit) / temperature
-        weights[code] = exp(max(exponent, _LEAST)) if exponent >= floor else 0.0
-    if top_k > 0 or top_p < 1:
-        _leave_out(logits, top_k, top_p, weights, order[0], order[1])
-    total = 0.0
+            weights[code] = weights[code] if weights[code] >= least else 0
+    if top_k > 0:
+        _keep_count(weights, top_k)
+    if top_p < 1 << SHARE_BITS:
+        _keep_share(weights, top_p)
+    total = 0
     for code in range(codes):
         total += weights[code]
-        weights[code] = total
-    target = np.float64(uniform) * total
-    below = 0
+    target = (np.int64(uniform * np.float32(1 << UNIFORM_BITS)) * total) >> UNIFORM_BITS
+    reached, below = 0, 0
     for code in range(codes):
-        below += weights[code] <= target
+        reached += weights[code]
+        below += reached <= target
     return min(below, codes - 1)
 
 
 @njit
-def _leave_out(logits, top_k, top_p, weights, keys, ranking):
-    """Sets to zero the weights of the codes that top-k and then top-p leave out."""
+def _keep_count(weights, count):
+    """Sets all but the greatest weights to zero; of equal ones the first are kept."""
     codes = len(weights)
-    # An integer that is the lower, the greater the logit; of equal ones the lower code first. Floats of one sign are
-    # ordered as their bits are, and adding 0 makes -0 a 0.
+    if count >= codes:
+        return
+    # The greatest weight that so many codes have at least, bit by bit from above.
+    least = 0
+    for bit in range(_WEIGHT_BITS - 1, -1, -1):
+        higher = least | (1 << bit)
+        reaching = 0
+        for code in range(codes):
+            reaching += weights[code] >= higher
+        if reaching >= count:
+            least = higher
     for code in range(codes):
-        bits = np.int64(np.float32(logits[code] + np.float32(0)).view(np.int32))
-        ascending = bits if bits >= 0 else np.int64(-(2**31)) - bits
-        keys[code] = code - ascending * codes
-    # Counting the lower keys has no branch to guess wrong, and beats sorting by far.
+        count -= weights[code] > least
     for code in range(codes):
-        rank = 0
-        for other in range(codes):
-            rank += keys[other] < keys[code]
-        ranking[rank] = code
-    kept = min(top_k, codes) if top_k > 0 else codes
-    total = 0.0
-    for rank in range(kept):
-        total += weights[ranking[rank]]
-    reached = 0.0
-    for rank in range(codes):
-        code = ranking[rank]
-        if rank >= kept or (rank > 0 and reached >= top_p * total):
-            kept = min(kept, rank)
-            weights[code] = 0
-        reached += weights[code]
+        equal = weights[code] == least
+        weights[code] = weights[code] if weights[code] > least or (equal and count > 0) else 0
+        count -= equal
+
+
+@njit
+def _keep_share(weights, share):
+    """Sets all but the greatest weights to zero, so many that they reach a share of the total."""
+    codes = len(weights)
+    total = 0
+    for code in range(codes):
+        total += weights[code]
+    needed = share * total
+    # The greatest weight of which those that have at least that much reach the share.
+    least = 0
+    for bit in range(_WEIGHT_BITS - 1, -1, -1):
+        higher = least | (1 << bit)
+        reached = 0
+        for code in range(codes):
+            reached += weights[code] if weights[code] >= higher else 0
+        if reached << SHARE_BITS >= needed:
+            least = higher
+    reached = 0
+    for code in range(codes):
+        reached += weights[code] if weights[code] > least else 0
+    for code in range(codes):
+        equal = weights[code] == least
+        kept = weights[code] > least or (equal and reached << SHARE_BITS < needed)
+        reached += least if equal else 0
+        weights[code] = weights[code] if kept else 0

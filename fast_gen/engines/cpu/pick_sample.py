@@ -11,7 +11,9 @@ import math
 import numpy as np
 from numba import njit
 
+from fast_gen.engines.cpu.pick_code import first_greatest, set_weights
 from fast_gen.engines.gaussian_quantile import FLANK, MIDDLE, TAIL
+from fast_gen.engines.pick_weights import UNIFORM_BITS
 from fast_gen.engines.sampling import HALF_UNIFORM, LEAST_REMAINDER
 from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, STEP, SixteenBitCoding
 
@@ -20,7 +22,7 @@ _HIGHEST = SixteenBitCoding.lowest + SixteenBitCoding.size - 1
 
 
 @njit(error_model="numpy")
-def pick_sample(outputs, is_mixture, uniform, temperature, weights):
+def pick_sample(outputs, is_mixture, uniform, temperature, scale, weights):
     """Returns the next sample.
 
     Args:
@@ -28,44 +30,41 @@ def pick_sample(outputs, is_mixture, uniform, temperature, weights):
         is_mixture: whether they are a mixture of logistics, else of one Gaussian.
         uniform: float32, at least 0 and less than 1.
         temperature: as in `SamplingSettings`.
-        weights: float64 (output_channels,), written over.
+        scale: float32, as in `PickNumbers`.
+        weights: int64 (output_channels,), written over.
     """
     place = np.float64(uniform) + HALF_UNIFORM
     if is_mixture:
         count = len(weights) // 3
-        component, place = _component(outputs, count, place, temperature, weights)
+        component, place = _component(outputs, uniform, scale, weights[:count])
         mean, log_scale = outputs[count + component], outputs[2 * count + component]
         quantile = math.log(place) - math.log1p(-place)
     else:
         mean, log_scale = outputs[0], outputs[1]
         quantile = _gaussian_quantile(place)
-    scale = temperature * (LEAST_SCALE + math.exp(min(np.float64(log_scale), GREATEST_LOG_SCALE)))
-    sample = math.floor((np.float64(mean) + scale * quantile) / STEP + 0.5)
+    width = temperature * (LEAST_SCALE + math.exp(min(np.float64(log_scale), GREATEST_LOG_SCALE)))
+    sample = math.floor((np.float64(mean) + width * quantile) / STEP + 0.5)
     return int(min(max(sample, _LOWEST), _HIGHEST))
 
 
 @njit(error_model="numpy")
-def _component(logits, count, place, temperature, weights):
+def _component(logits, uniform, scale, weights):
     """Returns a component of a mixture, and what is left of the uniform number."""
-    greatest = logits[0]
+    count = len(weights)
+    if scale == 0:
+        return first_greatest(logits, count), np.float64(uniform) + HALF_UNIFORM
+    set_weights(logits, scale, weights)
+    total = 0
     for component in range(count):
-        greatest = max(greatest, logits[component])
-    if temperature == 0:
-        for component in range(count):
-            if logits[component] == greatest:
-                return component, place
-        return 0, place
-    total = 0.0
-    for component in range(count):
-        weights[component] = math.exp((np.float64(logits[component]) - np.float64(greatest)) / temperature)
         total += weights[component]
-    target, before = place * total, 0.0
-    for component in range(count):
-        if component + 1 == count or before + weights[component] > target:
-            left = (target - before) / weights[component]
-            return component, min(max(left, LEAST_REMAINDER), 1 - LEAST_REMAINDER)
-        before += weights[component]
-    return 0, place
+    # in units of HALF_UNIFORM, and so is all that follows
+    left = (2 * np.int64(uniform * np.float32(1 << UNIFORM_BITS)) + 1) * total
+    component = 0
+    while component + 1 < count and weights[component] << (UNIFORM_BITS + 1) <= left:
+        left -= weights[component] << (UNIFORM_BITS + 1)
+        component += 1
+    remainder = np.float64(left) / np.float64(weights[component] << (UNIFORM_BITS + 1))
+    return component, min(max(remainder, LEAST_REMAINDER), 1 - LEAST_REMAINDER)
 
 
 @njit(error_model="numpy")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +21,7 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
+from fast_gen.engines.gpu.launch_limit import LaunchLimit
 from fast_gen.engines.gpu.packing import PackedCondition, condition_parts, first_rings, pack, padded, prime
 from fast_gen.engines.gpu.prediction import DevicePredictor
 from fast_gen.engines.sampling import SamplingSettings
@@ -37,6 +41,9 @@ SOLVED_AT_ONCE = 1_024
 BLOCK_WEIGHTS = 8_192
 """Weights of an output layer that a program multiplies at a time: as many as its registers easily hold."""
 
+EXCHANGE_BYTES = 16_384
+"""Shared memory for operands on their way between threads, besides the weights of two layers."""
+
 FETCHES_AHEAD = (3, 7)
 """Release of Triton from which a program of one row that fetches weights ahead keeps to its registers; 3.6 did not."""
 
@@ -53,7 +60,8 @@ class Plan(NamedTuple):
     Attributes:
         rows: of one program: 1, or a multiple of 16 for tensor cores.
         warps: of one program, 32 threads each.
-        stages: 2 if the weights of the next layer are fetched while one is computed, else 1.
+        stages: 3 if the weights of the next layer are fetched while one is computed, else 1. With 2, Triton has one
+            buffer, and waits for it.
     """
 
     rows: int
@@ -117,11 +125,10 @@ class TritonGpu(BaseEngine):
         model = self._model
         layer_bytes = sum(matrix[0].nbytes for matrix in (model.dilated, model.residuals, model.skips))
         shared_bytes = getattr(device, "shared_memory_per_block_optin", 0)
-        # Operands on their way between threads take shared memory besides.
-        stages = 2 if layer_bytes <= 2 / 3 * shared_bytes else 1
+        stages = 3 if 2 * layer_bytes + EXCHANGE_BYTES <= shared_bytes else 1
         if clips <= FEW_CLIPS:
             warps = 8 if widest_matrix(self.weights) <= WIDEST // 4 else 16
-            if stages == 2 and triton_release() < FETCHES_AHEAD:
+            if stages == 3 and triton_release() < FETCHES_AHEAD:
                 stages = 1
             return Plan(1, warps, stages)
         processors = device.multi_processor_count if device else 1
@@ -133,6 +140,7 @@ class TritonGpu(BaseEngine):
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""
         self.batch_size = batch_size
         self._plan = self.plan(batch_size)
+        self._limit = LaunchLimit()
         rows = -(-batch_size // self._plan.rows) * self._plan.rows
         with gpu_in_words(self):
             self._rings = first_rings(self.weights, rows, self.device, self._dtype)
@@ -194,14 +202,30 @@ class TritonGpu(BaseEngine):
         for part, packed in condition_parts(checked, self._model, rows, steps):
             first = part.start
             while first < part.stop:
-                count = self._until_solution(part.stop - first)
+                count = min(self._until_solution(part.stop - first), self._most_steps())
                 now = slice(first, first + count)
                 of_these = packed if packed is None or count == part.stop - part.start else _cut(packed, part, now)
-                self._launch(codes[now], logits[now], uniforms[now], settings, of_these, known=known)
+                launch = partial(self._launch, codes[now], logits[now], uniforms[now], settings, of_these, known=known)
+                if count == self._limit.steps and first + count < steps:
+                    self._limit.learn(count, self._seconds_of(launch))
+                else:
+                    launch()
                 self._rings.advance(count)
                 if self._prediction is not None:
                     self._prediction.since += count
                 first += count
+
+    def _most_steps(self) -> int:
+        """Returns how many samples a launch may take."""
+        return self._limit.steps if self.device == "cuda" else 2**31
+
+    def _seconds_of(self, launch: Callable[[], None]) -> float:
+        """Returns how long a launch takes on the device, and waits for it."""
+        torch.cuda.synchronize()  # what was launched before does not count
+        began = time.perf_counter()
+        launch()
+        torch.cuda.synchronize()
+        return time.perf_counter() - began
 
     def _until_solution(self, samples: int) -> int:
         """Returns how many of some samples the next launch takes; solves the linear predictors where they are due."""
@@ -258,7 +282,7 @@ class TritonGpu(BaseEngine):
                 prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
                 prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes, prediction.since,
             ]  # fmt: skip
-        controls = [settings.temperature, settings.top_k or channels, settings.top_p, settings.least_exponent]
+        numbers = settings.numbers
         append_codes[(rows // plan.rows,)](
             *tensors,
             self._rings.slots,
@@ -267,7 +291,11 @@ class TritonGpu(BaseEngine):
             codes,
             logits,
             uniforms,
-            torch.tensor(controls, dtype=torch.float64, device=self.device),
+            numbers.temperature,
+            numbers.scale,
+            numbers.top_k or channels,
+            numbers.top_p,
+            numbers.least,
             model.gate_biases if packed is None else packed.values,
             model.dilations if packed is None else packed.steps_on_device,
             *predictors,

@@ -78,7 +78,11 @@ def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, RO
     return _summed(total, ROWS) + tl.load(bias + channel)[None, :]
 
 
-@triton.jit(do_not_specialize=["start_time", "steps", "batch", "since"])
+@triton.jit(
+    do_not_specialize=["top_k", "top_p", "least", "since", "start_time", "steps", "batch"],
+    # These begin at any sample of a chunk; for each other alignment the kernel would be compiled again.
+    do_not_specialize_on_alignment=["codes", "uniforms", "condition_steps"],
+)
 def append_codes(
     tables,
     dilated,
@@ -102,7 +106,11 @@ def append_codes(
     codes,
     logits,
     uniforms,
-    settings,
+    temperature,
+    scale,
+    top_k,
+    top_p,
+    least,
     condition,
     condition_steps,
     decoded,
@@ -151,7 +159,8 @@ def append_codes(
         codes: (steps, batch) int16; known if SCORE, else written.
         logits: (steps, batch, Q) float32, the outputs, written if SCORE.
         uniforms: (steps, batch) float32, read unless SCORE.
-        settings: float64 (3,): temperature, top-k (Q for all), top-p.
+        temperature: float32, as in `SamplingSettings`.
+        scale: this and the next three: as in `pick_codes`.
         condition: `PackedCondition.values`, read if CONDITIONED.
         condition_steps: (steps,) int32, which of them each sample takes.
         decoded: this and the next, up to since: those of `DevicePredictor`, used if PREDICTED.
@@ -183,8 +192,6 @@ def append_codes(
         tl.arange(0, Q),
     )
     kind = dilated.dtype.element_ty
-    temperature, top_k, top_p = tl.load(settings), tl.load(settings + 1).to(tl.int32), tl.load(settings + 2)
-    least = tl.load(settings + 3)
     vectors1 = vectors + tl.program_id(0) * ROWS * S
     vectors2 = vectors1 + batch * S
     places = rows[:, None] * R + residual[None, :]
@@ -252,9 +259,9 @@ def append_codes(
         else:
             numbers = tl.load(uniforms + step * batch + rows)
             if RULE == _CODE:
-                picked = pick_codes(found, numbers, temperature, top_k, top_p, least, GREEDY, SELECT)
+                picked = pick_codes(found, numbers, scale, top_k, top_p, least, CODES, GREEDY, SELECT)
             else:
-                picked = pick_samples(found, numbers, temperature, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
+                picked = pick_samples(found, numbers, temperature, scale, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
             tl.store(codes + step * batch + rows, picked.to(tl.int16))
         if KERNEL_SIZE == 3:
             oldest = middle

@@ -1,4 +1,7 @@
-"""From logits to the next codes on a GPU: what `fast_gen.engines.sampling.pick` defines; imports triton."""
+"""From logits to the next codes on a GPU: what `fast_gen.engines.sampling.pick` defines; imports triton.
+
+All in integers and single precision: a consumer's GPU has few units of double precision.
+"""
 
 # mypy: ignore-errors
 # Types are Triton's here: it infers them from the call.
@@ -6,71 +9,107 @@
 import triton
 import triton.language as tl
 
+from fast_gen.engines import pick_weights
+
+_C0, _C1, _C2, _C3, _C4, _C5, _C6 = (tl.constexpr(coefficient) for coefficient in pick_weights.COEFFICIENTS)
+_FRACTION_BITS = tl.constexpr(pick_weights.FRACTION_BITS)
+_REST_BITS = tl.constexpr(32 - pick_weights.FRACTION_BITS)
+_GUARD_BITS = tl.constexpr(pick_weights.GUARD_BITS)
+_LOWEST = tl.constexpr(pick_weights.LOWEST)
+_SHARE_BITS = tl.constexpr(pick_weights.SHARE_BITS)
+_UNIFORM_BITS = tl.constexpr(pick_weights.UNIFORM_BITS)
+_UNIFORMS = tl.constexpr(float(2**pick_weights.UNIFORM_BITS))
+_UNIT = tl.constexpr(pick_weights.UNIT)
+_WEIGHT_BITS = tl.constexpr(pick_weights.UNIT.bit_length())
+
 
 @triton.jit
-def pick_codes(logits, uniforms, temperature, top_k, top_p, least, GREEDY: tl.constexpr, SELECT: tl.constexpr):
+def integer_weights(logits, scale):
+    """Returns int32 weights (rows, Q) as `fast_gen.engines.pick_weights` defines them.
+
+    Args:
+        logits: float32 (rows, Q); minus infinity where there is none.
+        scale: float32, as in `PickNumbers`.
+    """
+    scaled = (logits - tl.max(logits, axis=1)[:, None]) * scale
+    scaled = tl.where(scaled > _LOWEST, scaled, _LOWEST)  # what is not a number fails the comparison
+    halvings = (-scaled.to(tl.int32)).to(tl.uint32)
+    rest = halvings << _REST_BITS
+    total = tl.full(logits.shape, _C6, tl.uint32)
+    total = tl.full(logits.shape, _C5, tl.uint32) - tl.umulhi(total, rest)
+    total = tl.full(logits.shape, _C4, tl.uint32) - tl.umulhi(total, rest)
+    total = tl.full(logits.shape, _C3, tl.uint32) - tl.umulhi(total, rest)
+    total = tl.full(logits.shape, _C2, tl.uint32) - tl.umulhi(total, rest)
+    total = tl.full(logits.shape, _C1, tl.uint32) - tl.umulhi(total, rest)
+    total = tl.full(logits.shape, _C0, tl.uint32) - tl.umulhi(total, rest)
+    return (total >> ((halvings >> _FRACTION_BITS) + _GUARD_BITS)).to(tl.int32)
+
+
+@triton.jit
+def pick_codes(
+    logits, uniforms, scale, top_k, top_p, least, CODES: tl.constexpr, GREEDY: tl.constexpr, SELECT: tl.constexpr
+):
     """Returns one code for each row, int32.
 
     Args:
         logits: float32 (rows, Q), Q a power of two; minus infinity where there is no code.
         uniforms: float32 (rows,).
-        temperature: float64, as in `SamplingSettings`; not 0.
-        top_k: int32, Q for all.
-        top_p: float64, 1 for all.
-        least: float64, the least exponent of a weight; minus infinity for all.
+        scale: float32, as in `PickNumbers`; not 0.
+        top_k: int32, at least CODES for all.
+        top_p: int32, as in `PickNumbers`.
+        least: int32, as in `PickNumbers`.
+        CODES: the number of codes.
         GREEDY: whether the temperature is 0, so that none of these numbers count.
         SELECT: whether top-k or top-p is set.
     """
     Q: tl.constexpr = logits.shape[1]
     code = tl.arange(0, Q)[None, :]
-    greatest = tl.max(logits, axis=1)[:, None]
     if GREEDY:
-        picked = tl.min(tl.where(logits == greatest, code, Q - 1), axis=1)
+        greatest = tl.max(logits, axis=1)[:, None]
+        picked = tl.min(tl.where(logits == greatest, code, CODES - 1), axis=1)
     else:
-        summit = greatest.to(tl.float64)
-        weights = _weights(logits, summit, temperature, least)
+        weights = integer_weights(logits, scale)
+        weights = tl.where(weights >= least, weights, 0)
         if SELECT:
-            # An integer that is the greater, the greater the logit, and of equal ones the lower the code. Floats of one
-            # sign are ordered as their bits are, and adding 0 makes -0 a 0.
-            keys = _ascending(logits + 0.0).to(tl.int64) * Q + (Q - 1 - code)
-            ranked = tl.sort(keys, dim=1, descending=True)
-            ranked_logits = _logit((ranked >> _bits(Q)).to(tl.int32))
-            ranked_weights = tl.where(code < top_k, _weights(ranked_logits, summit, temperature, least), 0.0)
-            reached = tl.cumsum(ranked_weights, axis=1)
-            before_next = reached < top_p * tl.max(reached, axis=1)[:, None]
-            # The first is always kept; each other one if the sum before it is less than the share asked for.
-            kept = 1 + tl.sum((before_next & (code + 1 < tl.minimum(top_k, Q))).to(tl.int32), axis=1)
-            last = tl.sum(tl.where(code == kept[:, None] - 1, ranked, 0), axis=1)
-            weights = tl.where(keys >= last[:, None], weights, 0.0)
-        cumulative = tl.cumsum(weights, axis=1)
-        targets = uniforms.to(tl.float64)[:, None] * tl.max(cumulative, axis=1)[:, None]
-        # A parallel sum may round differently at a code of no weight than at the one before; it must not be picked.
-        passed = (cumulative > targets) & (weights > 0.0)
-        picked = tl.min(tl.where(passed, code, Q - 1), axis=1)
+            weights = _keep_count(weights, top_k)
+            weights = _keep_share(weights, top_p)
+        cumulative = tl.cumsum(weights.to(tl.int64), axis=1)
+        totals = tl.sum(weights.to(tl.int64), axis=1)
+        targets = ((uniforms * _UNIFORMS).to(tl.int64) * totals) >> _UNIFORM_BITS
+        # A code that does not exist weighs nothing; the sum rises above the target before it if any logit is a number.
+        picked = tl.min(tl.where(cumulative > targets[:, None], code, CODES - 1), axis=1)
+        picked = tl.minimum(picked, CODES - 1)
     return picked
 
 
 @triton.jit
-def _weights(logits, summit, temperature, least):
-    """Returns float64 weights of float32 logits; `summit` is the greatest."""
-    exponents = (logits.to(tl.float64) - summit) / temperature
-    return tl.where(exponents < least, 0.0, tl.exp(exponents))
+def _keep_count(weights, count):
+    """Sets all but the `count` greatest weights of a row to zero; of equal ones the first are kept."""
+    # The greatest weight that so many codes have at least, bit by bit from above; 0 if there are not as many codes.
+    least = tl.zeros([weights.shape[0]], tl.int32)
+    for place in range(_WEIGHT_BITS):
+        higher = least | (_UNIT >> place)
+        reaching = tl.sum((weights >= higher[:, None]).to(tl.int32), axis=1)
+        least = tl.where(reaching >= count, higher, least)
+    equal = weights == least[:, None]
+    left = count - tl.sum((weights > least[:, None]).to(tl.int32), axis=1)
+    order = tl.cumsum(equal.to(tl.int32), axis=1)
+    return tl.where((weights > least[:, None]) | (equal & (order <= left[:, None])), weights, 0)
 
 
 @triton.jit
-def _ascending(logits):
-    """Returns int32 in the order of float32, of which none is -0."""
-    bits = logits.to(tl.int32, bitcast=True)
-    return tl.where(bits >= 0, bits, -2147483648 - bits)
-
-
-@triton.jit
-def _logit(ascending):
-    """Returns the float32 that `_ascending` has made an int32 of."""
-    bits = tl.where(ascending >= 0, ascending, -2147483648 - ascending)
-    return bits.to(tl.float32, bitcast=True)
-
-
-@triton.constexpr_function
-def _bits(size):
-    return size.bit_length() - 1
+def _keep_share(weights, share):
+    """Sets all but the greatest weights of a row to zero, so many that they reach a share of the total."""
+    wide = weights.to(tl.int64)
+    needed = tl.sum(wide, axis=1) * share
+    # The greatest weight of which those that have at least that much reach the share.
+    least = tl.zeros([weights.shape[0]], tl.int32)
+    for place in range(_WEIGHT_BITS):
+        higher = least | (_UNIT >> place)
+        reached = tl.sum(tl.where(weights >= higher[:, None], wide, 0), axis=1)
+        least = tl.where((reached << _SHARE_BITS) >= needed, higher, least)
+    equal = weights == least[:, None]
+    before = tl.sum(tl.where(weights > least[:, None], wide, 0), axis=1)
+    earlier = (tl.cumsum(equal.to(tl.int32), axis=1) - 1).to(tl.int64) * least.to(tl.int64)[:, None]
+    kept = equal & (((before[:, None] + earlier) << _SHARE_BITS) < needed[:, None])
+    return tl.where((weights > least[:, None]) | kept, weights, 0)

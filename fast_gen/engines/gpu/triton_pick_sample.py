@@ -10,7 +10,8 @@ Imports triton.
 import triton
 import triton.language as tl
 
-from fast_gen.engines import gaussian_quantile, sampling
+from fast_gen.engines import gaussian_quantile, pick_weights, sampling
+from fast_gen.engines.gpu.triton_pick_code import integer_weights
 from wavenet_app import coding
 from wavenet_app.heads import Rule
 
@@ -22,6 +23,8 @@ _LOWEST = tl.constexpr(coding.SixteenBitCoding.lowest)
 _HIGHEST = tl.constexpr(coding.SixteenBitCoding.lowest + coding.SixteenBitCoding.size - 1)
 _HALF_UNIFORM = tl.constexpr(sampling.HALF_UNIFORM)
 _LEAST_REMAINDER = tl.constexpr(sampling.LEAST_REMAINDER)
+_UNIFORMS = tl.constexpr(float(2**pick_weights.UNIFORM_BITS))
+_PLACE_BITS = tl.constexpr(pick_weights.UNIFORM_BITS + 1)
 _MIDDLE = tl.constexpr(gaussian_quantile.MIDDLE)
 _FLANK = tl.constexpr(gaussian_quantile.FLANK)
 
@@ -46,6 +49,7 @@ def pick_samples(
     outputs,
     uniforms,
     temperature,
+    scale,
     RULE: tl.constexpr,
     FIRST_MEAN: tl.constexpr,
     AFTER_MEANS: tl.constexpr,
@@ -57,6 +61,7 @@ def pick_samples(
         outputs: float32 (rows, Q), as `from_newest` returns them.
         uniforms: float32 (rows,).
         temperature: float64, as in `SamplingSettings`; not 0.
+        scale: float32, as in `PickNumbers`.
         RULE: number of `Rule.LOGISTICS` or `Rule.GAUSSIAN`.
         FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS.
         GREEDY: whether the temperature is 0, so that neither it nor a uniform number counts.
@@ -64,46 +69,48 @@ def pick_samples(
     component = tl.zeros([outputs.shape[0]], tl.int32)
     share = uniforms.to(tl.float64) + _HALF_UNIFORM
     if RULE == _LOGISTICS:
-        component, share = _components(outputs, share, temperature, AFTER_MEANS - FIRST_MEAN, GREEDY)
+        component, share = _components(outputs, uniforms, scale, AFTER_MEANS - FIRST_MEAN, GREEDY)
     value = _column(outputs, FIRST_MEAN + component).to(tl.float64)
     if not GREEDY:
         log_scale = _column(outputs, AFTER_MEANS + component).to(tl.float64)
-        scale = temperature * (tl.exp(tl.minimum(log_scale, _GREATEST_LOG_SCALE)) + _LEAST_SCALE)
+        width = temperature * (tl.exp(tl.minimum(log_scale, _GREATEST_LOG_SCALE)) + _LEAST_SCALE)
         if RULE == _LOGISTICS:
-            value += scale * (tl.log(share) - tl.log(1 - share))
+            value += width * (tl.log(share) - tl.log(1 - share))
         else:
-            value += scale * _gaussian_quantile(share)
+            value += width * _gaussian_quantile(share)
     sample = tl.floor(value / _STEP + 0.5)
     return tl.minimum(tl.maximum(sample, _LOWEST), _HIGHEST).to(tl.int32)
 
 
 @triton.jit
-def _components(outputs, shares, temperature, COUNT: tl.constexpr, GREEDY: tl.constexpr):
-    """Returns a component of each row's mixture, int32 (rows,), and what is left of its uniform number."""
+def _components(outputs, uniforms, scale, COUNT: tl.constexpr, GREEDY: tl.constexpr):
+    """Returns a component of each row's mixture, int32 (rows,), and what is left of its uniform number, float64."""
     place = tl.arange(0, outputs.shape[1])[None, :]
     logits = tl.where(place < COUNT, outputs, float("-inf"))
-    greatest = tl.max(logits, axis=1)[:, None]
+    share = uniforms.to(tl.float64)
     if GREEDY:
+        greatest = tl.max(logits, axis=1)[:, None]
         component = tl.min(tl.where(logits == greatest, place, COUNT - 1), axis=1)
     else:
-        weights = tl.exp((logits.to(tl.float64) - greatest.to(tl.float64)) / temperature)
-        cumulative = tl.cumsum(weights, axis=1)
-        targets = shares * tl.max(cumulative, axis=1)
-        # A parallel sum may round differently at a component of no weight, by which nothing can be divided.
-        passed = (cumulative > targets[:, None]) & (weights > 0.0)
-        component = tl.min(tl.where(passed, place, COUNT - 1), axis=1)
+        weights = integer_weights(logits, scale).to(tl.int64)
+        # in units of HALF_UNIFORM, and so is all that follows
+        targets = (2 * (uniforms * _UNIFORMS).to(tl.int64) + 1) * tl.sum(weights, axis=1)
+        weights = weights << _PLACE_BITS
+        sums = tl.cumsum(weights, axis=1)
+        component = tl.min(tl.where(sums > targets[:, None], place, COUNT - 1), axis=1)
         weight = _column(weights, component)
-        shares = (targets - (_column(cumulative, component) - weight)) / weight
-        shares = tl.where(shares < _LEAST_REMAINDER, _LEAST_REMAINDER, shares)
-        shares = tl.where(shares > 1 - _LEAST_REMAINDER, 1 - _LEAST_REMAINDER, shares)
-    return component, shares
+        left = targets - (_column(sums, component) - weight)
+        share = left.to(tl.float64) / weight.to(tl.float64)
+        share = tl.where(share < _LEAST_REMAINDER, _LEAST_REMAINDER, share)
+        share = tl.where(share > 1 - _LEAST_REMAINDER, 1 - _LEAST_REMAINDER, share)
+    return component, share
 
 
 @triton.jit
 def _column(values, places):
     """Returns the number at a place of each row; both are rows first."""
     own = tl.arange(0, values.shape[1])[None, :] == places[:, None]
-    return tl.sum(tl.where(own, values, 0.0), axis=1)
+    return tl.sum(tl.where(own, values, 0), axis=1)
 
 
 @triton.jit

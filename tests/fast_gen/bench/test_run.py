@@ -1,5 +1,6 @@
 """A bench measures what can run, lists what cannot with the reason, keeps to its time, and checks tolerances."""
 
+import io
 import json
 import time
 
@@ -7,17 +8,22 @@ import numpy as np
 import pytest
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
+from rich.console import Console
 
 from fast_gen.bench import command as bench_command
 from fast_gen.bench import run as bench
 from fast_gen.bench.process import TEXTBOOK, BenchTask, Measured, measure, sampling_rate
-from fast_gen.bench.run import BenchJob, run_bench, tolerance_errors
+from fast_gen.bench.run import BenchJob, BenchRow, run_bench, tolerance_errors
 from fast_gen.bench.textbook import Textbook
 from fast_gen.bench.verify import Verification
-from fast_gen.bench.view import plain_rows, skipped_lines, speed_table
+from fast_gen.bench.view import clips_table, plain_rows, skipped_lines, speed_table
+from fast_gen.engines import fastest, trial_cache
 from fast_gen.engines.choice import EngineOption, engine_options
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.start import Job
+from fast_gen.engines.trial import Trial
+from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.checkpoints.trained import load_trained
@@ -31,8 +37,8 @@ INT8 = EngineOption("cpu", "cpu", "int8", 2, None)
 GPU = EngineOption("torch", "cuda", "float32", 1, "torch sees no CUDA device")
 
 
-def found(rate=1_000.0, compiled=False, first=0.5, verification=None):
-    return Measured(rate, first, 50_000_000, None, compiled, verification)
+def found(rate=1_000.0, compiled=False, first=0.5, verification=None, trials=None):
+    return Measured(rate, first, 50_000_000, None, compiled, verification, trials or {})
 
 
 @pytest.fixture
@@ -148,6 +154,52 @@ def test_held_out_recordings_are_found_or_reported_missing(tmp_path, tone_folder
     assert bench.verification_audio(gone, everything, folder) is None
 
 
+def test_more_clips_and_the_self_check_have_a_table():
+    right = {1: Trial(10.0, None, "2026-01-31"), 16: Trial(4_000.0, None, "2026-01-31")}
+    wrong = {1: Trial(9.0, None, "2026-01-31"), 1_024: Trial(None, "its scores are not the same twice", "2026-01-31")}
+    rows = [
+        BenchRow(TEXTBOOK, found(), None, None),
+        BenchRow(CPU, found(trials=right), None, None),
+        BenchRow(GPU, found(trials=wrong), None, None),
+    ]
+    console = Console(width=120, file=io.StringIO())
+    console.print(clips_table(rows))
+    lines = [line.split() for line in console.file.getvalue().splitlines() if line.strip(" ─")]
+    assert lines[1:] == [
+        ["engine", "16", "clips", "1,024", "clips", "self-check"],
+        ["cpu", "float32", "4,000", "passed"],
+        ["torch", "on", "cuda", "float32", "its", "scores", "are", "not", "the", "same", "twice", "(1,024", "clips)"],
+    ]
+    plain = plain_rows(rows, 1_000)
+    assert json.loads(json.dumps(plain)) == plain
+    assert plain[1]["samples_per_second_by_clips"] == {"1": 10.0, "16": 4_000.0}
+    assert [row["self_check"] for row in plain] == [None, "passed", "its scores are not the same twice (1,024 clips)"]
+
+
+def test_what_is_measured_decides_what_auto_takes(monkeypatch, wavegen, tmp_path, fake_measure):
+    """With a GPU that is only claimed: the faster takes its number of clips, what sounds wrong none."""
+    date = "2026-01-31"
+    on_gpu = [EngineOption(name, "cuda", "float32", 1, None) for name in ("cuda", "graph")]
+    monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU, *on_gpu])
+    monkeypatch.setattr(fastest, "missing_for", lambda *_: None)
+    monkeypatch.setattr(trial_cache, "_machine_facts", lambda: ["a GPU"])
+    fake_measure(
+        found(10.0),
+        found(trials={1: Trial(50.0, None, date), 16: Trial(60.0, None, date), 256: Trial(70.0, None, date)}),
+        found(trials={1: Trial(20.0, None, date), 16: Trial(90.0, None, date), 256: Trial(None, "it hums", date)}),
+        found(trials={1: Trial(30.0, None, date), 16: Trial(80.0, None, date), 256: Trial(71.0, None, date)}),
+    )
+    checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
+    code, out, err = wavegen("bench", checkpoint, "--data-dir", tmp_path / "data")
+    assert code == 0, err
+    line = "--engine auto takes from now on: cpu for 1 clip, cuda for 16 clips, graph for 256 clips"
+    assert out.splitlines()[-1] == line
+    weights = GeneratorWeights.of(load_trained(checkpoint).model)
+    trials = TrialCache(tmp_path / "data" / ".cache" / "trials")
+    assert fastest.fastest_known(weights, "float32", 1, Job(16, trials=trials)) == ("cuda", "cuda")
+    assert fastest.fastest_known(weights, "float32", 1, Job(100, trials=trials)) is None
+
+
 def test_standard_output_has_only_the_json(monkeypatch, wavegen, tmp_path, fake_measure):
     monkeypatch.setattr(bench_command, "engine_options", lambda _: [CPU, GPU])
     fake_measure(found(10.0), found(1_000.0, verification=FINE))
@@ -186,6 +238,9 @@ def test_one_engine_in_its_own_process(tmp_path):
     assert result.samples_per_second > 1_000
     assert 0 < result.first_sound_seconds < 120
     assert 20e6 < result.peak_memory_bytes < 2e9
+    assert list(result.trials) == [1, 16, 256]
+    assert all(trial.samples_per_second > 1_000 for trial in result.trials.values())
+    assert result.fault is None
     assert result.verification is not None
     assert tolerance_errors(CPU, result.verification) == []
 

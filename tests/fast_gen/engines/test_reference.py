@@ -6,10 +6,11 @@ import torch
 from engine_contract import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, ConditionContract, EngineContract, random_net
 
 from fast_gen.engines import choice as engines
-from fast_gen.engines.choice import choose_engine, load_engine
+from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError

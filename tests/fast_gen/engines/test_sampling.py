@@ -1,16 +1,20 @@
 """Uniform numbers that depend on seed, row and time alone, and the pick against its definition in plain Python."""
 
 import math
+import random
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fast_gen.engines.pick_weights import COEFFICIENTS, UNIT, pick_scale
 from fast_gen.engines.sampling import (
     VOCODING_TEMPERATURE,
     SamplingSettings,
+    integer_weights,
     pick,
     pick_gaussian,
     pick_logistics,
@@ -70,34 +74,83 @@ def test_the_greatest_number_is_below_one() -> None:
     assert np.float32(2**24 - 1) * np.float32(2.0**-24) < 1
 
 
+def plain_weight(difference: np.float32, temperature: float) -> int:
+    """The definition of a weight, for a float32 difference to the greatest logit, in Python's own integers."""
+    scale = np.float32(min(max(2**24 / math.log(2) / temperature, 1e-30), 3e38))
+    halvings = -math.trunc(max(float(difference * scale), -29 * 2**24))
+    rest = halvings % 2**24 * 2**8
+    total = COEFFICIENTS[6]
+    for place in range(5, -1, -1):
+        total = COEFFICIENTS[place] - total * rest // 2**32
+    return int(total // 2 ** (halvings // 2**24 + 2))
+
+
 def plain_pick(logits: list[float], uniform: float, settings: SamplingSettings) -> int:
     """The definition, one code at a time."""
-    ranking = sorted(range(len(logits)), key=lambda code: (-logits[code], code))
+    greatest = max(logits)
     if settings.temperature == 0:
-        return ranking[0]
-    weights = [math.exp((logit - max(logits)) / settings.temperature) for logit in logits]
-    least = math.log(settings.min_p) if settings.min_p else -math.inf
-    weights = [
-        0.0 if (logit - max(logits)) / settings.temperature < least else weight
-        for logit, weight in zip(logits, weights, strict=True)
-    ]
+        return logits.index(greatest)
+    differences = [np.float32(logit) - np.float32(greatest) for logit in logits]
+    weights = [plain_weight(difference, settings.temperature) for difference in differences]
+    weights = [0 if weight < math.ceil(settings.min_p * UNIT) else weight for weight in weights]
+    ranking = sorted(range(len(logits)), key=lambda code: (-weights[code], code))
     if settings.top_k:
         ranking = ranking[: settings.top_k]
-    limited = settings.top_k > 0 or settings.top_p < 1
-    total = sum(weights[code] for code in ranking)
-    kept, reached = [], 0.0
+    needed = max(1, round(settings.top_p * 2**24)) * sum(weights[code] for code in ranking)
+    kept, reached = [], 0
     for code in ranking:
-        if kept and limited and reached >= settings.top_p * total:
+        if reached * 2**24 >= needed and (settings.top_k or settings.top_p < 1):
             break
         kept.append(code)
         reached += weights[code]
-    total = sum(weights[code] for code in sorted(kept))
-    reached = 0.0
+    target, reached = int(uniform * 2**24) * sum(weights[code] for code in kept) // 2**24, 0
     for code in sorted(kept):
         reached += weights[code]
-        if reached > uniform * total:
+        if reached > target:
             return code
     raise AssertionError("no code was picked")
+
+
+def test_weights_are_right_and_never_rise_along_all_differences() -> None:
+    """Over every fraction of the first two halvings, and a sample of the others."""
+    near, far = (
+        torch.arange(2**25),
+        torch.randint(2**25, 30 * 2**24, (2**18,), generator=torch.Generator().manual_seed(0)),
+    )
+    for halvings in (near, far.sort().values):
+        # such a logit is a float32 up to 2^24 alone, so a scale of 2 reaches the odd places beyond no more
+        logits = -torch.cat([torch.zeros(1, dtype=torch.int64), halvings]).float()
+        weights = integer_weights(logits, 1.0)[1:]
+        exact = UNIT * torch.exp2(logits[1:].double() / 2**24)
+        assert float((weights - exact).abs().max()) < 3
+        assert bool((weights.diff() <= 0).all())
+    assert integer_weights(torch.tensor([0.0, -29 * 2**24, -1e38, -math.inf, math.nan]), 1.0)[1:4].tolist() == [0] * 3
+
+
+@pytest.mark.parametrize("codes", [2, 256, 1024])
+def test_sums_stay_within_64_bits(codes: int) -> None:
+    """Equal logits have the greatest sums."""
+    for settings in (SamplingSettings(), SamplingSettings(top_p=0.9999999), SamplingSettings(top_k=codes)):
+        numbers = torch.tensor([0.0, 0.5, 1 - 2.0**-24])
+        assert pick(torch.zeros(3, codes), numbers, settings).tolist() == [0, codes // 2, codes - 1]
+
+
+@hypothesis.settings(deadline=None)
+@given(st.lists(st.floats(-9, 9, width=32), min_size=2, max_size=40), st.randoms(use_true_random=False))
+def test_weights_do_not_depend_on_the_order_of_the_codes(logits: list[float], shuffler: random.Random) -> None:
+    """Nor do the codes that may be picked, where no two are equal."""
+    order = shuffler.sample(range(len(logits)), len(logits))
+    rows = torch.tensor([logits, [logits[place] for place in order]])
+    one, other = integer_weights(rows, pick_scale(0.8))
+    assert torch.equal(one[order], other)
+    assert one.sum() == other.sum()
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_not_numbers_pick_a_code(broken: float) -> None:
+    logits = torch.full((1, 5), broken)
+    for settings in (SamplingSettings(), SamplingSettings(top_k=2, top_p=0.5, min_p=0.1)):
+        assert 0 <= pick(logits, torch.tensor([0.5]), settings).item() < 5
 
 
 # Few distinct values, so that ties are common.
@@ -127,21 +180,44 @@ def test_top_p_keeps_no_code_more_once_it_is_reached(top_p: float, last: int) ->
     assert pick(torch.zeros(1, 4), greatest, SamplingSettings(top_p=top_p)).item() == last
 
 
-@pytest.mark.parametrize("min_p", [0.25, 0.2500001, 0.5, 1.0])
+@pytest.mark.parametrize("min_p", [0.2499999, 0.2500001, 0.4999999, 0.5000001, 1.0])
 def test_min_p_keeps_codes_that_are_likely_enough(min_p: float) -> None:
     """The second code is half as likely as the first, the third a quarter."""
-    logits = torch.tensor([[0.0, -math.log(2), 2 * -math.log(2), -9.0]], dtype=torch.float64)
+    logits = torch.tensor([[0.0, -math.log(2), 2 * -math.log(2), -9.0]])
     last = pick(logits, torch.tensor([1 - 2.0**-24]), SamplingSettings(min_p=min_p)).item()
-    assert last == {0.25: 2, 0.2500001: 1, 0.5: 1, 1.0: 0}[min_p]
+    assert last == {0.2499999: 2, 0.2500001: 1, 0.4999999: 1, 0.5000001: 0, 1.0: 0}[min_p]
 
 
-def test_pick_is_distributed_as_the_softmax() -> None:
-    logits = torch.tensor([0.0, 2.0, -1.0, 1.0])
-    count = 40_000
-    numbers = torch.from_numpy(uniforms(0, rows=count, length=1)[:, 0])
-    codes = pick(logits.expand(count, -1), numbers, SamplingSettings(temperature=0.8))
-    shares = torch.bincount(codes, minlength=4) / count
-    assert torch.allclose(shares, (logits / 0.8).softmax(0), atol=0.01)
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        (SamplingSettings(temperature=0.8), 16),
+        (SamplingSettings(top_k=5), 5),
+        (SamplingSettings(top_p=0.9), None),
+        (SamplingSettings(min_p=0.1), None),
+    ],
+    ids=str,
+)
+def test_pick_is_distributed_as_the_softmax(settings: SamplingSettings, allowed: int | None) -> None:
+    """By chi-square; of the codes that are left out, none is picked."""
+    generator, count = torch.Generator().manual_seed(1), 200_000
+    logits = torch.randn(16, generator=generator) * 1.5
+    shares = (logits.double() / settings.temperature).softmax(0)
+    ranked, ranking = shares.sort(descending=True)
+    kept = ranked >= settings.min_p * ranked[0]
+    kept &= ranked.cumsum(0) - ranked < settings.top_p
+    if settings.top_k:
+        kept[settings.top_k :] = False
+    assert int(kept.sum()) == (allowed or int(kept.sum())) > 3
+    expected = torch.zeros(16, dtype=torch.float64)
+    expected[ranking[kept]] = ranked[kept] / ranked[kept].sum() * count
+    numbers = torch.from_numpy(uniforms(0, rows=1, length=count)[0])
+    counts = torch.bincount(pick(logits.expand(count, -1), numbers, settings), minlength=16).double()
+    assert bool((counts[expected == 0] == 0).all())
+    there = expected > 0
+    chi_squared = float(((counts - expected)[there].square() / expected[there]).sum())
+    degrees = int(there.sum()) - 1
+    assert chi_squared < degrees + 4 * math.sqrt(2 * degrees) + 4
 
 
 def test_the_extreme_numbers_pick_the_first_and_the_last_code() -> None:
@@ -161,15 +237,15 @@ MIXTURE = torch.tensor([[0.0, 0.0, 0.5, -0.5, -5.0, -5.0]])
 
 @pytest.mark.parametrize(
     ("place", "mean", "remainder"),
-    [(0.25, 0.5, 0.5), (0.4, 0.5, 0.8), (0.5, -0.5, 2.0**-40), (0.75, -0.5, 0.5), (1 - 2.0**-24, -0.5, 1 - 2.0**-23)],
+    [(0.25, 0.5, 0.5), (0.4, 0.5, 0.8), (0.5, -0.5, 2.0**-24), (0.75, -0.5, 0.5), (1 - 2.0**-24, -0.5, 1 - 2.0**-24)],
 )
 def test_a_uniform_picks_the_component_and_its_rest_the_place(place: float, mean: float, remainder: float) -> None:
-    uniform = torch.tensor([place - 2.0**-25], dtype=torch.float64)
+    uniform = torch.tensor([math.floor(place * 2**24) * 2.0**-24])
     scale = math.exp(-5) + STEP / 16
     expected = mean + scale * math.log(remainder / (1 - remainder))
     for temperature in (1.0, 0.5):
         found = pick_logistics(MIXTURE, uniform, SamplingSettings(temperature)).item()
-        assert found == math.floor((mean + temperature * (expected - mean)) / STEP + 0.5)
+        assert found == pytest.approx((mean + temperature * (expected - mean)) / STEP, abs=1)
 
 
 def test_a_gaussian_gives_its_quantile() -> None:

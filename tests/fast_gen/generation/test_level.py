@@ -10,8 +10,8 @@ from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
 from tiny_run import TINY
 
-from fast_gen.engines.choice import load_engine
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.level import output_level
 from fast_gen.generation.stream import generate

@@ -8,8 +8,8 @@ import soundfile
 from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
 
-from fast_gen.engines.choice import load_engine
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import pcm16

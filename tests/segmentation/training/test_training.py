@@ -31,6 +31,7 @@ from segmentation.training.task import balanced_weights, cross_entropy, fit_prec
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.dilated import ResidualBlock
+from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.scoring import score_of
 
 ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
@@ -39,6 +40,11 @@ ASSIGNMENTS = tuple(option.removeprefix("--set=") for option in TINY_DEEPLAB)
 def prepared(folder: Path, *assignments: str, device: str = "cpu", **options):
     chosen = SegmentationOptions(assignments=(*ASSIGNMENTS, *assignments), logger="none", **options)
     return prepare_run(chosen, DataFolder(folder), device=device)
+
+
+def test_several_processes_on_a_gpu_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"training\.processes=2 is for the CPU"):
+        prepared(tmp_path, "training.processes=2", device="cuda")
 
 
 def test_no_argument_trains_on_shapes_and_leaves_all_that_use_needs(wavegen, tmp_path):

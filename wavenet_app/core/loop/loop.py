@@ -106,10 +106,23 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
             raise KeyboardInterrupt from None  # a second Ctrl-C, of which Lightning makes exit code 1
         if isinstance(error, OSError):
             raise _stopped(plan, loop.status, error) from None
+        if isinstance(error, torch.OutOfMemoryError):
+            raise _without_memory(loop.status) from None
         raise
     finally:
         finish_loggers(trainer.loggers)
     return loop.status
+
+
+def _without_memory(status: FitStatus) -> UserError:
+    """Returns what to say of a GPU that is full."""
+    free = ""
+    with suppress(RuntimeError, AssertionError):  # a GPU that does not say
+        free = f" ({torch.cuda.mem_get_info()[0] / 1e9:.1f} GB are free)"
+    return UserError(
+        f"the training stopped at step {status.step}: the GPU has not enough memory for a batch{free}; take a smaller "
+        "one with --set training.batch_size=N, or close what else runs on the GPU"
+    )
 
 
 def _stopped(plan: FitPlan, status: FitStatus, error: OSError) -> UserError:

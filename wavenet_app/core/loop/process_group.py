@@ -88,6 +88,19 @@ def default_processes(device: str) -> int:
     return min(MOST_PROCESSES, torch.get_num_threads()) if device == "cpu" else 1
 
 
+def refuse_processes(device: str, processes: int) -> None:
+    """Refuses several ranks on a GPU.
+
+    Raises:
+        UserError: there are several, and the device is not the CPU.
+    """
+    if device != "cpu" and processes > 1:
+        raise UserError(
+            f"training.processes={processes} is for the CPU: here all of them would share one GPU; take "
+            "--set training.processes=1"
+        )
+
+
 @contextmanager
 def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> Iterator[ProcessGroup]:
     """Starts ranks 1 to `size` - 1 beside this process, which is rank 0; ends them on leaving.

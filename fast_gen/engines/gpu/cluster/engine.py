@@ -9,13 +9,17 @@ from __future__ import annotations
 import ctypes
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, missing_nvrtc, source
-from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_cluster
-from fast_gen.engines.gpu.packing import PackedCondition
-from fast_gen.engines.gpu.triton_engine import TritonGpu
+from fast_gen.engines.gpu.cluster.packing import MOST_BLOCKS, SHARED_BYTES, definitions, divide, pack_cluster
+from fast_gen.engines.gpu.device import gpu_in_words
+from fast_gen.engines.gpu.packing import PackedCondition, pack
+from fast_gen.engines.gpu.triton_engine import DTYPES, TritonGpu
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
@@ -23,7 +27,7 @@ FEW_CLIPS = 8
 
 SOURCE = Path(__file__).with_name("loop.cu")
 
-POINTER, INTEGER, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_double
+POINTER, INTEGER, FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
 
 
 class Arguments(ctypes.Structure):
@@ -35,13 +39,16 @@ class Arguments(ctypes.Structure):
             for name in (
                 "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
                 "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
-                "logits", "uniforms", "condition", "condition_steps",
+                "logits", "uniforms", "condition", "condition_steps", "decoded", "constants", "value_limits",
+                "size_limits", "past_samples", "coefficients", "predictions", "sizes", "prediction_values",
+                "prediction_sizes",
             )
         ),
-        ("temperature", DOUBLE),
-        ("top_p", DOUBLE),
-        ("least", DOUBLE),
+        ("scale", FLOAT),
         ("top_k", INTEGER),
+        ("top_p", INTEGER),
+        ("least", INTEGER),
+        ("since", INTEGER),
         ("start_time", INTEGER),
         ("steps", INTEGER),
         ("batch", INTEGER),
@@ -49,36 +56,71 @@ class Arguments(ctypes.Structure):
 
 
 class ClusterGpu(TritonGpu):
-    """A thread-block cluster for each of a few clips, if the model fits into one; else what `TritonGpu` does.
+    """A thread-block cluster for each of a few clips.
 
-    Both work on the same queues. The cluster picks mu-law codes alone; 16-bit samples, and models with linear
-    prediction, are Triton's in any number.
-    Arguments are those of `TritonGpu`.
+    More clips are `TritonGpu`'s, which works on the same queues, and `remark` says so. The cluster picks mu-law codes
+    alone. Arguments are those of `TritonGpu`.
+
+    Raises:
+        UserError: the GPU cannot schedule a cluster of as many blocks as the model needs.
     """
 
+    precisions = tuple(DTYPES)
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
+    most_clips = FEW_CLIPS
+
+    @classmethod
+    def missing(cls, weights: GeneratorWeights, device: str, precision: str, threads: int) -> str | None:
+        """Returns what keeps the engine from running this model, or None; see `EngineClass.missing`."""
+        found = super().missing(weights, device, precision, threads)
+        return found or cls._missing_cluster(weights) or cls._missing_room(weights, precision)
+
+    @staticmethod
+    def _missing_cluster(weights: GeneratorWeights) -> str | None:
+        """Returns what keeps a cluster from running any model with such a head, or None."""
+        if weights.head.rule != Rule.CODE:
+            return f"it takes mu-law codes alone, not the head {weights.head.name}"
+        return missing_nvrtc()
+
+    @classmethod
+    def _missing_room(cls, weights: GeneratorWeights, precision: str) -> str | None:
+        """Returns that the model does not fit into a cluster, or None."""
+        try:
+            shared_bytes = cls._shared_bytes()
+        except (RuntimeError, AssertionError):
+            return "the GPU does not say how much shared memory a block has"
+        if divide(pack(weights, "cpu", DTYPES[precision]), shared_bytes) is None:
+            return f"the model does not fit into the {MOST_BLOCKS} blocks of a cluster in {precision}"
+        return None
+
+    @staticmethod
+    def _shared_bytes() -> int:
+        """Returns the shared memory that a block can have here."""
+        return int(getattr(torch.cuda.get_device_properties("cuda"), "shared_memory_per_block_optin", SHARED_BYTES))
 
     def _load(self) -> None:
         super()._load()
-        self._division = divide(self._model) if self._missing_cluster() is None else None
-        if self._division is not None:
-            self._packed, self._starts = pack_cluster(self._model, self._division)
-            firsts = self._division.first_layers
-            self._firsts = self._model.dilations.new_tensor(firsts)
-            macros = definitions(self._model, self._division, self.weights.quantization_channels)
-            self._kernel = self._compile(macros)
+        with gpu_in_words(self):
+            division = divide(self._model, self._shared_bytes())
+            assert division is not None, "the caller has asked whether it fits"
+            self._division = division
+            self._packed, self._starts = pack_cluster(self._model, division)
+            self._firsts = self._model.dilations.new_tensor(division.first_layers)
+            self._kernel = self._compile(definitions(self._model, division, self.weights))
+            if self._kernel.most_clusters() == 0:
+                raise UserError(f"the GPU cannot schedule a cluster of {division.blocks} blocks; take --engine cuda")
 
-    def _missing_cluster(self) -> str | None:
-        """Returns what keeps a cluster from running the model, or None."""
-        if self.weights.head.rule != Rule.CODE:
-            return f"it takes mu-law codes alone, not the head {self.weights.head.name}"
-        if self.weights.prediction is not None:
-            return "it does not take models with linear prediction"
-        return missing_nvrtc()
+    @property
+    def remark(self) -> str | None:
+        """A line for the user where Triton's kernel made the clips, or None."""
+        if self.batch_size <= FEW_CLIPS:
+            return None
+        return (
+            f"{self.batch_size} clips are more than the {FEW_CLIPS} that have a cluster each; the engine cuda made them"
+        )
 
     def _compile(self, macros: dict[str, int]) -> ClusterKernel:
         division = self._division
-        assert division is not None
         return ClusterKernel(
             source(SOURCE), "append_codes", macros, division.blocks, division.threads, division.shared_bytes
         )
@@ -94,23 +136,33 @@ class ClusterGpu(TritonGpu):
         known: bool,
     ) -> None:
         """Launches the kernel; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
-        if self._division is None or self.batch_size > FEW_CLIPS:
+        if self.batch_size > FEW_CLIPS:
             super()._launch(codes, logits, uniforms, settings, packed, known=known)
             return
         steps, rows = codes.shape
-        model = self._model
+        model, numbers = self._model, settings.numbers
         pointers: list[Tensor | None] = [
             self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
             model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
             model.ring_masks, self._rings.slots, self._rings.recent, codes, logits if known else None, uniforms,
             None if packed is None else packed.values, None if packed is None else packed.steps_on_device,
         ]  # fmt: skip
+        prediction = self._prediction
+        if prediction is None:
+            pointers += [None] * 10
+        else:
+            pointers += [
+                prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
+                prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes,
+                model.prediction_values, model.prediction_sizes,
+            ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),
-            settings.temperature,
-            settings.top_p,
-            settings.least_exponent,
-            settings.top_k or self.weights.quantization_channels,
+            numbers.scale,
+            numbers.top_k or self.weights.quantization_channels,
+            numbers.top_p,
+            numbers.least,
+            0 if prediction is None else prediction.since,
             self._rings.time,
             steps,
             rows,

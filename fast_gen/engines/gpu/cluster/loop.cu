@@ -9,8 +9,9 @@
 // all the other blocks and the pick, what was computed from its message n; so message n was read before.
 //
 // Defined by the host: THREADS, LAYER_BLOCKS, MOST_LAYERS of a block, LAYERS, KERNEL_SIZE, CODES, the padded widths
-// R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, and HALF: 1
-// if operands are bfloat16, 0 if float32.
+// R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
+// operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
+// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES.
 
 typedef unsigned short u16;
 
@@ -28,22 +29,21 @@ struct alignas(16) Words { u32 word[4]; };
 struct alignas(16) LayerDesk {
     u64 hidden_box[R];
     u64 code_box;
-    float past[MOST_LAYERS][PAST][R];
-    float gates[MOST_LAYERS][2 * D];
-    float inputs[R];
-    float activated[MOST_LAYERS][D];
+    alignas(16) float past[MOST_LAYERS][PAST][R];
+    alignas(16) float gates[MOST_LAYERS][2 * D];
+    alignas(16) float inputs[R];
+    alignas(16) float activated[MOST_LAYERS][D];
 };
 
 struct alignas(16) OutputDesk {
     u64 skip_box[LAYER_BLOCKS][S];
     u64 output_box[S];
-    double weights[Q];
-    double ranked[Q];
-    double warp_sums[32];
-    float vector[S];
-    float logits[Q];
-    int order[Q];
-    int first;
+    u64 weights[Q];
+    u64 warp_sums[32];
+    float warp_greatest[32];
+    alignas(16) float vector[S];
+    alignas(16) float logits[Q];
+    int picked;
 };
 
 static_assert(sizeof(LayerDesk) <= LAYER_DESK_BYTES, "the host reckons with less");
@@ -107,65 +107,80 @@ __device__ void set_ring_value(void* slots, long long place, float value) {
     else ((float*)slots)[place] = value;
 }
 
-// Returns the sum of a number over threads 0 to this one; every thread of the block calls it.
-__device__ double running_sum(double value, double* warp_sums) {
+// Returns the sum of a number over threads 0 to this one, and over all; every thread of the block calls it.
+__device__ u64 running_sum(u64 value, u64* warp_sums, u64* total) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     for (int far = 1; far < 32; far *= 2) {
-        double before = __shfl_up_sync(0xffffffff, value, far);
+        u64 before = __shfl_up_sync(0xffffffff, value, far);
         if (lane >= far) value += before;
     }
     __syncthreads();  // the sums of an earlier call are read
     if (lane == 31) warp_sums[warp] = value;
     __syncthreads();
-    for (int other = 0; other < warp; other++) value += warp_sums[other];
+    *total = 0;
+    for (int other = 0; other < THREADS / 32; other++) {
+        if (other < warp) value += warp_sums[other];
+        *total += warp_sums[other];
+    }
     return value;
 }
 
-// Whether the code of a logit ranks before another: the greater logit first, of equal ones the lower code.
-__device__ bool before(float logit, int code, float other, int other_code) {
-    return logit > other || (logit == other && code < other_code);
+// Returns the greatest of all threads' numbers to each of them; every thread of the block calls it.
+__device__ float greatest_of_all(float value, float* warp_greatest) {
+    for (int far = 16; far > 0; far /= 2) value = fmaxf(value, __shfl_xor_sync(0xffffffff, value, far));
+    if (threadIdx.x % 32 == 0) warp_greatest[threadIdx.x / 32] = value;
+    __syncthreads();
+    for (int warp = 0; warp < THREADS / 32; warp++) value = fmaxf(value, warp_greatest[warp]);
+    return value;
+}
+
+// The weight of a scaled difference of logits, as `fast_gen.engines.pick_weights` defines it.
+__device__ u32 integer_weight(float scaled) {
+    const float lowest = -(float)(MOST_HALVINGS << FRACTION_BITS);
+    u32 halvings = (u32)-(int)(scaled > lowest ? scaled : lowest);  // what is not a number fails the comparison
+    u32 rest = halvings << (32 - FRACTION_BITS), total = COEFFICIENT_6;
+    total = COEFFICIENT_5 - __umulhi(total, rest);
+    total = COEFFICIENT_4 - __umulhi(total, rest);
+    total = COEFFICIENT_3 - __umulhi(total, rest);
+    total = COEFFICIENT_2 - __umulhi(total, rest);
+    total = COEFFICIENT_1 - __umulhi(total, rest);
+    total = COEFFICIENT_0 - __umulhi(total, rest);
+    return total >> ((halvings >> FRACTION_BITS) + GUARD_BITS);
 }
 
 // Returns the next code to every thread, as `fast_gen.engines.sampling.pick` defines it; thread q sees to code q.
-__device__ int pick(OutputDesk* desk, float uniform, double temperature, int top_k, double top_p, double least) {
+__device__ int pick(OutputDesk* desk, float uniform, float scale, int top_k, int top_p, int least) {
     int code = threadIdx.x;
-    float greatest = desk->logits[0], logit = code < Q ? desk->logits[code] : 0;
-    for (int other = 1; other < Q; other++) greatest = fmaxf(greatest, desk->logits[other]);
-    if (code == 0) desk->first = CODES - 1;
+    float logit = code < CODES ? desk->logits[code] : as_float(0xff800000);
+    float greatest = greatest_of_all(logit, desk->warp_greatest);
+    if (code == 0) desk->picked = CODES - 1;
     __syncthreads();
-    if (temperature == 0) {
-        if (code < CODES && logit == greatest) atomicMin(&desk->first, code);
+    if (scale == 0) {
+        if (code < CODES && logit == greatest) atomicMin(&desk->picked, code);
         __syncthreads();
-        return desk->first;
+        return desk->picked;
     }
-    double exponent = ((double)logit - (double)greatest) / temperature;
-    double weight = code >= CODES || exponent < least ? 0 : exp(exponent);
-    if (top_k < CODES || top_p < 1) {
+    u64 weight = code < CODES ? integer_weight((logit - greatest) * scale) : 0, total;
+    if (weight < least) weight = 0;
+    if (top_k < CODES || top_p < 1 << SHARE_BITS) {
+        if (code < CODES) desk->weights[code] = weight;
+        __syncthreads();
+        u64 before = 0;  // the sum of the weights of lower rank
         int rank = 0;
-        for (int other = 0; other < CODES; other++) rank += before(desk->logits[other], other, logit, code);
-        if (code < CODES) {
-            desk->order[rank] = code;
-            desk->ranked[rank] = rank < top_k ? weight : 0;
+        for (int other = 0; other < CODES; other++) {
+            u64 its = desk->weights[other];
+            bool ranks_before = its > weight || (its == weight && other < code);
+            rank += ranks_before;
+            before += ranks_before ? its : 0;
         }
-        __syncthreads();
-        double reached = running_sum(code < CODES ? desk->ranked[code] : 0, desk->warp_sums);
-        // From here on a thread stands for a rank.
-        if (code < CODES) desk->weights[code] = reached;
-        __syncthreads();
-        double total = desk->weights[CODES - 1];
-        bool kept = code == 0 || (code < CODES && code < top_k && desk->weights[code - 1] < top_p * total);
-        double mine = code < CODES && kept ? desk->ranked[code] : 0;
-        __syncthreads();
-        if (code < CODES) desk->weights[desk->order[code]] = mine;
-        __syncthreads();
-        weight = code < CODES ? desk->weights[code] : 0;
+        running_sum(rank < top_k ? weight : 0, desk->warp_sums, &total);
+        if (rank >= top_k || before << SHARE_BITS >= top_p * total) weight = 0;
     }
-    double cumulative = running_sum(weight, desk->warp_sums);
-    if (code == CODES - 1) desk->ranked[0] = cumulative;
+    u64 reached = running_sum(weight, desk->warp_sums, &total);
+    u64 target = (u64)(uniform * (1 << UNIFORM_BITS)) * total >> UNIFORM_BITS;
+    if (reached > target && reached - weight <= target) desk->picked = code;  // which holds for one thread
     __syncthreads();
-    if (weight > 0 && cumulative > (double)uniform * desk->ranked[0]) atomicMin(&desk->first, code);
-    __syncthreads();
-    return desk->first;
+    return desk->picked;
 }
 
 struct Arguments {
@@ -188,18 +203,55 @@ struct Arguments {
     const float* uniforms;         // (steps, batch)
     const void* condition;         // `PackedCondition.values`; null if there is no condition
     const int* condition_steps;    // (steps,): which of them each sample takes
-    double temperature;
-    double top_p;
-    double least;                  // of the exponents of weights; minus infinity for all
+    const double* decoded;         // this and the next seven are those of `DevicePredictor`; null without prediction
+    const double* constants;
+    const double* value_limits;
+    const double* size_limits;
+    double* past_samples;
+    const double* coefficients;
+    double* predictions;
+    double* sizes;
+    const float* prediction_values;
+    const float* prediction_sizes;
+    float scale;                   // this and the next three are those of `PickNumbers`
     int top_k;                     // CODES for all
+    int top_p;
+    int least;
+    int since;                     // `DevicePredictor.since`
     int start_time;
     int steps;
     int batch;
 };
 
+// The linear predictor of a clip. Each warp of the block computes the same, so that no barrier is needed.
+struct Predictor { double prediction, size; int value_row, size_row; };
+
+// Returns the sum over the lanes of a warp, to each of them.
+template <class T> __device__ T warp_sum(T value) {
+    for (int far = 16; far > 0; far /= 2) value += __shfl_xor_sync(0xffffffff, value, far);
+    return value;
+}
+
+// Takes in the newest code, as `DevicePredictor.step` does. Older samples were stored before barriers of earlier samples.
+__device__ void predict(const Arguments& all, Predictor* known, int newest, int step, int clip) {
+    int lane = threadIdx.x % 32, place = FRAME + all.since + step;
+    double* past = all.past_samples + (long long)clip * (FRAME + HOP);
+    double value = all.decoded[newest - LOWEST_CODE], decay = all.constants[0], total = 0;
+    known->size = decay * known->size + (1 - decay) * fabs(value - known->prediction);
+    for (int back = lane; back < ORDER; back += 32)
+        total += all.coefficients[(long long)clip * ORDER + back] * (back ? past[place - back] : value);
+    known->prediction = warp_sum(total);
+    int value_row = 0, size_row = 0;
+    for (int at = lane; at < VALUES; at += 32) value_row += all.value_limits[at] <= known->prediction;
+    for (int at = lane; at < SIZES; at += 32) size_row += all.size_limits[at] <= known->size;
+    known->value_row = warp_sum(value_row);
+    known->size_row = warp_sum(size_row);
+    if (threadIdx.x == 0) past[place] = value;
+}
+
 // The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
 __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int step, int clip) {
-    int time = all.start_time + step;
+    u32 time = (u32)all.start_time + step;  // it wraps around after 37 hours, as the host's does
     long long condition = all.condition ? ((long long)all.condition_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
     for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
         int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
@@ -231,21 +283,27 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
     int first = all.first_layers[block], count = all.first_layers[block + 1] - first;
     int codes[KERNEL_SIZE];
     for (int tap = 0; tap < KERNEL_SIZE; tap++) codes[tap] = all.recent[clip * KERNEL_SIZE + tap];
+    Predictor predictor = {};
+    if (PREDICTED && block == 0) predictor = {all.predictions[clip], all.sizes[clip]};
     for (int step = 0; step < all.steps; step++) {
-        int time = all.start_time + step;
+        u32 time = (u32)all.start_time + step;
         look_back(all, weights, desk, first, count, step, clip);
         if (block == 0 && step > 0) {
             for (int tap = 0; tap < PAST; tap++) codes[tap] = codes[tap + 1];
             codes[PAST] = (int)receive(&desk->code_box, step);
         }
+        if (PREDICTED && block == 0) predict(all, &predictor, codes[PAST], step, clip);
         // The residual stream of channel c stays with the threads of output c of the residual product.
         float hidden = 0;
         int channel = threadIdx.x / PARTS(D, R);
         if (channel < R) {
-            if (block == 0)
+            if (block == 0) {
                 for (int tap = 0; tap < KERNEL_SIZE; tap++)
                     hidden += all.tables[(tap * (CODES + 1) + codes[tap]) * R + channel];
-            else
+                if (PREDICTED)
+                    hidden += all.prediction_values[predictor.value_row * R + channel] +
+                              all.prediction_sizes[predictor.size_row * R + channel];
+            } else
                 hidden = as_float(receive(&desk->hidden_box[channel], step + 1));
             desk->inputs[channel] = rounded(hidden);  // the threads of a channel write the same
         }
@@ -290,6 +348,10 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
     if (block == 0) {
         int last = (int)receive(&desk->code_box, all.steps);
         __syncthreads();  // every thread has read the codes it began with
+        if (PREDICTED && threadIdx.x == 0) {
+            all.predictions[clip] = predictor.prediction;
+            all.sizes[clip] = predictor.size;
+        }
         if (threadIdx.x == 0) {
             for (int tap = 0; tap < PAST; tap++) all.recent[clip * KERNEL_SIZE + tap] = codes[tap + 1];
             all.recent[clip * KERNEL_SIZE + PAST] = last;
@@ -335,7 +397,7 @@ __device__ void run_output2(const Arguments& all, const char* weights, OutputDes
             if (threadIdx.x < Q) all.logits[row * Q + threadIdx.x] = desk->logits[threadIdx.x];
             code = all.codes[row];
         } else {
-            code = pick(desk, all.uniforms[row], all.temperature, all.top_k, all.top_p, all.least);
+            code = pick(desk, all.uniforms[row], all.scale, all.top_k, all.top_p, all.least);
             if (threadIdx.x == 0) all.codes[row] = (short)code;
         }
         if (threadIdx.x == 0) send(&((LayerDesk*)desk)->code_box, 0, step + 1, (u32)code);
@@ -357,5 +419,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) append_codes(const Argu
     if (layers) run_layers(all, (const char*)weights, (LayerDesk*)memory, block, clip);
     else if (block == LAYER_BLOCKS) run_output1(all, (const char*)weights, (OutputDesk*)memory);
     else run_output2(all, (const char*)weights, (OutputDesk*)memory, clip);
+    __syncthreads();  // the warps of a block come together again before they meet the others
     meet_cluster();  // no block leaves while others may still write into its memory
 }

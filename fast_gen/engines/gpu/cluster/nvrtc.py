@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-ARCHITECTURE = "sm_90a"
+LEAST_CAPABILITY = (9, 0)
 """The first that has clusters: H100, H200."""
 
 PORTABLE_BLOCKS = 8
@@ -26,8 +26,8 @@ def missing_nvrtc() -> str | None:
         return f"cuda-bindings cannot be imported: {error}"
     if not torch.cuda.is_available():
         return "torch sees no CUDA device"
-    if torch.cuda.get_device_capability() != (9, 0):
-        return "the GPU is not of compute capability 9.0"
+    if torch.cuda.get_device_capability() < LEAST_CAPABILITY:
+        return "clusters need a GPU of compute capability 9.0 or newer"
     return None
 
 
@@ -36,8 +36,8 @@ def source(*paths: Path) -> str:
     return "".join(path.read_text() for path in (Path(__file__).with_name("primitives.cu"), *paths))
 
 
-def compiled(text: str, macros: dict[str, int]) -> bytes:
-    """Returns the machine code of CUDA C++ with some macros defined.
+def compiled(text: str, macros: dict[str, int], capability: tuple[int, int] = LEAST_CAPABILITY) -> bytes:
+    """Returns the machine code of CUDA C++ for a compute capability, with some macros defined.
 
     Raises:
         RuntimeError: it does not compile; the message holds the compiler's log.
@@ -45,7 +45,8 @@ def compiled(text: str, macros: dict[str, int]) -> bytes:
     from cuda.bindings import nvrtc
 
     program = _checked(nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], []))
-    options = [f"-arch={ARCHITECTURE}", *(f"-D{name}={value}" for name, value in macros.items())]
+    architecture = "sm_{}{}a".format(*capability)
+    options = [f"-arch={architecture}", *(f"-D{name}={value}" for name, value in macros.items())]
     status, *_ = nvrtc.nvrtcCompileProgram(program, len(options), [option.encode() for option in options])
     if int(status):
         log = b" " * _checked(nvrtc.nvrtcGetProgramLogSize(program))
@@ -76,7 +77,7 @@ class ClusterKernel:
 
         torch.cuda.current_stream()  # which makes torch's context the present one
         self._blocks, self._threads, self._shared_bytes = blocks, threads, shared_bytes
-        self._module = _checked(driver.cuModuleLoadData(compiled(text, macros)))
+        self._module = _checked(driver.cuModuleLoadData(compiled(text, macros, torch.cuda.get_device_capability())))
         self._function = _checked(driver.cuModuleGetFunction(self._module, name.encode()))
         attributes = driver.CUfunction_attribute
         shared = attributes.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
@@ -85,8 +86,22 @@ class ClusterKernel:
             large = attributes.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
             _checked(driver.cuFuncSetAttribute(self._function, large, 1))
 
+    def most_clusters(self) -> int:
+        """Returns how many clusters the device can run at a time; 0 if it cannot schedule even one."""
+        from cuda.bindings import driver
+
+        return int(_checked(driver.cuOccupancyMaxActiveClusters(self._function, self._config(1))))
+
     def launch(self, clusters: int, arguments: ctypes.Structure) -> None:
         """Starts some clusters on torch's present stream."""
+        from cuda.bindings import driver
+
+        # An array of pointers to the arguments, of which there is one; the driver copies what it points to.
+        pointers = (ctypes.c_void_p * 1)(ctypes.addressof(arguments))
+        _checked(driver.cuLaunchKernelEx(self._config(clusters), self._function, ctypes.addressof(pointers), 0))
+
+    def _config(self, clusters: int) -> Any:
+        """Returns how to launch a number of clusters."""
         from cuda.bindings import driver
 
         attribute = driver.CUlaunchAttribute()
@@ -101,9 +116,7 @@ class ClusterKernel:
         config.hStream = torch.cuda.current_stream().cuda_stream
         config.attrs = [attribute]
         config.numAttrs = 1
-        # An array of pointers to the arguments, of which there is one; the driver copies what it points to.
-        pointers = (ctypes.c_void_p * 1)(ctypes.addressof(arguments))
-        _checked(driver.cuLaunchKernelEx(config, self._function, ctypes.addressof(pointers), 0))
+        return config
 
 
 def _checked(result: tuple[Any, ...]) -> Any:

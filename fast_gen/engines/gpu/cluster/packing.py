@@ -11,13 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fast_gen.engines import pick_weights
 from fast_gen.engines.gpu.packing import PackedModel
+from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.network.prediction import rows as prediction_rows
 
 MOST_BLOCKS = 16
 """Blocks of a cluster, the greatest that an H100 takes."""
 
 SHARED_BYTES = 232_448
 """Shared memory that a block can have on an H100."""
+
+PICK_NAMES = ("FRACTION_BITS", "GUARD_BITS", "MOST_HALVINGS", "SHARE_BITS", "UNIFORM_BITS")
+"""Numbers of `pick_weights` that the kernel wants to have defined besides its coefficients."""
 
 LEAST_THREADS = 512
 """Of a block: enough to read shared memory at full speed, with registers to spare."""
@@ -47,8 +53,14 @@ class Division(NamedTuple):
         return len(self.first_layers) + 1
 
 
-def divide(model: PackedModel) -> Division | None:
-    """Returns the division into the fewest blocks, as each is one more hop a sample; None if there are not enough."""
+def divide(model: PackedModel, shared_bytes: int | None = None) -> Division | None:
+    """Returns the division into the fewest blocks, as each is one more hop a sample; None if there are not enough.
+
+    Args:
+        model: what is divided.
+        shared_bytes: shared memory that a block can have; None for that of an H100.
+    """
+    most_bytes = SHARED_BYTES if shared_bytes is None else shared_bytes
     layers, taps, residual, _ = model.dilated.shape
     _, gate, skip = model.skips.shape
     codes = model.output2.shape[1]
@@ -57,10 +69,10 @@ def divide(model: PackedModel) -> Division | None:
     outputs = max(_bytes(model.output1), _bytes(model.output2))
     for layer_blocks in range(1, min(MOST_BLOCKS - 2, layers) + 1):
         most = -(-layers // layer_blocks)
-        layer_desk = _lines(8 * (residual + 1) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual))
-        output_desk = _lines(8 * (skip * (layer_blocks + 1) + 2 * codes + 32) + 4 * (skip + 2 * codes + 1))
+        layer_desk = _lines(8 * (residual + 2) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual))
+        output_desk = _lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
         shared = max(layer_desk + most * layer, output_desk + outputs)
-        if shared <= SHARED_BYTES and threads <= 1024:
+        if shared <= most_bytes and threads <= 1024:
             firsts = [layers * block // layer_blocks for block in range(layer_blocks + 1)]
             return Division(threads, tuple(firsts), layer_desk, output_desk, shared)
     return None
@@ -94,8 +106,9 @@ def pack_cluster(model: PackedModel, division: Division) -> tuple[Tensor, Tensor
     return torch.cat(blocks), torch.tensor(starts, dtype=torch.int64, device=model.output1.device)
 
 
-def definitions(model: PackedModel, division: Division, codes: int) -> dict[str, int]:
+def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> dict[str, int]:
     """Returns what `loop.cu` wants to have defined."""
+    prediction = weights.prediction
     layers, taps, residual, _ = model.dilated.shape
     _, gate, skip = model.skips.shape
     counts = np.diff(division.first_layers)
@@ -105,7 +118,7 @@ def definitions(model: PackedModel, division: Division, codes: int) -> dict[str,
         "MOST_LAYERS": int(counts.max()),
         "LAYERS": layers,
         "KERNEL_SIZE": taps,
-        "CODES": codes,
+        "CODES": weights.quantization_channels,
         "R": residual,
         "D": gate,
         "S": skip,
@@ -113,6 +126,15 @@ def definitions(model: PackedModel, division: Division, codes: int) -> dict[str,
         "LAYER_DESK_BYTES": division.layer_desk_bytes,
         "OUTPUT_DESK_BYTES": division.output_desk_bytes,
         "HALF": int(model.dilated.element_size() == 2),
+        "PREDICTED": int(prediction is not None),
+        "FRAME": 0 if prediction is None else prediction.frame,
+        "HOP": 0 if prediction is None else prediction.step,
+        "ORDER": 0 if prediction is None else prediction.order,
+        "LOWEST_CODE": weights.coding.lowest,
+        "VALUES": prediction_rows.VALUES,
+        "SIZES": prediction_rows.SIZES,
+        **{name: getattr(pick_weights, name) for name in PICK_NAMES},
+        **{f"COEFFICIENT_{place}": coefficient for place, coefficient in enumerate(pick_weights.COEFFICIENTS)},
     }
 
 

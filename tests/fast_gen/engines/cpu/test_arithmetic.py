@@ -13,15 +13,24 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from fast_gen.engines.contract import PRECISIONS
-from fast_gen.engines.cpu.activation import ACTIVATION_ERROR, activate, exp
+from fast_gen.engines.cpu.activation import ACTIVATION_ERROR, activate
 from fast_gen.engines.cpu.byte_product import HAS_BYTE_PRODUCTS, emit_dot
 from fast_gen.engines.cpu.packing import BYTE_LIMIT, aligned, block_width, packed_matrix, ready_bytes
-from fast_gen.engines.cpu.pick_code import pick_code
+from fast_gen.engines.cpu.pick_code import pick_code, set_weights
 from fast_gen.engines.cpu.product import ROWS_TOGETHER, add_product, address, matrix_bytes, ready_rows
-from fast_gen.engines.sampling import SamplingSettings, pick
-from wavenet_app.compiling.vector_math import EXP_ERRORS
+from fast_gen.engines.pick_weights import UNIT, pick_scale
+from fast_gen.engines.sampling import SamplingSettings, integer_weights, pick
+from wavenet_app.compiling.vector_math import EXP_ERRORS, emit_exp
 
 Floats = NDArray[np.floating]
+
+
+@intrinsic
+def exp(typing, x):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return emit_exp(builder, *arguments)
+
+    return x(x), generate
 
 
 @njit
@@ -182,10 +191,26 @@ def test_the_product_of_bytes_is_exact_with_and_without_the_instruction(byte_pro
 def compiled_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
     row = np.zeros(-(-len(logits) // 16) * 16, np.float32)
     row[: len(logits)] = logits
-    place = np.empty(len(logits))
-    heat, top_p = float(settings.temperature), float(settings.top_p)
-    order = np.empty((2, len(logits)), np.int64)
-    return int(pick_code(row, np.float32(uniform), heat, settings.top_k, top_p, settings.least_exponent, place, order))
+    _, scale, *others = settings.numbers
+    return int(pick_code(row, np.float32(uniform), np.float32(scale), *others, np.empty(len(logits), np.int64)))
+
+
+def compiled_weights(logits: Floats, scale: float) -> NDArray[np.int64]:
+    weights = np.empty(len(logits), np.int64)
+    set_weights(logits, np.float32(scale), weights)
+    return weights
+
+
+@pytest.mark.parametrize("temperature", [1e-9, 0.01, 0.7, 1.0, 3.0, 1e300])
+def test_weights_equal_the_reference_to_the_bit(temperature: float) -> None:
+    generator = np.random.default_rng(0)
+    for spread in (1e-6, 0.3, 5.0, 1e4):
+        logits = generator.normal(scale=spread, size=1_000).astype(np.float32)
+        logits[[3, 900]] = -np.inf, -0.0
+        scale = pick_scale(temperature)
+        expected = integer_weights(torch.from_numpy(logits), scale).numpy()
+        np.testing.assert_array_equal(compiled_weights(logits, scale), expected)
+        assert expected.max() == UNIT
 
 
 def reference_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:

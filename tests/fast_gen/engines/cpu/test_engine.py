@@ -22,7 +22,7 @@ from engine_contract import (
 )
 from numpy.typing import NDArray
 
-from fast_gen.engines.choice import choose_engine, load_engine
+from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu import engine as numba_cpu
@@ -31,6 +31,7 @@ from fast_gen.engines.cpu.packing import LOOK_AHEAD, block_width, first_state, p
 from fast_gen.engines.cpu.threads import run_together
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.compiling.argument_table import as_table
 from wavenet_app.compiling.kept_function import KeptFunction

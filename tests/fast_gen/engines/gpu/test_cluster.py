@@ -12,6 +12,7 @@ import torch
 from engine_contract import (
     CONDITIONED,
     GAUSSIAN,
+    PREDICTION,
     SETTINGS,
     ConditionContract,
     EngineContract,
@@ -30,10 +31,12 @@ from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_cluster, packed_matrix
 from fast_gen.engines.gpu.packing import pack
-from fast_gen.engines.gpu.triton_engine import Plan
-from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.gpu.prediction import DevicePredictor
+from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
+from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
+from wavenet_app.core.errors import UserError
 
 TINY = {
     "two taps": ModelConfig(
@@ -74,6 +77,9 @@ class EmulatedKernel:
         subprocess.run(["g++", *options, "-o", str(library), str(source)], check=True)
         self.library, self.division, self.order = ctypes.CDLL(str(library)), division, order
 
+    def most_clusters(self) -> int:
+        return 1
+
     def launch(self, clusters: int, arguments: ctypes.Structure) -> None:
         division = self.division
         self.library.emulate(
@@ -99,8 +105,12 @@ class EmulatedCluster(ClusterGpu):
     def plan(self, clips: int) -> Plan:
         return Plan(1, 4, 1)
 
-    def _missing_cluster(self) -> None:
+    @staticmethod
+    def _shared_bytes() -> None:
         return None
+
+    def _solve(self, prediction: DevicePredictor) -> None:
+        prediction.solve(self._rings.recent[:, -1])
 
     def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
         return EmulatedKernel(macros, self._division, self.folder, self.order)
@@ -122,7 +132,6 @@ def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
         monkeypatch.setattr(EmulatedCluster, "folder", tmp_path, raising=False)
         monkeypatch.setattr(EmulatedCluster, "order", order, raising=False)
         engine = EmulatedCluster(GeneratorWeights.of(net), "cpu", precision)
-        assert engine._division is not None
         engine.reset(2)
         return engine
 
@@ -152,6 +161,21 @@ def test_the_emulated_kernel_equals_the_full_network(
             engine.reset(2)
             made = engine.generate(numbers, settings)
             assert_picked_by(full_network(net, made), made, numbers, settings, tolerance)
+
+
+@pytest.mark.parametrize("how", [*SETTINGS.values(), SamplingSettings(top_k=3, min_p=0.2)], ids=str)
+def test_codes_are_the_reference_pick_of_the_kernels_own_logits(how: SamplingSettings, emulated: MakeEmulated) -> None:
+    """Without a tolerance; some clips have equal logits."""
+    net = random_net(TINY["two taps"], seed=1)
+    with torch.no_grad():
+        net.output2.weight[::3] = 0
+        net.output2.bias[::3] = 0.5
+    engine = emulated(net, 0, "bfloat16")
+    numbers = uniforms(4, rows=2, length=30)
+    made = engine.generate(numbers, how)
+    engine.reset(2)
+    scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
+    np.testing.assert_array_equal(made.flatten(), pick(scored, torch.from_numpy(numbers).flatten(), how))
 
 
 @pytest.mark.parametrize(
@@ -209,9 +233,7 @@ def test_the_presets_fit_into_a_cluster_and_compile_for_an_h100(name: str, kind:
     assert division is not None
     assert division.blocks == blocks
     try:
-        code = nvrtc.compiled(
-            nvrtc.source(cluster_gpu.SOURCE), definitions(model, division, weights.quantization_channels)
-        )
+        code = nvrtc.compiled(nvrtc.source(cluster_gpu.SOURCE), definitions(model, division, weights))
     except RuntimeError as error:
         if "libnvrtc" in str(error):
             pytest.skip(f"NVRTC is not installed: {error}")
@@ -223,10 +245,47 @@ def test_a_model_too_large_for_a_cluster_is_left_to_triton() -> None:
     assert divide(pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.float32)) is None
 
 
-def test_samples_of_sixteen_bits_are_left_to_triton() -> None:
-    engine = ClusterGpu(GeneratorWeights.of(random_net(TINY["two taps"].model_copy(update=GAUSSIAN))), "cpu")
-    assert engine._division is None
-    assert engine._missing_cluster() == "it takes mu-law codes alone, not the head gaussian"
+def test_what_a_cluster_cannot_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TritonGpu, "missing", classmethod(lambda *_: None))
+    monkeypatch.setattr(cluster_gpu, "missing_nvrtc", lambda: None)
+    monkeypatch.setattr(ClusterGpu, "_shared_bytes", staticmethod(lambda: None))
+    tiny = GeneratorWeights.of(random_net(TINY["two taps"].model_copy(update=GAUSSIAN)))
+    assert ClusterGpu.missing(tiny, "cuda", "float32", 1) == "it takes mu-law codes alone, not the head gaussian"
+    base = GeneratorWeights.of(random_net(preset("base").model))
+    words = "the model does not fit into the 16 blocks of a cluster in float32"
+    assert ClusterGpu.missing(base, "cuda", "float32", 1) == words
+    assert ClusterGpu.missing(base, "cuda", "bfloat16", 1) is None
+    monkeypatch.setattr(cluster_gpu, "missing_nvrtc", lambda: "no compiler")
+    assert ClusterGpu.missing(base, "cuda", "bfloat16", 1) == "no compiler"
+
+
+def test_a_cluster_that_cannot_be_scheduled_is_said(emulated: MakeEmulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EmulatedKernel, "most_clusters", lambda _: 0)
+    with pytest.raises(UserError, match=r"cannot schedule a cluster of \d+ blocks; take --engine cuda"):
+        emulated(random_net(TINY["two taps"]), 0, "float32")
+
+
+def test_more_clips_than_clusters_are_tritons_and_that_is_said(emulated: MakeEmulated) -> None:
+    engine = emulated(random_net(TINY["two taps"]), 0, "float32")
+    assert engine.remark is None
+    engine.reset(9)
+    assert engine.remark == "9 clips are more than the 8 that have a cluster each; the engine cuda made them"
+
+
+def test_the_emulated_kernel_goes_through_solutions_of_linear_prediction(emulated: MakeEmulated) -> None:
+    """Calls end within a hop, at its end and beyond."""
+    net = random_net(TINY["two taps"].model_copy(update=PREDICTION), seed=1)
+    engine = emulated(net, 0, "float32")
+    codes, numbers = random_codes(net.config, 2, 60), uniforms(4, rows=2, length=9)
+    scored = engine.score(codes[:, :6])
+    engine.prime(codes[:, 6:37])
+    codes[:, 37:46] = engine.generate(numbers, SETTINGS["plain"])
+    engine.prime(codes[:, 46:50])
+    scored_too = engine.score(codes[:, 50:])
+    logits = full_network(net, codes)
+    np.testing.assert_allclose(scored, logits[:, :6], atol=1e-4, rtol=0)
+    np.testing.assert_allclose(scored_too, logits[:, 50:], atol=1e-4, rtol=0)
+    assert_picked_by(logits[:, 37:46], codes[:, 37:46], numbers, SETTINGS["plain"], 1e-4)
 
 
 def test_weights_are_packed_block_after_block_and_none_is_lost() -> None:
@@ -254,17 +313,13 @@ def test_threads_side_by_side_read_16_bytes_side_by_side() -> None:
 @pytest.mark.gpu
 class TestClusterGpu(EngineContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
-        engine = ClusterGpu(weights)
-        assert engine._division is not None
-        return engine
+        return ClusterGpu(weights)
 
 
 @pytest.mark.gpu
 class TestClusterGpuConditioned(ConditionContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
-        engine = ClusterGpu(weights)
-        assert engine._division is not None
-        return engine
+        return ClusterGpu(weights)
 
 
 @pytest.mark.gpu
@@ -272,7 +327,6 @@ class TestClusterGpuConditioned(ConditionContract):
 def test_presets_pick_from_their_own_logits_and_repetitions_are_the_same(name: str, precision: str) -> None:
     net = random_net(preset(name).model)
     engine = ClusterGpu(GeneratorWeights.of(net), "cuda", precision)
-    assert engine._division is not None
     clips = cluster_gpu.FEW_CLIPS
     numbers = uniforms(0, rows=clips, length=1_500)
     engine.reset(clips)

@@ -8,12 +8,13 @@ import torch
 from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
 
-from fast_gen.engines.choice import EngineChoice, choose_engine, load_engine, start_engine
+from fast_gen.engines.choice import EngineChoice, choose_engine
 from fast_gen.engines.cpu.engine import NumbaCpu
 from fast_gen.engines.gpu import triton_engine as triton_gpu
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
 from fast_gen.engines.gpu.graph_engine import GraphQueue
 from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.start import load_engine, start_engine
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
@@ -220,8 +221,9 @@ def test_a_whole_command_goes_on_without_the_gpu_and_says_why(wavegen, tmp_path,
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
     code, out, err = wavegen("sample", checkpoint, "--seconds", 0.05, "--data-dir", tmp_path)
     assert (code, err) == (0, "")
-    assert "engine torch on cpu (the reference, torch layer by layer, float32, 1 thread): the fastest that can" in out
-    assert "graph on cuda: the GPU cannot be used (" in out
+    assert "engine torch on cpu (the reference, torch layer by layer, float32, 1 thread): the fastest for 1 clip" in out
+    assert "too short a job to try: cuda, graph" in out
+    assert "; cluster on cuda: the GPU does not say how much shared memory a block has" in out
     code, _, err = wavegen("sample", checkpoint, "--seconds", 0.05, "--data-dir", tmp_path, "--engine", "graph")
     assert (code, err.count("\n")) == (2, 1)
     assert err.startswith("error: the GPU cannot be used (")

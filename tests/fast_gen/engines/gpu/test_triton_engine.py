@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,14 +122,85 @@ def test_the_kernel_compiles_for_an_h100_and_keeps_to_its_registers(
     compiled = compile_for_h100(weights, plan, "bf16" if precision == "bfloat16" else "fp32")
     assert compiled.spilled_bytes <= spilled_bytes
     assert compiled.shared_bytes < 227 * 1024
+    # the quantile of a 16-bit sample and the linear predictor have some, the pick of a code none
+    assert (compiled.doubles > 0) == (weights.prediction is not None or not weights.head.ranks_codes)
+
+
+SHARED_BYTES = {80: 166_912, 86: 101_376, 89: 101_376, 90: 232_448, 100: 232_448, 120: 101_376}
+"""Compute capability -> shared memory that a program can have."""
+
+
+@pytest.mark.parametrize("capability", SHARED_BYTES)
+@pytest.mark.parametrize(
+    ("precision", "clips", "spilled_bytes"),
+    [
+        ("bfloat16", 1, 0),
+        pytest.param("bfloat16", 40, 64, marks=pytest.mark.exhaustive),
+        pytest.param("bfloat16", 4_096, 256, marks=pytest.mark.exhaustive),
+        pytest.param("float32", 1, 64, marks=pytest.mark.exhaustive),
+        pytest.param("float32", 40, 1_024, marks=pytest.mark.exhaustive),
+    ],
+)
+def test_base_compiles_for_each_gpu_and_keeps_to_its_memory(
+    capability: int, precision: str, clips: int, spilled_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In seconds, and where two layers fit, with the weights of the next one on their way."""
+    pytest.importorskip("triton", reason="triton is not installed")
+    from sm90 import compile_for_h100
+
+    device = SimpleNamespace(multi_processor_count=132, shared_memory_per_block_optin=SHARED_BYTES[capability])
+    weights = weights_of(preset("base").model)
+    engine = TritonGpu(weights, "cpu", precision)
+    engine.device = "cuda"
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    plan, began = engine.plan(clips), time.process_time()
+    kind = "bf16" if precision == "bfloat16" else "fp32"
+    compiled = compile_for_h100(weights, plan, kind, capability=capability)
+    assert time.process_time() - began < 60
+    assert compiled.spilled_bytes <= spilled_bytes
+    assert compiled.shared_bytes <= SHARED_BYTES[capability]
+    assert plan.stages == (3 if SHARED_BYTES[capability] > 160_000 and precision == "bfloat16" else 1)
+    # what a layer waits for was asked for a layer before: other copies are still under way
+    assert (max(compiled.waits, default=0) > 0) == (plan.stages == 3)
+
+
+def test_two_stages_do_not_overlap() -> None:
+    """Why no plan has them: the kernel waits for the copies that it has just asked for."""
+    pytest.importorskip("triton", reason="triton is not installed")
+    from sm90 import compile_for_h100
+
+    waits = [compile_for_h100(weights_of(preset("small").model), Plan(1, 8, stages)).waits for stages in (1, 2, 3)]
+    assert [max(found, default=0) > 0 for found in waits] == [False, False, True]
+
+
+def test_a_chunk_may_begin_at_any_sample_without_a_new_compilation() -> None:
+    pytest.importorskip("triton", reason="triton is not installed")
+    from fast_gen.engines.gpu.triton_loop import append_codes
+
+    flexible = {parameter.name for parameter in append_codes.params if parameter.do_not_specialize_on_alignment}
+    assert flexible == {"codes", "uniforms", "condition_steps"}
+
+
+@pytest.mark.parametrize("rows", [1, pytest.param(16, marks=pytest.mark.exhaustive)])
+def test_top_k_and_top_p_compile_in_seconds(rows: int) -> None:
+    """A sort of 256 keys took minutes."""
+    pytest.importorskip("triton", reason="triton is not installed")
+    from sm90 import compile_for_h100
+
+    began = time.process_time()
+    config = preset("small").model.model_copy(update={"prediction": None})
+    compiled = compile_for_h100(weights_of(config), Plan(rows, 8, 1), "bf16", select=True)
+    assert time.process_time() - began < 30
+    assert compiled.doubles == 0
 
 
 def test_clips_are_divided_as_the_device_and_triton_allow(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = weights_of(preset("base").model)
     monkeypatch.setattr(triton_gpu, "triton_release", lambda: (3, 7))
     found = [plan_on_an_h100(weights, "bfloat16", clips, monkeypatch) for clips in (1, 32, 33, 2_112, 2_113)]
-    assert found == [Plan(1, 8, 2), Plan(1, 8, 2), Plan(16, 8, 2), Plan(16, 8, 2), Plan(32, 8, 2)]
-    assert plan_on_an_h100(weights, "float32", 4_096, monkeypatch) == Plan(16, 8, 2)
+    assert found == [Plan(1, 8, 3), Plan(1, 8, 3), Plan(16, 8, 3), Plan(16, 8, 3), Plan(32, 8, 3)]
+    # two layers of it do not fit, and with a single buffer the kernel would wait for each copy
+    assert plan_on_an_h100(weights, "float32", 4_096, monkeypatch) == Plan(16, 8, 1)
     monkeypatch.setattr(triton_gpu, "triton_release", lambda: (3, 6))
     assert plan_on_an_h100(weights, "bfloat16", 1, monkeypatch) == Plan(1, 8, 1)
 

@@ -265,3 +265,32 @@ def test_nohup_is_respected(tmp_path):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (status.step, status.interrupted) == (20, None)
+
+
+class TooLarge(Line):
+    """Fills a GPU that is not there in its third step."""
+
+    steps = 0
+
+    def loss(self, batch):
+        self.steps += 1
+        if self.steps == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 TB")
+        return super().loss(batch)
+
+
+@pytest.mark.parametrize("free", [2_500_000_000, None])
+def test_a_full_gpu_is_one_line_that_names_the_batch(tmp_path, monkeypatch, free):
+    def asked():
+        if free is None:
+            raise RuntimeError("CUDA error: out of memory")
+        return free, 80_000_000_000
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", asked)
+    with pytest.raises(UserError, match=r"--set training\.batch_size=N") as raised:
+        fit(TooLarge(), plan(tmp_path / "run"), watcher=Watcher())
+    said = " (2.5 GB are free)" if free else ""
+    assert str(raised.value).startswith(
+        f"the training stopped at step 2: the GPU has not enough memory for a batch{said}; take a smaller one with"
+    )
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,204 @@
+"""The steps of `gpu_quick.py`, each run as `python benchmarks/gpu_quick_steps.py STEP [--dry-run]`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from gpu_speed import planned
+
+from fast_gen.engines.contract import Engine
+from fast_gen.engines.gpu.cluster.engine import ClusterGpu
+from fast_gen.engines.gpu.cluster.nvrtc import missing_nvrtc
+from fast_gen.engines.gpu.device import missing_gpu
+from fast_gen.engines.gpu.graph_engine import GraphQueue
+from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
+from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.engines.self_check import self_check
+from fast_gen.engines.start import exact_engine
+from fast_gen.engines.trial import samples_per_second
+from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.config import ModelConfig, preset
+from wavenet_app.network.model import WaveNet
+
+DRY = "--dry-run" in sys.argv
+DEVICE = "cpu" if DRY else "cuda"
+REPETITIONS = 1 if DRY else 20
+REPEATED_SAMPLES = 2 if DRY else 2_000
+TINY = ModelConfig(
+    residual_channels=4, dilation_channels=4, skip_channels=4, dilations=(1, 2), quantization_channels=16
+)
+
+
+class SinglePlan(TritonGpu):
+    """Triton on the CPU, whose properties no plan can follow."""
+
+    def plan(self, clips: int) -> Plan:  # noqa: ARG002 - the same for any number
+        """Returns a program for each clip."""
+        return Plan(1, 8, 1)
+
+
+Triton = SinglePlan if DRY else TritonGpu
+
+
+def weights_of(name: str) -> GeneratorWeights:
+    """Returns random weights of a preset; of a tiny net where the run is dry."""
+    generator = torch.Generator().manual_seed(0)
+    model = WaveNet(TINY if DRY else preset(name).model, generator)
+    torch.nn.init.normal_(model.output2.weight, std=0.2, generator=generator)
+    return GeneratorWeights.of(model)
+
+
+def checked(label: str, engine: Engine, clips: int) -> str:
+    """Returns a line: whether an engine sounds right, and its codes are the same in all repetitions."""
+    fault = self_check(engine, exact_engine(engine.weights), clips)
+    numbers = uniforms(0, rows=clips, length=REPEATED_SAMPLES)
+    engine.reset(clips)
+    first = engine.generate(numbers, SamplingSettings())
+    same = 0
+    for _ in range(REPETITIONS):
+        engine.reset(clips)
+        same += bool(np.array_equal(engine.generate(numbers, SamplingSettings()), first))
+    return f"{label}, {clips} clips: {fault or 'sounds right'}; {same} of {REPETITIONS} repetitions are the same"
+
+
+def timed(label: str, engine: Engine, clips: int) -> None:
+    """Prints the speed of an engine."""
+    began = time.perf_counter()
+    engine.reset(clips)
+    engine.generate(uniforms(0, rows=clips, length=1), SamplingSettings())
+    first = time.perf_counter() - began
+    rate = 0.0 if DRY else samples_per_second(engine, clips, seconds=1.0)
+    speed = "not timed" if DRY else f"{rate:,.0f} samples/s, {rate / clips:,.0f} of each clip"
+    print(f"{label}, {clips:,} clips: {speed}; first sample after {first:.1f} s", flush=True)
+
+
+def device() -> None:
+    """Names the device, and counts the clusters that it can schedule."""
+    if DRY:
+        print(f"no device: {missing_gpu() or 'there is one, which a dry run leaves alone'}")
+        return
+    properties = torch.cuda.get_device_properties(0)
+    print(f"{properties.name}, {properties.major}.{properties.minor}, {properties.total_memory / 1e9:.0f} GB")
+    if (missing := missing_nvrtc()) is not None:
+        print(f"no clusters: {missing}")
+        return
+    from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, source
+    from fast_gen.engines.gpu.cluster.packing import SHARED_BYTES
+
+    text = source() + 'struct Words { u32 word[4]; };\nextern "C" __global__ void nothing(int number) {}\n'
+    for blocks in (12, 16):
+        kernel = ClusterKernel(text, "nothing", {}, blocks, 512, SHARED_BYTES)
+        print(f"clusters of {blocks} blocks at a time: {kernel.most_clusters()}")
+
+
+def floors() -> None:
+    """Measures what no kernel can pass."""
+    import gpu_limit
+
+    if DRY or missing_nvrtc() is not None:
+        print(f"not measured: {'a dry run' if DRY else missing_nvrtc()}")
+        return
+    print(gpu_limit.summary(gpu_limit.measure()))
+
+
+def triton() -> None:
+    """Checks Triton's kernels; threads compile while others run."""
+    cases = [(name, kind, clips) for clips in (3, 40) for name in ("base", "small") for kind in Triton.precisions]
+
+    def check(case: tuple[str, str, int]) -> str:
+        name, kind, clips = case
+        return checked(f"triton {name} {kind}", Triton(weights_of(name), DEVICE, kind), 1 if DRY else clips)
+
+    with ThreadPoolExecutor(1 if DRY else 4) as pool:
+        for line in pool.map(check, cases[:1] if DRY else cases):
+            print(line, flush=True)
+
+
+def _clusters() -> list[tuple[str, ClusterGpu]]:
+    found = []
+    for name in ("small", "base"):
+        weights = weights_of(name)
+        missing = ClusterGpu.missing(weights, "cuda", "bfloat16", 1)
+        if missing is None:
+            found.append((name, ClusterGpu(weights, "cuda", "bfloat16")))
+        else:
+            print(f"cluster {name}: {missing}")
+    return found
+
+
+def cluster() -> None:
+    """Checks the cluster's kernel."""
+    if DRY:
+        print("left out: the cluster's kernel needs a device")
+        return
+    for name, engine in _clusters():
+        for clips in (1, 8):
+            print(checked(f"cluster {name}", engine, clips), flush=True)
+
+
+def cluster_speed() -> None:
+    """Times the cluster's kernel."""
+    if DRY:
+        print("left out: the cluster's kernel needs a device")
+        return
+    for name, engine in _clusters():
+        for clips in (1, 8):
+            timed(f"cluster {name}", engine, clips)
+
+
+def triton_speed() -> None:
+    """Times one clip, with and without weights on their way."""
+    for name in ("base", "small"):
+        for stages in (1, 3):
+            engine = planned(Plan(1, 8, 1 if DRY else stages))(weights_of(name), DEVICE, "bfloat16")
+            timed(f"triton {name} bfloat16, {stages} stages", engine, 1)
+
+
+def tiles() -> None:
+    """Times tiles of clips."""
+    for clips, every in ((1_024, (1, 2, 3)), (4_096, (2, 3))):
+        for stages in every[:1] if DRY else every:
+            plan = Plan(16, 8, 1) if DRY else Plan(16 if clips == 1_024 else 32, 8, stages)
+            engine = planned(plan)(weights_of("base"), DEVICE, "float32" if DRY else "bfloat16")
+            timed(f"triton base, {plan.rows} rows, {stages} stages", engine, 16 if DRY else clips)
+
+
+def graph() -> None:
+    """Checks and times the portable engine."""
+    engine = GraphQueue(weights_of("small"), DEVICE)
+    for clips in (1, 2 if DRY else 128):
+        print(checked("graph small", engine, clips))
+        timed("graph small", engine, clips)
+
+
+def training() -> None:
+    """Trains against the textbook net."""
+    script = Path(__file__).with_name("train_speed.py")
+    sizes = ["tiny", "--batch-size", "1", "--window", "64", "--rounds", "1", "--steps", "1"]
+    if not DRY:
+        sizes = ["base", "--batch-size", "16", "--rounds", "2", "--steps", "10"]
+    subprocess.run([sys.executable, str(script), *sizes], check=True)
+
+
+def top_p() -> None:
+    """Times top-p, whose kernel is another one."""
+    engine = Triton(weights_of("small"), DEVICE, "float32")
+    clips, settings = 1 if DRY else 40, SamplingSettings(top_p=0.9)
+    began = time.perf_counter()
+    engine.reset(clips)
+    engine.generate(uniforms(0, rows=clips, length=1), settings)
+    first = time.perf_counter() - began
+    engine.generate(uniforms(0, rows=clips, length=2 if DRY else 1_000), settings)
+    print(f"top-p, {clips} clips: first sample after {first:.1f} s, all after {time.perf_counter() - began:.1f} s")
+
+
+if __name__ == "__main__":
+    if not DRY and (missing := missing_gpu()) is not None:
+        raise SystemExit(f"cannot measure here: {missing}")
+    globals()[sys.argv[1]]()
