@@ -13,6 +13,7 @@ from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu.ahead import compiling_ahead
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
+from studio.web.requests import plain_model_name
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
@@ -78,9 +79,9 @@ class EnginePool:
         """Returns the key of a model's engines.
 
         Raises:
-            UserError: no checkpoint has that name.
+            UserError: no checkpoint has that name, or it is a path.
         """
-        path = find_checkpoint(self._folder.root, model)
+        path = find_checkpoint(self._folder.root, plain_model_name(model))
         return EngineKey(path, path.stat().st_mtime_ns, engine, precision)
 
     def take(self, key: EngineKey, say: Say) -> Loaded:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.condition import ChunkCondition, voice
+from fast_gen.engines.condition import voice
 from fast_gen.engines.sampling import SamplingSettings, check_head
 from fast_gen.generation.level import output_level
 from fast_gen.generation.stream import Steering, steered
@@ -23,7 +23,6 @@ from studio.playing.fair_queue import FairQueue, Ticket
 from studio.playing.request import PlayRequest, Sampling, speaker_text
 from studio.web.requests import RefusedError
 from wavenet_app.audio.files import pcm16
-from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.speakers import speaker_shares
 
@@ -31,12 +30,10 @@ MOST_JOBS = 64
 AHEAD_SECONDS = 0.25
 """How far sound is made before it is played: what is steered is heard this much later, and the buffer in the page."""
 
-_CHUNK_SECONDS = 0.03
+CHUNK_SECONDS = 0.03
 _SETTLED_CHUNKS = 4  # before the speed is taken for measured; the first may have to get the engine ready
 
 T = TypeVar("T")
-Primed = Callable[[RunConfig], "NDArray[np.int64] | None"]
-"""Settings of a model -> the codes that its clip continues, (rows, time)."""
 
 
 @dataclass(eq=False)
@@ -48,13 +45,13 @@ class Job:
         client: the visitor.
         model: its name.
         ticket: its place in the queue.
-        state: "loading", "waiting", "playing", "refining" or "done".
+        state: "loading", "waiting", "playing" or "done".
         note: what is waited for; empty for nothing.
         sample_rate: in Hz; 0 until the model is read.
         made: samples.
         speed: seconds of sound in a second; None until it is measured.
         steering: how the next chunk is picked.
-        task: that sends it; stopping the job cancels it.
+        loaded: its model and engine; None before they are there and after the end.
         stopped: whether the visitor stopped it.
     """
 
@@ -94,8 +91,12 @@ class Jobs:
         self._jobs: dict[tuple[str, str], Job] = {}
         self._speeds: dict[EngineKey, float] = {}
 
-    async def start(self, request: PlayRequest) -> Job:
+    async def start(self, request: PlayRequest, steering: Callable[[Loaded], Steering]) -> Job:
         """Loads the model of a request, and returns its job.
+
+        Args:
+            request: the clip.
+            steering: returns how its first chunk is picked, and refuses what does not fit the model.
 
         Raises:
             UserError: the model or a setting is invalid.
@@ -116,7 +117,7 @@ class Jobs:
                 future.add_done_callback(lambda done: None if done.cancelled() else self._keep(done.result()))
                 raise
             job.note, job.sample_rate = "", job.loaded.config.audio.sample_rate
-            job.steering = self._steering(job.loaded, request)
+            job.steering = steering(job.loaded)
             if key in self._speeds:
                 job.speed = self._speeds[key]
                 self.queue.set_cost(job.ticket, 1 / job.speed)
@@ -135,7 +136,7 @@ class Jobs:
         job = self.find(client, key)
         if job.loaded is None:
             raise RefusedError(409, "the model is still being loaded")
-        job.steering = self._steering(job.loaded, sampling)
+        job.steering = steering_of(job.loaded, sampling)
         return job
 
     def find(self, client: str, key: str) -> Job:
@@ -186,39 +187,27 @@ class Jobs:
         return {"running": len(self.queue.running), "waiting": len(self.queue.waiting)}
 
     async def samples(
-        self, job: Job, request: PlayRequest, prime: Callable[[Loaded], NDArray[np.int64] | None]
+        self, job: Job, begin: Callable[[], Iterator[NDArray[np.float32]]], *, seconds: float | None, paced: bool
     ) -> AsyncGenerator[bytes, None]:
         """Yields the 16-bit samples of a job while they are made, at the level of the recordings.
 
-        It is made no more than `AHEAD_SECONDS` before it can be heard, unless the request is not paced, so that it can
-        be steered; and it lets others run after its turn.
+        It lets others run after its turn, and ends after a chunk once the job is stopped.
 
         Args:
             job: that `start` returned; finished when the iterator ends or is dropped.
-            request: what it makes.
-            prime: returns the codes that the clip continues; runs in a thread.
+            begin: returns the chunks (1, samples) at the level of the training; runs in a thread, as the chunks do.
+            seconds: length of the clip; None for no end.
+            paced: whether no more than `AHEAD_SECONDS` are made before they can be heard, so that it can be steered.
         """
         loaded = job.loaded
         assert loaded is not None
         rate, level = job.sample_rate, output_level(loaded.config.audio.gain)
-        count = None if request.seconds is None else max(1, round(request.seconds * rate))
-
-        def begin() -> Iterator[NDArray[np.float32]]:
-            return steered(
-                loaded.engine,
-                num_samples=count,
-                seed=request.seed,
-                steering=lambda: job.steering,
-                prime_codes=prime(loaded),
-                chunk_samples=max(1, round(_CHUNK_SECONDS * rate)),
-            )
-
         running: asyncio.Future[Any] | None = None
         try:
             await self._enter(job)
             running = self._submit(begin)
             chunks = await running
-            pace = _Pace(AHEAD_SECONDS + job.buffer_seconds(request.seconds) - 0.15)
+            pace = _Pace(AHEAD_SECONDS + job.buffer_seconds(seconds) - 0.15)
             measured = 0
             while not job.stopped.is_set():
                 if self.queue.turn_is_over(job.ticket):
@@ -226,16 +215,16 @@ class Jobs:
                     await self._enter(job)
                     pace = _Pace(pace.ahead)
                 running = self._submit(lambda: _timed(chunks))
-                chunk, seconds = await running
+                chunk, took = await running
                 if chunk is None:
                     break
                 measured += 1
                 job.made += chunk.shape[1]
                 if measured > _SETTLED_CHUNKS:
-                    self._measure(job, chunk.shape[1] / rate / max(seconds, 1e-9))
+                    self._measure(job, chunk.shape[1] / rate / max(took, 1e-9))
                 yield pcm16(level.of(chunk[0])).astype("<i2").tobytes()
-                if request.paced:
-                    pace.ahead = max(pace.ahead, AHEAD_SECONDS + job.buffer_seconds(request.seconds) - 0.15)
+                if paced:
+                    pace.ahead = max(pace.ahead, AHEAD_SECONDS + job.buffer_seconds(seconds) - 0.15)
                     await pace.wait(chunk.shape[1] / rate)
         finally:
             if running is not None and not running.done():  # its thread is still in the engine
@@ -279,24 +268,40 @@ class Jobs:
         self._speeds[job.loaded.key] = job.speed
         self.queue.set_cost(job.ticket, 1 / job.speed)
 
-    def _steering(self, loaded: Loaded, sampling: Sampling) -> Steering:
-        settings = SamplingSettings(sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
-        check_head(settings, loaded.config.model.output_head)
-        if loaded.config.model.mel is not None:
-            raise UserError(f"{loaded.config.name} is a vocoder; give it a recording on the page Continue")
-        return Steering(settings, condition_of(loaded, sampling))
 
-
-def condition_of(loaded: Loaded, sampling: Sampling) -> ChunkCondition | None:
-    """Returns the condition of a mix of speakers, None for a model of one voice.
+def steering_of(loaded: Loaded, sampling: Sampling) -> Steering:
+    """Returns how a model's chunks are picked.
 
     Raises:
-        UserError: the weights do not fit the model.
+        UserError: a setting does not fit the model, or it is a vocoder.
     """
+    if loaded.config.model.mel is not None:
+        raise UserError(f"{loaded.config.name} is a vocoder; give it a recording on the page Continue")
+    settings = SamplingSettings(sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
+    check_head(settings, loaded.config.model.output_head)
     speaker = speaker_text(sampling.speakers, loaded.config)
     if speaker is None:
-        return None
-    return voice(loaded.weights, speaker_shares(speaker, loaded.config.model.speakers)[None])
+        return Steering(settings)
+    return Steering(settings, voice(loaded.weights, speaker_shares(speaker, loaded.config.model.speakers)[None]))
+
+
+def steered_chunks(job: Job, request: PlayRequest, prime: NDArray[np.int64] | None) -> Iterator[NDArray[np.float32]]:
+    """Returns the chunks of a clip, each made as the job is steered then.
+
+    Args:
+        job: with a loaded model.
+        request: the clip.
+        prime: codes that it continues; None for none.
+    """
+    assert job.loaded is not None
+    return steered(
+        job.loaded.engine,
+        num_samples=None if request.seconds is None else max(1, round(request.seconds * job.sample_rate)),
+        seed=request.seed,
+        steering=lambda: job.steering,
+        prime_codes=prime,
+        chunk_samples=max(1, round(CHUNK_SECONDS * job.sample_rate)),
+    )
 
 
 class _Pace:

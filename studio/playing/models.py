@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from studio.web.metrics import read_metrics
 from wavenet_app.checkpoints.trained import read_trained
 from wavenet_app.checkpoints.voice_file import read_plain_voice
 from wavenet_app.checkpoints.voices import DEFAULT, ShippedVoice, shipped_voices
@@ -85,15 +84,6 @@ class ModelList:
         if key not in self._known:
             self._known[key] = _of_run(path) if path.name == BEST else _of_export(path)
         return self._known[key]
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """Returns the rows of a run's metrics.csv; empty if there is none, or none that can be read."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
-    except (OSError, ValueError, TypeError):
-        return []
 
 
 def run_config(run: Path) -> RunConfig:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from fast_gen.engines.sampling import VOCODING_TEMPERATURE
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import Settings
@@ -39,6 +40,13 @@ class PlayRequest(Sampling):
     seconds: float | None = Field(default=None, gt=0, le=LONGEST_SECONDS)
     clip: Key | None = None
     paced: bool = True
+
+
+class VocodeRequest(PlayRequest):
+    """A recording to make sound of; its length is that of the recording."""
+
+    temperature: float = Field(default=VOCODING_TEMPERATURE, ge=0, le=100)
+    paced: bool = False
 
 
 class SteerRequest(Sampling):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,11 +17,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from studio.playing.clips import codes_to_continue, command_name, heard
-from studio.playing.engines import Loaded
-from studio.playing.jobs import Jobs
+from studio.playing.jobs import Jobs, steered_chunks, steering_of
 from studio.playing.models import ModelList
-from studio.playing.request import JobRequest, PlayRequest, SteerRequest, command_line, speaker_text
+from studio.playing.request import JobRequest, PlayRequest, SteerRequest, VocodeRequest, command_line, speaker_text
 from studio.playing.visitors import Visitors
+from studio.playing.vocoding import check_vocoder, vocoded
 from studio.web.requests import AUDIO_BYTES, RefusedError, body_of, settings_of
 from studio.web.streaming import StreamedAnswer
 from studio.web.uploads import Uploads
@@ -68,6 +69,7 @@ class SoundRoutes:
             Route("/api/flac", self.flac, methods=["POST"]),
             Route("/api/clips", self.receive, methods=["POST"]),
             Route("/api/clips/{key}", self.clip),
+            Route("/api/vocode", self.vocode, methods=["POST"]),
         ]
 
     async def models(self, _request: Request) -> Response:
@@ -86,10 +88,11 @@ class SoundRoutes:
         """Makes a clip, and sends its samples meanwhile: 16 bits, little-endian, mono."""
         wanted = await settings_of(request, PlayRequest)
         upload = None if wanted.clip is None else self._uploads.find(wanted.clip)
-        job = await self._jobs.start(wanted)
+        job = await self._jobs.start(wanted, lambda loaded: steering_of(loaded, wanted))
 
-        def prime(loaded: Loaded) -> NDArray[np.int64] | None:
-            return None if upload is None else codes_to_continue(upload, loaded)
+        def begin() -> Iterator[NDArray[np.float32]]:
+            assert job.loaded is not None
+            return steered_chunks(job, wanted, None if upload is None else codes_to_continue(upload, job.loaded))
 
         assert job.loaded is not None
         headers = {
@@ -97,7 +100,16 @@ class SoundRoutes:
             "x-buffer-seconds": f"{job.buffer_seconds(wanted.seconds):.3f}",
             "x-engine": quote(job.loaded.reason),
         }
-        return StreamedAnswer(self._jobs.samples(job, wanted, prime), job.stopped.set, _RAW, headers)
+        body = self._jobs.samples(job, begin, seconds=wanted.seconds, paced=wanted.paced)
+        return StreamedAnswer(body, job.stopped.set, _RAW, headers)
+
+    async def vocode(self, request: Request) -> Response:
+        """Makes sound from the mel frames of a recording, and sends it when it is refined."""
+        wanted = await settings_of(request, VocodeRequest)
+        upload = self._uploads.find(wanted.clip or "")
+        job = await self._jobs.start(wanted, lambda loaded: check_vocoder(loaded, wanted))
+        headers = {"x-sample-rate": str(job.sample_rate), "x-buffer-seconds": "0"}
+        return StreamedAnswer(vocoded(self._jobs, job, wanted, upload), job.stopped.set, _RAW, headers)
 
     async def steer(self, request: Request) -> Response:
         """Changes the settings of a clip that is made."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import threading
 from collections.abc import AsyncIterator
@@ -21,6 +20,8 @@ from studio.playing.jobs import Jobs
 from studio.playing.models import ModelList
 from studio.playing.routes import SoundRoutes
 from studio.playing.visitors import Visitors
+from studio.segmenting.routes import SegmentRoutes
+from studio.training.routes import TrainingRoutes
 from studio.web.access import Access
 from studio.web.answers import HANDLERS
 from studio.web.guard import Guard
@@ -62,6 +63,7 @@ def create_studio(access: Access, folder: DataFolder, scratch: Path, data_dir: s
     pool = EnginePool(folder)
     jobs = Jobs(pool)
     visitors = Visitors(jobs, secrets.token_urlsafe(6), uploads.drop_of)
+    training = TrainingRoutes(folder, scratch)
     sound = SoundRoutes(ModelList(folder), jobs, visitors, uploads, scratch, data_dir)
 
     @asynccontextmanager
@@ -69,10 +71,11 @@ def create_studio(access: Access, folder: DataFolder, scratch: Path, data_dir: s
         threading.Thread(target=_warm_up, args=(pool,), name="warm-up", daemon=True).start()
         yield
         visitors.closing.set()
+        training.trainer.close()
         jobs.close()
-        await asyncio.sleep(0)
 
-    routes = [Route("/", _file), Route("/page/{name}", _file), *sound.routes()]
+    others = (*SegmentRoutes(folder, uploads).routes(), *training.routes())
+    routes = [Route("/", _file), Route("/page/{name}", _file), *sound.routes(), *others]
     app = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)
     return Studio(Guard(app, access), visitors)
 

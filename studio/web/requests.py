@@ -8,7 +8,9 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
+from wavenet_app.audio.files import printable
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.names import name_problem
 from wavenet_app.core.published import in_bytes
 from wavenet_app.core.settings import AnySettings, validated
 from wavenet_app.core.text import whole_number
@@ -71,6 +73,17 @@ async def settings_of(request: Request, schema: type[AnySettings]) -> AnySetting
     if not isinstance(values, dict):
         raise UserError("the request is no JSON object")
     return validated(schema, values)
+
+
+def plain_model_name(name: str) -> str:
+    """Returns the name of a model, which commands take as a path too; a page may not open any file by it.
+
+    Raises:
+        UserError: it is a path.
+    """
+    if name_problem(name):
+        raise UserError(f"'{printable(name)}' is no name of a model; choose one of the list")
+    return name
 
 
 async def _parts(request: Request, most: int) -> AsyncIterator[bytes]:
