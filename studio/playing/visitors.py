@@ -12,7 +12,7 @@ from studio.playing.jobs import Jobs
 
 _INTERVAL = 0.2  # seconds between looks at what has changed
 _SILENCE = 5.0  # seconds after which an event is sent though nothing has changed
-_GRACE = 1.0  # seconds in which a page that lost its connection may come back
+_GRACE = 0.4  # seconds in which a page that lost its connection may come back
 
 
 class Visitors:

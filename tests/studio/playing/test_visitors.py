@@ -38,7 +38,7 @@ def test_a_page_is_told_of_its_clip_and_a_closed_page_ends_it(studio: Served, wr
     playing.request("POST", "/api/play", json.dumps(request()), JSON)
     sound = playing.getresponse()
     sound.read(1_000)
-    while not (found := state(told))["jobs"]:
+    while not (found := state(told))["jobs"] or found["jobs"][0]["state"] != "playing":
         pass
     assert found["jobs"][0]["job"] == "clip"
     assert found["running"] == 1
