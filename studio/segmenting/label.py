@@ -72,8 +72,21 @@ class Labelling:
         self._folder = folder
         self._loaded: dict[tuple[LabelRequest, int], Any] = {}
 
-    def label(self, upload: Upload, request: LabelRequest) -> dict[str, Any]:
+    def find(self, model: str) -> Path:
+        """Returns the file of a model.
+
+        Raises:
+            UserError: there is none of that name, or it is a path.
+        """
+        return find_segmenter(plain_model_name(model), self._folder)
+
+    def label(self, upload: Upload, request: LabelRequest, path: Path) -> dict[str, Any]:
         """Returns the mask of a picture as a PNG in the colours of its classes, and the share of each class.
+
+        Args:
+            upload: the picture.
+            request: how it is labelled.
+            path: the file of the model.
 
         Raises:
             UserError: the picture or the model cannot be read, or an option does not fit.
@@ -83,7 +96,6 @@ class Labelling:
         from segmentation.checkpoints.segmenter import class_names
         from segmentation.datasets.image_files import read_image
 
-        path = find_segmenter(plain_model_name(request.model), self._folder)
         image: list[NDArray[np.uint8]] = []
         upload.checked(_refuse_large)
         upload.checked(lambda path: image.append(read_image(path)))

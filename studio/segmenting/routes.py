@@ -44,9 +44,10 @@ class SegmentRoutes:
         wanted = LabelRequest(query.get("model", ""), query.get("scales", "1"), query.get("flip") == "1", stride)
         if not wanted.model:
             raise UserError("choose a model")
+        path = self._labelling.find(wanted.model)
         upload = await self._uploads.receive(request, IMAGE_BYTES)
         try:
             async with self._turn:
-                return JSONResponse(await asyncio.to_thread(self._labelling.label, upload, wanted))
+                return JSONResponse(await asyncio.to_thread(self._labelling.label, upload, wanted, path))
         finally:
             self._uploads.drop(upload)
