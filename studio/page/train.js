@@ -15,7 +15,7 @@ export function setUp(section) {
   preset = h("select", { id: "train-preset" }, ...["auto", "tiny", "small", "base", "large"].map((one) => new Option(one)));
   minutes = h("input", { type: "number", id: "train-minutes", min: 0.1, step: "any", value: 30 });
   name = h("input", { type: "text", id: "train-name", placeholder: "as the folder", autocomplete: "off", spellcheck: "false" });
-  startButton = h("button", { class: "primary", id: "train-start", onclick: start }, "Train");
+  startButton = h("button", { class: "primary", id: "train-start", type: "submit" }, "Train");
   const look = h("button", { type: "button", id: "train-inspect", onclick: inspect }, "Inspect");
   status = h("p", { class: "hint", role: "status", id: "train-status" });
   report = h("div", { class: "card panel", hidden: true, id: "train-report" });
@@ -154,12 +154,13 @@ function drawChart() {
 
 async function start() {
   if (startButton.disabled) return;
+  startButton.disabled = true;
   try {
     const found = await postJson("api/training/start", { path: path.value.trim(), name: name.value.trim(), preset: preset.value, minutes: Number(minutes.value) || 0 });
     chosen = found.name;
     say("");
     await refresh();
-  } catch (error) { say(error.message, true); }
+  } catch (error) { startButton.disabled = false; say(error.message, true); }
 }
 
 async function stop() {

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class TrainRequest(Settings):
 
 
 class Trainer:
-    """Starts and stops trainings, one at a time.
+    """Starts and stops trainings, one at a time; its methods may run in several threads.
 
     Args:
         folder: the data folder.
@@ -47,6 +48,7 @@ class Trainer:
         self._folder, self._runs = folder, runs
         self._log = scratch / "training.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._starting = threading.Lock()
         self.name: str | None = None
         self.stopping = False
 
@@ -118,18 +120,19 @@ class Trainer:
         }
 
     def _run(self, name: str, options: Sequence[str]) -> None:
-        if self.running:
-            raise RefusedError(409, f"'{self.name}' is being trained; stop it first")
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                wavegen_command("train", "--data-dir", str(self._folder.root), *options),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=own_environment(),
-                start_new_session=True,  # or Ctrl-C in the studio's terminal would reach it a second time
-            )
-        self.name, self.stopping = name, False
+        with self._starting:
+            if self.running:
+                raise RefusedError(409, f"'{self.name}' is being trained; stop it first")
+            with self._log.open("wb") as log:
+                self._process = subprocess.Popen(
+                    wavegen_command("train", "--data-dir", str(self._folder.root), *options),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=own_environment(),
+                    start_new_session=True,  # or Ctrl-C in the studio's terminal would reach it a second time
+                )
+            self.name, self.stopping = name, False
 
     def _tail(self) -> str:
         try:

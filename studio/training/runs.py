@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.run_lock import LOCK
 from wavenet_app.core.runs import LAST
+from wavenet_app.core.text import whole_number
 
 MOST_ROWS = 600
 """Of a curve that is sent."""
@@ -178,14 +180,14 @@ class _Events:
 
 
 def is_locked(run: Path) -> bool:
-    """Returns whether a process trains a run; writes nothing."""
+    """Returns whether a process trains a run; a lock that is taken to find out would keep a training from starting."""
     try:
-        import fcntl
-
-        with (run / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        number = whole_number((run / LOCK).read_text(encoding="ascii").strip(), 2**31)
+        if not number:
+            return False
+        os.kill(number, 0)
+    except PermissionError:  # it runs, for another user
         return True
-    except (OSError, ModuleNotFoundError):
+    except (OSError, UnicodeDecodeError):
         return False
-    return False
+    return True

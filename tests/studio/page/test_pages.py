@@ -193,6 +193,16 @@ def test_a_run_is_shown_with_its_curve(page, data):
     page.wrong.clear()
 
 
+def test_one_press_starts_one_training(page):
+    asked = []
+    page.route("**/api/training/start", lambda route: (asked.append(1), route.fulfill(json={"name": "voice"})))
+    page.click("#tab-train")
+    until(page, "document.querySelector('#train-start')")
+    page.click("#train-start")
+    page.wait_for_timeout(500)
+    assert asked == [1]
+
+
 def test_a_picture_is_labelled(page, data, tmp_path):
     config = SegmentationConfig(
         name="net", model=SegmentationModelConfig(backbone="dilated", aspp_channels=8, num_classes=len(CLASSES))

@@ -1,7 +1,9 @@
 """Runs and trainings: read from the files of the command line, started and stopped as processes of their own."""
 
 import json
+import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -15,7 +17,7 @@ from studio.web.requests import RefusedError
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.run_lock import run_lock
+from wavenet_app.core.run_lock import LOCK, run_lock
 
 METRICS = "step,seconds,train,validation,learning_rate\n100,30.0,4.2,4.1,0.005\n200,60.0,4.0,3.9,0.004\n"
 
@@ -42,14 +44,44 @@ def test_a_run_is_what_its_files_say(folder):
         runs.described("../voice")
 
 
-def test_a_locked_run_is_being_trained_and_looking_leaves_no_trace(folder):
+def test_a_locked_run_is_being_trained_and_looking_changes_nothing(folder):
     run = folder.checkpoints / "voice"
     assert not is_locked(run)
     with run_lock(run):
         assert is_locked(run)
+        before = (run / LOCK).read_text()
+        assert is_locked(run)
+        assert (run / LOCK).read_text() == before
     before = sorted(run.iterdir())
     assert not is_locked(run)
     assert sorted(run.iterdir()) == before
+
+
+def test_a_lock_that_a_killed_process_left_is_no_training(folder):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (folder.checkpoints / "voice" / LOCK).write_text(str(ended.pid))
+    assert not is_locked(folder.checkpoints / "voice")
+
+
+def test_looking_does_not_keep_a_training_from_starting(folder):
+    """As taking the lock for a moment to find out would."""
+    run = folder.checkpoints / "voice"
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_locked(run)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(200):
+            with run_lock(run):
+                pass
+    finally:
+        over.set()
+        looking.join()
 
 
 def test_previews_come_as_they_are_logged(folder):
@@ -112,6 +144,25 @@ def test_a_training_is_started_and_stopped_once(trainer, folder, tmp_path):
     assert not trainer.state["failed"]
     with pytest.raises(RefusedError, match="no training goes on"):
         trainer.stop()
+
+
+def test_of_two_trainings_at_once_one_starts(trainer):
+    together = threading.Barrier(4)
+    refused = []
+
+    def begin() -> None:
+        together.wait()
+        try:
+            trainer.start(TrainRequest())
+        except RefusedError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 3
 
 
 def test_a_run_is_resumed(trainer):
