@@ -161,16 +161,21 @@ function steer() {
   }, STEER_MILLISECONDS);
 }
 
-function showState(state) {
-  const job = state.jobs.find((one) => one.job === clip?.job);
+function showState({ jobs }) {
+  const job = jobs.find((one) => one.job === clip?.job);
   if (!job || !playing) return;
-  if (job.speed) $("play-speed").textContent = `${job.speed.toFixed(1)} ×`;
-  const { state: now, place, note } = job;
-  if (now === latest.now && place === latest.place && note === latest.note) return;
-  if (now === "loading" && note) say(`${note[0].toUpperCase()}${note.slice(1)} …`);
-  else if (now === "waiting" && place) say(`Others are being served: you are number ${place} in the queue.`);
-  else if (latest.now === "waiting" && now === "playing") say(heard ? "Playing." : "Getting ready …");
-  latest = { now, place, note };
+  if (job.speed) {
+    $("play-speed").textContent = `${job.speed.toFixed(1)} ×`;
+    player?.hold(job.buffer);
+    // what is slower than real time is held back first, so that it has no gaps
+    if (!heard && job.speed < 1 && job.state === "playing") say(`Slower than real time, so sound begins in about ${Math.max(1, Math.ceil((job.buffer - job.made) / job.speed))} s.`);
+  }
+  const { state, place, note } = job;
+  if (state === latest.state && place === latest.place && note === latest.note) return;
+  if (state === "loading" && note) say(`${note[0].toUpperCase()}${note.slice(1)} …`);
+  else if (state === "waiting" && place) say(`Others are being served: you are number ${place} in the queue.`);
+  else if (latest.state === "waiting" && state === "playing") say(heard ? "Playing." : "Getting ready …");
+  latest = { state, place, note };
 }
 
 async function showCommand(wanted) {

@@ -74,18 +74,18 @@ function showRuns(runs, training) {
   const all = training.running && !known ? [{ name: training.name, bits: null, minutes: null, training: true }, ...runs] : runs;
   list.replaceChildren(...all.map((run) => {
     const facts = [run.bits === null ? "no bits yet" : `${run.bits.toFixed(3)} bits`, ...(run.minutes === null ? [] : [clock(60 * run.minutes)])].join(" · ");
-    return h("button", { "aria-pressed": run.name === chosen, onclick: () => { chosen = run.name; heard = ""; refresh(); } }, h("span", {}, run.name), run.training ? h("span", { class: "tag live" }, "training") : "", h("small", {}, facts));
+    return h("button", { "aria-pressed": String(run.name === chosen), onclick: () => { chosen = run.name; heard = ""; refresh(); } }, h("span", {}, run.name), run.training ? h("span", { class: "tag live" }, "training") : "", h("small", {}, facts));
   }));
   if (!all.length) list.replaceChildren(h("p", { class: "hint" }, "None yet."));
   $("train-empty").hidden = Boolean(chosen);
 }
 
 async function showRun(training, known) {
-  detail.hidden = !chosen;
-  if (!chosen) return;
+  if (!chosen) { detail.hidden = true; return; }
   const own = training.name === chosen;
   const found = known ? await getJson(`api/training/runs/${encodeURIComponent(chosen)}`) : { name: chosen, rows: [], baseline: null, previews: [], training: own && training.running, resumable: false };
   shown = found;
+  detail.hidden = false;
   title.textContent = chosen;
   stopButton.hidden = !(own && training.running);
   stopButton.disabled = training.stopping;

@@ -30,6 +30,12 @@ MOST_JOBS = 64
 AHEAD_SECONDS = 0.25
 """How far sound is made before it is played: what is steered is heard this much later, and the buffer in the page."""
 
+HOLD_SECONDS = 0.15
+"""How much the page holds before it plays what comes faster than it is heard."""
+
+FAST = 1.2
+"""Speed from which that is enough, since the machine also does other things."""
+
 CHUNK_SECONDS = 0.03
 _SETTLED_CHUNKS = 4  # before the speed is taken for measured; the first may have to get the engine ready
 
@@ -48,8 +54,10 @@ class Job:
         state: "loading", "waiting", "playing" or "done".
         note: what is waited for; empty for nothing.
         sample_rate: in Hz; 0 until the model is read.
+        seconds: length of its clip; None for no end.
         made: samples.
         speed: seconds of sound in a second; None until it is measured.
+        expected_speed: what the same model was last measured at; None if it was not.
         steering: how the next chunk is picked.
         loaded: its model and engine; None before they are there and after the end.
         stopped: whether the visitor stopped it.
@@ -62,16 +70,19 @@ class Job:
     state: str = "loading"
     note: str = ""
     sample_rate: int = 0
+    seconds: float | None = None
     made: int = 0
     speed: float | None = None
+    expected_speed: float | None = None
     steering: Steering = field(default_factory=lambda: Steering(SamplingSettings()))
     loaded: Loaded | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def buffer_seconds(self, seconds: float | None) -> float:
+    @property
+    def buffer_seconds(self) -> float:
         """Returns how much sound the page should hold before it plays, so that there are no gaps."""
-        speed = self.speed or 1.5
-        return 0.15 if speed > 1.2 else seconds_to_buffer(speed, seconds)
+        speed = self.speed or self.expected_speed or 2 * FAST
+        return HOLD_SECONDS if speed > FAST else seconds_to_buffer(speed, self.seconds)
 
 
 class Jobs:
@@ -106,7 +117,7 @@ class Jobs:
             raise RefusedError(503, f"{MOST_JOBS} clips are made or wait already; try again later")
         if (request.client, request.job) in self._jobs:
             raise RefusedError(409, "there is a clip of that name already")
-        job = Job(request.job, request.client, request.model)
+        job = Job(request.job, request.client, request.model, seconds=request.seconds)
         self._jobs[job.client, job.key] = job
         try:
             key = self.pool.key(request.model, request.engine, request.precision)
@@ -119,8 +130,8 @@ class Jobs:
             job.note, job.sample_rate = "", job.loaded.config.audio.sample_rate
             job.steering = steering(job.loaded)
             if key in self._speeds:
-                job.speed = self._speeds[key]
-                self.queue.set_cost(job.ticket, 1 / job.speed)
+                job.expected_speed = self._speeds[key]
+                self.queue.set_cost(job.ticket, 1 / job.expected_speed)
         except BaseException:
             self.finish(job)
             raise
@@ -176,6 +187,7 @@ class Jobs:
                 "note": job.note,
                 "made": job.made / job.sample_rate if job.sample_rate else 0,
                 "speed": job.speed,
+                "buffer": job.buffer_seconds,
             }
             for job in self._jobs.values()
             if job.client == client
@@ -187,7 +199,7 @@ class Jobs:
         return {"running": len(self.queue.running), "waiting": len(self.queue.waiting)}
 
     async def samples(
-        self, job: Job, begin: Callable[[], Iterator[NDArray[np.float32]]], *, seconds: float | None, paced: bool
+        self, job: Job, begin: Callable[[], Iterator[NDArray[np.float32]]], *, paced: bool
     ) -> AsyncGenerator[bytes, None]:
         """Yields the 16-bit samples of a job while they are made, at the level of the recordings.
 
@@ -196,7 +208,6 @@ class Jobs:
         Args:
             job: that `start` returned; finished when the iterator ends or is dropped.
             begin: returns the chunks (1, samples) at the level of the training; runs in a thread, as the chunks do.
-            seconds: length of the clip; None for no end.
             paced: whether no more than `AHEAD_SECONDS` are made before they can be heard, so that it can be steered.
         """
         loaded = job.loaded
@@ -207,7 +218,7 @@ class Jobs:
             await self._enter(job)
             running = self._submit(begin)
             chunks = await running
-            pace = _Pace(AHEAD_SECONDS + job.buffer_seconds(seconds) - 0.15)
+            pace = _Pace(AHEAD_SECONDS + job.buffer_seconds - HOLD_SECONDS)
             measured = 0
             while not job.stopped.is_set():
                 if self.queue.turn_is_over(job.ticket):
@@ -224,7 +235,7 @@ class Jobs:
                     self._measure(job, chunk.shape[1] / rate / max(took, 1e-9))
                 yield pcm16(level.of(chunk[0])).astype("<i2").tobytes()
                 if paced:
-                    pace.ahead = max(pace.ahead, AHEAD_SECONDS + job.buffer_seconds(seconds) - 0.15)
+                    pace.ahead = AHEAD_SECONDS + job.buffer_seconds - HOLD_SECONDS
                     await pace.wait(chunk.shape[1] / rate)
         finally:
             if running is not None and not running.done():  # its thread is still in the engine

@@ -97,10 +97,10 @@ class SoundRoutes:
         assert job.loaded is not None
         headers = {
             "x-sample-rate": str(job.sample_rate),
-            "x-buffer-seconds": f"{job.buffer_seconds(wanted.seconds):.3f}",
+            "x-buffer-seconds": f"{job.buffer_seconds:.3f}",
             "x-engine": quote(job.loaded.reason),
         }
-        body = self._jobs.samples(job, begin, seconds=wanted.seconds, paced=wanted.paced)
+        body = self._jobs.samples(job, begin, paced=wanted.paced)
         return StreamedAnswer(body, job.stopped.set, _RAW, headers)
 
     async def vocode(self, request: Request) -> Response:

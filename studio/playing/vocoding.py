@@ -58,7 +58,7 @@ async def vocoded(jobs: Jobs, job: Job, request: PlayRequest, upload: Upload) ->
             made.append(block)
             yield block[None]
 
-    async for _ in jobs.samples(job, begin, seconds=None, paced=False):
+    async for _ in jobs.samples(job, begin, paced=False):
         pass
     if not job.stopped.is_set():
         waveform = await jobs.in_thread(lambda: source.refined(made))

@@ -141,17 +141,24 @@ class Runs:
         )
 
     def _baseline(self, path: Path) -> dict[str, float] | None:
-        """Returns the bits of the classical predictors, which do not change during a run; None if unknown yet."""
+        """Returns the bits of the classical predictors, which do not change during a run; None if unknown yet.
+
+        They are read in the background, since a checkpoint takes a while, and the curve should be seen at once.
+        """
         last, split = path / LAST, path / "split.json"
         if not (last.is_file() and split.is_file()):
             return None
         key = path, split.stat().st_mtime_ns
         if key not in self._baselines:
-            try:
-                self._baselines[key] = read_checkpoint(last, "wavenet").get("baseline")
-            except UserError:
-                return None
+            self._baselines[key] = None
+            threading.Thread(target=self._read_baseline, args=(key, last), daemon=True).start()
         return self._baselines[key]
+
+    def _read_baseline(self, key: tuple[Path, int], last: Path) -> None:
+        try:
+            self._baselines[key] = read_checkpoint(last, "wavenet").get("baseline")
+        except UserError:
+            del self._baselines[key]  # it may be read the next time
 
 
 class _Events:

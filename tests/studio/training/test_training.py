@@ -205,6 +205,7 @@ def test_a_real_training_from_the_page(studio: Served, tone_folder, data):
     assert studio.post("/api/training/stop", b"").status == 200
     assert eventually(lambda: not state()["training"]["running"], 120)
     assert not state()["training"]["failed"], state()
+    assert eventually(lambda: studio.get("/api/training/runs/tones").json["baseline"], 60)
     found = studio.get("/api/training/runs/tones").json
     assert found["baseline"]["lpc"] > 0
     assert found["resumable"]
