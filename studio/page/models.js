@@ -11,6 +11,7 @@ export const modelNamed = (name) => models.find((model) => model.name === name);
 export async function loadModels() {
   const found = await getJson("api/models");
   models = found.models;
+  if (found.unread) setTimeout(() => loadModels().catch(() => {}), 1_000); // files that take a while
   for (const listener of listeners) listener(models);
   return found.problems;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ class ModelFacts:
 
 
 class ModelList:
-    """The models of a data folder; a file is read again only when it has changed.
+    """The models of a data folder; a file is read again only when it has changed. May be used by several threads.
 
     Args:
         folder: the data folder.
@@ -64,25 +65,48 @@ class ModelList:
 
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
-        self._known: dict[tuple[Path, int], ModelFacts] = {}
+        self._known: dict[tuple[Path, int], ModelFacts | str] = {}
+        self._reading = threading.Lock()
 
     def read(self) -> dict[str, Any]:
-        """Returns `models`, the default voice first, and `problems`, a line for each file that cannot be used."""
+        """Returns what is known at once, and reads in the background what needs torch, whose import takes seconds.
+
+        Returns:
+            `models`, the default voice first; `problems`, a line for each file that cannot be used; `unread`, how many
+            files are still being read.
+        """
         voices, problems = shipped_voices()
         models = [_of_voice(voice) for voice in sorted(voices, key=lambda voice: (voice.name != DEFAULT, voice.name))]
         runs = [self._folder.checkpoints / name / BEST for name in run_names(self._folder.checkpoints, BEST)]
         exports = [path for path in self._folder.pretrained.glob("wavenet_*") if path.suffix in (".pth", SUFFIX)]
+        unread = []
         for path in (*sorted(runs, key=lambda path: -path.stat().st_mtime), *sorted(exports)):
-            try:
-                models.append(self._facts(path))
-            except (UserError, OSError) as error:
-                problems.append(str(error))
-        return {"models": [asdict(model) for model in models], "problems": problems}
+            key = path, path.stat().st_mtime_ns
+            if key not in self._known and path.name != BEST and path.suffix != SUFFIX:
+                unread.append(key)
+                continue
+            found = self._facts(key)
+            if isinstance(found, str):
+                problems.append(found)
+            else:
+                models.append(found)
+        if unread:
+            threading.Thread(target=self._read, args=(unread,), name="models", daemon=True).start()
+        return {"models": [asdict(model) for model in models], "problems": problems, "unread": len(unread)}
 
-    def _facts(self, path: Path) -> ModelFacts:
-        key = path, path.stat().st_mtime_ns
+    def _read(self, keys: list[tuple[Path, int]]) -> None:
+        with self._reading:
+            for key in keys:
+                self._facts(key)
+
+    def _facts(self, key: tuple[Path, int]) -> ModelFacts | str:
+        """Returns what is known of a file, or why it cannot be used."""
         if key not in self._known:
-            self._known[key] = _of_run(path) if path.name == BEST else _of_export(path)
+            path = key[0]
+            try:
+                self._known[key] = _of_run(path) if path.name == BEST else _of_export(path)
+            except (UserError, OSError) as error:
+                self._known[key] = str(error)
         return self._known[key]
 
 

@@ -155,8 +155,14 @@ def test_a_mistake_is_one_line(studio: Served, changes, said):
     assert studio.post("/api/stop", {"client": "visitor", "job": "wrong"}).status == 404
 
 
+def models(studio: Served) -> dict:
+    """Returns the list, once all files have been read."""
+    assert eventually(lambda: not studio.get("/api/models").json["unread"], 30)
+    return studio.get("/api/models").json
+
+
 def test_the_list_of_models(studio: Served, data):
-    found = studio.get("/api/models").json
+    found = models(studio)
     assert [(model["name"], model["kind"]) for model in found["models"]] == [
         ("wavenet_noise.pth", "export"),
         ("wavenet_pair.pth", "export"),
@@ -165,7 +171,7 @@ def test_the_list_of_models(studio: Served, data):
     broken = data / "pretrained" / "wavenet_broken.pth"
     broken.write_bytes(b"nothing")
     try:
-        assert "wavenet_broken.pth" in studio.get("/api/models").json["problems"][0]
+        assert "wavenet_broken.pth" in models(studio)["problems"][0]
     finally:
         broken.unlink()
 
