@@ -36,6 +36,9 @@ HOLD_SECONDS = 0.15
 FAST = 1.2
 """Speed from which that is enough, since the machine also does other things."""
 
+AGAIN_SECONDS = 1.0
+"""How much the page holds after a gap: more would be a longer gap."""
+
 CHUNK_SECONDS = 0.03
 _SETTLED_CHUNKS = 4  # before the speed is taken for measured; the first may have to get the engine ready
 
@@ -80,9 +83,12 @@ class Job:
 
     @property
     def buffer_seconds(self) -> float:
-        """Returns how much sound the page should hold before it plays, so that there are no gaps."""
+        """How much sound the page should hold before it plays, so that there are no gaps; less once it has begun."""
         speed = self.speed or self.expected_speed or 2 * FAST
-        return HOLD_SECONDS if speed > FAST else seconds_to_buffer(speed, self.seconds)
+        if speed > FAST:
+            return HOLD_SECONDS
+        first = seconds_to_buffer(speed, self.seconds)
+        return first if self.made <= first * self.sample_rate else min(first, AGAIN_SECONDS)
 
 
 class Jobs:
