@@ -10,7 +10,7 @@ import { RunningPicture } from "./spectrum.js";
 const STEER_MILLISECONDS = 60;
 const MOST_SECONDS = 3_600; // of a clip that is kept to be saved
 
-let picture, clip = null, player = null, playing = false, heard = 0, timer = 0, latest = {};
+let picture, clip = null, player = null, playing = false, heard = 0, timer = 0, latest = {}, commands = 0;
 
 const topK = () => ($("play-top-k").value === "0" ? 0 : 2 ** $("play-top-k").value);
 
@@ -179,14 +179,17 @@ function showState({ jobs }) {
 }
 
 async function showCommand(wanted) {
+  const own = ++commands;
   try {
     const { command } = await postJson("api/command", { client: "command", job: "command", ...wanted });
+    if (own !== commands) return; // a later one was asked for meanwhile
     $("play-command").textContent = command;
     const changed = clip && clip.changed !== null && playing === (wanted === clip.settings) ? clip.changed : null;
     $("play-command-note").textContent = changed !== null
       ? `You changed settings ${clock(changed)} into this clip, so the command gives it only up to there. Saving keeps it as you heard it.`
       : wanted.seconds === null ? "Endless: stop it with Ctrl-C." : "";
   } catch (error) {
+    if (own !== commands) return;
     $("play-command").textContent = "";
     $("play-command-note").textContent = error.message;
   }

@@ -1,5 +1,7 @@
 """Every tab in a real browser: what it does, by mouse and by keyboard, and how it answers mistakes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -44,6 +46,21 @@ def test_every_control_has_a_name(page):
         until(page, f"document.querySelector('#{name}').childElementCount")
         nameless = page.evaluate(NAMELESS, name)
         assert nameless == []
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_finds_nothing_wrong(browser, studio: Served, width, scheme):
+    script = Path(pytest.importorskip("axe_playwright_python").__file__).with_name("axe.min.js")
+    window = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    for page in opened(browser, studio, bypass_csp=True, **window):  # which would not let axe in
+        page.add_script_tag(path=script)
+        for name in TABS:
+            page.click(f"#tab-{name}")
+            until(page, f"document.querySelector('#{name}').childElementCount")
+            page.wait_for_timeout(500)
+            found = page.evaluate("axe.run(document).then((report) => [report.passes.length, report.violations])")
+            assert found[0] > 20
+            assert found[1] == [], name
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
