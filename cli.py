@@ -16,6 +16,7 @@ import typer
 
 from fast_gen import cli as audio
 from segmentation import cli as images
+from studio.cli import studio
 from wavenet_app.cli import inspect, train_command, voices
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -212,6 +213,7 @@ for panel, name, command in (
     (AUDIO, "inspect", inspect),
     (AUDIO, "bench", audio.bench),
     (AUDIO, "devices", audio.devices),
+    (AUDIO, "studio", studio),
     (IMAGES, "seg-train", images.seg_train),
     (IMAGES, "seg-eval", images.seg_eval),
     (IMAGES, "seg-predict", images.seg_predict),

@@ -1,4 +1,4 @@
-"""The wheel: it contains the command line and the three packages, and works in an environment of its own."""
+"""The wheel: it contains the command line and the packages, and works in an environment of its own."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ def test_the_wheel_contains_only_the_command_line_and_the_packages(wheel):
     assert "wavenet_app/voices/README.md" in shipped
     assert shipped <= inside
     metadata = {name for name in names if name.endswith(".dist-info")}
-    assert names - metadata == {"cli.py", "wavenet_app", "fast_gen", "segmentation"}
+    assert names - metadata == {"cli.py", "wavenet_app", "fast_gen", "segmentation", "studio"}
 
 
 @pytest.mark.slow

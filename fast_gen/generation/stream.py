@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,19 @@ from fast_gen.engines.sampling import SamplingSettings, uniforms
 from wavenet_app.core.errors import UserError
 
 CHUNK_SAMPLES = 1024  # 64 ms at 16 kHz: short enough to play soon, long enough to run an engine at full speed
+
+
+@dataclass(frozen=True, eq=False)
+class Steering:
+    """How the codes of a chunk are picked.
+
+    Attributes:
+        settings: temperature, top-k and top-p.
+        condition: the conditioning, such as a speaker: a single step that does not end; None for none.
+    """
+
+    settings: SamplingSettings
+    condition: ChunkCondition | None = None
 
 
 def stream(
@@ -53,6 +67,45 @@ def stream(
         UserError: a count is too small.
         ValueError: `prime_codes` has the wrong shape or codes outside the range of the model.
     """
+    return steered(
+        engine,
+        num_samples=num_samples,
+        batch_size=batch_size,
+        seed=seed,
+        steering=lambda: Steering(settings, condition),
+        first_row=first_row,
+        prime_codes=prime_codes,
+        chunk_samples=chunk_samples,
+    )
+
+
+def steered(
+    engine: Engine,
+    *,
+    num_samples: int | None,
+    batch_size: int = 1,
+    seed: int,
+    steering: Callable[[], Steering],
+    first_row: int = 0,
+    prime_codes: NDArray[np.integer] | None = None,
+    chunk_samples: int = CHUNK_SAMPLES,
+) -> Iterator[NDArray[np.float32]]:
+    """Returns what `stream` does, with settings and a condition that may change from chunk to chunk.
+
+    Args:
+        engine: as in `stream`, like all but `steering`.
+        num_samples: length of each clip, in samples; None for no end.
+        batch_size: number of clips.
+        seed: any integer.
+        steering: called before the clips are primed, and before each chunk.
+        first_row: number of the first clip.
+        prime_codes: codes that the clips continue.
+        chunk_samples: samples in a chunk; the last one may be shorter.
+
+    Raises:
+        UserError: a count is too small.
+        ValueError: `prime_codes` has the wrong shape or codes outside the range of the model.
+    """
     for what, count in (("samples", num_samples), ("clips", batch_size), ("samples a chunk", chunk_samples)):
         if count is not None and count < 1:
             raise UserError(f"the number of {what} must be at least 1, not {count}")
@@ -62,14 +115,15 @@ def stream(
         clips = np.broadcast_to(prime_codes, (batch_size, np.shape(prime_codes)[-1]))
         context = np.concatenate([context, clips], axis=1)
     engine.reset(batch_size)
-    engine.prime(context, condition)
+    engine.prime(context, steering().condition)
 
     def chunks() -> Iterator[NDArray[np.float32]]:
         start = 0
         while num_samples is None or start < num_samples:
             length = chunk_samples if num_samples is None else min(chunk_samples, num_samples - start)
             numbers = uniforms(seed, rows=batch_size, first_row=first_row, start=start, length=length)
-            yield coding.decode(engine.generate(numbers, settings, condition))
+            now = steering()
+            yield coding.decode(engine.generate(numbers, now.settings, now.condition))
             start += length
 
     return chunks()

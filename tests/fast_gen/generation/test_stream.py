@@ -9,7 +9,7 @@ from engine_contract import SHAPES, random_codes, random_net
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generation.stream import generate, stream
+from fast_gen.generation.stream import Steering, generate, steered, stream
 from wavenet_app.coding import MuLawCoding
 from wavenet_app.core.errors import UserError
 
@@ -100,3 +100,16 @@ def test_counts_below_one_are_refused_at_once(engine: TorchQueue) -> None:
 def test_a_prime_of_codes_out_of_range_is_refused(engine: TorchQueue) -> None:
     with pytest.raises(ValueError, match="codes must"):
         stream(engine, num_samples=1, seed=0, settings=PLAIN, prime_codes=np.array([CONFIG.quantization_channels]))
+
+
+def test_settings_may_change_between_chunks(engine: TorchQueue) -> None:
+    given = [Steering(PLAIN), Steering(PLAIN), Steering(SamplingSettings(temperature=0))]  # the first is for the prime
+    steering = iter(given)
+    chunks = list(steered(engine, num_samples=100, seed=4, steering=lambda: next(steering), chunk_samples=50))
+    engine.reset(1)
+    engine.prime(np.full((1, CONFIG.receptive_field), CONFIG.quantization_channels // 2))
+    numbers = uniforms(4, rows=1, length=100)
+    codes = [engine.generate(numbers[:, :50], PLAIN), engine.generate(numbers[:, 50:], given[2].settings)]
+    expected = MuLawCoding(CONFIG.quantization_channels).decode(np.concatenate(codes, axis=1))
+    np.testing.assert_array_equal(np.concatenate(chunks, axis=1), expected)
+    assert not np.array_equal(expected, generate(engine, num_samples=100, seed=4, settings=PLAIN))

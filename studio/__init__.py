@@ -1,0 +1,1 @@
+"""`wavegen studio`: a local page to play, continue, compare, train, segment and look into networks."""

@@ -1,0 +1,1 @@
+"""Pictures that visitors send, labelled by DeepLabs."""

@@ -1,0 +1,1 @@
+"""The studio as an application and as a command."""

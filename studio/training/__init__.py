@@ -1,0 +1,1 @@
+"""Trainings that are started, watched, stopped and resumed from the page."""
