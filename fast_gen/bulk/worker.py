@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fast_gen.bulk.manifest import ManifestLine
+from fast_gen.bulk.shard import MOST_AT_ONCE
 from fast_gen.engines.condition import voice
 from fast_gen.engines.contract import PRECISIONS
 from fast_gen.generation.level import output_level
@@ -186,5 +187,6 @@ def ready_worker(job: BulkJob, console: Console) -> Worker:
     Raises:
         UserError: the checkpoint, a setting or the engine is invalid.
     """
-    # no clip is prepared here: each batch has its own voices
-    return Worker(job, get_ready(replace(job.request, clips=1), DataFolder.at(job.data_dir), console))
+    # the engine is chosen for batches; their voices are made for each
+    clips = min(job.request.clips or 1, MOST_AT_ONCE)
+    return Worker(job, get_ready(replace(job.request, clips=clips), DataFolder.at(job.data_dir), console))

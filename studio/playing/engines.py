@@ -8,9 +8,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from fast_gen.engines.choice import EngineChoice, start_engine
+from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu.ahead import compiling_ahead
+from fast_gen.engines.start import Job, start_engine
+from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import WeightCache
 from fast_gen.engines.weights import GeneratorWeights
 from studio.web.requests import plain_model_name
@@ -101,7 +103,8 @@ class EnginePool:
             if choice.preparation is not None:
                 say(choice.preparation)
 
-        choice, engine = start_engine(key.engine, weights, "auto", key.precision, 1, on_choice)
+        job = Job(trials=TrialCache(self._folder.cache / "trials"))
+        choice, engine = start_engine(key.engine, weights, "auto", key.precision, 1, on_choice, job)
         return Loaded(key, config, weights, engine, choice.reason)
 
     def give(self, loaded: Loaded) -> None:
