@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from segmentation.config import SegmentationConfig
+from wavenet_app.config import RunConfig
+from wavenet_app.core.data_folder import ENVIRONMENT_VARIABLE
+from wavenet_app.core.shipped import VOICES_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[1]
 IN_TEXT = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -66,3 +71,34 @@ def test_links_between_sources_lead_to_files():
         for target in IN_TEXT.findall(source.read_text(encoding="utf-8")):
             if not re.match(r"[a-z]+:|#", target):
                 assert (source.parent / target.partition("#")[0]).exists(), f"{source}: {target}"
+
+
+def test_the_generated_pages_are_what_the_code_says(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks" / "docs")
+    for path, text in __import__("reference").pages().items():
+        assert (ROOT / path).read_text(encoding="utf-8") == text, f"{path} is out of date; run: make reference"
+
+
+def test_the_settings_pages_hold_every_setting_with_its_default():
+    """Checked against the models themselves, not against the script that writes the pages."""
+    for name, config in (("audio", RunConfig()), ("images", SegmentationConfig())):
+        rows = dict(re.findall(r"^\| `([a-z0-9_.]+)` \| ([^|]*?) \|", _without_presets(name), flags=re.MULTILINE))
+        for section, values in config.model_dump(exclude={"name"}).items():
+            for field, value in values.items():
+                shown = rows[f"{section}.{field}"]
+                if isinstance(value, bool | str | None) or value == ():
+                    words = {True: "yes", False: "no", None: "unset", (): "none"}
+                    assert shown == words.get(value, f'`"{value}"`'), field
+                elif isinstance(value, int | float):
+                    assert float(shown.replace(",", "")) == value, field
+
+
+def _without_presets(name: str) -> str:
+    page = (ROOT / "docs" / "reference" / f"settings-{name}.md").read_text(encoding="utf-8")
+    return page.partition("## `name`")[2]
+
+
+def test_the_page_of_the_environment_names_every_variable_of_ours():
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
+    for name in (ENVIRONMENT_VARIABLE, VOICES_VARIABLE, "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "CC", "WANDB_MODE"):
+        assert f"`{name}`" in page
