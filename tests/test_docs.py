@@ -47,7 +47,7 @@ def test_the_readme_names_existing_commands_and_all_of_them():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"wavegen ([a-z][a-z-]*)\b", text))
     assert set(COMMANDS) - {"demo"} <= named
-    assert text.count("\n") < 150
+    assert text.count("\n") < 120
 
 
 def test_the_python_of_the_readme_runs(wavegen, tone_folder, tmp_path):
