@@ -16,7 +16,7 @@ BLUE, ORANGE, GREY, LIGHT = "#3b6fb6", "#d9822b", "#8a8f98", "#dfe3ea"
 def save(path: Path) -> None:
     """Writes the current figure without a date, so that the same picture is the same file."""
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    pyplot.savefig(path, bbox_inches="tight", metadata=metadata)
+    pyplot.savefig(path, bbox_inches="tight", metadata=metadata, transparent=path.suffix == ".svg")
 
 
 def dilated(path: Path) -> None:
