@@ -6,7 +6,7 @@ PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shel
 # A process for each core, with one thread each: more threads than cores wait for each other.
 TESTS := OMP_NUM_THREADS=1 $(UV) run pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test slow exhaustive gpu gpu-quick check format commands clean
+.PHONY: help demo test slow exhaustive gpu gpu-quick check format docs reference clean
 
 help:
 	@echo "make demo    train a small model on the built-in corpus and play it, in under five minutes"
@@ -15,9 +15,10 @@ help:
 	@echo "make exhaustive    run all emulated GPU kernel tests on the CPU; use it when you change the kernels"
 	@echo "make gpu     test the GPU engines, then measure their limits, speed and start; needs a CUDA device"
 	@echo "make gpu-quick    check and time the GPU engines in under fifteen minutes; needs a CUDA device"
-	@echo "make check   check format, lint, import rules, types and tests, as continuous integration does"
+	@echo "make check   check format, lint, import rules, types, documentation and tests, as continuous integration does"
 	@echo "make format  format the code and fix lint errors"
-	@echo "make commands    generate docs/commands.md from the command line"
+	@echo "make docs    build the documentation into site/ and check its links; open site/index.html"
+	@echo "make reference   generate the pages of docs/reference that come from the code"
 	@echo "make clean   remove environments and caches, but not data/"
 
 demo: $(BOOTSTRAP)
@@ -45,17 +46,23 @@ check: $(BOOTSTRAP)
 	$(UV) run ruff check
 	$(UV) run lint-imports
 	$(UV) run mypy
+	$(MAKE) docs
 	$(MAKE) test
 
 format: $(BOOTSTRAP)
 	$(UV) run ruff format
 	$(UV) run ruff check --fix
 
-commands: $(BOOTSTRAP)
-	$(UV) run typer cli.py utils docs --name wavegen --title Commands --output docs/commands.md
+docs: $(BOOTSTRAP)
+	$(UV) run --group docs zensical build --strict --clean
+	$(UV) run python benchmarks/docs/links.py site
+
+reference: $(BOOTSTRAP)
+	$(UV) run typer cli.py utils docs --name wavegen --title Commands --output docs/reference/commands.md
+	$(UV) run python benchmarks/docs/reference.py
 
 clean:
-	rm -rf .venv .bootstrap dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bootstrap dist site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .bootstrap/bin/uv:
 	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or 3.12"; exit 2; }

@@ -216,7 +216,7 @@ class SegmentationConfig(Settings):
     def pad_to(self) -> int:
         """What the sides of an image are padded to multiples of: the output stride if those of the crops were, else 1.
 
-        Features stand where they stood in training only at sizes like those of the crops (docs/results.md).
+        Features stand where they stood in training only at sizes like those of the crops (docs/results/notebook.md).
         """
         crop, stride = self.training.crop_size, self.model.output_stride
         return stride if crop is not None and not any(side % stride for side in crop) else 1

@@ -25,7 +25,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Head, Rule
 
 VOCODING_TEMPERATURE = 0.8
-"""Default of vocoding; see docs/results.md."""
+"""Default of vocoding; see docs/results/notebook.md."""
 
 if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound
     from torch import Tensor

@@ -30,7 +30,7 @@ _SAME_SHAPE = 1.1  # by how much the proportions of images of one shape may diff
 def fit_to_images(config: SegmentationConfig, images: SplitReport, device: str) -> SegmentationConfig:
     """Returns the settings with the image scale and crop size that suit the images and the device.
 
-    On a CPU a run sees few images, and each at half its size costs a quarter; docs/results.md has the measurements.
+    On a CPU a run sees few images, and each at half its size costs a quarter (measured in docs/results/notebook.md).
 
     Args:
         config: the settings.

@@ -1,0 +1,74 @@
+"""Charts of results, drawn from the tables of the notebook, so that no figure stands in two places."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from diagrams import BLUE, GREY, ORANGE, save
+from matplotlib import pyplot
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "results" / "notebook.md"
+
+
+def row(heading: str, label: str) -> list[float]:
+    """Returns the numbers of the first table row that starts with a label, in the section below a heading."""
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    section = text.partition(f"\n## {heading}\n")[2].partition("\n## ")[0] or text.partition(f"\n## {heading}\n")[2]
+    found = re.search(rf"^\| (?:\*\*)?{re.escape(label)}(?:\*\*)? \|(.*)\|$", section, flags=re.MULTILINE)
+    if found is None:
+        raise LookupError(f"no row {label!r} in {heading!r}")
+    return [float(cell.strip(" *").split()[0].replace(",", "")) for cell in found[1].split("|") if cell.strip()]
+
+
+def bits_over_minutes(path: Path) -> None:
+    """Bits per sample over half an hour of training, beside LPC-24."""
+    heading = "Half an hour on real speech"
+    minutes = row(heading, "minutes")
+    _, axes = pyplot.subplots(figsize=(7, 3))
+    axes.plot(minutes, row(heading, "bits"), "o-", color=BLUE, label="small, without prediction input")
+    axes.plot([5, 30], [3.814, 3.689], "s-", color=ORANGE, label="small, with prediction input")
+    axes.axhline(4.048, color=GREY, linestyle="--", label="LPC-24")
+    axes.set_xlabel("minutes of training, two CPU cores")
+    axes.set_ylabel("bits per sample, held out")
+    axes.set_ylim(3.5, 4.25)
+    axes.legend(frameon=False)
+    save(path)
+
+
+def generation_speed(path: Path) -> None:
+    """Samples a second of one clip on one core, by precision, beside real time and the textbook."""
+    text = NOTEBOOK.read_text(encoding="utf-8").partition("\n## Generation speed\n")[2]
+    _, axes = pyplot.subplots(figsize=(7, 3))
+    places, names = np.arange(4), ["textbook", "float32", "bfloat16", "int8"]
+    textbook = {"small": 1_877, "base": 1_078}
+    for offset, preset, color in ((-0.2, "small", BLUE), (0.2, "base", ORANGE)):
+        line = re.search(rf"^\| {preset} \| 1 \|(.*)\|$", text, flags=re.MULTILINE)
+        assert line is not None
+        cells = [float(cell.strip(" *").split()[0].replace(",", "")) for cell in line[1].split("|")]
+        speeds = [textbook[preset], cells[0], cells[2], cells[4]]
+        bars = axes.bar(places + offset, speeds, 0.38, color=color, label=preset)
+        axes.bar_label(bars, [f"{speed / 16_000:.2g}x" for speed in speeds], fontsize=8)
+    axes.axhline(16_000, color=GREY, linestyle="--")
+    axes.text(-0.45, 17_500, "real time at 16 kHz", fontsize=9, color=GREY)
+    axes.set_yscale("log")
+    axes.set_xticks(places, names)
+    axes.set_ylabel("samples a second, one core")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 1.02))
+    save(path)
+
+
+def miou_over_minutes(path: Path) -> None:
+    """Mean IoU on CamVid over an hour of training from random weights."""
+    text = NOTEBOOK.read_text(encoding="utf-8").partition("\n## Street scenes from random weights (CamVid)\n")[2]
+    tables = re.findall(r"^\| minutes \|(.*)\|$|^\| mIoU \|(.*)\|$", text.partition("\n## ")[0], flags=re.MULTILINE)
+    numbers = [[float(cell) for cell in (one or other).split("|")] for one, other in tables]
+    _, axes = pyplot.subplots(figsize=(7, 3))
+    axes.plot(numbers[0], numbers[1], "o-", color=BLUE, label="mobilenet_v3_large")
+    axes.plot(numbers[2], numbers[3], "s-", color=ORANGE, label="dilated (WaveNet's block)")
+    axes.set_xlabel("minutes of training, one CPU core")
+    axes.set_ylabel("mean IoU, %")
+    axes.set_ylim(25, 60)
+    axes.legend(frameon=False)
+    save(path)
