@@ -25,7 +25,6 @@ from wavenet_app.core.options import (
     loading,
     make_console,
 )
-from wavenet_app.core.runs import is_restart
 
 DataSet = Annotated[
     str | None,
@@ -125,6 +124,8 @@ def seg_train(
         follow(launch)
         return
     if launch is not None:
+        from wavenet_app.core.runs import is_restart
+
         if is_restart(options.name, folder.segmentation_runs, launch.restarts):
             options = options.resumed()
         options = options.with_ranks(launch.size)

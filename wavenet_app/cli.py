@@ -24,7 +24,6 @@ from wavenet_app.core.options import (
     loading,
     make_console,
 )
-from wavenet_app.core.runs import is_restart
 from wavenet_app.heads import HEADS
 
 if TYPE_CHECKING:
@@ -145,6 +144,8 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             follow(launch)
             return
         if launch is not None:
+            from wavenet_app.core.runs import is_restart
+
             if is_restart(options.name, folder.checkpoints, launch.restarts):
                 options = options.resumed()
             options = options.with_ranks(launch.size)
