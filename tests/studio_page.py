@@ -22,7 +22,7 @@ def opened(browser: Any, studio: Any, **context: Any) -> Iterator[Any]:
     assert wrong == []
 
 
-def until(page: Any, condition: str, seconds: float = 20.0) -> Any:
+def until(page: Any, condition: str, seconds: float = 60.0) -> Any:
     """Waits until an expression is true in the page, and returns it; the page itself may evaluate no text."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
