@@ -19,7 +19,7 @@ OPTIONS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright keeps an event loop running, beside which other tests can start none
 def browser() -> Iterator[Any]:
     """Headless Chromium."""
     if CHROMIUM is None:
