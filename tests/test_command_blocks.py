@@ -28,6 +28,7 @@ NEEDS_MORE = {
     "bench": "takes a minute; tests/fast_gen/bench runs it",
     "data get": "downloads; tests/wavenet_app/downloads runs it",
     "devices": "needs a sound system; tests/fast_gen/playing runs it",
+    "studio": "serves until it is interrupted; tests/studio runs it",
 }
 """Command -> why it is only parsed here."""
 
