@@ -169,6 +169,7 @@ def place(wavegen, tone_folder, tmp_path, monkeypatch, write_tone) -> Callable:
     voices = tmp_path / "voices"
     voices.mkdir()
     shutil.copy(tmp_path / "data" / "published" / "kathleen" / "kathleen.safetensors", voices)
+    shutil.copy(ROOT / "wavenet_app" / "voices" / "trio.safetensors", voices)  # whose speakers a page names
     shutil.rmtree(tmp_path / "data" / "checkpoints")
     monkeypatch.setenv(VOICES_VARIABLE, str(voices))
     monkeypatch.setattr("wavenet_app.inspection.command.seconds_per_epoch", lambda *_: {})  # half a minute each time
