@@ -122,10 +122,13 @@ def test_a_named_run_resumes_by_itself_when_torchrun_restarts_it(tone_folder, ru
     os.kill(first, signal.SIGKILL)
     before = read_checkpoint(last, "wavenet")["training"]["step"]
     deadline = time.monotonic() + 300
-    while _rank_process(training.pid, 1) in (first, None) or last.stat().st_mtime < time.time() - 1:
+    restarted_at = None  # when the last checkpoint was written that the restarted processes begin with
+    while restarted_at is None or last.stat().st_mtime_ns == restarted_at:
+        if restarted_at is None and _rank_process(training.pid, 1) not in (first, None):
+            restarted_at = last.stat().st_mtime_ns
         assert training.poll() is None
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(0.05)
     os.kill(_rank_process(training.pid, 0), signal.SIGINT)
     output, _ = training.communicate(timeout=300)
     assert read_checkpoint(last, "wavenet")["training"]["step"] > before, output
