@@ -123,12 +123,7 @@ def seg_train(
 
         follow(launch)
         return
-    if launch is not None:
-        from wavenet_app.core.runs import is_restart
-
-        if is_restart(options.name, folder.segmentation_runs, launch.restarts):
-            options = options.resumed()
-        options = options.with_ranks(launch.size)
+    options = options.launched(launch, folder.segmentation_runs)
     check_early(options, folder)
     with loading(console):
         from segmentation.training.command import run_training

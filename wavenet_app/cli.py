@@ -143,12 +143,7 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
 
             follow(launch)
             return
-        if launch is not None:
-            from wavenet_app.core.runs import is_restart
-
-            if is_restart(options.name, folder.checkpoints, launch.restarts):
-                options = options.resumed()
-            options = options.with_ranks(launch.size)
+        options = options.launched(launch, folder.checkpoints)
         check_early(options, folder)
         with loading(console):
             from wavenet_app.core.console import output_may_vanish

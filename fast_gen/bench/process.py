@@ -167,7 +167,7 @@ def _trials(engine: Engine, rate: float) -> dict[int, Trial]:
             continue
         try:
             trials[clips] = try_out(engine, reference if engine.device == "cuda" else engine, clips)
-        except UserError:  # a GPU has not enough memory for so many
+        except UserError:  # the GPU's memory does not hold this number of clips
             break
     return trials
 

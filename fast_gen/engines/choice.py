@@ -137,7 +137,7 @@ def _candidates(name: str, device: str, clips: int) -> Iterator[tuple[str, str]]
 
 
 def fits(name: str, clips: int) -> bool:
-    """Returns whether an engine is meant for so many clips at a time."""
+    """Returns whether an engine is meant for this number of clips at a time."""
     most = getattr(engine_class(name), "most_clips", None)
     return most is None or clips <= most
 

@@ -19,7 +19,7 @@ COMPILING_SECONDS = 30.0
 """The same if it has to compile."""
 
 WORTH = 2.0
-"""An engine is tried out if the job takes so many times as long as the trial by what is known before."""
+"""Least ratio of the time that a job is expected to take to that of the trial, for which an engine is tried out."""
 
 
 @dataclass

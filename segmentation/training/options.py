@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 from segmentation.config import preset
 from segmentation.datasets.catalogue import locate
@@ -25,7 +25,7 @@ class SegmentationOptions(TrainingOptions):
     dataset: str | None = None
     format_options: Options = field(default_factory=dict)
 
-    def resumed(self) -> SegmentationOptions:
+    def resumed(self) -> Self:
         """Returns what resumes the run of this name, after a launcher has started its processes again."""
         return replace(
             self, resume=self.name, name=None, dataset=None, config_file=None, format_options={}, preset="auto"

@@ -43,7 +43,7 @@ class Studio:
 
     Attributes:
         app: answers the requests.
-        visitors: who is here; told when the studio closes.
+        visitors: the open pages; they are notified when the studio closes.
     """
 
     app: ASGIApp

@@ -11,6 +11,7 @@ from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.content import Content
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
+from wavenet_app.core.launch import Launch
 from wavenet_app.core.names import as_name
 from wavenet_app.core.settings import AnySettings, override, parse_assignments, read_config_file
 from wavenet_app.core.text import did_you_mean
@@ -83,6 +84,25 @@ class TrainingOptions:
         if self.config_file:
             config = override(config, read_config_file(self.config_file))
         return override(config, self.changes())
+
+    def resumed(self) -> Self:
+        """Returns what resumes the run of this name, after a launcher has started its processes again."""
+        raise NotImplementedError
+
+    def launched(self, launch: Launch | None, runs: Path) -> Self:
+        """Returns these options for rank 0 of a launcher: as many processes, and a restarted run is resumed.
+
+        Args:
+            launch: the place of this process; None without a launcher, which changes nothing.
+            runs: folder of the runs.
+
+        Raises:
+            UserError: the options ask for another number of processes.
+        """
+        if launch is None:
+            return self
+        options = self.resumed() if is_restart(self.name, runs, launch.restarts) else self
+        return options.with_ranks(launch.size)
 
     def with_ranks(self, ranks: int) -> Self:
         """Returns these options for a training in a number of processes that a launcher has started.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from wavenet_app.checkpoints.trained import find_checkpoint
 from wavenet_app.config import RunConfig, preset
@@ -66,7 +66,7 @@ class RunOptions(TrainingOptions):
             section_of(changes, "model").setdefault("mel", {})
         return changes
 
-    def resumed(self) -> RunOptions:
+    def resumed(self) -> Self:
         """Returns what resumes the run of this name, after a launcher has started its processes again."""
         return replace(
             self,

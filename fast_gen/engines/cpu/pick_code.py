@@ -113,7 +113,7 @@ def _keep_count(weights, count):
     codes = len(weights)
     if count >= codes:
         return
-    # The greatest weight that so many codes have at least, bit by bit from above.
+    # The greatest weight that at least this number of codes reach, bit by bit from above.
     least = 0
     for bit in range(_WEIGHT_BITS - 1, -1, -1):
         higher = least | (1 << bit)
@@ -132,7 +132,7 @@ def _keep_count(weights, count):
 
 @njit
 def _keep_share(weights, share):
-    """Sets all but the greatest weights to zero, so many that they reach a share of the total."""
+    """Sets all but the greatest weights to zero, and keeps as many as reach a share of the total."""
     codes = len(weights)
     total = 0
     for code in range(codes):

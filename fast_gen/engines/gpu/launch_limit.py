@@ -9,7 +9,7 @@ FIRST_STEPS = 64
 """Samples of the first launch, whose speed is not known yet."""
 
 MOST_GROWTH = 8
-"""A launch takes at most so many times as many samples as one that was timed."""
+"""Greatest ratio of a launch's samples to those of the longest launch that was timed."""
 
 
 class LaunchLimit:

@@ -85,7 +85,7 @@ def pick_codes(
 @triton.jit
 def _keep_count(weights, count):
     """Sets all but the `count` greatest weights of a row to zero; of equal ones the first are kept."""
-    # The greatest weight that so many codes have at least, bit by bit from above; 0 if there are not as many codes.
+    # The greatest weight that at least this number of codes reach, bit by bit from above; 0 if there are fewer codes.
     least = tl.zeros([weights.shape[0]], tl.int32)
     for place in range(_WEIGHT_BITS):
         higher = least | (_UNIT >> place)
@@ -99,7 +99,7 @@ def _keep_count(weights, count):
 
 @triton.jit
 def _keep_share(weights, share):
-    """Sets all but the greatest weights of a row to zero, so many that they reach a share of the total."""
+    """Sets all but the greatest weights of a row to zero, and keeps as many as reach a share of the total."""
     wide = weights.to(tl.int64)
     needed = tl.sum(wide, axis=1) * share
     # The greatest weight of which those that have at least that much reach the share.
