@@ -20,6 +20,7 @@ from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import Launch
 from wavenet_app.core.loop.interrupts import STOP_SIGNALS
+from wavenet_app.core.loop.joining import MissingRanksError, join_ranks
 from wavenet_app.core.loop.process_group import PATIENCE, ProcessGroup, StartRanks, process_group
 from wavenet_app.core.version import __version__
 
@@ -64,10 +65,9 @@ class Meeting:
             self._send(pickle.dumps(other_ranks))
             yield ProcessGroup(0, size, device_index(self.launch, self._device))
         except RuntimeError as error:
-            reason = str(error).strip().partition("\n")[0]
             raise UserError(
-                f"another rank of this training ended ({reason}); it says why in its own output. The checkpoints are "
-                "whole: continue with --resume"
+                f"another rank of this training ended ({_reason(error)}); it says why in its own output. The "
+                "checkpoints are whole: continue with --resume"
             ) from error
 
     def let_go(self) -> None:
@@ -128,8 +128,7 @@ def follow(launch: Launch) -> None:
     except UserError as error:
         raise UserError(f"{here}: {error}") from None
     except (RuntimeError, OSError, EOFError, AttributeError, ImportError, pickle.UnpicklingError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(f"{here} ended, because it failed or another rank ended: {reason}") from error
+        raise UserError(f"{here} ended, because it failed or another rank ended: {_reason(error)}") from error
 
 
 def meet(launch: Launch, device: str, join: timedelta = JOIN) -> Store:
@@ -148,29 +147,34 @@ def meet(launch: Launch, device: str, join: timedelta = JOIN) -> Store:
     """
     if device == "cuda":
         _take_gpu(launch)
-    store = _shared_store(launch, join)
+    shared = _shared_store(launch, join)
     own = {"wavegen": __version__, "torch": torch.__version__, "Python": platform.python_version(), "device": device}
     try:
+        store = join_ranks(shared, launch.rank, launch.size, join)
         store.set(f"facts-{launch.rank}", json.dumps({**own, "host": socket.gethostname()}))
         names = [f"facts-{rank}" for rank in range(launch.size)]
-        try:
-            store.wait(names, join)
-        except (DistError, RuntimeError):
-            missing = [str(rank) for rank, name in enumerate(names) if not store.check([name])]
-            raise UserError(_missing(missing, launch, join)) from None
+        store.wait(names, join)
         facts = [json.loads(store.get(name)) for name in names]
+    except MissingRanksError as error:
+        raise UserError(_missing(error.ranks, launch, join)) from None
     except DistError as error:
-        raise UserError(f"lost the connection to rank 0: {str(error).partition(chr(10))[0]}") from None
+        raise UserError(f"lost the connection to rank 0: {_reason(error)}") from None
     problem = first_difference(facts)
     if problem is not None:
         raise UserError(problem)
-    torch.distributed.init_process_group(
-        "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
-        store=PrefixStore("group", store),
-        rank=launch.rank,
-        world_size=launch.size,
-        timeout=PATIENCE,
-    )
+    try:
+        torch.distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
+            store=PrefixStore("group", store),
+            rank=launch.rank,
+            world_size=launch.size,
+            timeout=PATIENCE,
+        )
+    except RuntimeError as error:  # DistError is one
+        raise UserError(
+            f"the ranks found each other, but cannot exchange tensors ({_reason(error)}); check that the machines "
+            "reach each other on all ports, and name the network interface in GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME"
+        ) from error
     return store
 
 
@@ -211,10 +215,9 @@ def _shared_store(launch: Launch, join: timedelta) -> Store:
     try:
         store, _, _ = next(rendezvous(url, launch.rank, launch.size, timeout=join))
     except (DistError, RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"rank {launch.rank} of {launch.size} cannot meet the others within {join.total_seconds():.0f} s "
-            f"({reason}); check that all were started and that the address and port of rank 0 can be reached"
+            f"({_reason(error)}); check that all were started and that the address and port of rank 0 can be reached"
         ) from None
     assert isinstance(store, Store)
     return store
@@ -228,8 +231,13 @@ def _slurm_address() -> str:
     return f"tcp://{environment.main_address}:{environment.main_port}"
 
 
-def _missing(ranks: Sequence[str], launch: Launch, join: timedelta) -> str:
-    listed = ", ".join(ranks[:8]) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
+def _reason(error: Exception) -> str:
+    """Returns the first sentence of an error of torch, which goes on with advice for programmers."""
+    return str(error).strip().partition("\n")[0].partition(". This ")[0]
+
+
+def _missing(ranks: Sequence[int], launch: Launch, join: timedelta) -> str:
+    listed = ", ".join(map(str, ranks[:8])) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
     return (
         f"of {launch.size} ranks, {len(ranks)} did not start within {join.total_seconds():.0f} s ({listed}); "
         f"start all of them, or start fewer"

@@ -126,7 +126,7 @@ def test_a_named_run_resumes_by_itself_when_torchrun_restarts_it(tone_folder, ru
     while restarted_at is None or last.stat().st_mtime_ns == restarted_at:
         if restarted_at is None and _rank_process(training.pid, 1) not in (first, None):
             restarted_at = last.stat().st_mtime_ns
-        assert training.poll() is None
+        assert training.poll() is None, training.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.kill(_rank_process(training.pid, 0), signal.SIGINT)
