@@ -15,6 +15,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.compiling.librosa_code import librosa_with_pitch
 from wavenet_app.evaluation.sound_frames import HOP_SECONDS, MEL_BANDS, Floats, levels, log_mel
 
 LOWEST_PITCH, HIGHEST_PITCH = 60.0, 1_000.0
@@ -138,10 +139,8 @@ def spread_pieces(lengths: Sequence[int], piece: int, count: int) -> list[tuple[
 
 def semitones(waveform: NDArray[np.floating], sample_rate: int) -> Floats:
     """Returns the pitch in semitones above 55 Hz, shape (frames,), NaN where a frame is not voiced."""
-    import librosa
-
     length = 2 ** round(math.log2(3 * sample_rate / LOWEST_PITCH))  # about three periods of the lowest pitch
-    frequency, _, _ = librosa.pyin(
+    frequency, _, _ = librosa_with_pitch().pyin(
         np.asarray(waveform, dtype=np.float64),
         fmin=LOWEST_PITCH,
         fmax=min(HIGHEST_PITCH, sample_rate / 4),
