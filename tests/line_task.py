@@ -54,6 +54,9 @@ class Line(Task):
     def loss(self, batch: Any) -> Tensor:
         return nn.functional.mse_loss(self.model(batch[0]), batch[1])
 
+    def weight(self, batch: Any) -> Tensor:
+        return torch.tensor(float(len(batch[0])))
+
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         squares = nn.functional.mse_loss(model(batch[0]), batch[1], reduction="sum")
         return torch.stack([squares, torch.tensor(float(len(batch[0])))])

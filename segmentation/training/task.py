@@ -186,6 +186,10 @@ class SegmentationTask(Task):
         key = np.random.SeedSequence([self.config.training.seed, _DROPOUT_STREAM, number])
         return _Seeded(int(key.generate_state(1, np.uint64)[0] >> 1), self.device)
 
+    def weight(self, batch: Any) -> Tensor:
+        """Returns the number of pixels of a batch that count, each times its class weight, shape ()."""
+        return pixel_weight(batch[1]["mask"], self.class_weights)
+
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns the confusion matrix of an image, shape (num_classes, num_classes)."""
         matrix = ConfusionMatrix(self.validation.classes)
@@ -236,11 +240,22 @@ def cross_entropy(scores: Tensor, mask: Tensor, class_weights: Tensor | None = N
     0.0
     """
     total = F.cross_entropy(scores.float(), mask, class_weights, ignore_index=IGNORE, reduction="sum")
+    least = 1 if class_weights is None else torch.finfo(torch.float32).tiny
+    return total / pixel_weight(mask, class_weights).clamp(min=least)
+
+
+def pixel_weight(mask: Tensor, class_weights: Tensor | None) -> Tensor:
+    """Returns the number of pixels that are not ignored, each times its class weight, shape ().
+
+    Args:
+        mask: class ids, 255 = ignore, int64 (batch, height, width).
+        class_weights: shape (num_classes,); None for 1 each.
+
+    >>> pixel_weight(torch.tensor([[[0, 1, IGNORE]]]), torch.tensor([0.5, 2.0])).item()
+    2.5
+    """
     counts = mask != IGNORE
-    if class_weights is None:
-        return total / counts.sum().clamp(min=1)
-    weight = (class_weights[mask.where(counts, 0)] * counts).sum()
-    return total / weight.clamp(min=torch.finfo(torch.float32).tiny)
+    return counts.sum() if class_weights is None else (class_weights[mask.where(counts, 0)] * counts).sum()
 
 
 def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int], None]) -> list[float]:

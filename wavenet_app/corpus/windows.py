@@ -32,7 +32,9 @@ class TrainingWindows(IterableDataset[Batch]):
     Each clip is cut into as few windows as possible, of nearly equal length, so that ranks seldom wait for each other.
     The cuts of each clip are shifted by a new random amount in each epoch. The windows of an epoch are shuffled and
     distributed over `batches_per_epoch` batches of nearly equal size. If many windows are short, windows of similar
-    length share a batch, so that little of a batch is padding.
+    length share a batch, so that little of a batch is padding. Several ranks divide each batch of `batch_size` times
+    `world_size` windows, so that it is the same batch for one rank with four windows and for four ranks with one.
+    A rank for which a batch holds no window gets one in which the mask is False.
 
     A batch holds "codes", int64 (batch, context + length), and "mask", bool (batch, length), with length <= window:
     `codes[:, context:]` are the targets, the mask is False where they are padding, and the model sees `codes[:, :-1]`.
@@ -53,11 +55,11 @@ class TrainingWindows(IterableDataset[Batch]):
         corpus: corpus whose training clips are used.
         context: number of samples that the model sees before the first target.
         window: maximum number of targets in a row of the batch.
-        batch_size: maximum number of rows.
+        batch_size: maximum number of rows of this rank.
         coding: coding of the waveform as integers.
         seed: seed of the order.
-        start_step: number of batches of this rank to skip.
-        rank: rank of this process, which gets every `world_size`-th batch.
+        start_step: number of batches to skip.
+        rank: rank of this process.
         world_size: number of processes.
         conditioning: makes what a batch holds beside codes; None for nothing.
         prediction: settings of the linear predictor; None for a model without it.
@@ -97,18 +99,18 @@ class TrainingWindows(IterableDataset[Batch]):
 
     @property
     def batches_per_epoch(self) -> int:
-        """Batches of all ranks together in which each training sample occurs once."""
-        return math.ceil(self._num_windows / self.batch_size)
+        """Batches in which each training sample occurs once, over all ranks."""
+        return math.ceil(self._num_windows / (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         # A loader takes batches from its workers in rotation, so each of n workers makes every n-th batch.
         first, stride = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for step in itertools.count(self.start_step + first, stride):
-            yield self.batch(step * self.world_size + self.rank)
+            yield self.batch(step)
 
     def batch(self, number: int) -> Batch:
-        """Returns batch `number`, counted over all ranks; it depends only on the seed and the number."""
+        """Returns this rank's part of batch `number`; the whole batch depends only on the seed and the number."""
         epoch, index = divmod(number, self.batches_per_epoch)
         if self._order is None or self._order[0] != epoch:
             self._order = epoch, self._shuffled(epoch)
@@ -116,13 +118,17 @@ class TrainingWindows(IterableDataset[Batch]):
         position = int(order.batches[index])
         first = position * self._num_windows // self.batches_per_epoch
         last = (position + 1) * self._num_windows // self.batches_per_epoch
+        own = slice(*(first + (last - first) * rank // self.world_size for rank in (self.rank, self.rank + 1)))
         windows = [
             (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
-            for place in order.windows[first:last]
+            for place in order.windows[own if own.start < own.stop else slice(first, first + 1)]
         ]
-        return _collate(
+        batch = _collate(
             self.corpus, windows, self.window, self.context, self.coding, self.conditioning, self.prediction
         )
+        if own.start == own.stop:
+            batch["mask"].zero_()
+        return batch
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
@@ -134,7 +140,7 @@ class TrainingWindows(IterableDataset[Batch]):
         windows = generator.permutation(self._num_windows).astype(np.int32)
         lengths = stops - starts
         if lengths.mean() < _MIN_FILL * self.window:
-            pool = np.arange(self._num_windows) // (_POOL_BATCHES * self.batch_size)
+            pool = np.arange(self._num_windows) // (_POOL_BATCHES * self.batch_size * self.world_size)
             windows = windows[np.lexsort((lengths[windows], pool))]
         return _Order(clips, starts, stops, windows, generator.permutation(self.batches_per_epoch))
 

@@ -135,10 +135,14 @@ class WaveNetTask(Task):
         """Returns the mean bits per sample of a batch of windows."""
         return self._bits(self.model, batch)
 
+    def weight(self, batch: Any) -> Tensor:
+        """Returns the number of samples of a batch that count, shape ()."""
+        return batch["mask"].sum()
+
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns the total bits of a batch and the number of samples that count, shape (2,)."""
         assert isinstance(model, WaveNet)
-        count = batch["mask"].sum()
+        count = self.weight(batch)
         return torch.stack([self._bits(model, batch) * count, count])
 
     def score(self, tally: Tensor) -> float:

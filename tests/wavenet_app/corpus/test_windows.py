@@ -118,13 +118,23 @@ def test_starting_at_a_step_equals_running_up_to_it(cache, lengths, shape, start
     assert all(equal(one, other) for one, other in zip(expected, islice(resumed, 5), strict=True))
 
 
-def test_ranks_divide_the_batches(cache):
-    corpus = make_corpus(cache, [70, 50, 60, 11])
-    settings = {"context": 5, "window": 9, "batch_size": 2, "coding": MuLawCoding(CHANNELS), "seed": 1}
-    alone = list(islice(TrainingWindows(corpus, **settings), 4, 16))
-    ranks = [islice(TrainingWindows(corpus, **settings, start_step=2, rank=rank, world_size=2), 6) for rank in range(2)]
-    together = [batch for pair in zip(*ranks, strict=True) for batch in pair]
-    assert all(equal(one, other) for one, other in zip(alone, together, strict=True))
+@given(lengths=LENGTHS, shape=SHAPES, seed=st.integers(0, 5), ranks=st.sampled_from([2, 3, 7]))
+@settings(max_examples=40, deadline=None)
+def test_ranks_divide_the_batches_of_a_single_one(cache, lengths, shape, seed, ranks):
+    corpus = make_corpus(cache, lengths)
+    common = {**shape, "coding": MuLawCoding(CHANNELS), "seed": seed, "start_step": 2}
+    whole = islice(TrainingWindows(corpus, **{**common, "batch_size": ranks * shape["batch_size"]}), 3)
+    parts = [islice(TrainingWindows(corpus, **common, rank=rank, world_size=ranks), 3) for rank in range(ranks)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert all(1 <= len(share["mask"]) <= shape["batch_size"] for share in shares)
+        rows = [row for share in shares for row in real_rows(share, shape["context"])]
+        assert rows == real_rows(batch, shape["context"])
+
+
+def real_rows(batch: dict[str, torch.Tensor], context: int) -> list[list[int]]:
+    """Returns the targets of each row that has some."""
+    rows = [codes[context:][mask].tolist() for codes, mask in zip(batch["codes"], batch["mask"], strict=True)]
+    return [row for row in rows if row]
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

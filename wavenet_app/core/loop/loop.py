@@ -182,7 +182,7 @@ class _Loop(lightning.LightningModule):
         self.paused = 0.0
         self.work_done = 0.0
         self.first_step = self.status.step
-        self.running = torch.tensor(0.0)
+        self.running = self.step_loss = self.step_weight = torch.tensor(0.0)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimizer = self.task.optimizer()
@@ -205,13 +205,14 @@ class _Loop(lightning.LightningModule):
         self.between_steps = False
         loss = self.task.loss(batch)
         self.work_done += self.task.work(batch)
-        # a running mean over some fifty steps, kept on the device so that the step does not wait for it
-        before = self.running if self.status.step > self.first_step else loss.detach()
-        self.running = before.lerp(loss.detach(), 0.02)
-        return loss
+        self.step_loss, self.step_weight = loss.detach(), self.task.weight(batch)
+        return self.group.own_sum(loss, self.step_weight)
 
     def on_after_backward(self) -> None:
-        self.group.average_gradients(self.model)
+        loss = self.group.average_gradients(self.model, self.step_loss, self.step_weight)
+        # a running mean over some fifty steps, kept on the device so that the step does not wait for it
+        before = self.running if self.status.step > self.first_step else loss
+        self.running = before.lerp(loss, 0.02)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         share = self.task.learning_rate_share(self.status.step, progress_of(self.plan, self.status))

@@ -47,21 +47,44 @@ class ProcessGroup:
         """Whether this process decides, reports and writes."""
         return self.rank == 0
 
-    def average_gradients(self, model: nn.Module) -> None:
-        """Replaces each gradient of the model by its mean over all ranks.
+    def own_sum(self, loss: Tensor, weight: Tensor) -> Tensor:
+        """Returns what this rank differentiates: the total loss of its batch, or the mean if it is the only rank.
 
-        They are summed as one vector in the order of the parameters, so that the same gradients give the same bits
-        at whatever step a run began.
+        Totals add up to the total over all ranks, also where a layer, such as synchronised batch norm, exchanges
+        gradients itself; means of batches that hold different numbers of samples do not.
+
+        Args:
+            loss: mean loss of this rank's batch, shape ().
+            weight: how much the batch holds, such as its number of samples, shape (); 0 for a batch that holds nothing.
+        """
+        return loss if self.size == 1 else loss * weight
+
+    def average_gradients(self, model: nn.Module, loss: Tensor, weight: Tensor) -> Tensor:
+        """Replaces each gradient of the model, of `own_sum`, by that of the mean loss over the batches of all ranks.
+
+        Everything is summed as one vector in the order of the parameters, so that the same gradients give the same
+        bits at whatever step a run began.
+
+        Args:
+            model: after the backward pass.
+            loss: mean loss of this rank's batch, shape ().
+            weight: how much the batch holds, such as its number of samples, shape (); 0 for a batch that holds nothing.
+
+        Returns:
+            The mean loss over the batches of all ranks, shape ().
         """
         if self.size == 1:
-            return
+            return loss
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        together = torch.cat([gradient.flatten() for gradient in gradients])
+        weight = weight.to(loss)
+        totals = [*(gradient.flatten() for gradient in gradients), (loss * weight).view(1), weight.view(1)]
+        together = torch.cat(totals)
         torch.distributed.all_reduce(together)
-        together /= self.size
-        pieces = together.split([gradient.numel() for gradient in gradients])
+        together /= together[-1].clamp(min=torch.finfo(together.dtype).tiny)
+        *pieces, mean, _ = together.split([*(gradient.numel() for gradient in gradients), 1, 1])
         for gradient, piece in zip(gradients, pieces, strict=True):
             gradient.copy_(piece.view_as(gradient))
+        return mean.view(())
 
     def broadcast(self, values: Sequence[float]) -> list[float]:
         """Returns the values of rank 0, on every rank."""

@@ -33,7 +33,7 @@ class Task(ABC):
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns batches without end; the first is the one that step `start_step` of any run would see.
 
-        Rank `rank` of `world_size` gets batches that no other rank gets.
+        Rank `rank` of `world_size` gets its part of a batch, which the ranks divide.
         """
 
     @abstractmethod
@@ -51,6 +51,10 @@ class Task(ABC):
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
         """Returns the scalar to be minimised."""
+
+    @abstractmethod
+    def weight(self, batch: Any) -> Tensor:
+        """Returns what the mean in `loss` divides by, such as the number of samples, shape (); 0 if nothing counts."""
 
     @abstractmethod
     def tally(self, model: nn.Module, batch: Any) -> Tensor:

@@ -1,5 +1,6 @@
 """Ranks that torchrun starts train like ranks of our own, find out what does not fit, and end together."""
 
+import csv
 import os
 import re
 import signal
@@ -86,6 +87,19 @@ def test_torchrun_gives_the_bits_of_processes_of_our_own(tone_folder, runs, monk
     assert output.count("checkpoint: ") == 1  # rank 0 alone prints
     expected, found = _weights(runs / "own"), _weights(runs / "launched")
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.slow
+def test_one_two_and_four_processes_learn_the_same_from_the_same_batch(tone_folder, runs, monkeypatch):
+    curves = []
+    for processes in (1, 2, 4):
+        options = ["--max-steps", 5, "--logger", "none", *TINY_NET, f"--set=training.processes={processes}"]
+        options += ["--name", f"p{processes}", f"--set=training.batch_size={4 // processes}"]
+        assert exit_code(monkeypatch, "train", tone_folder, *options) == 0
+        with (runs / f"p{processes}" / "metrics.csv").open(newline="") as table:
+            curves.append([[float(row["train"]), float(row["validation"])] for row in csv.DictReader(table)])
+    for other in curves[1:]:
+        torch.testing.assert_close(torch.tensor(other), torch.tensor(curves[0]), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
