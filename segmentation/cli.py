@@ -17,8 +17,10 @@ from wavenet_app.core.options import (
     Assignments,
     ConfigFile,
     DataDir,
+    Devices,
     Logger,
     MaxSteps,
+    Nodes,
     Resume,
     RunName,
     finite,
@@ -95,6 +97,8 @@ def seg_train(
     config: ConfigFile = None,
     set_: Assignments = None,
     logger: Logger = "tensorboard",
+    devices: Devices = None,
+    nodes: Nodes = None,
     data_dir: DataDir = None,
 ) -> None:
     """Train DeepLab on labelled images.
@@ -115,6 +119,8 @@ def seg_train(
         format_options={"coco_classes": coco_classes},
         resume=resume,
         logger=logger,
+        devices=devices,
+        nodes=nodes,
     )
     folder, console = DataFolder.at(data_dir), make_console()
     launch = found_launch(os.environ)

@@ -104,7 +104,7 @@ class SegmentationTrainingConfig(Settings):
     processes: int | None = Field(
         default=None,
         ge=1,
-        le=64,
+        le=2**16,
         description="processes that take each step together; unset: one on a GPU, one for each core up to four without",
     )
     optimizer: Literal["sgd", "adamw"] | None = Field(

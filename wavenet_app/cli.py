@@ -16,9 +16,11 @@ from wavenet_app.core.options import (
     Assignments,
     ConfigFile,
     DataDir,
+    Devices,
     Logger,
     MaxSteps,
     Minutes,
+    Nodes,
     Resume,
     RunName,
     loading,
@@ -110,6 +112,8 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
         config: ConfigFile = None,
         set_: Assignments = None,
         logger: Logger = "tensorboard",
+        devices: Devices = None,
+        nodes: Nodes = None,
         data_dir: DataDir = None,
     ) -> None:
         """Train a WaveNet on audio.
@@ -135,6 +139,8 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             start_from=start_from,
             resume=resume,
             logger=logger,
+            devices=devices,
+            nodes=nodes,
         )
         folder, console = DataFolder.at(data_dir), make_console()
         launch = found_launch(os.environ)

@@ -279,7 +279,7 @@ class TrainingConfig(Settings):
     processes: int | None = Field(
         default=None,
         ge=1,
-        le=64,
+        le=2**16,
         description="processes that share each step; unset: one on a GPU, else one per core, at most four",
     )
     learning_rate: float = Field(default=5e-3, gt=0, description="maximum learning rate")

@@ -11,6 +11,7 @@ from segmentation.training.view import TrainingView, show_result, show_start
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.launch import Launch
+from wavenet_app.core.loop.devices import on_devices
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.meeting import leading
 from wavenet_app.core.loop.process_group import StartRanks
@@ -32,7 +33,8 @@ def run_training(
         UserError: the options, the images or the disk do not allow it, or a rank is missing or ended.
     """
     device = training_device()
-    with leading(launch, device) as start_ranks:
+    options, gpus = on_devices(options, device, launch)
+    with leading(launch, device, gpus) as start_ranks:
         return _trained(options, folder, device, start_ranks, console)
 
 

@@ -98,7 +98,7 @@ class SegmentationTask(Task):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         self.config, self.training, self.validation, self.device = config, training, validation, device
-        self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=device)
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights)
         self.model: DeepLab = model
         self.statistics = StatisticsWarmUp(model)
         self.scores: SegmentationScores | None = None
@@ -107,6 +107,8 @@ class SegmentationTask(Task):
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns (number of the batch, batch of `TrainingCrops`) without end; every rank has its own crops."""
         settings = self.config.training
+        if self.class_weights is not None:  # each rank has a device of its own
+            self.class_weights = self.class_weights.to(self.device)
         assert settings.crop_size is not None
         assert settings.scale_range is not None
         crops = TrainingCrops(

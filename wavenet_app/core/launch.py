@@ -24,6 +24,7 @@ class Launch:
         size: processes on all machines.
         launcher: "torchrun" or "slurm".
         restarts: how often the launcher has started all of them again.
+        nodes: number of machines; None if the launcher does not say.
     """
 
     rank: int
@@ -31,10 +32,12 @@ class Launch:
     size: int
     launcher: str
     restarts: int = 0
+    nodes: int | None = None
 
 
 _TORCHRUN = {"rank": "RANK", "local_rank": "LOCAL_RANK", "size": "WORLD_SIZE"}
 _SLURM = {"rank": "SLURM_PROCID", "local_rank": "SLURM_LOCALID", "size": "SLURM_NTASKS"}
+_NODES = {"torchrun": "GROUP_WORLD_SIZE", "slurm": "SLURM_STEP_NUM_NODES"}
 
 
 def found_launch(environment: Mapping[str, str]) -> Launch | None:
@@ -69,4 +72,5 @@ def found_launch(environment: Mapping[str, str]) -> Launch | None:
             f"{names['local_rank']}={numbers['local_rank']}, which contradict each other"
         )
     restarts = whole_number(environment.get("TORCHELASTIC_RESTART_COUNT", "0"), MOST_RANKS) or 0
-    return Launch(**numbers, launcher=launcher, restarts=restarts) if numbers["size"] > 1 else None
+    nodes = whole_number(environment.get(_NODES[launcher], ""), MOST_RANKS)
+    return Launch(**numbers, launcher=launcher, restarts=restarts, nodes=nodes) if numbers["size"] > 1 else None

@@ -50,6 +50,18 @@ Resume = Annotated[
         autocompletion=runs_to_resume,
     ),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--devices",
+        metavar="N|0,1|auto",
+        help="Train in a process for each GPU, or in N processes without one (default: one GPU, or up to four cores).",
+    ),
+]
+Nodes = Annotated[
+    int | None,
+    typer.Option("--nodes", min=1, help="Check that torchrun or srun has started this number of machines."),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.content import Content
+from wavenet_app.core.device_list import parsed_devices
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
 from wavenet_app.core.launch import Launch
@@ -35,6 +36,9 @@ class TrainingOptions:
         seed: seed of the initial weights and of the order of the data.
         resume: name or last.pth of a run to resume.
         logger: where curves are logged: tensorboard, wandb or none.
+        devices: number of processes or GPUs of this machine, a list of GPUs, or auto.
+        nodes: number of machines that train together.
+        placed: whether a launcher or --devices has given each process a device of its own.
     """
 
     preset: str = "auto"
@@ -46,6 +50,9 @@ class TrainingOptions:
     seed: int | None = None
     resume: str | None = None
     logger: str = "tensorboard"
+    devices: str | None = None
+    nodes: int | None = None
+    placed: bool = False
 
     def check_logger(self) -> None:
         """Raises a UserError unless the logger is one of `LOGGERS`."""
@@ -97,22 +104,42 @@ class TrainingOptions:
             runs: folder of the runs.
 
         Raises:
-            UserError: the options ask for another number of processes.
+            UserError: the options ask for another number of processes or machines.
         """
         if launch is None:
+            if self.devices is not None:
+                parsed_devices(self.devices)
+            if self.nodes not in (None, 1):
+                raise UserError(
+                    f"--nodes {self.nodes} needs a launcher, which starts wavegen on each machine: run it there as "
+                    f"torchrun --nnodes {self.nodes} --nproc-per-node N --rdzv-backend c10d --rdzv-endpoint HOST:29500 "
+                    "-m wavenet_app ..., or with srun"
+                )
             return self
+        if self.devices not in (None, "auto"):
+            raise UserError(f"--devices {self.devices} does not go with {launch.launcher}, which starts the processes")
+        if self.nodes not in (None, launch.nodes):
+            started = "an unknown number of" if launch.nodes is None else launch.nodes
+            raise UserError(
+                f"--nodes is {self.nodes}, but {launch.launcher} started processes on {started} machines; leave it out"
+            )
         options = self.resumed() if is_restart(self.name, runs, launch.restarts) else self
-        return options.with_ranks(launch.size)
+        options = options.with_ranks(launch.size, f"{launch.launcher} started {launch.size} processes")
+        return replace(options, placed=True)
 
-    def with_ranks(self, ranks: int) -> Self:
-        """Returns these options for a training in a number of processes that a launcher has started.
+    def with_ranks(self, ranks: int, why: str) -> Self:
+        """Returns these options for a training in a number of processes.
+
+        Args:
+            ranks: processes in all.
+            why: where the number comes from, for the error.
 
         Raises:
             UserError: the options ask for another number.
         """
         asked = self.given("training", "processes")
         if asked not in (None, ranks):
-            raise UserError(f"the launcher started {ranks} processes, but training.processes is {asked}; leave it out")
+            raise UserError(f"{why}, but training.processes is {asked}; leave it out")
         return replace(self, assignments=(*self.assignments, f"training.processes={ranks}"))
 
     def given(self, section: str, name: str) -> Any:

@@ -12,6 +12,7 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.launch import Launch
+from wavenet_app.core.loop.devices import on_devices
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.meeting import leading
 from wavenet_app.core.loop.process_group import StartRanks
@@ -54,7 +55,8 @@ def run_training(
         UserError: the options are invalid, the audio is unusable, the disk is full, or a rank is missing or ended.
     """
     device = training_device()
-    with leading(launch, device) as start_ranks:
+    options, gpus = on_devices(options, device, launch)
+    with leading(launch, device, gpus) as start_ranks:
         return _trained(options, folder, device, start_ranks, console=console, preview=preview, judge=judge)
 
 

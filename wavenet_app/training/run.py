@@ -12,8 +12,8 @@ from wavenet_app.checkpoints.trained import KIND
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.devices import default_processes, refuse_processes
 from wavenet_app.core.loop.plan import FitPlan
-from wavenet_app.core.loop.process_group import default_processes, refuse_processes
 from wavenet_app.core.run_lock import refuse_locked
 from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
@@ -86,7 +86,7 @@ def prepare_run(
     if config.training.processes is None:
         # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
-    refuse_processes(device, config.training.processes or 1)
+    refuse_processes(device, config.training.processes or 1, placed=options.placed)
     if resume:
         refuse_locked(folder.checkpoints / config.name)
     elif options.name:

@@ -13,6 +13,8 @@ def test_the_launchers_are_known():
     assert found_launch(TORCHRUN) == Launch(3, 1, 4, "torchrun")
     assert found_launch({**TORCHRUN, "TORCHELASTIC_RESTART_COUNT": "2"}) == Launch(3, 1, 4, "torchrun", 2)
     assert found_launch(SLURM) == Launch(3, 1, 4, "slurm")
+    assert found_launch({**TORCHRUN, "GROUP_WORLD_SIZE": "2"}).nodes == 2
+    assert found_launch({**SLURM, "SLURM_STEP_NUM_NODES": "3"}).nodes == 3
     assert found_launch({**SLURM, **TORCHRUN, "RANK": "2"}) == Launch(2, 1, 4, "torchrun")  # torchrun within a job
 
 

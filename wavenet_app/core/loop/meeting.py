@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 import torch
 import torch.distributed
@@ -21,7 +22,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import Launch
 from wavenet_app.core.loop.interrupts import STOP_SIGNALS
 from wavenet_app.core.loop.joining import MissingRanksError, join_ranks
-from wavenet_app.core.loop.process_group import PATIENCE, ProcessGroup, StartRanks, process_group
+from wavenet_app.core.loop.process_group import PATIENCE, ProcessGroup, StartRanks, backend_of, process_group
 from wavenet_app.core.version import __version__
 
 JOIN = timedelta(seconds=120)
@@ -85,18 +86,21 @@ class Meeting:
 
 
 @contextmanager
-def leading(launch: Launch | None, device: str) -> Iterator[StartRanks]:
+def leading(launch: Launch | None, device: str, gpus: Sequence[int] | None = None) -> Iterator[StartRanks]:
     """Yields how the ranks of a training are started: in processes of this one, or as a launcher has done.
 
     Args:
         launch: the place of this process, which is rank 0; None for a process on its own.
         device: "cpu", "cuda" or "mps".
+        gpus: number of the GPU of each process of this one; None on a CPU, and for Lightning's choice.
 
     Raises:
         UserError: a rank is missing, or does not fit to this one.
     """
     if launch is None:
-        yield process_group
+        if gpus is not None:
+            torch.cuda.set_device(gpus[0])  # what "cuda" means in this process
+        yield partial(process_group, gpus=gpus)
         return
     meeting = Meeting(launch, device, meet(launch, device))
     try:
@@ -164,7 +168,7 @@ def meet(launch: Launch, device: str, join: timedelta = JOIN) -> Store:
         raise UserError(problem)
     try:
         torch.distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
+            backend_of(device),
             store=PrefixStore("group", store),
             rank=launch.rank,
             world_size=launch.size,

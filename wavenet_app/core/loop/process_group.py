@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.interrupts import STOP_SIGNALS
 
-MOST_PROCESSES = 4  # more batches a step than that need settings of their own
 PATIENCE = timedelta(minutes=30)  # the longest that one rank waits for another, which may be writing or previewing
 _JOIN_SECONDS = 10.0
 
@@ -106,26 +105,10 @@ StartRanks = Callable[[int, Callable[[ProcessGroup], object]], AbstractContextMa
 """Has ranks 1 and up run what it is given, and yields the place of this process, which is rank 0."""
 
 
-def default_processes(device: str) -> int:
-    """Returns how many ranks train on a device: one for each of PyTorch's threads up to four, one on a GPU."""
-    return min(MOST_PROCESSES, torch.get_num_threads()) if device == "cpu" else 1
-
-
-def refuse_processes(device: str, processes: int) -> None:
-    """Refuses several ranks on a GPU.
-
-    Raises:
-        UserError: there are several, and the device is not the CPU.
-    """
-    if device != "cpu" and processes > 1:
-        raise UserError(
-            f"training.processes={processes} is for the CPU: here all of them would share one GPU; take "
-            "--set training.processes=1"
-        )
-
-
 @contextmanager
-def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> Iterator[ProcessGroup]:
+def process_group(
+    size: int, other_ranks: Callable[[ProcessGroup], object], gpus: Sequence[int] | None = None
+) -> Iterator[ProcessGroup]:
     """Starts ranks 1 to `size` - 1 beside this process, which is rank 0; ends them on leaving.
 
     The threads of PyTorch are divided among the ranks; on leaving, this process has all of its threads again.
@@ -133,12 +116,14 @@ def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> I
     Args:
         size: ranks in all; 1 starts no process.
         other_ranks: what each started rank runs, on its own copy of all that the callable holds; can be pickled.
+        gpus: number of the GPU of each rank; None on a CPU, and for Lightning's choice.
 
     Raises:
         UserError: another rank failed or was killed; the message says how.
     """
+    own_gpus = [None] * size if gpus is None else list(gpus)
     if size == 1:
-        yield ProcessGroup()
+        yield ProcessGroup(device_index=own_gpus[0])
         return
     threads = torch.get_num_threads()
     share = max(1, threads // size)
@@ -147,15 +132,15 @@ def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> I
         # pickled here, because multiprocessing would share the tensors of this process instead of copying them
         copy = pickle.dumps(other_ranks)
         processes = [
-            context.Process(target=_run_rank, args=(copy, Path(folder), rank, size, share), daemon=True)
+            context.Process(target=_run_rank, args=(copy, Path(folder), rank, size, share, own_gpus[rank]), daemon=True)
             for rank in range(1, size)
         ]
         try:
             for process in processes:
                 process.start()
             torch.set_num_threads(share)
-            _join(Path(folder), 0, size)
-            yield ProcessGroup(0, size)
+            _join(Path(folder), 0, size, own_gpus[0])
+            yield ProcessGroup(0, size, own_gpus[0])
             for process in processes:
                 process.join(_JOIN_SECONDS)
         except RuntimeError as error:
@@ -169,14 +154,14 @@ def process_group(size: int, other_ranks: Callable[[ProcessGroup], object]) -> I
                     process.kill()
 
 
-def _run_rank(copy: bytes, folder: Path, rank: int, size: int, threads: int) -> None:
+def _run_rank(copy: bytes, folder: Path, rank: int, size: int, threads: int, gpu: int | None) -> None:
     # Ctrl-C reaches every process of a terminal, but rank 0 decides when to stop
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(threads)
     try:
-        _join(folder, rank, size)
-        pickle.loads(copy)(ProcessGroup(rank, size))  # noqa: S301 - written by rank 0 a moment ago
+        _join(folder, rank, size, gpu)
+        pickle.loads(copy)(ProcessGroup(rank, size, gpu))  # noqa: S301 - written by rank 0 a moment ago
     except Exception as error:  # noqa: BLE001 - rank 0 reports it
         if folder.exists():
             # a UserError is rank 0's to raise as it is; see `explained`
@@ -187,9 +172,17 @@ def _run_rank(copy: bytes, folder: Path, rank: int, size: int, threads: int) -> 
     torch.distributed.destroy_process_group()
 
 
-def _join(folder: Path, rank: int, size: int) -> None:
+def _join(folder: Path, rank: int, size: int, gpu: int | None) -> None:
+    if gpu is not None:
+        torch.cuda.set_device(gpu)  # what "cuda" means in this process
     store = torch.distributed.FileStore(str(folder / "meeting"), size)
-    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    backend = backend_of("cpu" if gpu is None else "cuda")
+    torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+
+
+def backend_of(device: str) -> str:
+    """Returns which libraries exchange tensors: NCCL those of GPUs, gloo all others."""
+    return "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
 
 
 def explained(error: RuntimeError, processes: Sequence[BaseProcess], folder: Path) -> Exception:

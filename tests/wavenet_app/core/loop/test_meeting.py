@@ -153,7 +153,7 @@ def test_settings_that_contradict_the_launcher_are_one_line(tone_folder, runs):
     training = _torchrun(tone_folder, "--set=training.processes=3")
     output, _ = training.communicate(timeout=300)
     assert training.returncode != 0
-    assert "the launcher started 2 processes, but training.processes is 3; leave it out" in " ".join(output.split())
+    assert "torchrun started 2 processes, but training.processes is 3; leave it out" in " ".join(output.split())
 
 
 def _wait_for(path: Path, training: subprocess.Popen[str]) -> None:

@@ -19,7 +19,7 @@ from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import fit
 from wavenet_app.core.loop.plan import FitStatus, Watcher
-from wavenet_app.core.loop.process_group import ProcessGroup, explained, process_group, refuse_processes
+from wavenet_app.core.loop.process_group import ProcessGroup, explained, process_group
 from wavenet_app.core.loop.scoring import score_of
 
 
@@ -191,12 +191,3 @@ def test_the_clock_of_rank_0_ends_all_ranks(tmp_path):
     assert status.seconds >= 0.5
     assert status.progress == 1
     assert read_checkpoint(tmp_path / "last.pth", "line")["training"]["step"] == status.step
-
-
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_several_processes_on_one_gpu_are_refused(device: str) -> None:
-    refuse_processes(device, 1)
-    refuse_processes("cpu", 4)
-    line = r"^training\.processes=2 is for the CPU: .* share one GPU; take --set training\.processes=1$"
-    with pytest.raises(UserError, match=line):
-        refuse_processes(device, 2)
