@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from wavenet_app.audio.formats import FORMATS
+from fast_gen.options import (
+    PRECISION_NAMES,
+    Engine,
+    Format,
+    Gpus,
+    MinP,
+    Overwrite,
+    Processes,
+    Refine,
+    Seed,
+    Shards,
+    Threads,
+    TopK,
+    TopP,
+    VocodingTemperature,
+)
 from wavenet_app.core.completion import choices, wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
@@ -18,56 +33,6 @@ Speaker = Annotated[
     str | None,
     typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Which speaker, or a mix of several (default: each in turn)."),
 ]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same audio.")]
-TopK = Annotated[int, typer.Option(min=0, help="Sample from the K most likely codes only; 0 for all.")]
-TopP = Annotated[
-    float,
-    typer.Option(
-        callback=finite, min=0, max=1, help="Sample from the most likely codes that hold this much probability."
-    ),
-]
-MinP = Annotated[
-    float,
-    typer.Option(
-        callback=finite,
-        min=0,
-        max=1,
-        help="Leave out codes less than this many times as likely as the most likely one.",
-    ),
-]
-VocodingTemperature = Annotated[
-    float | None,
-    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
-]
-Refine = Annotated[
-    int | None,
-    typer.Option(
-        min=0,
-        metavar="TURNS",
-        help="Iterations that pull vocoded audio towards its mel frames; 0 keeps it as sampled (default: 64).",
-    ),
-]
-_ENGINES = "auto|cpu|cluster|cuda|graph|torch"
-_PRECISIONS = "float32|bfloat16|int8"
-Engine = Annotated[
-    str,
-    typer.Option(
-        metavar=_ENGINES,
-        help="Engine to generate with; auto picks the fastest available.",
-        autocompletion=choices(_ENGINES),
-    ),
-]
-Threads = Annotated[int, typer.Option(min=1, help="CPU cores for the engine.")]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="|".join(FORMATS),
-        help="Format of the files (default: as --out says, else wav).",
-        autocompletion=choices("|".join(FORMATS)),
-    ),
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 
 
 def sample(
@@ -106,8 +71,8 @@ def sample(
     precision: Annotated[
         str | None,
         typer.Option(
-            metavar=_PRECISIONS,
-            autocompletion=choices(_PRECISIONS),
+            metavar=PRECISION_NAMES,
+            autocompletion=choices(PRECISION_NAMES),
             help="Precision of the weights (default: float32; --play takes less if float32 is too slow).",
         ),
     ] = None,
@@ -129,16 +94,9 @@ def sample(
     raw: Annotated[
         bool, typer.Option("--raw", help="With --stdout: 16-bit little-endian samples without a header.")
     ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Of many clips: generate part I of N, on each of several machines."),
-    ] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, max=1_024, help="For many clips: processes (default: one a core).")
-    ] = None,
-    devices: Annotated[
-        str | None, typer.Option(metavar="0,1", help="For many clips: GPUs, with a process each.")
-    ] = None,
+    shard: Shards = None,
+    processes: Processes = None,
+    devices: Gpus = None,
     bits: Annotated[
         bool, typer.Option("--bits", help="For many clips: measure the bits per sample of each, which takes time.")
     ] = False,
@@ -177,13 +135,15 @@ def sample(
         overwrite=overwrite,
     )
     live_options = play or forever or stdout or raw or device is not None
-    parts = shard is not None or processes is not None or devices is not None or bits
-    if parts or ((clips or 1) > MOST_AT_ONCE and not (live_options or rank or prime)):
-        from fast_gen.bulk.command import BulkRequest, run_bulk
+    divided = shard is not None or processes is not None or devices is not None or bits
+    if divided or ((clips or 1) > MOST_AT_ONCE and not (live_options or rank or prime)):
+        from fast_gen.bulk.command import run_bulk
+        from fast_gen.bulk.parts import Parts
 
         if live_options:
             raise UserError("--shard, --processes, --devices and --bits are for clips that are written, not played")
-        run_bulk(request, BulkRequest.of(shard, processes, devices, bits), folder, console=make_console())
+        parts = Parts.of(shard, processes, devices)
+        run_bulk(request, parts, folder, scores=bits, console=make_console())
         return
     if not live_options:
         run_sampling(request, folder, console=make_console())
@@ -223,23 +183,28 @@ def vocode(
     precision: Annotated[
         str,
         typer.Option(
-            metavar=_PRECISIONS,
+            metavar=PRECISION_NAMES,
             help="Precision of the weights; less is faster.",
-            autocompletion=choices(_PRECISIONS),
+            autocompletion=choices(PRECISION_NAMES),
         ),
     ] = "float32",
     threads: Threads = 1,
+    shard: Shards = None,
+    processes: Processes = None,
+    devices: Gpus = None,
     data_dir: DataDir = None,
 ) -> None:
     """Turn recordings or mel frames into audio with a trained vocoder.
 
-    Run it again to resume where it stopped.
+    Run it again to resume where it stopped. The files of a folder are listed in manifest.jsonl.
     """
     folder = DataFolder.at(data_dir)
     _check_checkpoint(checkpoint, folder)
     if not source.exists():
         raise UserError(f"there is no file or folder {source}")
     with loading(make_console(stderr=True)):
+        from fast_gen.bulk.parts import Parts
+        from fast_gen.bulk.recordings import run_folder
         from fast_gen.engines.sampling import VOCODING_TEMPERATURE
         from fast_gen.vocoding.command import VocodeRequest, run_vocoding
         from fast_gen.vocoding.refine import USUAL_TURNS
@@ -261,7 +226,12 @@ def vocode(
         format_name=audio_format,
         overwrite=overwrite,
     )
-    run_vocoding(request, folder, console=make_console())
+    if source.is_dir():
+        run_folder(request, Parts.of(shard, processes, devices), folder, console=make_console())
+    elif shard is not None or processes is not None or devices is not None:
+        raise UserError(f"--shard, --processes and --devices divide the files of a folder, and {source} is one file")
+    else:
+        run_vocoding(request, folder, console=make_console())
 
 
 def evaluate(

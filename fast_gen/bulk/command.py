@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import time
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.bulk.batch_size import ON_A_CPU, ON_A_GPU, BatchSize
-from fast_gen.bulk.manifest import manifest_path, read_manifests, writing_manifest
-from fast_gen.bulk.processes import batches_here, batches_of_processes
-from fast_gen.bulk.shard import WHOLE, Shard, missing_ranges
+from fast_gen.bulk.manifest import ManifestWriter, manifest_path, read_manifests, writing_manifest
+from fast_gen.bulk.parts import Parts
+from fast_gen.bulk.processes import IsStopped, results_here, results_of_processes
+from fast_gen.bulk.shard import missing_ranges
 from fast_gen.bulk.worker import BulkJob, DoneBatch, Worker, common_values, ready_worker, speaker_of
 from fast_gen.generation.session import SampleRequest
 from wavenet_app.checkpoints.voices import find_to_generate
@@ -30,41 +30,15 @@ from wavenet_app.core.files import HOUR, make_folder, sweep_parts
 _DIGITS = 6  # of the numbers in the names, so that names sort and do not depend on how many clips are wanted
 
 
-@dataclass(frozen=True)
-class BulkRequest:
-    """The options of `wavegen sample` for many clips.
-
-    Attributes:
-        shard: the part of the clips that this command makes.
-        processes: how many; None for one a core, or one a GPU.
-        devices: GPUs, one process each, as in CUDA_VISIBLE_DEVICES; None for the engine's own choice.
-        scores: whether the bits of each clip are measured.
-    """
-
-    shard: Shard = WHOLE
-    processes: int | None = None
-    devices: tuple[str, ...] | None = None
-    scores: bool = False
-
-    @classmethod
-    def of(cls, shard: str | None, processes: int | None, devices: str | None, scores: bool) -> BulkRequest:
-        """Returns what `--shard`, `--processes`, `--devices` and `--bits` say.
-
-        Raises:
-            UserError: one of them is invalid, or two contradict each other.
-        """
-        gpus = None
-        if devices is not None:
-            gpus = tuple(devices.split(","))
-            if not all(re.fullmatch(r"[0-9]{1,4}", gpu) for gpu in gpus) or len(set(gpus)) < len(gpus):
-                raise UserError(f"--devices must be numbers of GPUs, such as 0,1, not {devices!r}")
-            if processes is not None and processes < len(gpus):
-                raise UserError(f"--devices {devices} needs at least {len(gpus)} processes; leave --processes out")
-        return cls(Shard.parsed(shard), processes, gpus, scores)
-
-
-def run_bulk(request: SampleRequest, bulk: BulkRequest, folder: DataFolder, *, console: Console) -> Path:
+def run_bulk(request: SampleRequest, parts: Parts, folder: DataFolder, *, scores: bool, console: Console) -> Path:
     """Generates the clips that are not in the folder yet, and lists each in the manifest when its file is complete.
+
+    Args:
+        request: what to generate.
+        parts: which of the clips, and by how many processes.
+        folder: the data folder.
+        scores: whether the bits of each clip are measured.
+        console: to print to.
 
     Returns:
         The manifest.
@@ -75,21 +49,25 @@ def run_bulk(request: SampleRequest, bulk: BulkRequest, folder: DataFolder, *, c
     """
     _refuse_what_bulk_cannot(request)
     assert request.clips is not None
-    worker = _first_worker(request, bulk, folder, console)
+    worker = _first_worker(request, scores, folder, console)
     job, target = worker.job, request.destination.folder
     make_folder(target)
-    manifest = manifest_path(target, bulk.shard)
-    with writing_manifest(target, bulk.shard) as writer:
+    manifest = manifest_path(target, parts.shard)
+    with writing_manifest(target, parts.shard) as writer:
         sweep_parts(target, HOUR)
         if request.overwrite:
             manifest.unlink(missing_ok=True)
-        wanted = bulk.shard.numbers(request.clips)
+        wanted = parts.shard.numbers(request.clips)
         left = list(missing_ranges(wanted, _done(worker, wanted)))
         sizes = ON_A_GPU if worker.ready.engine.device == "cuda" else ON_A_CPU
-        plan = _Plan(left, BatchSize(sizes, worker.num_samples), _processes(bulk, worker))
+        plan = _Plan(
+            left,
+            BatchSize(sizes, worker.num_samples),
+            parts.count(worker.ready.engine.device, worker.job.request.threads),
+        )
         _say_what_is_left(plan, wanted, job, console)
         speed = ""
-        with _progress(console) as progress, closing(_batches(worker, bulk, plan)) as batches:
+        with _progress(console) as progress, closing(_batches(worker, parts, plan, writer)) as batches:
             task = progress.add_task("generating", total=plan.left, speed=speed)
             began = time.monotonic()
             for batch in batches:
@@ -115,14 +93,14 @@ def _refuse_what_bulk_cannot(request: SampleRequest) -> None:
     request.destination.check_count(request.clips)
 
 
-def _first_worker(request: SampleRequest, bulk: BulkRequest, folder: DataFolder, console: Console) -> Worker:
+def _first_worker(request: SampleRequest, scores: bool, folder: DataFolder, console: Console) -> Worker:
     """Returns the worker of this process, which also compiles what the others then find."""
     checkpoint, stand_in = find_to_generate(folder.root, request.checkpoint)
     if stand_in is not None:
         print_labelled(console, "note", stand_in)
     exact = replace(request, checkpoint=str(checkpoint.resolve()))
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    job = BulkJob(exact, folder.root.resolve(), "", _DIGITS, digest, bulk.scores)
+    job = BulkJob(exact, folder.root.resolve(), "", _DIGITS, digest, scores)
     worker = ready_worker(job, console)
     worker.job = replace(job, stem=f"{worker.ready.config.name}-seed{request.seed}")
     return worker
@@ -163,22 +141,18 @@ class _Plan:
         self.failures.update(line.failure for line in batch.lines if line.failure is not None)
 
 
-def _batches(worker: Worker, bulk: BulkRequest, plan: _Plan) -> Generator[DoneBatch]:
-    if plan.processes == 1 and bulk.devices is None:
-        return batches_here(worker, plan.next_batch)
-    devices = None if bulk.devices is None else list(bulk.devices)
-    return batches_of_processes(worker.job, plan.processes, devices, plan.next_batch)
+def _batches(worker: Worker, parts: Parts, plan: _Plan, writer: ManifestWriter) -> Generator[DoneBatch]:
+    if plan.processes == 1 and parts.devices is None:
+        return results_here(worker.make, plan.next_batch)
+    devices = None if parts.devices is None else list(parts.devices)
+    ready = partial(_ready, worker.job)
+    return results_of_processes(
+        ready, plan.processes, devices, plan.next_batch, on_late=lambda batch: writer.add(batch.lines)
+    )
 
 
-def _processes(bulk: BulkRequest, worker: Worker) -> int:
-    if bulk.processes is not None:
-        return bulk.processes
-    if bulk.devices is not None:
-        return len(bulk.devices)
-    if worker.ready.engine.device == "cuda":
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // worker.job.request.threads)
+def _ready(job: BulkJob, _is_stopped: IsStopped) -> Callable[[range], DoneBatch]:
+    return ready_worker(job, Console(quiet=True)).make  # a batch is short enough to be finished
 
 
 def _done(worker: Worker, wanted: range) -> set[int]:

@@ -102,8 +102,8 @@ class ManifestWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def add(self, lines: Iterable[ManifestLine]) -> None:
-        """Adds the lines of clips whose files are complete, and waits until the disk has them.
+    def add(self, lines: Iterable[BaseModel]) -> None:
+        """Adds the lines of files that are complete, and waits until the disk has them.
 
         Raises:
             UserError: the disk is full or the folder cannot be written.
@@ -122,16 +122,14 @@ def writing_manifest(folder: Path, shard: Shard) -> Iterator[ManifestWriter]:
     """Holds the manifest of a part for this process, without an unfinished last line.
 
     Raises:
-        UserError: another process makes the same clips, or the folder cannot be written.
+        UserError: another process makes the same files, or the folder cannot be written.
     """
     path = manifest_path(folder, shard)
     lock = folder / f".{path.stem}.lock"
     try:
         descriptor = locked(lock)
     except BlockingIOError:
-        raise UserError(
-            f"{holder(lock)} is generating these clips; wait until it ends, or share the clips with --shard"
-        ) from None
+        raise UserError(f"{holder(lock)} makes these files; wait until it ends, or share them with --shard") from None
     except OSError as error:
         raise UserError(f"cannot write in {folder}: {error.strerror}; choose another --out") from None
     try:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +34,6 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.corpus.sources import scan_sources
 from wavenet_app.corpus.speakers import listed_speakers, speaker_shares
 
 CONVERSION = (
@@ -113,52 +111,49 @@ class Vocoder:
     turns: int
 
 
-def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console) -> list[Path]:
-    """Makes an audio file of each recording or saved mel, at the level of the recordings, and prints where.
+@dataclass(frozen=True)
+class VocodedFile:
+    """A file that is complete.
 
-    A recording becomes <out>/<its name>; the tree of a folder is mirrored in <out>, where files that already exist are
-    kept. The next run of the same command resumes a file that was stopped, with the same result; only some of 1,024
-    codes share a 16-bit sample, so there the rest is another draw.
+    Attributes:
+        num_samples: its length.
+        sample_rate: in Hz.
+        speed: seconds of audio made in a second.
+        level: what to say of the level at which it was written; None for nothing.
+    """
+
+    num_samples: int
+    sample_rate: int
+    speed: float
+    level: str | None
+
+
+def run_vocoding(request: VocodeRequest, folder: DataFolder, *, console: Console) -> Path:
+    """Makes an audio file of a recording or saved mel, at the level of the recordings, and prints where.
+
+    The next run of the same command resumes a file that was stopped, with the same result; only some of 1,024 codes
+    share a 16-bit sample, so there the rest is another draw.
 
     Returns:
-        The files made now, in order.
+        The file.
 
     Raises:
-        UserError: the checkpoint, the source, a setting or the folder is invalid; with a folder, no file of it can be
-            used.
+        UserError: the checkpoint, the source, a setting or the destination is invalid.
     """
     if not request.source.exists():
         raise UserError(f"there is no file or folder {printable(str(request.source))}")
-    destination = request.destination
-    if request.source.is_dir() and destination.file is not None:
-        raise UserError(f"--out {request.out} is one file, and {request.source} is a folder; name a folder")
-    destination.check_free()
-    jobs = _jobs(request, console) if request.source.is_dir() else [_job(request)]
+    request.destination.check_free()
+    target = target_of(request, Path(request.source.name), whole_name=False)
     vocoder = get_vocoder(request, folder, console)
-    if any(source.suffix.lower() in MEL_SUFFIXES for source, _ in jobs):
+    say_how_frames_are_read([request.source], vocoder, console)
+    vocode_file(request.source, target, vocoder, console)
+    return target
+
+
+def say_how_frames_are_read(sources: Iterable[Path], vocoder: Vocoder, console: Console) -> None:
+    """Prints what saved frames have to be, if there are some among the sources."""
+    if any(source.suffix.lower() in MEL_SUFFIXES for source in sources):
         console.print(f"saved frames are read as {vocoder.mel.described}", highlight=False, soft_wrap=True)
-    if not request.source.is_dir():
-        return [_vocode_file(*jobs[0], vocoder, console)]
-    kept = {target for _, target in jobs if target.exists() and not request.overwrite}
-    if kept:
-        console.print(
-            f"{len(kept)} of {len(jobs)} files exist in {request.out} and are kept; --overwrite makes them again",
-            highlight=False,
-        )
-    made: list[Path] = []
-    failures: list[str] = []
-    for source, target in jobs:
-        if target in kept:
-            continue
-        try:
-            made.append(_vocode_file(source, target, vocoder, console))
-        except UserError as error:
-            failures.append(str(error))
-            print_labelled(console, "skipped", str(error))
-    if failures and not made and not kept:
-        raise UserError(f"none of the {len(failures)} files in {request.source} can be used; the first: {failures[0]}")
-    console.print(f"{len(made)} made, {len(kept)} kept, {len(failures)} skipped", highlight=False)
-    return made
 
 
 def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) -> Vocoder:
@@ -204,34 +199,7 @@ def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | No
     return None
 
 
-def _jobs(request: VocodeRequest, console: Console) -> list[tuple[Path, Path]]:
-    """Returns each file of a folder with the audio file that it becomes; prints what is skipped."""
-    sources = scan_sources([request.source])
-    files = [file for _, file in sources.files]
-    files += [file for file in request.source.rglob("*") if file.suffix.lower() in MEL_SUFFIXES and file.is_file()]
-    made = request.out.resolve()
-    if request.source.resolve() in made.parents:  # results of earlier runs are not input
-        files = [file for file in files if made not in file.resolve().parents]
-    others = {suffix: count for suffix, count in sources.others.items() if suffix not in MEL_SUFFIXES}
-    if others:
-        console.print(f"{sum(others.values())} other files skipped: {', '.join(sorted(others))}", highlight=False)
-    for unlisted, reason in sources.unlisted:
-        print_labelled(console, "skipped", f"{printable(str(unlisted))}: {reason}")
-    if not files:
-        raise UserError(f"{request.source} has neither audio nor saved mel frames")
-    names = [file.relative_to(request.source) for file in sorted(files)]
-    counts = Counter(name.with_suffix("") for name in names)
-    return [
-        (request.source / name, _target(request, name, whole_name=counts[name.with_suffix("")] > 1)) for name in names
-    ]
-
-
-def _job(request: VocodeRequest) -> tuple[Path, Path]:
-    """Returns a single file with the audio file that it becomes."""
-    return request.source, _target(request, Path(request.source.name), whole_name=False)
-
-
-def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
+def target_of(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
     """Returns the audio file that a source becomes; it has the whole name if another source has the same stem."""
     destination = request.destination
     suffix = destination.audio_format.suffix
@@ -243,8 +211,25 @@ def _target(request: VocodeRequest, name: Path, *, whole_name: bool) -> Path:
     return target
 
 
-def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -> Path:
-    """Makes one audio file; resumes where an earlier run was stopped."""
+def vocode_file(
+    path: Path,
+    target: Path,
+    vocoder: Vocoder,
+    console: Console,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> VocodedFile:
+    """Makes one audio file; resumes where an earlier run was stopped.
+
+    Args:
+        path: a recording or saved frames.
+        target: the audio file.
+        vocoder: makes it.
+        console: to print to.
+        is_stopped: asked between blocks; after True the file is left for the next run, as after Ctrl-C.
+
+    Raises:
+        UserError: the source cannot be used, or the file cannot be written.
+    """
     with console.status("measuring its level"):
         source = open_source(path, vocoder.mel, vocoder.trained.config)
     for remark in source.remarks:
@@ -279,6 +264,8 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
                 file.write(pcm16(block[: int(min(wanted, len(block)))]))
                 speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
                 progress.update(task, completed=file.num_samples, factor=f"{speed:.2f} x real time")
+                if is_stopped():
+                    raise KeyboardInterrupt
             progress.update(task, completed=0, factor="refining" if vocoder.turns else "writing")
             waveforms = _refined(file, source, vocoder) if vocoder.turns else map(from_pcm16, file.blocks())
             file.finish_as(_written(waveforms, level, lambda samples: progress.update(task, advance=samples)))
@@ -287,14 +274,20 @@ def _vocode_file(path: Path, target: Path, vocoder: Vocoder, console: Console) -
             console.print(f"stopped at {file.num_samples / rate:.1f} s; run the same command to resume")
             raise SystemExit(130) from None
     speed = (file.num_samples - done) / rate / max(time.monotonic() - began, 1e-9)
+    made = VocodedFile(file.num_samples, rate, speed, level.remark)
+    say_made(target, made, console)
+    return made
+
+
+def say_made(target: Path, made: VocodedFile, console: Console) -> None:
+    """Prints where a file is and how long it took."""
     console.print(
-        f"{printable(str(target))}  ({file.num_samples / rate:.2f} s, {speed:.2f} x real time"
-        f"{f'; written {level.remark}' if level.remark else ''})",
+        f"{printable(str(target))}  ({made.num_samples / made.sample_rate:.2f} s, {made.speed:.2f} x real time"
+        f"{f'; written {made.level}' if made.level else ''})",
         highlight=False,
         markup=False,
         soft_wrap=True,
     )
-    return target
 
 
 def _refined(file: PartialWav, source: Source, vocoder: Vocoder) -> Iterator[NDArray[np.float32]]:

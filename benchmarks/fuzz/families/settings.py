@@ -21,6 +21,7 @@ from worker import Door
 
 import cli
 import fast_gen.bench.command
+import fast_gen.bulk.recordings
 import fast_gen.evaluation.command
 import fast_gen.generation.command
 import fast_gen.playing.command
@@ -77,6 +78,7 @@ COMMANDS = (
 WORK = (
     (fast_gen.bench.command, "run_bench_command"), (fast_gen.evaluation.command, "run_eval"),
     (fast_gen.generation.command, "run_sampling"), (fast_gen.vocoding.command, "run_vocoding"),
+    (fast_gen.bulk.recordings, "run_folder"),
     (segmentation.receptive_field, "run_deeplab_field"), (wavenet_app.receptive_field, "run_wavenet_field"),
     (fast_gen.playing.command, "run_live"), (fast_gen.publishing.command, "run_publish"),
     (segmentation.evaluation.command, "run_evaluation"), (segmentation.prediction.command, "run_prediction"),

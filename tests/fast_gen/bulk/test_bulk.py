@@ -130,7 +130,7 @@ def test_a_stopped_generation_resumes_to_the_same_clips_in_any_number_of_process
     out = tmp_path / "clips"
     command = [sys.executable, "-m", "wavenet_app", *map(str, _options(checkpoint, out, clips=300))]
     process = subprocess.Popen([*command, "--processes", "2"], start_new_session=True, stderr=subprocess.DEVNULL)
-    while not (out / "manifest.jsonl").exists():
+    while not _listed(out):
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, number)

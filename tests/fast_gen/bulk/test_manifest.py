@@ -69,7 +69,7 @@ def test_a_file_outside_the_folder_is_refused(file):
 def test_two_processes_do_not_make_the_same_clips(tmp_path):
     with (
         writing_manifest(tmp_path, WHOLE),
-        pytest.raises(UserError, match="is generating these clips"),
+        pytest.raises(UserError, match="makes these files"),
         writing_manifest(tmp_path, WHOLE),
     ):
         pass
