@@ -131,6 +131,11 @@ def follow(launch: Launch) -> None:
         torch.distributed.destroy_process_group()
     except UserError as error:
         raise UserError(f"{here}: {error}") from None
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{here} does not find {error.filename}; the recordings or images, and the data folder, must be on a file "
+            "system that all machines share, under the same path"
+        ) from error
     except (RuntimeError, OSError, EOFError, AttributeError, ImportError, pickle.UnpicklingError) as error:
         raise UserError(f"{here} ended, because it failed or another rank ended: {_reason(error)}") from error
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -14,10 +15,13 @@ import pytest
 import torch
 from in_process import exit_code
 from tiny_run import TINY_NET
+from torch.distributed import HashStore
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import Launch
+from wavenet_app.core.loop import meeting
+from wavenet_app.core.loop.interrupts import handlers_restored
 from wavenet_app.core.loop.meeting import first_difference, meet
 
 FACTS = {"wavegen": "1", "torch": "2", "Python": "3", "device": "cpu", "host": "a"}
@@ -54,6 +58,21 @@ def unused_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
+
+
+def _without_data(_group: object) -> None:
+    raise FileNotFoundError(2, "No such file or directory", "/data/cache/clip.npy")
+
+
+def test_a_rank_without_the_data_says_so(monkeypatch):
+    store = HashStore()
+    store.set("task", "")
+    monkeypatch.setattr(meeting, "meet", lambda *_: store)
+    monkeypatch.setattr(
+        torch.distributed, "broadcast_object_list", lambda given, **_: given.__setitem__(0, pickle.dumps(_without_data))
+    )
+    with handlers_restored(), pytest.raises(UserError, match=r"^rank 1 on .* does not find /data/cache/clip\.npy; "):
+        meeting.follow(Launch(1, 1, 2, "torchrun"))
 
 
 def _torchrun(*options: object, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
