@@ -126,9 +126,8 @@ def main() -> None:
         for name, run in runs.items():
             with (run / "metrics.csv").open(newline="") as table:
                 rows = list(csv.DictReader(table))
-            steps = int(rows[-1]["step"]) - int(rows[0]["step"])
-            seconds = float(rows[-1]["seconds"]) - float(rows[0]["seconds"])
-            print(f"{name}: {seconds / max(steps, 1):.3f} s a step over {steps} steps, validation included")
+            steps, seconds = int(rows[-1]["step"]), float(rows[-1]["seconds"])
+            print(f"{name}: {seconds / steps:.3f} s a step over {steps} steps")
     numbers = sum(tensor.numel() for tensor in one.values())
     print(f"gradients {4 * numbers / 1e6:.2f} MB; each host sent {traffic / 1e6:.2f} MB a step, start included")
     print(f"weights equal, bit for bit: {equal}")
