@@ -30,6 +30,7 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.vocoded import chosen_clips
+from fast_gen.vocoding.filtered import filtered_noise
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import Frames, MelFrames
@@ -131,6 +132,9 @@ def main() -> None:
         for turns in filter(None, options.turns):
             noise = refined_noise(frames, mel, turns, seed=0)[: len(original)]
             sounds.setdefault(f"white noise, {turns} turns", []).append(noise)
+        if mel.filter is not None:
+            noise = filtered_noise(frames, mel, seed=0)[: len(original)]
+            sounds.setdefault("white noise through the filter of the frames", []).append(noise)
         sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
         sounds.setdefault("quantised original", []).append(original)
         given.append(frames)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.vocoding.filtered import filtered_noise
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.corpus.conditions import ClipConditioning
@@ -24,8 +25,11 @@ from wavenet_app.network.model import WaveNet
 SPECTRAL_DISTANCE = "log-spectral distance (dB)"
 """The label of the metric that a verdict names."""
 
-SAMPLED, REFINED, NOISE, GRIFFIN_LIM = "as sampled", "refined", "refined noise", "Griffin-Lim"
-"""The versions of a vocoded clip: two of the model, and two from the same frames without a model."""
+SAMPLED, REFINED = "as sampled", "refined"
+"""The versions of a vocoded clip that are the model's."""
+
+FILTERED_NOISE, NOISE, GRIFFIN_LIM = "filtered noise", "refined noise", "Griffin-Lim"
+"""Those made from the same frames without a model: white noise through their filter, refined noise, Griffin-Lim."""
 
 # Two draws of refined noise on speech differ by 0.052 dB over the root of the seconds (standard deviation, four
 # ARCTIC sentences, five seeds): less than twice that is chance.
@@ -40,7 +44,8 @@ class VocodedClip:
         name: of the clip.
         original: the clip, or its beginning.
         quantised: the original as the model's codes keep it.
-        versions: `SAMPLED`, if it was refined `REFINED` and `NOISE`, and `GRIFFIN_LIM` -> waveform.
+        versions: `SAMPLED`, `FILTERED_NOISE` of a model with a filter, if it was refined `REFINED` and `NOISE`, and
+            `GRIFFIN_LIM` -> waveform.
     """
 
     name: str
@@ -130,6 +135,8 @@ def vocoded_clip(
     )
     sampled = np.concatenate(list(blocks))
     versions = {SAMPLED: sampled}
+    if conditioning.mel.filter is not None:
+        versions[FILTERED_NOISE] = filtered_noise(frames, conditioning.mel, seed)
     if turns:
         versions[REFINED] = refined(sampled, frames, conditioning.mel, turns)
         versions[NOISE] = refined_noise(frames, conditioning.mel, turns, seed)
@@ -202,10 +209,11 @@ def distance_sentence(clips: int, seconds: float, distances: Mapping[str, float]
     >>> distance_sentence(2, 4.0, {"as sampled": 7.5, "Griffin-Lim": 6.4})
     'vocoded, 2 held-out clips (4.0 s): as sampled 7.50 dB from the quantised originals (Griffin-Lim 6.40 dB)'
     """
+    others = [f"{name} {distances[name]:.2f} dB" for name in (FILTERED_NOISE, GRIFFIN_LIM) if name in distances]
     sentence = (
         f"vocoded, {clips} held-out {'clip' if clips == 1 else 'clips'} ({seconds:.1f} s): as sampled "
         f"{distances[SAMPLED]:.2f} dB from the quantised original{'' if clips == 1 else 's'} "
-        f"({GRIFFIN_LIM} {distances[GRIFFIN_LIM]:.2f} dB)"
+        f"({', '.join(others)})"
     )
     if REFINED not in distances:
         return sentence

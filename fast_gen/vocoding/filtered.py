@@ -8,8 +8,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio.frame_filter import FrameFilter, Synthesis
-from wavenet_app.audio.mel import Frames, silent_conditioning
+from wavenet_app.audio.frame_filter import LEVEL, FrameFilter, Synthesis
+from wavenet_app.audio.mel import Frames, MelFrames, silent_conditioning
 from wavenet_app.config import MelConfig
 
 Waveform = NDArray[np.float32]
@@ -35,6 +35,19 @@ def filtered(
             held = np.concatenate([held, next(pieces)])
         yield synthesis.sound(block, frame_filter.of(held[: count + 2]))
         held = held[count:]
+
+
+def filtered_noise(frames: Frames, mel: MelFrames, seed: int) -> Waveform:
+    """Returns white noise through the filter of frames (frames, n_mels), (frames x hop,): a whisper without a model.
+
+    Args:
+        frames: of a clip.
+        mel: computes them, with a filter.
+        seed: of the noise.
+    """
+    assert mel.filter is not None
+    noise = LEVEL * np.random.default_rng(seed).standard_normal(len(frames) * mel.hop)
+    return next(filtered([noise.astype(np.float32)], [frames], mel.filter, mel.mel))
 
 
 class FilteredFile:
