@@ -10,8 +10,8 @@
 - `filter`: the net makes the excitation, and the filter of the frames stands behind it (`model.mel.filter_order`).
 
 All start from the same voice and see the same windows, one a step. Held-out clips are vocoded from their own frames.
-White noise through the filter, which needs no net, stands beside them. Bits of `filter` are of other codes than those
-of the others, so they do not compare.
+White noise, and pulses with noise, through the filter need no net and stand beside them. Bits of `filter` are of other
+codes than those of the others, so they do not compare.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
 from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.vocoded import chosen_clips
-from fast_gen.vocoding.filtered import filtered_noise
+from fast_gen.vocoding.filtered import filtered, filtered_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.frame_filter import LEVEL, Filters
 from wavenet_app.audio.mel import Frames, MelFrames, silent_conditioning
@@ -218,6 +218,23 @@ def naive_frames(model: WaveNet, mel: MelFrames, frames: Frames, temperature: fl
     return coding.decode(codes[2:])
 
 
+def pulsed(mel: MelFrames, frames: Frames) -> Sound:
+    """Returns pulses in the melody of frames, and noise for the rest, through their filter: a vocoder without a net."""
+    assert mel.filter is not None
+    columns = np.concatenate(list(mel.conditioning([frames])))
+    steps = columns[:, mel.mel.n_mels :].reshape(-1, 3)
+    samples = len(frames) * mel.hop
+    turns = np.unwrap(np.arctan2(steps[:, 1], steps[:, 0])) / (2 * np.pi)
+    turns = np.interp(np.arange(samples), (np.arange(len(turns)) + 0.5) * mel.mel.hold, turns)
+    sure = np.repeat(steps[:, 2], mel.mel.hold).astype(np.float64)
+    beats = np.flatnonzero(np.diff(np.floor(turns)) > 0)
+    pulses = np.zeros(samples)
+    pulses[beats] = np.gradient(turns)[beats].clip(1e-3) ** -0.5  # as much energy a sample at any pitch
+    noise = np.random.default_rng(0).standard_normal(samples)
+    excitation = LEVEL * (pulses * math.sqrt(0.8) * sure + noise * np.sqrt(1 - 0.8 * sure**2))
+    return next(filtered([excitation.astype(np.float32)], [frames], mel.filter, mel.mel))
+
+
 def sampled(
     variant: str, model: WaveNet, mel: MelFrames, plain: MelFrames, sounds: list[Sound], temperature: float
 ) -> list[Sound]:
@@ -300,6 +317,8 @@ def main() -> None:
     mel = MelFrames(MelConfig().resolved(rate), rate)
     whispered = [filtered_noise(mel.of(sound), mel, seed=0)[: len(sound)] for sound in sounds]
     report("white noise through the filter", sounds, whispered, rate)
+    hummed = [pulsed(mel, mel.of(sound))[: len(sound)] for sound in sounds]
+    report("pulses and noise through the filter", sounds, hummed, rate)
     for variant in options.variant or VARIANTS:
         run(variant, corpus, source, sounds, options)
 
