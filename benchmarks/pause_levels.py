@@ -49,9 +49,9 @@ def measure(trained: Trained, folder: DataFolder, clips: int, seconds: float, te
         original = corpus.waveform(clip, 0, round(seconds * rate))
         settings = SamplingSettings(temperature=temperature)
         frames = mel.of(original)
-        sampled = np.concatenate(
-            list(vocode(engine, trained.model, mel.conditioning([frames]), seed=0, settings=settings))
-        )
+        given = mel.conditioning([frames])
+        blocks = vocode(engine, trained.model, given, frame_filter=mel.filter, seed=0, settings=settings)
+        sampled = np.concatenate(list(blocks))
         # to 16 bits, as `wavegen vocode` writes it
         moved = from_pcm16(pcm16(refined(sampled, frames, mel, USUAL_TURNS)))
         silent = pauses(levels(original, rate))

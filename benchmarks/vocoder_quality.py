@@ -30,6 +30,7 @@ from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.vocoded import chosen_clips
+from fast_gen.vocoding.filtered import filtered_noise
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
 from wavenet_app.audio.mel import Frames, MelFrames
@@ -38,7 +39,7 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.evaluation.griffin_lim import griffin_lim
 from wavenet_app.evaluation.held_out_audio import held_out_audio
-from wavenet_app.evaluation.pair_table import as_coded, measures
+from wavenet_app.evaluation.pair_table import measures
 from wavenet_app.evaluation.sound_distributions import PAUSE_DECIBELS, semitones
 from wavenet_app.evaluation.sound_frames import levels
 
@@ -107,13 +108,19 @@ def main() -> None:
     given: list[Frames] = []
     for clip in chosen_clips(corpus.validation, options.clips):
         waveform = corpus.waveform(clip, 0, round(options.seconds * rate))
-        original, frames = as_coded(waveform, coding), mel.of(waveform)
+        original, frames = mel.as_coded(waveform, coding), mel.of(waveform)
         for temperature in options.temperatures:
             settings, shares_of = SamplingSettings(temperature), conditioning.shares(clip)
             draws = []
             for seed in range(options.draws):
                 blocks = vocode(
-                    engine, trained.model, mel.conditioning([frames]), shares=shares_of, seed=seed, settings=settings
+                    engine,
+                    trained.model,
+                    mel.conditioning([frames]),
+                    frame_filter=mel.filter,
+                    shares=shares_of,
+                    seed=seed,
+                    settings=settings,
                 )
                 draws.append(np.concatenate(list(blocks)))
             for turns in options.turns:
@@ -125,6 +132,9 @@ def main() -> None:
         for turns in filter(None, options.turns):
             noise = refined_noise(frames, mel, turns, seed=0)[: len(original)]
             sounds.setdefault(f"white noise, {turns} turns", []).append(noise)
+        if mel.filter is not None:
+            noise = filtered_noise(frames, mel, seed=0)[: len(original)]
+            sounds.setdefault("white noise through the filter of the frames", []).append(noise)
         sounds.setdefault("Griffin-Lim", []).append(griffin_lim(frames, mel)[: len(original)])
         sounds.setdefault("quantised original", []).append(original)
         given.append(frames)

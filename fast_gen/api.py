@@ -193,7 +193,8 @@ class Voice:
         from wavenet_app.evaluation.likelihood import code_bits
 
         scaled = self._scaled(waveform)
-        codes = self.config.model.coding.encode(scaled)
+        coded = scaled if self._mel is None else self._mel.coded(scaled)
+        codes = self.config.model.coding.encode(coded)
         shares = None if self.speakers == () else self._shares(speaker, 1)[0]
         return float(code_bits(self._trained.model, codes, 0, shares, self._own_frames(scaled)).mean())
 
@@ -283,6 +284,7 @@ class Voice:
             self._engine,
             self._trained.model,
             self._mel.conditioning([frames]),
+            frame_filter=self._mel.filter,
             shares=self._shares(speaker, 1)[0] if self.speakers else None,
             seed=seed,
             settings=settings,

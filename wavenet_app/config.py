@@ -44,6 +44,12 @@ class MelConfig(Settings):
     melody: bool | None = Field(
         default=None, description="also condition on the phase of a voice within its period; unset: yes"
     )
+    filter_order: int | None = Field(
+        default=None,
+        ge=0,
+        le=512,
+        description="order of the filter that the frames put behind the net; 0: none; unset: 6 ms, at most 192",
+    )
 
     def resolved(self, sample_rate: int) -> MelConfig:
         """Returns the settings with all values set.
@@ -66,7 +72,11 @@ class MelConfig(Settings):
             if unfit:
                 raise UserError(f"model.mel: {problem}")
         melody = self.melody is not False
-        return self.model_copy(update={"hop_length": hop, "n_fft": n_fft, "fmax": fmax, "melody": melody})
+        order = min(round(0.006 * sample_rate), n_fft // 2, 192) if self.filter_order is None else self.filter_order
+        if order > n_fft // 2:
+            raise UserError(f"model.mel: filter_order = {order} must be at most half of n_fft = {n_fft}")
+        changes = {"hop_length": hop, "n_fft": n_fft, "fmax": fmax, "melody": melody, "filter_order": order}
+        return self.model_copy(update=changes)
 
     @property
     def hop(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
+from wavenet_app.audio.mel import MelFrames
 from wavenet_app.audio.mono import read_audio
 from wavenet_app.checkpoints.trained import find_checkpoint_or_name_presets, load_trained
 from wavenet_app.config import PRESETS, RunConfig, preset
@@ -165,7 +166,9 @@ def _clips(
         described = f"{count} stretches of the built-in strings"
     gain = config.audio.gain if paths else 1.0  # the built-in strings are at full level
     cut = [_stretch(gain * waveform, length, generator) for waveform in waveforms]
-    return [config.model.coding.encode(clip).astype(np.int64) for clip in cut], described
+    mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
+    coded = [clip if mel is None else mel.coded(clip.astype(np.float32)) for clip in cut]
+    return [config.model.coding.encode(clip).astype(np.int64) for clip in coded], described
 
 
 def _stretch(waveform: NDArray[np.floating], length: int, generator: np.random.Generator) -> NDArray[np.floating]:

@@ -21,6 +21,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.corpus.coded import coded_waveform, for_model
 from wavenet_app.corpus.corpus import open_corpus
 
 GREATEST_LOGIT_DIFFERENCE = 5e-3
@@ -168,6 +169,7 @@ def verification_audio(config: RunConfig, split: dict[str, Any] | None, folder: 
         )
     except UserError:
         return None
+    corpus = for_model(corpus, config.model.mel)
     held_out = set(split["validation"])
     clips = [clip for clip in corpus.validation if clip.name in held_out and clip.num_samples >= VERIFIED_SAMPLES]
     chosen = clips[:: max(1, len(clips) // VERIFIED_CLIPS)][:VERIFIED_CLIPS]
@@ -175,7 +177,8 @@ def verification_audio(config: RunConfig, split: dict[str, Any] | None, folder: 
         return None
     starts = [(clip.num_samples - VERIFIED_SAMPLES) // 2 for clip in chosen]
     waveforms = [
-        corpus.waveform(clip, start, start + VERIFIED_SAMPLES) for clip, start in zip(chosen, starts, strict=True)
+        coded_waveform(corpus, clip, start, start + VERIFIED_SAMPLES)
+        for clip, start in zip(chosen, starts, strict=True)
     ]
     codes = config.model.coding.encode(np.stack(waveforms))
     return Audio(codes, f"{len(codes)} x {VERIFIED_SAMPLES} samples of held-out recordings")

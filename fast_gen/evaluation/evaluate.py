@@ -20,7 +20,6 @@ from fast_gen.evaluation.vocoded import SAMPLED, VocodedClip, chosen_clips, voco
 from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
-from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
@@ -39,14 +38,12 @@ class EvalSound:
     Attributes:
         generated: of a model without mel frames, else None.
         vocoded: of a vocoder, else empty.
-        coding: of the model's samples.
         history: a row for each validation during training, from the checkpoint.
         history_lpc: bits per sample of LPC-24 on the same clips.
     """
 
     generated: GeneratedSound | None
     vocoded: tuple[VocodedClip, ...]
-    coding: Coding
     history: list[dict[str, float]]
     history_lpc: float
 
@@ -99,7 +96,6 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
                 temperature=settings.temperature,
                 turns=turns,
                 sample_rate=rate,
-                coding=coding,
                 progress=on_clip,
             )
         floor, floor_pairs = dict(vocoded.versions[SAMPLED].floor), len(clips)
@@ -121,7 +117,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
         seconds=time.monotonic() - began,
     )
     baseline = trained.content.get("baseline") or {"lpc": math.nan}
-    return report, EvalSound(spoken, clips, coding, trained.content["history"], baseline["lpc"])
+    return report, EvalSound(spoken, clips, trained.content["history"], baseline["lpc"])
 
 
 def _named_voice(request: EvalRequest, model: ModelConfig) -> NDArray[np.float32] | None:

@@ -53,7 +53,16 @@ def preview(
     engine = load_engine("auto", weights)
     seed, settings = config.training.seed, usual_settings(config.model)
     if conditioning.frames is not None:
-        blocks = vocode(engine, model, [conditioning.frames], shares=conditioning.shares, seed=seed, settings=settings)
+        assert config.model.mel is not None
+        blocks = vocode(
+            engine,
+            model,
+            [conditioning.frames],
+            frame_filter=MelFrames(config.model.mel, config.audio.sample_rate).filter,
+            shares=conditioning.shares,
+            seed=seed,
+            settings=settings,
+        )
         return np.concatenate(list(blocks))[:num_samples]
     condition = None if conditioning.shares is None else voice(weights, conditioning.shares[None])
     return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
@@ -129,7 +138,7 @@ def _beside_real(made: list[NDArray[np.float32]], pieces: list[NDArray[np.float3
 def _vocoded_clips(trained: Trained, corpus: Corpus) -> Judgement:
     config = trained.config
     assert config.model.mel is not None
-    rate, coding = corpus.sample_rate, config.model.coding
+    rate = corpus.sample_rate
     conditioning = ClipConditioning(config.model.speakers, MelFrames(config.model.mel, rate))
     engine = load_engine("auto", GeneratorWeights.of(trained.model))
     clips = [
@@ -146,7 +155,7 @@ def _vocoded_clips(trained: Trained, corpus: Corpus) -> Judgement:
         )
         for clip in chosen_clips(corpus.validation, VOCODED_CLIPS)
     ]
-    distances = [spectral_distances(clip, rate, coding) for clip in clips]
+    distances = [spectral_distances(clip, rate) for clip in clips]
     means = {name: float(np.mean([distance[name] for distance in distances])) for name in clips[0].versions}
     text = distance_sentence(len(clips), sum(len(clip.original) for clip in clips) / rate, means)
     return Judgement(text, usable=True)

@@ -20,7 +20,6 @@ from wavenet_app.audio.pictures import Scale, common_scale, spectrogram_figure
 from wavenet_app.audio.writing import wav_bytes
 from wavenet_app.core.figures import png_bytes
 from wavenet_app.core.files import write_whole
-from wavenet_app.evaluation.pair_table import as_coded
 
 DOTS_PER_INCH = 100
 SPECTROGRAM_INCHES = (6.0, 4.0)  # large enough to read with three side by side
@@ -126,7 +125,7 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
 def _vocoded_clips(sound: EvalSound, facts: VocodedFacts, sample_rate: int) -> str:
     shown = []
     for clip, file in zip(sound.vocoded, facts.files, strict=True):
-        original = as_coded(clip.original, sound.coding)
+        original = clip.quantised
         scale = common_scale((original, *clip.versions.values()), sample_rate)
         players = [_clip("original, quantised", "", "", original, sample_rate, scale)]
         for name, waveform in clip.versions.items():

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fast_gen.evaluation.report import SOUNDS, EvalReport, GeneratedFacts
-from fast_gen.evaluation.vocoded import GRIFFIN_LIM, NOISE, SAMPLED
+from fast_gen.evaluation.vocoded import FILTERED_NOISE, GRIFFIN_LIM, NOISE, SAMPLED
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -151,7 +151,8 @@ def notes(report: EvalReport) -> list[str]:
 
 
 def _vocoded_note(vocoded: VocodedFacts) -> str:
-    without_model = f"{NOISE} and {GRIFFIN_LIM}" if vocoded.turns else GRIFFIN_LIM
+    names = [name for name in (FILTERED_NOISE, NOISE, GRIFFIN_LIM) if name in vocoded.versions]
+    without_model = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     refined = f"refined: {vocoded.turns} iterations towards these frames; " if vocoded.turns else ""
     return (
         f"vocoded: {vocoded.seconds:.1f} s of {len(vocoded.files)} held-out clips from their own mel frames, sampled "

@@ -11,22 +11,25 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.vocoding.filtered import filtered_noise
 from fast_gen.vocoding.refine import refined, refined_noise
 from fast_gen.vocoding.vocode import vocode
-from wavenet_app.coding import Coding
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.evaluation.griffin_lim import griffin_lim
 from wavenet_app.evaluation.pair_metrics import Measure, log_spectral_distance
-from wavenet_app.evaluation.pair_table import PairMeasures, PairTable, as_coded, averaged, pair_measures
+from wavenet_app.evaluation.pair_table import PairMeasures, PairTable, averaged, pair_measures
 from wavenet_app.evaluation.runaway import Failure, failure
 from wavenet_app.network.model import WaveNet
 
 SPECTRAL_DISTANCE = "log-spectral distance (dB)"
 """The label of the metric that a verdict names."""
 
-SAMPLED, REFINED, NOISE, GRIFFIN_LIM = "as sampled", "refined", "refined noise", "Griffin-Lim"
-"""The versions of a vocoded clip: two of the model, and two from the same frames without a model."""
+SAMPLED, REFINED = "as sampled", "refined"
+"""The versions of a vocoded clip that are the model's."""
+
+FILTERED_NOISE, NOISE, GRIFFIN_LIM = "filtered noise", "refined noise", "Griffin-Lim"
+"""Those made from the same frames without a model: white noise through their filter, refined noise, Griffin-Lim."""
 
 # Two draws of refined noise on speech differ by 0.052 dB over the root of the seconds (standard deviation, four
 # ARCTIC sentences, five seeds): less than twice that is chance.
@@ -40,11 +43,14 @@ class VocodedClip:
     Attributes:
         name: of the clip.
         original: the clip, or its beginning.
-        versions: `SAMPLED`, if it was refined `REFINED` and `NOISE`, and `GRIFFIN_LIM` -> waveform.
+        quantised: the original as the model's codes keep it.
+        versions: `SAMPLED`, `FILTERED_NOISE` of a model with a filter, if it was refined `REFINED` and `NOISE`, and
+            `GRIFFIN_LIM` -> waveform.
     """
 
     name: str
     original: NDArray[np.float32]
+    quantised: NDArray[np.float32]
     versions: Mapping[str, NDArray[np.float32]]
 
 
@@ -122,17 +128,23 @@ def vocoded_clip(
         engine,
         model,
         conditioning.mel.conditioning([frames]),
+        frame_filter=conditioning.mel.filter,
         shares=conditioning.shares(clip),
         seed=seed,
         settings=settings,
     )
     sampled = np.concatenate(list(blocks))
     versions = {SAMPLED: sampled}
+    if conditioning.mel.filter is not None:
+        versions[FILTERED_NOISE] = filtered_noise(frames, conditioning.mel, seed)
     if turns:
         versions[REFINED] = refined(sampled, frames, conditioning.mel, turns)
         versions[NOISE] = refined_noise(frames, conditioning.mel, turns, seed)
     versions[GRIFFIN_LIM] = griffin_lim(frames, conditioning.mel)
-    return VocodedClip(clip.name, original, {name: sound[: len(original)] for name, sound in versions.items()})
+    quantised = conditioning.mel.as_coded(original, engine.weights.coding)
+    return VocodedClip(
+        clip.name, original, quantised, {name: sound[: len(original)] for name, sound in versions.items()}
+    )
 
 
 def vocoded_facts(
@@ -141,7 +153,6 @@ def vocoded_facts(
     temperature: float,
     turns: int,
     sample_rate: int,
-    coding: Coding,
     progress: Callable[[int, int], None],
 ) -> VocodedFacts:
     """Returns the metrics of vocoded clips; a metric whose package is not installed has a reason instead of a value.
@@ -151,7 +162,6 @@ def vocoded_facts(
         temperature: that they were sampled at.
         turns: iterations of the refinement.
         sample_rate: in Hz.
-        coding: the model's.
         progress: called after each clip with (done, total).
     """
     rows: list[dict[str, PairMeasures]] = []
@@ -159,7 +169,7 @@ def vocoded_facts(
         row: dict[str, PairMeasures] = {}
         for name, sound in clip.versions.items():
             floor = row[SAMPLED].floor if row else None
-            row[name] = pair_measures((clip.original, sound), sample_rate=sample_rate, coding=coding, floor=floor)
+            row[name] = pair_measures((clip.original, sound), clip.quantised, sample_rate=sample_rate, floor=floor)
         rows.append(row)
         progress(done, len(clips))
     files = tuple(
@@ -199,10 +209,11 @@ def distance_sentence(clips: int, seconds: float, distances: Mapping[str, float]
     >>> distance_sentence(2, 4.0, {"as sampled": 7.5, "Griffin-Lim": 6.4})
     'vocoded, 2 held-out clips (4.0 s): as sampled 7.50 dB from the quantised originals (Griffin-Lim 6.40 dB)'
     """
+    others = [f"{name} {distances[name]:.2f} dB" for name in (FILTERED_NOISE, GRIFFIN_LIM) if name in distances]
     sentence = (
         f"vocoded, {clips} held-out {'clip' if clips == 1 else 'clips'} ({seconds:.1f} s): as sampled "
         f"{distances[SAMPLED]:.2f} dB from the quantised original{'' if clips == 1 else 's'} "
-        f"({GRIFFIN_LIM} {distances[GRIFFIN_LIM]:.2f} dB)"
+        f"({', '.join(others)})"
     )
     if REFINED not in distances:
         return sentence
@@ -218,7 +229,6 @@ def distance_sentence(clips: int, seconds: float, distances: Mapping[str, float]
     )
 
 
-def spectral_distances(clip: VocodedClip, sample_rate: int, coding: Coding) -> dict[str, float]:
+def spectral_distances(clip: VocodedClip, sample_rate: int) -> dict[str, float]:
     """Returns version -> log-spectral distance to the quantised original, in dB."""
-    coded = as_coded(clip.original, coding)
-    return {name: log_spectral_distance(coded, sound, sample_rate) for name, sound in clip.versions.items()}
+    return {name: log_spectral_distance(clip.quantised, sound, sample_rate) for name, sound in clip.versions.items()}

@@ -23,9 +23,10 @@ from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.destination import Destination
 from fast_gen.generation.level import OutputLevel, output_level
+from fast_gen.vocoding.filtered import FilteredFile, filtered
 from fast_gen.vocoding.refine import USUAL_TURNS, refined_blocks
 from fast_gen.vocoding.sources import MEL_SUFFIXES, Source, open_source
-from fast_gen.vocoding.vocode import vocode
+from fast_gen.vocoding.vocode import BLOCK_FRAMES, sampled
 from wavenet_app.audio.files import from_pcm16, pcm16, printable
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.audio.wav_stream import PartialWav
@@ -246,7 +247,7 @@ def vocode_file(
             console.print(f"resuming at {done / rate:.1f} s, where an earlier run was stopped", highlight=False)
         task = progress.add_task(printable(path.name), total=source.expected_samples, completed=done, factor="")
         known = file.last(-(-config.model.context // hop) * hop)
-        blocks = vocode(
+        blocks = sampled(
             vocoder.engine,
             vocoder.trained.model,
             vocoder.mel.conditioning(source.frames()),
@@ -267,7 +268,7 @@ def vocode_file(
                 if is_stopped():
                     raise KeyboardInterrupt
             progress.update(task, completed=0, factor="refining" if vocoder.turns else "writing")
-            waveforms = _refined(file, source, vocoder) if vocoder.turns else map(from_pcm16, file.blocks())
+            waveforms = _refined(file, source, vocoder) if vocoder.turns else _as_sampled(file, source, vocoder)
             file.finish_as(_written(waveforms, level, lambda samples: progress.update(task, advance=samples)))
         except KeyboardInterrupt:
             progress.stop()
@@ -296,7 +297,22 @@ def _refined(file: PartialWav, source: Source, vocoder: Vocoder) -> Iterator[NDA
     def read(first: int, last: int) -> NDArray[np.float32]:
         return from_pcm16(file.between(first, last))
 
+    if vocoder.mel.filter is not None:
+        read = FilteredFile(_as_sampled(file, source, vocoder)).between
     return refined_blocks(read, source.frames(), vocoder.mel, vocoder.turns)
+
+
+def _as_sampled(file: PartialWav, source: Source, vocoder: Vocoder) -> Iterator[NDArray[np.float32]]:
+    """Yields the waveform of a file in blocks (samples,); the file holds what the filter of the frames takes."""
+    if vocoder.mel.filter is None:
+        return map(from_pcm16, file.blocks())
+    coding, length = vocoder.trained.config.model.coding, BLOCK_FRAMES * vocoder.mel.hop
+    # the file rounds to 16 bits, which leads back to the same codes
+    blocks = (
+        coding.decode(coding.encode(from_pcm16(file.between(first, first + length))))
+        for first in range(0, file.num_samples, length)
+    )
+    return filtered(blocks, source.frames(), vocoder.mel.filter, vocoder.mel.mel)
 
 
 def _written(

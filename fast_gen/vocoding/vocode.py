@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import tee
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from fast_gen.engines.condition import ChunkCondition, on_device, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
+from fast_gen.vocoding.filtered import filtered
+from wavenet_app.audio.frame_filter import FrameFilter
 from wavenet_app.audio.mel import Frames, silent_conditioning
 from wavenet_app.network.conditioning import CONTEXT_FRAMES, Conditioning
 from wavenet_app.network.model import WaveNet
@@ -22,6 +25,46 @@ def vocode(
     model: WaveNet,
     frames: Iterable[Frames],
     *,
+    frame_filter: FrameFilter | None,
+    shares: NDArray[np.float32] | None = None,
+    seed: int,
+    settings: SamplingSettings,
+    block_frames: int = BLOCK_FRAMES,
+) -> Iterator[NDArray[np.float32]]:
+    """Returns an iterator over the waveform of frames in blocks; joined, they are the same for any block length.
+
+    The clip starts after silence, as in training: silence codes, and frames of silence.
+
+    Args:
+        engine: generates, with the weights of the model; in use until the iterator ends.
+        model: projects the frames.
+        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.conditioning` makes them; read
+            when needed.
+        frame_filter: `MelFrames.filter` of the model's frames.
+        shares: (speakers,), the share of each speaker in the voice, for a model with speakers.
+        seed: any integer.
+        settings: temperature, top-k and top-p.
+        block_frames: frames in a block.
+
+    Returns:
+        Waveforms, float32 (samples,), hop samples for each frame, at the level of the training.
+
+    Raises:
+        ValueError: the model has a filter and none is given, or the other way round.
+    """
+    assert model.config.mel is not None
+    if bool(model.config.mel.filter_order) != (frame_filter is not None):
+        raise ValueError(f"a filter of order {model.config.mel.filter_order} is needed, and {frame_filter} is given")
+    known, seen = tee(frames) if frame_filter is not None else (iter(frames), iter(()))
+    blocks = sampled(engine, model, known, shares=shares, seed=seed, settings=settings, block_frames=block_frames)
+    return blocks if frame_filter is None else filtered(blocks, seen, frame_filter, model.config.mel)
+
+
+def sampled(
+    engine: Engine,
+    model: WaveNet,
+    frames: Iterable[Frames],
+    *,
     shares: NDArray[np.float32] | None = None,
     seed: int,
     settings: SamplingSettings,
@@ -29,25 +72,20 @@ def vocode(
     last_codes: NDArray[np.integer] | None = None,
     block_frames: int = BLOCK_FRAMES,
 ) -> Iterator[NDArray[np.float32]]:
-    """Returns an iterator over the waveform of frames in blocks; joined, they are the same for any block length.
+    """Returns an iterator over what the codes of frames stand for: the waveform, or what the frames' filter takes.
 
-    The clip starts after silence, as in training: silence codes, and frames of silence. It can resume at any frame,
-    given the codes of one receptive field before it.
+    It takes what `vocode` takes, and can resume at any frame, given the codes of one receptive field before it.
 
     Args:
-        engine: generates, with the weights of the model; in use until the iterator ends.
+        engine: generates.
         model: projects the frames.
-        frames: all frames of the clip, in pieces (frames, columns), as `MelFrames.conditioning` makes them; read
-            when needed.
-        shares: (speakers,), the share of each speaker in the voice, for a model with speakers.
+        frames: all frames of the clip.
+        shares: (speakers,), the voice.
         seed: any integer.
         settings: temperature, top-k and top-p.
         done_frames: frames that an earlier run has generated.
         last_codes: the codes of these frames, or at least the last receptive field of them.
         block_frames: frames in a block.
-
-    Returns:
-        Waveforms, float32 (samples,), hop samples for each frame, at the level of the training.
     """
     assert model.config.mel is not None
     hop, coding = model.config.mel.hop, engine.weights.coding

@@ -102,6 +102,7 @@ class _Source:
             self._loaded.engine,
             load_trained(self._loaded.key.path).model,
             self._mel.conditioning([self._frames]),
+            frame_filter=self._mel.filter,
             shares=None if speaker is None else speaker_shares(speaker, config.model.speakers),
             seed=self._request.seed,
             settings=settings,

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wavenet_app.audio.frame_filter import FrameFilter, Synthesis
 from wavenet_app.audio.melody import Melody
+from wavenet_app.coding import Coding
 from wavenet_app.config import MelConfig
 
 Frames = NDArray[np.float32]
@@ -32,6 +34,7 @@ class MelFrames:
 
     Attributes:
         melody: finds the pitch of frames; None if the settings have no melody.
+        filter: makes the filter of frames; None if codes stand for the waveform itself.
     """
 
     def __init__(self, mel: MelConfig, sample_rate: int) -> None:
@@ -57,6 +60,7 @@ class MelFrames:
                 center=False,
             )
         self.melody = Melody(mel, self.bank, sample_rate) if mel.melody else None
+        self.filter = FrameFilter(mel, self.bank, sample_rate) if mel.filter_order else None
 
     @property
     def described(self) -> str:
@@ -127,6 +131,22 @@ class MelFrames:
             pieces: (frames, n_mels), all frames of a clip.
         """
         return iter(pieces) if self.melody is None else self.melody.of_frames(pieces, self.silent(1))
+
+    def coded(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns what the codes of a whole waveform (samples,) stand for: itself, or its excitation."""
+        if self.filter is None:
+            return waveform
+        around = np.concatenate([self.silent(1), self.of(waveform), self.silent(1)])
+        past = np.pad(waveform, (self.filter.order, 0))
+        return self.filter.excitation(past, self.filter.of(around))
+
+    def as_coded(self, waveform: NDArray[np.float32], coding: Coding) -> NDArray[np.float32]:
+        """Returns a whole waveform (samples,) after encoding and decoding what its codes stand for."""
+        coded = coding.decode(coding.encode(self.coded(waveform)))
+        if self.filter is None:
+            return coded
+        around = np.concatenate([self.silent(1), self.of(waveform), self.silent(1)])
+        return Synthesis(self.filter).sound(coded, self.filter.of(around))
 
     def conditioning_of(self, frames: Frames, waveform: NDArray[np.float32]) -> Frames:
         """Returns the conditioning of frames, (frames, columns): with the melody from the waveform.

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.coding import Coding, MuLawCoding
+from wavenet_app.corpus.coded import coded_waveform
 from wavenet_app.network.prediction.predictor import analysis_window, solve_toeplitz
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def corpus_baselines(
         wanted = [(start, stop) for place, start, stop in spans if place == index]
         for first in range(0, clip.num_samples, step):
             begin = max(0, first - context)
-            codes = coding.encode(corpus.waveform(clip, begin, min(first + step, clip.num_samples)))
+            codes = coding.encode(coded_waveform(corpus, clip, begin, min(first + step, clip.num_samples)))
             for position, bits in fitted.sample_bits(codes, first - begin):
                 place, predicted = begin + position, begin + position > 0
                 every.add(bits, predicted=predicted)
@@ -224,7 +225,7 @@ def coded_pieces(corpus: Corpus, clips: Sequence[Clip], coding: Coding) -> LazyC
 
     def load(index: int) -> Codes:
         clip, start = parts[index]
-        return coding.encode(corpus.waveform(clip, start, min(start + step, clip.num_samples)))
+        return coding.encode(coded_waveform(corpus, clip, start, min(start + step, clip.num_samples)))
 
     return LazyClips(len(parts), load)
 

@@ -93,7 +93,18 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
     """
     # the melody depends on more frames than the model sees around its own
     aside = 0 if mel.melody is None else max(0, mel.melody.beyond - CONTEXT_FRAMES)
-    first, last = first - aside, last + aside
+    frames, sound = bands_and_sound(mel, corpus, clip, first - aside, last + aside)
+    columns = mel.conditioning_of(frames, sound)
+    return columns[aside : len(columns) - aside]
+
+
+def bands_and_sound(
+    mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: int
+) -> tuple[Frames, NDArray[np.float32]]:
+    """Returns frames first to last of a clip without melody, (last - first, n_mels), and their waveform.
+
+    Takes what `clip_frames` takes; outside the clip, both are silence.
+    """
     hop, margin = mel.hop, mel.margin
     inside, beyond = max(first, 0), min(last, -(-clip.num_samples // hop))
     begin, end = inside * hop - margin, beyond * hop + margin
@@ -102,6 +113,4 @@ def clip_frames(mel: MelFrames, corpus: Corpus, clip: Clip, first: int, last: in
     widened = np.pad(sound, (missing, end - begin - missing - len(sound)))
     frames = np.concatenate([mel.silent(inside - first), mel.of_widened(widened), mel.silent(last - beyond)])
     within = widened[margin : margin + (beyond - inside) * hop]
-    sound = np.pad(within, ((inside - first) * hop, (last - beyond) * hop))
-    columns = mel.conditioning_of(frames, sound)
-    return columns[aside : len(columns) - aside]
+    return frames, np.pad(within, ((inside - first) * hop, (last - beyond) * hop))

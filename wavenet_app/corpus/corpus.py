@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from wavenet_app.corpus.speaker_tables import NoSpeakerError
 from wavenet_app.corpus.speakers import FOLDER_RULE, speaker_rule
 from wavenet_app.corpus.split import split_files, takes_apart
 from wavenet_app.corpus.stored_samples import read_samples
+
+if TYPE_CHECKING:
+    from wavenet_app.audio.mel import MelFrames
 
 __all__ = [
     "Clip",
@@ -95,6 +98,8 @@ class Corpus:
         validation: held-out clips; no file is on both sides unless there is only one file.
         skipped: files that were skipped.
         remarks: sentences to show to the user once.
+        mel: frames of the model that the corpus is for, if their filter decides what its codes stand for; see
+            `wavenet_app.corpus.coded`.
     """
 
     sample_rate: int
@@ -103,6 +108,7 @@ class Corpus:
     validation: tuple[Clip, ...]
     skipped: tuple[SkippedFile, ...]
     remarks: tuple[str, ...]
+    mel: MelFrames | None = None
 
     def waveform(self, clip: Clip, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
         """Returns samples start to stop of a clip, gain applied, clipped to [-1, 1], shape (stop - start,).

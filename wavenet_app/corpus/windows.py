@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from wavenet_app.coding import Coding
 from wavenet_app.config import PredictionConfig
 from wavenet_app.core.errors import UserError
+from wavenet_app.corpus.coded import coded_waveform
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Clip, Corpus
 from wavenet_app.network.prediction.compiled import predicted_rows
@@ -274,7 +275,8 @@ def _collate(
     mask = np.zeros((len(windows), length), dtype=bool)
     for row, (clip, start, stop) in enumerate(windows):
         before = min(past, start)
-        codes[row, past - before : past + stop - start] = coding.encode(corpus.waveform(clip, start - before, stop))
+        coded = coded_waveform(corpus, clip, start - before, stop)
+        codes[row, past - before : past + stop - start] = coding.encode(coded)
         mask[row, : stop - start] = True
     entries = {} if conditioning is None else conditioning.of(corpus, windows, context, length)
     if prediction is not None:

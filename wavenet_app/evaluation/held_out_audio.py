@@ -12,6 +12,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.baseline import FittedPredictors, coded_pieces, fit_predictors
 from wavenet_app.corpus.cache import Progress
+from wavenet_app.corpus.coded import for_model
 from wavenet_app.corpus.corpus import Clip, Corpus, SkippedFile, open_clips, open_corpus
 
 TRAINED_ON = "this model was trained on it"
@@ -90,6 +91,7 @@ def _opened(
         )
     except UserError as error:
         raise UserError(f"{error}{hint}") from None
+    opened = for_model(opened, config.model.mel)
     if rule is None:
         return opened
     known = config.model.speakers
@@ -131,7 +133,7 @@ def own_corpus(trained: Trained, folder: DataFolder, progress: Progress | None) 
     known = _training_names(trained)
     if known and not known & {clip.name for clip in corpus.training}:
         return None, f"{', '.join(config.corpus.paths)} contains other files now"
-    return corpus, ""
+    return for_model(corpus, config.model.mel), ""
 
 
 def _training_names(trained: Trained) -> set[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavenet_app.corpus.baseline import Baseline, FittedPredictors, lpc_bits, lpc_frame
+from wavenet_app.corpus.coded import coded_waveform
 from wavenet_app.corpus.conditions import ClipConditioning, clip_frames
 from wavenet_app.corpus.corpus import Corpus, SkippedFile
 from wavenet_app.evaluation.likelihood import code_bits
@@ -101,7 +102,7 @@ def held_out_bits(
     for done, (index, first, stop) in enumerate(parts, start=1):
         clip = corpus.validation[index]
         start = max(0, first - context) // conditioning.grid * conditioning.grid
-        codes = fitted.coding.encode(corpus.waveform(clip, start, stop))
+        codes = fitted.coding.encode(coded_waveform(corpus, clip, start, stop))
         frames = None
         if conditioning.mel is not None:
             begin, end = start // conditioning.grid, -(-stop // conditioning.grid)

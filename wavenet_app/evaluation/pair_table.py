@@ -78,22 +78,21 @@ def pair_table(pairs: Iterable[Pair], *, sample_rate: int, coding: Coding) -> Pa
     Raises:
         ValueError: the waveforms of a pair differ in length.
     """
-    return averaged([pair_measures(pair, sample_rate=sample_rate, coding=coding) for pair in pairs])
+    return averaged([pair_measures(pair, as_coded(pair[0], coding), sample_rate=sample_rate) for pair in pairs])
 
 
 def pair_measures(
-    pair: Pair, *, sample_rate: int, coding: Coding, floor: Mapping[str, Measure] | None = None
+    pair: Pair, coded: NDArray[np.floating], *, sample_rate: int, floor: Mapping[str, Measure] | None = None
 ) -> PairMeasures:
     """Returns all metrics of one pair; takes and raises what `pair_table` does.
 
     Args:
         pair: (reference, test), each of shape (samples,).
+        coded: the reference as the model's codes keep it, which sets the quantisation floor.
         sample_rate: in Hz.
-        coding: coding of the model, which sets the quantisation floor.
         floor: floor of another pair with the same reference; None to compute it.
     """
     reference, test = pair
-    coded = as_coded(reference, coding)
     return PairMeasures(
         measures(reference, test, sample_rate),
         measures(coded, test, sample_rate),

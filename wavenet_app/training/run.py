@@ -18,6 +18,7 @@ from wavenet_app.core.run_lock import refuse_locked
 from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
 from wavenet_app.core.terminal import number_of
+from wavenet_app.corpus.coded import for_model
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
@@ -105,6 +106,7 @@ def prepare_run(
     config = _with_absolute_paths(config, sources)
     config = override(config, {"audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _with_conditioning(config, corpus, resumed=resume is not None)
+    corpus = for_model(corpus, config.model.mel)
     chosen: list[str] = []
     if resume is None and options.given("training", "start_from") is None and config.corpus.paths:
         nearest = nearest_voice(corpus, config.model)

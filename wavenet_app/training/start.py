@@ -138,6 +138,10 @@ def take_over(source: Source, config: ModelConfig) -> Start:
     depth = min(len(config.dilations), len(source.config.model.dilations))
     if config.dilations[:depth] != source.config.model.dilations[:depth]:
         notes.append(f"the dilations are not those of {source.name}; each layer has the weights of the same number")
+    before, now = (model.mel is not None and bool(model.mel.filter_order) for model in (source.config.model, config))
+    if before != now:
+        filtered = ("the waveform itself", "what the filter of the frames takes")
+        notes.append(f"the codes of {source.name} are of {filtered[before]}, those of this run of {filtered[now]}")
     return Start(taken, [*lines, *notes])
 
 

@@ -121,7 +121,7 @@ def test_a_vocoder_is_measured_as_sampled_beside_what_needs_no_model(evaluate, r
     assert {file["name"] for file in files} <= set(split["validation"])
     label = "log-spectral distance (dB)"
     versions = facts["vocoded"]["versions"]
-    assert list(versions) == ["as sampled", "refined", "refined noise", "Griffin-Lim"]
+    assert list(versions) == ["as sampled", "filtered noise", "refined", "refined noise", "Griffin-Lim"]
     means = {name: table["against_quantised"][label]["value"] for name, table in versions.items()}
     for name, mean in means.items():
         assert mean == pytest.approx(np.mean([file["versions"][name][label]["value"] for file in files]))
@@ -130,7 +130,7 @@ def test_a_vocoder_is_measured_as_sampled_beside_what_needs_no_model(evaluate, r
     assert f"refined {means['refined']:.2f} dB" in line
     assert f"{means['refined noise']:.2f} dB" in line
     drawn = json.loads(evaluate("mel", *QUICK, "--json", "--seconds", 0, "--refine", 0).out)
-    assert list(drawn["vocoded"]["versions"]) == ["as sampled", "Griffin-Lim"]
+    assert list(drawn["vocoded"]["versions"]) == ["as sampled", "filtered noise", "Griffin-Lim"]
     assert drawn["vocoded"]["versions"]["as sampled"] == versions["as sampled"]
     assert "refined" not in " ".join(drawn["verdict"])
     assert f"refined: {facts['vocoded']['turns']} iterations towards these frames" in " ".join(outcome.out.split())
@@ -143,8 +143,8 @@ def test_the_page_of_a_vocoder_has_a_player_for_each_version(evaluate, tmp_path)
     page = tmp_path / "page.html"
     assert evaluate("mel", "-n", 2, "--clip-seconds", 0.2, "--report", page).code == 0
     text = page.read_text()
-    assert text.count("<audio") == 2 * 5
-    for name in ("original, quantised", "as sampled", "refined", "refined noise", "Griffin-Lim"):
+    assert text.count("<audio") == 2 * 6
+    for name in ("original, quantised", "as sampled", "filtered noise", "refined", "refined noise", "Griffin-Lim"):
         assert text.count(f"<b>{name}</b>") == 2
     assert text.count("<h3>") == 2
     assert not re.search(r"https?://", text)

@@ -14,6 +14,12 @@ def test_it_starts_as_sampled_and_gives_the_share_of_the_model():
     )
 
 
+def test_it_names_what_the_filter_makes_of_noise():
+    assert "(filtered noise 6.37 dB, Griffin-Lim 5.16 dB)" in distance_sentence(
+        4, 10.5, {**GOOD, "filtered noise": 6.37}
+    )
+
+
 @pytest.mark.parametrize(("refined", "seconds"), [(5.12, 10.5), (5.13, 10.5), (5.20, 10.5), (5.07, 1.0)])
 def test_a_vocoder_that_is_no_better_than_refined_noise_has_learned_nothing(refined, seconds):
     sentence = distance_sentence(1, seconds, {**GOOD, "refined": refined})

@@ -15,8 +15,9 @@ from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.vocoding import vocode as vocode_module
-from fast_gen.vocoding.vocode import vocode
-from wavenet_app.audio.mel import silent_conditioning
+from fast_gen.vocoding.vocode import sampled, vocode
+from wavenet_app.audio.frame_filter import LEVEL
+from wavenet_app.audio.mel import MelFrames, silent_conditioning
 from wavenet_app.audio.wav_stream import PartialWav
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.coding import MuLawCoding
@@ -46,16 +47,24 @@ def frames() -> np.ndarray:
 SHARES = np.array([0.3, 0.7], np.float32)
 
 
+FILTER = MelFrames(MEL, 1_000).filter
+
+
 def made(engine, net, pieces, **options):
-    blocks = vocode(engine, net, pieces, shares=SHARES, seed=4, settings=PLAIN, **options)
+    blocks = sampled(engine, net, pieces, shares=SHARES, seed=4, settings=PLAIN, **options)
     return list(blocks)
 
 
+def filtered_blocks(engine, net, pieces, **options):
+    return list(vocode(engine, net, pieces, frame_filter=FILTER, shares=SHARES, seed=4, settings=PLAIN, **options))
+
+
+@pytest.mark.parametrize("make", [made, filtered_blocks])
 @pytest.mark.parametrize("block", [1, 3, 16, 100])
 @pytest.mark.parametrize("cuts", [[], [1], [4, 5, 20]])
-def test_blocks_equal_the_whole(engine, net, frames, block, cuts):
-    whole = np.concatenate(made(engine, net, [frames], block_frames=23))
-    blocks = made(engine, net, np.split(frames, cuts), block_frames=block)
+def test_blocks_equal_the_whole(engine, net, frames, make, block, cuts):
+    whole = np.concatenate(make(engine, net, [frames], block_frames=23))
+    blocks = make(engine, net, np.split(frames, cuts), block_frames=block)
     assert whole.shape == (23 * 12,)
     assert all(len(part) == 12 * block for part in blocks[:-1])
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
@@ -87,7 +96,30 @@ def test_resuming_gives_the_same_samples_as_one_run(engine, net, frames, done):
 
 
 def test_no_frames_give_no_samples(engine, net, frames):
-    assert made(engine, net, []) == []
+    assert made(engine, net, []) == filtered_blocks(engine, net, []) == []
+
+
+def test_the_waveform_is_what_was_sampled_through_the_filters_of_the_frames(engine, net, frames):
+    around = silent_conditioning(MEL, 1)[:, : MEL.n_mels]
+    filters = FILTER.of(np.concatenate([around, frames[:, : MEL.n_mels], around]))
+    wanted = np.zeros(len(frames) * MEL.hop)
+    excitation = np.concatenate(made(engine, net, [frames]))
+    for time, value in enumerate(excitation):
+        step = time // FILTER.hold
+        wanted[time] = value * filters.gains[step] / LEVEL
+        for lag, weight in enumerate(filters.coefficients[step], start=1):
+            wanted[time] += weight * wanted[time - lag] if time >= lag else 0
+    found = np.concatenate(filtered_blocks(engine, net, [frames]))
+    np.testing.assert_allclose(found, np.clip(wanted, -1, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("given", [None, FILTER])
+def test_a_filter_that_does_not_fit_the_model_is_refused(frames, given):
+    order = 0 if given else MEL.filter_order
+    mel = MEL.model_copy(update={"filter_order": order})
+    net = random_net(SHAPES["two cycles"].model_copy(update={**CONDITIONED["speakers and mel"], "mel": mel}))
+    with pytest.raises(ValueError, match=f"a filter of order {order} is needed"):
+        vocode(TorchQueue(GeneratorWeights.of(net)), net, [frames], frame_filter=given, seed=0, settings=PLAIN)
 
 
 def test_a_partial_wav_is_resumed_only_with_the_same_key(tmp_path):
