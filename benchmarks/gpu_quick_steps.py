@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from fast_gen.engines.start import exact_engine
 from fast_gen.engines.trial import samples_per_second
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
+from wavenet_app.core.loop.graphed_training import GraphedTraining
 from wavenet_app.network.model import WaveNet
 
 DRY = "--dry-run" in sys.argv
@@ -161,12 +164,12 @@ def triton_speed() -> None:
 
 
 def tiles() -> None:
-    """Times tiles of clips."""
-    for clips, every in ((1_024, (1, 2, 3)), (4_096, (2, 3))):
-        for stages in every[:1] if DRY else every:
-            plan = Plan(16, 8, 1) if DRY else Plan(16 if clips == 1_024 else 32, 8, stages)
-            engine = planned(plan)(weights_of("base"), DEVICE, "float32" if DRY else "bfloat16")
-            timed(f"triton base, {plan.rows} rows, {stages} stages", engine, 16 if DRY else clips)
+    """Times tiles of clips, and says from how many clips the larger ones pay, which `TritonGpu.plan` wants to know."""
+    cases = ((1_024, 16, 1), (1_024, 16, 3), (1_024, 32, 3), (4_096, 16, 3), (4_096, 32, 3))
+    for clips, rows, stages in cases[:1] if DRY else cases:
+        plan = Plan(rows, 8, stages)
+        engine = planned(plan)(weights_of("base"), DEVICE, "float32" if DRY else "bfloat16")
+        timed(f"triton base, {plan.rows} rows, {stages} stages", engine, 16 if DRY else clips)
 
 
 def graph() -> None:
@@ -184,6 +187,60 @@ def training() -> None:
     if not DRY:
         sizes = ["base", "--batch-size", "16", "--rounds", "2", "--steps", "10"]
     subprocess.run([sys.executable, str(script), *sizes], check=True)
+
+
+def step_graphs() -> None:
+    """Compares and times a training step of base: by operations and Triton's kernels, with and without graph."""
+    if DRY:
+        print("left out: CUDA graphs and compiled kernels need a device")
+        return
+    config = preset("base")
+    shape = config.model.model_copy(update={"prediction": None})
+    codes = torch.randint(0, 256, (16, shape.receptive_field + config.training.window), device=DEVICE)
+    gradients: list[torch.Tensor] = []
+    for kernels in ("torch", "triton"):
+        model = WaveNet(shape, torch.Generator().manual_seed(0)).to(DEVICE)
+        torch.nn.init.normal_(model.output2.weight, std=0.2)
+        model.product_dtype, model.in_triton = torch.bfloat16, kernels == "triton"
+        task = RandomWindows(model, shape.receptive_field)
+        task.device_loss(codes).backward()
+        gradients.append(model.blocks[0].dilated.weight.grad.flatten())
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+        plan = SimpleNamespace(gradient_clip=1.0, precision="32-true")
+        training = GraphedTraining(task, plan, optimizer, print)
+        for refused in (True, False):
+            training.graphs.refused = refused
+            for _ in range(5):
+                training.step(codes)
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(20):
+                training.step(codes)
+            torch.cuda.synchronize()
+            milliseconds = 1000 * (time.perf_counter() - began) / 20
+            print(f"{kernels}, {training.graphs.count} graphs: {milliseconds:.2f} ms a step", flush=True)
+    apart = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
+    print(f"gradients of the first layer by the two kinds of kernels differ by {apart:.2%}")
+
+
+class RandomWindows:
+    """A task of training, as far as a step needs one."""
+
+    def __init__(self, model: WaveNet, context: int) -> None:
+        self.model, self.context = model, context
+
+    def begin_step(self) -> tuple[()]:
+        """Does nothing."""
+        return ()
+
+    def randomness(self, batch: torch.Tensor) -> nullcontext[torch.Tensor]:
+        """Returns a context without random numbers."""
+        return nullcontext(batch)
+
+    def device_loss(self, codes: torch.Tensor) -> torch.Tensor:
+        """Returns the mean bits of all windows."""
+        outputs = self.model(codes[:, :-1], self.context - 1)
+        return self.model.head.bits(outputs, codes[:, self.context :]).mean()
 
 
 def top_p() -> None:

@@ -101,6 +101,10 @@ class SegmentationTrainingConfig(Settings):
         default=0.3, ge=0, lt=1, description="greatest share by which brightness, contrast and saturation change"
     )
     batch_size: int = Field(default=4, ge=1, le=2**16, description="crops per step and process")
+    fit_batch: bool = Field(
+        default=False,
+        description="on a GPU: take the largest batch_size that fits its memory, found by trying before the training",
+    )
     processes: int | None = Field(
         default=None,
         ge=1,
@@ -159,6 +163,10 @@ class SegmentationTrainingConfig(Settings):
     checkpoint_seconds: float = Field(default=60.0, ge=0, description="time between writings of last.pth")
     seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the initial weights, the crops and their order")
     precision: Literal["auto", "float32", "bfloat16"] = Field(default="auto", description="arithmetic of the products")
+    cuda_graphs: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: a GPU repeats each step as one recorded graph, if that does what the step does; off: never",
+    )
 
     @field_validator("crop_size", mode="before")
     @classmethod

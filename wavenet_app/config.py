@@ -292,6 +292,16 @@ class TrainingConfig(Settings):
         le=2**16,
         description="processes that share each step; unset: one on a GPU, else one per core, at most four",
     )
+    fit_batch: bool = Field(
+        default=False,
+        description="on a GPU: take the largest batch_size that fits its memory, found by trying before the training",
+    )
+    workers: int | None = Field(
+        default=None,
+        ge=0,
+        le=256,
+        description="processes that make the batches; unset: none without a GPU, up to four with one",
+    )
     learning_rate: float = Field(default=5e-3, gt=0, description="maximum learning rate")
     warmup_steps: int = Field(default=200, ge=0, lt=2**53, description="steps of linear warm-up")
     schedule: Annotated[str, one_of(SCHEDULES)] = Field(
@@ -311,6 +321,15 @@ class TrainingConfig(Settings):
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="dtype of the matrix products"
+    )
+    cuda_graphs: Literal["auto", "off"] = Field(
+        default="auto",
+        description="auto: a GPU repeats each step as one recorded graph, if that does what the step does; off: never",
+    )
+    layer_kernels: Literal["torch", "triton"] = Field(
+        default="torch",
+        description="what computes the layers on a GPU; triton: a kernel for each forward, two for each backward pass, "
+        "not timed yet",
     )
     start_from: str | None = Field(
         default=None, min_length=1, description="model whose weights the run starts with; unset: random weights"

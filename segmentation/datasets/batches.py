@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from segmentation.datasets.broken import BrokenFiles
 from segmentation.datasets.dataset import FileNote, Sample, SegmentationDataset, evenly_spread
-from segmentation.datasets.transforms import Augmentation, augment, training_transform
+from segmentation.datasets.transforms import Augmentation, Crop, TrainingTransform
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.loop.loading import Loader
 
 Batch = dict[str, Any]
 """Name -> tensor; "broken" is a list of `FileNote` on images that could not be used, and absent without any."""
@@ -27,8 +27,9 @@ class TrainingCrops(IterableDataset[Batch]):
     Every pass has its own order, and passes follow each other without a gap: every batch is full, and every image comes
     once per pass. Order and augmentation depend only on the seed and the place in this sequence.
 
-    A batch holds "image", float32 (batch, 3, *crop_size), normalised, and "mask", int64 (batch, *crop_size), 255 =
-    ignore. `loaded` iterates over them; the batches are the same for any number of workers.
+    A batch holds what a `Crop` does, for each row: "image", uint8 (batch, 3, *crop_size), "mask", uint8
+    (batch, *crop_size), 255 = ignore, and "inside", int32 (batch, 4). `CropNormaliser` makes what the model sees.
+    `loaded` iterates over them; the batches are the same for any number of workers.
 
     Args:
         dataset: images of the training split.
@@ -54,7 +55,7 @@ class TrainingCrops(IterableDataset[Batch]):
         self.seed = seed
         self.start_step = start_step
         self.stride = stride
-        self._transform = training_transform(augmentation)
+        self._transform = TrainingTransform(augmentation)
         self._order: tuple[int, NDArray[np.int64]] | None = None
         self._broken = BrokenFiles(dataset)
 
@@ -74,18 +75,17 @@ class TrainingCrops(IterableDataset[Batch]):
         broken: list[FileNote] = []
         crops = [self._crop(step * self.batch_size + row, broken) for row in range(self.batch_size)]
         batch: Batch = {
-            "image": torch.stack([image for image, _ in crops]),
-            "mask": torch.stack([mask for _, mask in crops]),
+            name: torch.stack(values) for name, values in zip(Crop._fields, zip(*crops, strict=True), strict=True)
         }
         return {**batch, "broken": broken} if broken else batch
 
-    def _crop(self, place: int, broken: list[FileNote]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _crop(self, place: int, broken: list[FileNote]) -> Crop:
         passes, position = divmod(place, len(self.dataset))
         if self._order is None or self._order[0] != passes:
             self._order = passes, self._generator(0, passes).permutation(len(self.dataset))
         sample = self._sample(self._order[1], position, broken)
         seed = int(self._generator(1, place).integers(2**63))
-        return augment(self._transform, sample.image, sample.mask, seed)
+        return self._transform(sample.image, sample.mask, seed)
 
     def _sample(self, order: NDArray[np.int64], position: int, broken: list[FileNote]) -> Sample:
         """Returns the image at a position of a pass, or the next one that can be used."""
@@ -144,6 +144,7 @@ class loaded:  # noqa: N801 (used like a function, such as enumerate)
     Args:
         source: `TrainingCrops` or `ValidationImages`.
         num_workers: processes; 0 for this one.
+        pin_memory: whether batches lie in memory that a GPU reads by itself, so that sending them does not wait.
         on_broken: called with a note on each image that cannot be used and is skipped.
     """
 
@@ -152,30 +153,15 @@ class loaded:  # noqa: N801 (used like a function, such as enumerate)
         source: Dataset[Batch],
         *,
         num_workers: int,
+        pin_memory: bool = False,
         on_broken: Callable[[FileNote], None] = lambda _note: None,
     ) -> None:
         self._on_broken = on_broken
-        # its own generator, because a loader otherwise draws from torch's global one
-        self._loader: DataLoader[Any] = DataLoader(
-            source,
-            batch_size=None,
-            num_workers=num_workers,
-            generator=torch.Generator(),
-            worker_init_fn=_leave_interrupts_to_the_parent,
-        )
+        self._batches = Loader(source, workers=num_workers, pins=pin_memory)
 
     def __iter__(self) -> Iterator[Batch]:
-        try:
-            for batch in self._loader:
-                for note in batch.pop("broken", ()):
-                    self._on_broken(note)
-                if batch:
-                    yield batch
-        except UserError as error:
-            # errors of a worker have their traceback in the message; only its last line is for the user
-            raise UserError(str(error).rpartition(f"{UserError.__name__}: ")[2].strip()) from None
-
-
-def _leave_interrupts_to_the_parent(_worker: int) -> None:
-    # Ctrl-C reaches every process of a terminal, but the training still needs batches until it stops
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for batch in self._batches:
+            for note in batch.pop("broken", ()):
+                self._on_broken(note)
+            if batch:
+                yield batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,16 +27,26 @@ class Augmentation:
         scales: least and greatest factor that the image is scaled by, drawn uniformly (Chen et al. 2017, section 4.1).
         flip: probability of a mirrored image.
         photometric: greatest share by which brightness, contrast and saturation change; 0 for none.
-        mean: of red, green and blue, 0 to 1; it is subtracted.
-        std: of red, green and blue; the divisor.
     """
 
     crop_size: tuple[int, int]
     scales: tuple[float, float] = (0.5, 2.0)
     flip: float = 0.5
     photometric: float = 0.3
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+
+
+class Crop(NamedTuple):
+    """A training crop in bytes, a quarter of what a float image takes on its way to a GPU.
+
+    Attributes:
+        image: uint8 (3, height, width).
+        mask: class ids, uint8 (height, width), 255 = ignore.
+        inside: where the image lies in the crop: its top, left, bottom and right, int32 (4,); around it is padding.
+    """
+
+    image: Tensor
+    mask: Tensor
+    inside: Tensor
 
 
 class RandomScaledCrop(v2.Transform):
@@ -90,50 +100,98 @@ def scaled_image(image: Tensor, size: list[int]) -> Tensor:
     return functional.resize_image(image.float(), size, antialias=True).round().to(image.dtype)
 
 
-def training_transform(augmentation: Augmentation) -> v2.Transform:
-    """Returns the transform of (image, mask) into a normalised float crop and its mask, both of the crop's size.
-
-    Around a small image the crop has the mean colour, and its mask is ignored. The transform draws from torch's global
-    generator, as torchvision's do; `augment` restores that.
-    """
-    strength = augmentation.photometric
-    return v2.Compose(
-        [
-            RandomScaledCrop(augmentation.crop_size, augmentation.scales),
-            v2.RandomHorizontalFlip(augmentation.flip),
-            # no change of hue: it would take as long as all the rest
-            v2.ColorJitter(strength, strength, strength),
-            v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
-            v2.Normalize(list(augmentation.mean), list(augmentation.std)),
-            # After normalisation 0 is the mean colour.
-            v2.RandomCrop(
-                augmentation.crop_size, pad_if_needed=True, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORE}
-            ),
-        ]
-    )
-
-
-def augment(
-    transform: v2.Transform, image: tv_tensors.Image, mask: tv_tensors.Mask, seed: int
-) -> tuple[Tensor, Tensor]:
-    """Returns a transformed image and mask, as a function of the seed alone.
-
-    torch's global generator is restored afterwards. Not safe to call from several threads of one process.
+class PaddedCrop(v2.RandomCrop):
+    """Cuts out the crop's size at a random place, and pads smaller images to it; masks are padded with `IGNORE`.
 
     Args:
-        transform: such as `training_transform` gives.
-        image: uint8, shape (3, height, width).
-        mask: uint8, shape (height, width).
-        seed: of all random choices, 0 to 2^64 - 1.
+        crop_size: (height, width) of the result, in pixels.
 
-    Returns:
-        The image, float32 of shape (3, *crop_size), and the mask, int64 of shape crop_size.
+    Attributes:
+        inside: top, left, bottom and right of the image within the latest crop.
     """
-    with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would seed the accelerators' generators too, which belong to the caller.
-        torch.default_generator.manual_seed(seed)
-        changed_image, changed_mask = transform(image, mask)
-    return changed_image.as_subclass(Tensor), changed_mask.as_subclass(Tensor)
+
+    def __init__(self, crop_size: tuple[int, int]) -> None:
+        super().__init__(crop_size, pad_if_needed=True, fill={tv_tensors.Image: 0, tv_tensors.Mask: IGNORE})
+        self.inside = (0, 0, *crop_size)
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draws the place, and notes where the image lies in the crop."""
+        height, width = functional.get_size(flat_inputs[0])
+        params = super().make_params(flat_inputs)
+        top, left = params["padding"][1] - params["top"], params["padding"][0] - params["left"]
+        self.inside = (
+            max(0, top),
+            max(0, left),
+            min(params["height"], top + height),
+            min(params["width"], left + width),
+        )
+        return params
+
+
+class TrainingTransform:
+    """Makes training crops of images; a function of the seed alone. Not safe to call from several threads.
+
+    Args:
+        augmentation: what is changed, and how much.
+    """
+
+    def __init__(self, augmentation: Augmentation) -> None:
+        strength = augmentation.photometric
+        self._crop = PaddedCrop(augmentation.crop_size)
+        self._changes = v2.Compose(
+            [
+                RandomScaledCrop(augmentation.crop_size, augmentation.scales),
+                v2.RandomHorizontalFlip(augmentation.flip),
+                # no change of hue: it would take as long as all the rest
+                v2.ColorJitter(strength, strength, strength),
+                self._crop,
+            ]
+        )
+
+    def __call__(self, image: tv_tensors.Image, mask: tv_tensors.Mask, seed: int) -> Crop:
+        """Returns the crop of an image; torch's global generator, which torchvision draws from, is restored afterwards.
+
+        Args:
+            image: uint8, shape (3, height, width).
+            mask: uint8, shape (height, width).
+            seed: of all random choices, 0 to 2^64 - 1.
+        """
+        with torch.random.fork_rng(devices=[]):
+            # torch.manual_seed would seed the accelerators' generators too, which belong to the caller.
+            torch.default_generator.manual_seed(seed)
+            changed_image, changed_mask = self._changes(image, mask)
+        inside = torch.tensor(self._crop.inside, dtype=torch.int32)
+        return Crop(changed_image.as_subclass(Tensor), changed_mask.as_subclass(Tensor), inside)
+
+
+class CropNormaliser:
+    """Turns crops in bytes into what the model sees, on the device where they are.
+
+    The constants stay on the device: sent with each batch, they would make it wait.
+
+    Args:
+        mean: of red, green and blue, 0 to 1; it is subtracted.
+        std: of red, green and blue; the divisor.
+    """
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        self._mean, self._std = (torch.tensor(values)[:, None, None] for values in (mean, std))
+
+    def __call__(self, images: Tensor, inside: Tensor) -> Tensor:
+        """Returns float32 (batch, 3, height, width), channels last; around an image is 0, the mean colour.
+
+        Args:
+            images: uint8 (batch, 3, height, width).
+            inside: int32 (batch, 4), as `Crop.inside`.
+        """
+        if self._mean.device != images.device:
+            self._mean, self._std = self._mean.to(images.device), self._std.to(images.device)
+        seen = functional.to_dtype(images, torch.float32, scale=True)
+        seen = seen.contiguous(memory_format=torch.channels_last).sub_(self._mean).div_(self._std)
+        top, left, bottom, right = inside[:, :, None].unbind(1)
+        rows, columns = (torch.arange(side, device=images.device) for side in images.shape[2:])
+        shown = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < right))[:, None]
+        return seen.masked_fill_(~shown[:, None], 0.0)
 
 
 def normalise(image: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:

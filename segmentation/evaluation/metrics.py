@@ -96,9 +96,13 @@ class ConfusionMatrix:
             self._metric.to(mask.device)
         self._metric.update(predicted.flatten().long(), mask.flatten().long())
 
+    def counts(self) -> Tensor:
+        """Returns the counted pixels as `SegmentationScores.confusion` has them, on the device of the masks."""
+        return self._metric.compute()
+
     def scores(self) -> SegmentationScores:
         """Returns the scores of all counted pixels."""
         if not self._metric.update_called:
             empty = np.zeros((len(self.classes), len(self.classes)), dtype=np.int64)
             return SegmentationScores(empty, self.classes)
-        return SegmentationScores(self._metric.compute().cpu().numpy().astype(np.int64), self.classes)
+        return SegmentationScores(self.counts().cpu().numpy().astype(np.int64), self.classes)

@@ -113,6 +113,11 @@ class StatisticsWarmUp:
         for layer, momentum in self._norms:
             layer.momentum = max(momentum, 1 / self._batches)
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The shares as they are set, each once."""
+        return tuple(sorted({layer.momentum for layer, _ in self._norms if layer.momentum is not None}))
+
 
 def make_norm(name: NormName, *, eps: float = 1e-5, momentum: float = 0.1) -> MakeNorm:
     """Returns what makes the norm of a number of channels.

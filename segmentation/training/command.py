@@ -11,10 +11,12 @@ from segmentation.training.view import TrainingView, show_result, show_start
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.launch import Launch
+from wavenet_app.core.loop.batch_search import fitting_batch
 from wavenet_app.core.loop.devices import on_devices
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.meeting import leading
 from wavenet_app.core.loop.process_group import StartRanks
+from wavenet_app.core.settings import override
 from wavenet_app.core.terminal import progress_bar
 
 
@@ -43,6 +45,11 @@ def _trained(
 ) -> SegmentationResult:
     with progress_bar(console, "reading") as on_mask:
         run = prepare_run(options, folder, device=device, on_mask=on_mask)
+    if run.config.training.fit_batch:
+        with console.status("finding the largest batch that fits the GPU"):
+            found = fitting_batch(run.task, run.plan, device)
+        run.task.config = override(run.config, found.changes)
+        run.notes.append(str(found))
     show_start(console, run, device)
     view = TrainingView(console)
     with view.progress, quiet_lightning():
@@ -52,6 +59,7 @@ def _trained(
             on_step=view.on_step,
             on_validation=view.on_validation,
             on_broken=view.on_broken,
+            on_note=view.on_note,
             resume=run.resume,
             start_ranks=start_ranks,
         )

@@ -24,7 +24,7 @@ from segmentation.training.task import SegmentationTask, balanced_weights, fit_p
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.devices import default_processes, refuse_processes
-from wavenet_app.core.loop.plan import FitPlan
+from wavenet_app.core.loop.plan import FitPlan, uses_graphs
 from wavenet_app.core.run_lock import refuse_locked
 from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
@@ -156,6 +156,7 @@ def _plan(config: SegmentationConfig, options: SegmentationOptions, folder: Data
         processes=settings.processes or 1,
         precision=fit_precision(settings.precision, device),
         accelerator="gpu" if device == "cuda" else device,
+        cuda_graphs=uses_graphs(settings.cuda_graphs, device, settings.processes or 1),
     )
 
 

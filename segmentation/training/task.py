@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,18 @@ from torch import Tensor, nn
 
 from segmentation.checkpoints.pretrained import KIND
 from segmentation.checkpoints.segmenter import ClassTable
-from segmentation.config import SegmentationConfig
+from segmentation.config import SMALLEST_CROP, SegmentationConfig
 from segmentation.datasets.batches import TrainingCrops, ValidationImages, loaded
 from segmentation.datasets.broken import BrokenFiles
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, evenly_spread
 from segmentation.datasets.labels import IGNORE
 from segmentation.datasets.overlays import overlay
-from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, CropNormaliser
 from segmentation.evaluation.metrics import ConfusionMatrix, SegmentationScores
 from segmentation.network.deeplab import DeepLab
 from segmentation.network.norm import StatisticsWarmUp
 from segmentation.prediction.inference import Labeller
+from segmentation.training.randomness import Seeded, own_randomness
 from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_json
@@ -36,7 +37,7 @@ from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
 from wavenet_app.core.loop.process_group import StartRanks, process_group
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.start import no_trace_without_checkpoint
-from wavenet_app.core.loop.task import Task
+from wavenet_app.core.loop.task import BatchSize, Task
 from wavenet_app.core.run_lock import run_lock
 from wavenet_app.core.runs import refuse_existing
 from wavenet_app.core.version import software
@@ -48,7 +49,6 @@ _MOST_WORKERS = 8
 _PICTURES = 3  # of the validation images, in TensorBoard
 _PICTURE_SIDE = 384  # pixels, at most
 _ADAMW_SECOND = 0.999  # decay of the mean square of the gradients
-_DROPOUT_STREAM = 2  # beside the streams 0 and 1 of `TrainingCrops`
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class SegmentationTask(Task):
         self.class_weights = None if class_weights is None else torch.tensor(class_weights)
         self.model: DeepLab = model
         self.statistics = StatisticsWarmUp(model)
+        self._normaliser = CropNormaliser(IMAGENET_MEAN, IMAGENET_STD)
         self.scores: SegmentationScores | None = None
         self.broken: dict[Path, FileNote] = {}
 
@@ -125,7 +126,8 @@ class SegmentationTask(Task):
             stride=world_size,
         )
         numbers = itertools.count(start_step * world_size + rank, world_size)
-        return zip(numbers, loaded(crops, num_workers=self.workers, on_broken=self._skip), strict=False)
+        batches = loaded(crops, num_workers=self.workers, pin_memory=self.device == "cuda", on_broken=self._skip)
+        return zip(numbers, batches, strict=False)
 
     def _skip(self, note: FileNote) -> None:
         self.broken.setdefault(note.path, note)
@@ -145,7 +147,7 @@ class SegmentationTask(Task):
     def validation_batches(self) -> Iterable[Any]:
         """Returns whole images, as `ValidationImages` gives them."""
         images = ValidationImages(self.validation, limit=self.config.training.validation_images)
-        return loaded(images, num_workers=0, on_broken=self._skip)
+        return loaded(images, num_workers=0, pin_memory=self.device == "cuda", on_broken=self._skip)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Returns gradient descent with momentum, or AdamW, the heads at `head_factor` times the backbone's rate."""
@@ -158,10 +160,14 @@ class SegmentationTask(Task):
             {"params": [parameter for parameter in backbone if parameter.requires_grad], "lr": settings.learning_rate},
             {"params": heads, "lr": settings.learning_rate * settings.head_factor},
         ]
+        # one kernel for many parameters, which takes its rate from the device and so fits into a CUDA graph
+        way: dict[str, bool] = {"fused": True} if self.device == "cuda" else {}
         if settings.optimizer == "adamw":
             betas = (settings.momentum, _ADAMW_SECOND)
-            return torch.optim.AdamW(groups, betas=betas, weight_decay=settings.weight_decay, foreach=True)
-        return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay)
+            return torch.optim.AdamW(
+                groups, betas=betas, weight_decay=settings.weight_decay, **(way or {"foreach": True})
+            )
+        return torch.optim.SGD(groups, momentum=settings.momentum, weight_decay=settings.weight_decay, **way)
 
     def learning_rate_share(self, step: int, progress: float) -> float:
         """Returns linear warm-up times the schedule to the power `poly_power`."""
@@ -172,31 +178,47 @@ class SegmentationTask(Task):
 
     def loss(self, batch: Any) -> Tensor:
         """Returns the cross-entropy of a batch, with the auxiliary head's share."""
-        number, crops = batch
+        self.begin_step()
+        with self.randomness(batch):
+            return self.device_loss(batch)
+
+    def begin_step(self) -> Hashable:
+        """Sets and returns the share that this step's batch takes in batch norm's statistics; it falls at first."""
         self.statistics.before_batch()
-        images = crops["image"].contiguous(memory_format=torch.channels_last)
-        with self._own_randomness(number):
-            results = self.model(images)
-        loss = cross_entropy(results["out"], crops["mask"], self.class_weights)
+        return self.statistics.shares
+
+    def randomness(self, batch: Any) -> Seeded:
+        """Returns a context in which dropout is a function of the batch's number."""
+        return own_randomness(self.config.training.seed, batch[0], self.device)
+
+    def device_loss(self, batch: Any) -> Tensor:
+        """Returns the loss by operations of the device alone; see `loss`."""
+        _, crops = batch
+        mask = crops["mask"].long()
+        results = self.model(self._normaliser(crops["image"], crops["inside"]))
+        loss = cross_entropy(results["out"], mask, self.class_weights)
         if "aux" in results:
-            auxiliary = cross_entropy(results["aux"], crops["mask"], self.class_weights)
+            auxiliary = cross_entropy(results["aux"], mask, self.class_weights)
             loss = loss + self.config.training.auxiliary_weight * auxiliary
         return loss
 
-    def _own_randomness(self, number: int) -> _Seeded:
-        # dropout draws from torch's global generator; as a function of the batch's number a resumed run repeats it
-        key = np.random.SeedSequence([self.config.training.seed, _DROPOUT_STREAM, number])
-        return _Seeded(int(key.generate_state(1, np.uint64)[0] >> 1), self.device)
+    def batch_size(self) -> BatchSize:
+        """Returns the crops of a batch in words, and how to have fewer or smaller ones."""
+        size, crop = self.config.training.batch_size, self.config.training.crop_size
+        assert crop is not None
+        height, width = (max(SMALLEST_CROP, side // 2) for side in crop)
+        fewer = f"--set training.batch_size={size // 2}" if size > 1 else f"--set training.crop_size=[{height},{width}]"
+        return BatchSize(f"{size} crop{'s' * (size > 1)} of {crop[0]} x {crop[1]}", fewer, len(self.training))
 
     def weight(self, batch: Any) -> Tensor:
         """Returns the number of pixels of a batch that count, each times its class weight, shape ()."""
-        return pixel_weight(batch[1]["mask"], self.class_weights)
+        return pixel_weight(batch[1]["mask"].long(), self.class_weights)
 
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns the confusion matrix of an image, shape (num_classes, num_classes)."""
         matrix = ConfusionMatrix(self.validation.classes)
         matrix.update(self.labeller(model).label(batch["image"]), batch["mask"])
-        return torch.from_numpy(matrix.scores().confusion)
+        return matrix.counts()
 
     def score(self, tally: Tensor) -> float:
         """Returns the mean IoU of a confusion matrix."""
@@ -305,6 +327,7 @@ def train(
     on_step: Callable[[FitStatus], None],
     on_validation: Callable[[FitStatus], None],
     on_broken: Callable[[FileNote], None] = lambda _note: None,
+    on_note: Callable[[str], None] = lambda _note: None,
     resume: dict[str, Any] | None = None,
     start_ranks: StartRanks = process_group,
 ) -> SegmentationResult:
@@ -316,6 +339,7 @@ def train(
         on_step: called after every step.
         on_validation: called after every validation.
         on_broken: called with a note on each image that cannot be used and is skipped.
+        on_note: called with a line for the user.
         resume: content of a last.pth to resume.
         start_ranks: starts the other ranks; by default as processes of this one.
 
@@ -342,7 +366,8 @@ def train(
         if resume is None:
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**task.config.model_dump(mode="json"), "software": software()})
-        status = fit(task, plan, watcher=Watcher(after_step, after_validation), resume=resume, start_ranks=start_ranks)
+        watcher = Watcher(after_step, after_validation, on_note)
+        status = fit(task, plan, watcher=watcher, resume=resume, start_ranks=start_ranks)
     best = plan.run_dir / "best.pth"
     return SegmentationResult(
         checkpoint=best if math.isfinite(status.best) else plan.run_dir / "last.pth",
@@ -368,29 +393,3 @@ def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]
         laid_over = (overlay(image, mask[::step, ::step], task.validation.palette) for mask in masks)
         made.append(np.concatenate([image, *laid_over], axis=1))
     return made
-
-
-class _Seeded:
-    """Seeds torch's global generators on entry and restores them on exit.
-
-    Args:
-        seed: 0 to 2^63 - 1.
-        device: "cpu", "cuda" or "mps", whose generator is seeded as well.
-    """
-
-    def __init__(self, seed: int, device: str) -> None:
-        self._seed = seed
-        self._generators = [torch.default_generator]
-        if device == "cuda":
-            self._generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
-        elif device == "mps":
-            self._generators.append(torch.mps._get_default_mps_generator())
-
-    def __enter__(self) -> None:
-        self._before = [generator.get_state() for generator in self._generators]
-        for generator in self._generators:
-            generator.manual_seed(self._seed)
-
-    def __exit__(self, *_: object) -> None:
-        for generator, state in zip(self._generators, self._before, strict=True):
-            generator.set_state(state)

@@ -99,6 +99,11 @@ class TrainingWindows(IterableDataset[Batch]):
         self._order: tuple[int, _Order] | None = None
 
     @property
+    def count(self) -> int:
+        """Windows of an epoch."""
+        return self._num_windows
+
+    @property
     def batches_per_epoch(self) -> int:
         """Batches in which each training sample occurs once, over all ranks."""
         return math.ceil(self._num_windows / (self.batch_size * self.world_size))

@@ -127,6 +127,7 @@ class WaveNet(nn.Module):
         super().__init__()
         self.config = config
         self.product_dtype = torch.float32
+        self.in_triton = False
         self.head = config.output_head
         self.front = (
             CodeFront(config.quantization_channels, config.residual_channels, config.kernel_size)
@@ -281,6 +282,7 @@ class WaveNet(nn.Module):
             start=start,
             product_dtype=self.product_dtype,
             condition=condition,
+            in_triton=self.in_triton,
         )
         return self._output(skips, codes[:, start:])
 

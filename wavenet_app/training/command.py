@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,11 +13,13 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.launch import Launch
+from wavenet_app.core.loop.batch_search import fitting_batch
 from wavenet_app.core.loop.devices import on_devices
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.meeting import leading
 from wavenet_app.core.loop.process_group import StartRanks
 from wavenet_app.core.loop.view import show_curves
+from wavenet_app.core.settings import override
 from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.baseline import corpus_baselines
 from wavenet_app.corpus.corpus import Corpus
@@ -77,7 +80,13 @@ def _trained(
     with console.status("measuring the classical predictors on this corpus"):
         spans = validation_windows(run.config, run.corpus).spans
         baseline, during = corpus_baselines(run.corpus, spans, coding=run.config.model.coding)
-    task = WaveNetTask(run.config, run.corpus, baseline, device, None if run.start is None else run.start.weights)
+    weights = None if run.start is None else run.start.weights
+    task = WaveNetTask(run.config, run.corpus, baseline, device, weights)
+    if run.config.training.fit_batch:
+        with console.status("finding the largest batch that fits the GPU"):
+            found = fitting_batch(task, run.plan, device)
+        run = replace(run, config=override(run.config, found.changes), notes=[*run.notes, str(found)])
+        task = WaveNetTask(run.config, run.corpus, baseline, device, weights)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     show_start(console, run, device=device, dtype=dtype, parameters=parameters)
@@ -90,6 +99,7 @@ def _trained(
             on_step=view.on_step,
             on_validation=view.on_validation,
             preview=preview,
+            on_note=view.on_note,
             resume=run.resume,
             start_ranks=start_ranks,
         )

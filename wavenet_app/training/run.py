@@ -13,7 +13,7 @@ from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.devices import default_processes, refuse_processes
-from wavenet_app.core.loop.plan import FitPlan
+from wavenet_app.core.loop.plan import FitPlan, uses_graphs
 from wavenet_app.core.run_lock import refuse_locked
 from wavenet_app.core.runs import free_name, read_resumed, refuse_beside_resume, refuse_existing
 from wavenet_app.core.settings import override, validated
@@ -88,6 +88,7 @@ def prepare_run(
         # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
     refuse_processes(device, config.training.processes or 1, placed=options.placed)
+    _refuse_kernels(config, device)
     if resume:
         refuse_locked(folder.checkpoints / config.name)
     elif options.name:
@@ -134,8 +135,22 @@ def prepare_run(
         validate_seconds=config.training.validate_seconds,
         checkpoint_seconds=config.training.checkpoint_seconds,
         processes=config.training.processes or 1,
+        cuda_graphs=uses_graphs(config.training.cuda_graphs, device, config.training.processes or 1),
     )
     return Run(config, corpus, plan, resume, notes, start)
+
+
+def _refuse_kernels(config: RunConfig, device: str) -> None:
+    """Raises a UserError if the kernels that the settings name do not suit the device or the model."""
+    if config.training.layer_kernels != "triton":
+        return
+    from wavenet_app.network.stack.triton_stack import unfit
+
+    problem = unfit(config.model.residual_channels, config.model.dilation_channels)
+    if device != "cuda":
+        problem = f"they are for an NVIDIA GPU, and this training is on {device}"
+    if problem is not None:
+        raise UserError(f"training.layer_kernels=triton: {problem}; drop that setting")
 
 
 def _source(options: RunOptions, folder: DataFolder) -> Source | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,12 +21,13 @@ from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
+from wavenet_app.core.loop.loading import Loader
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
 from wavenet_app.core.loop.process_group import StartRanks, process_group
 from wavenet_app.core.loop.schedules import learning_rate_share
 from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.start import no_trace_without_checkpoint
-from wavenet_app.core.loop.task import Task
+from wavenet_app.core.loop.task import BatchSize, Task
 from wavenet_app.core.run_lock import run_lock
 from wavenet_app.core.runs import refuse_existing
 from wavenet_app.core.version import software
@@ -42,6 +44,7 @@ Preview = Callable[[WaveNet, RunConfig, int, PreviewConditioning], NDArray[np.fl
 
 VALIDATION_SECONDS = 24.0  # audio of each validation during training; the final one uses all of it
 PREVIEW_SECONDS = 1.0  # audio of each preview
+_MOST_WORKERS = 4
 PREVIEW_SHARE = 0.05  # maximum share of the training time that previews take
 
 
@@ -89,13 +92,17 @@ class WaveNetTask(Task):
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
+        self.model.in_triton = config.training.layer_kernels == "triton" and device == "cuda"
         if start is not None:
             self.model.load_state_dict({**self.model.state_dict(), **start})
         self.conditioning = _conditioning(config, corpus)
 
     def training_batches(self, start_step: int, rank: int, world_size: int) -> Iterable[Any]:
         """Returns the training windows of a rank from a step on; see `TrainingWindows`."""
-        windows = TrainingWindows(
+        return self._loader(self._windows(start_step, rank, world_size), self.workers)
+
+    def _windows(self, start_step: int, rank: int, world_size: int) -> TrainingWindows:
+        return TrainingWindows(
             self.corpus,
             context=self.config.model.receptive_field,
             window=self.config.training.window,
@@ -108,11 +115,20 @@ class WaveNetTask(Task):
             conditioning=self.conditioning,
             prediction=self.config.model.prediction,
         )
-        return _loader(windows)
+
+    @property
+    def workers(self) -> int:
+        """Processes that make batches: none without a GPU, whose cores they would take."""
+        if self.config.training.workers is not None:
+            return self.config.training.workers
+        return min(_MOST_WORKERS, os.cpu_count() or 1) if self.device == "cuda" else 0
+
+    def _loader(self, windows: torch.utils.data.Dataset[Any], workers: int) -> Loader:
+        return Loader(windows, workers=workers, pins=self.device == "cuda")
 
     def validation_batches(self, limit_seconds: float | None = VALIDATION_SECONDS) -> Iterable[Any]:
         """Returns windows of the validation clips: at most `limit_seconds` of audio, None for all of it."""
-        return _loader(validation_windows(self.config, self.corpus, limit_seconds, self.conditioning))
+        return self._loader(validation_windows(self.config, self.corpus, limit_seconds, self.conditioning), 0)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """Returns Adam (Kingma and Ba 2015) without weight decay, which is untested."""
@@ -138,6 +154,14 @@ class WaveNetTask(Task):
     def weight(self, batch: Any) -> Tensor:
         """Returns the number of samples of a batch that count, shape ()."""
         return batch["mask"].sum()
+
+    def batch_size(self) -> BatchSize:
+        """Returns the windows of a batch in words, and how to have fewer or shorter ones."""
+        size, window = self.config.training.batch_size, self.config.training.window
+        fewer = f"--set training.batch_size={size // 2}" if size > 1 else f"--set training.window={window // 2}"
+        context = self.config.model.receptive_field
+        text = f"{size} window{'s' * (size > 1)} of {window:,} samples after {context:,} of context"
+        return BatchSize(text, fewer, self._windows(0, 0, 1).count)
 
     def tally(self, model: nn.Module, batch: Any) -> Tensor:
         """Returns the total bits of a batch and the number of samples that count, shape (2,)."""
@@ -206,11 +230,6 @@ def _conditioning(config: RunConfig, corpus: Corpus) -> ClipConditioning:
     return ClipConditioning(config.model.speakers, None if mel is None else MelFrames(mel, corpus.sample_rate))
 
 
-def _loader(windows: torch.utils.data.Dataset[Any]) -> Iterable[Any]:
-    # its own generator, because a loader draws from torch's global one otherwise
-    return torch.utils.data.DataLoader(windows, batch_size=None, generator=torch.Generator())
-
-
 def train(
     task: WaveNetTask,
     plan: FitPlan,
@@ -218,6 +237,7 @@ def train(
     on_step: Callable[[FitStatus], None],
     on_validation: Callable[[FitStatus], None],
     preview: Preview | None,
+    on_note: Callable[[str], None] = lambda _note: None,
     resume: dict[str, Any] | None = None,
     start_ranks: StartRanks = process_group,
 ) -> TrainingResult:
@@ -229,6 +249,7 @@ def train(
         on_step: called after every step.
         on_validation: called after every validation.
         preview: generates audio for the logger; None for none.
+        on_note: called with a line for the user.
         resume: content of the last.pth to resume from.
         start_ranks: starts the other ranks; by default as processes of this one.
 
@@ -250,7 +271,8 @@ def train(
             refuse_existing(plan.run_dir.name, plan.run_dir.parent)
         write_json(plan.run_dir / "config.json", {**plain_config(task.config), "software": software()})
         write_json(plan.run_dir / "split.json", split_record(task.corpus))
-        status = fit(task, plan, watcher=Watcher(on_step, after_validation), resume=resume, start_ranks=start_ranks)
+        watcher = Watcher(on_step, after_validation, on_note)
+        status = fit(task, plan, watcher=watcher, resume=resume, start_ranks=start_ranks)
         return _finish(task, plan, status)
 
 

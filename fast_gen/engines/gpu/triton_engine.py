@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -121,7 +121,7 @@ class TritonGpu(BaseEngine):
 
     def plan(self, clips: int) -> Plan:
         """Returns how to divide a number of clips."""
-        device = torch.cuda.get_device_properties(self.device) if self.device == "cuda" else None
+        device = self._device() if self.device == "cuda" else None
         model = self._model
         layer_bytes = sum(matrix[0].nbytes for matrix in (model.dilated, model.residuals, model.skips))
         shared_bytes = getattr(device, "shared_memory_per_block_optin", 0)
@@ -135,6 +135,10 @@ class TritonGpu(BaseEngine):
         # 32 rows of large operands would need more registers than there are.
         many = clips > 16 * processors and layer_bytes <= shared_bytes / 3
         return Plan(32 if many else 16, 8, stages)
+
+    def _device(self) -> Any:
+        """Returns the properties of the GPU."""
+        return torch.cuda.get_device_properties(self.device)
 
     def reset(self, batch_size: int) -> None:
         """Forgets everything: each of `batch_size` rows has one silence code as its history."""

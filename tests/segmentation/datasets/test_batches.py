@@ -9,6 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from segmentation.datasets.batches import TrainingCrops, ValidationImages, loaded
 from segmentation.datasets.dataset import SegmentationDataset
@@ -18,10 +19,11 @@ from segmentation.datasets.transforms import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Augmentation,
-    augment,
+    CropNormaliser,
+    RandomScaledCrop,
+    TrainingTransform,
     normalise,
     scaled_image,
-    training_transform,
 )
 from wavenet_app.core.errors import UserError
 
@@ -77,7 +79,8 @@ def test_every_image_comes_up_once_a_pass_and_every_batch_is_full(count, batch_s
     for batch in islice(crops, 3 * count):
         assert batch["image"].shape == (batch_size, 3, 8, 8)
         assert batch["mask"].shape == (batch_size, 8, 8)
-        assert batch["mask"].dtype == torch.int64
+        assert batch["image"].dtype == batch["mask"].dtype == torch.uint8
+        assert batch["inside"].shape == (batch_size, 4)
         seen += [int(mask.max()) for mask in batch["mask"]]
     for first in range(0, len(seen), count):
         assert len(set(seen[first : first + count])) == len(seen[first : first + count])
@@ -119,13 +122,10 @@ def test_any_image_becomes_a_crop_that_fits_its_mask(size, crop, seed):
     mask = np.zeros(size, dtype=np.uint8)
     mask[:, size[1] // 2 :] = 1
     image = np.repeat(mask[None] * 255, 3, axis=0)
-    settings = Augmentation(crop_size=crop, photometric=0.0, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    cut, classes = augment(
-        training_transform(settings),
-        tv_tensors.Image(torch.from_numpy(image)),
-        tv_tensors.Mask(torch.from_numpy(mask)),
-        seed,
-    )
+    transform = TrainingTransform(Augmentation(crop_size=crop, photometric=0.0))
+    made = transform(tv_tensors.Image(torch.from_numpy(image)), tv_tensors.Mask(torch.from_numpy(mask)), seed)
+    classes = made.mask
+    cut = CropNormaliser((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))(made.image[None], made.inside[None])[0]
     assert cut.shape == (3, *crop)
     assert classes.shape == crop
     assert set(classes.unique().tolist()) <= {0, 1, IGNORE}
@@ -134,6 +134,52 @@ def test_any_image_becomes_a_crop_that_fits_its_mask(size, crop, seed):
     # Smoothing blurs the border between the halves; nothing may be bright on the wrong side of it.
     assert (brightness[classes == 1] > -0.3).all()
     assert (brightness[classes == 0] < 0.3).all()
+
+
+def normalised_before_padding(augmentation: Augmentation, image, mask, seed: int):
+    """The crop as torchvision's own transforms make it in floats, the reference of the bytes normalised afterwards."""
+    strength = augmentation.photometric
+    transform = v2.Compose(
+        [
+            RandomScaledCrop(augmentation.crop_size, augmentation.scales),
+            v2.RandomHorizontalFlip(augmentation.flip),
+            v2.ColorJitter(strength, strength, strength),
+            v2.ToDtype({tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64}, scale=True),
+            v2.Normalize(list(IMAGENET_MEAN), list(IMAGENET_STD)),
+            v2.RandomCrop(
+                augmentation.crop_size, pad_if_needed=True, fill={tv_tensors.Image: 0.0, tv_tensors.Mask: IGNORE}
+            ),
+        ]
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return transform(image, mask)
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 41), st.integers(1, 41)), min_size=1, max_size=3),
+    crop=st.tuples(st.integers(1, 37), st.integers(1, 37)),
+    seed=st.integers(0, 2**63),
+)
+@example(sizes=[(1, 41), (40, 3)], crop=(37, 1), seed=5)
+@settings(max_examples=60, deadline=None)
+def test_bytes_normalised_as_a_batch_equal_floats_normalised_one_by_one(sizes, crop, seed):
+    augmentation = Augmentation(crop_size=crop)
+    transform = TrainingTransform(augmentation)
+    crops, images, masks = [], [], []
+    for row, (height, width) in enumerate(sizes):
+        generator = torch.Generator().manual_seed(row)
+        image = tv_tensors.Image(torch.randint(0, 256, (3, height, width), dtype=torch.uint8, generator=generator))
+        mask = tv_tensors.Mask(torch.randint(0, 256, (height, width), dtype=torch.uint8, generator=generator))
+        crops.append(transform(image, mask, seed))
+        expected = normalised_before_padding(augmentation, image, mask, seed)
+        images.append(expected[0].as_subclass(torch.Tensor))
+        masks.append(expected[1].as_subclass(torch.Tensor))
+    pixels, classes, inside = (torch.stack(values) for values in zip(*crops, strict=True))
+    seen = CropNormaliser(IMAGENET_MEAN, IMAGENET_STD)(pixels, inside)
+    assert torch.equal(seen, torch.stack(images))
+    assert torch.equal(classes.long(), torch.stack(masks))
+    assert seen.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize("size", [(2, 1), (2, 2), (4, 2)])
@@ -147,10 +193,9 @@ def test_the_scale_runs_from_a_half_to_twice():
     mask = np.zeros((64, 64), dtype=np.uint8)
     mask[24:40, 24:40] = 1
     image = tv_tensors.Image(torch.zeros(3, 64, 64, dtype=torch.uint8))
-    transform = training_transform(Augmentation(crop_size=(128, 128), photometric=0.0))
+    transform = TrainingTransform(Augmentation(crop_size=(128, 128), photometric=0.0))
     areas = [
-        int((augment(transform, image, tv_tensors.Mask(torch.from_numpy(mask)), seed)[1] == 1).sum())
-        for seed in range(80)
+        int((transform(image, tv_tensors.Mask(torch.from_numpy(mask)), seed).mask == 1).sum()) for seed in range(80)
     ]
     sides = np.sqrt(areas)
     assert 7 <= sides.min() < 10

@@ -36,7 +36,7 @@ def test_training_skips_a_truncated_image_and_names_it(tmp_path, workers):
     assert all(batch["image"].shape == (4, 3, 8, 8) for batch in batches)
     assert {note.path.name for note in notes} == {"000.png"}
     assert "cannot read the image" in notes[0].detail
-    assert all(set(batch) == {"image", "mask"} for batch in batches)
+    assert all(set(batch) == {"image", "mask", "inside"} for batch in batches)
 
 
 def test_the_images_after_a_broken_one_do_not_depend_on_where_training_starts(tmp_path):

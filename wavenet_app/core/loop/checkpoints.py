@@ -39,7 +39,7 @@ def checkpoint_content(
     """Returns what a checkpoint of the loop holds: averaged weights for use, and all that an exact resume needs."""
     training = {
         "weights": task.model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizer": _optimizer_state(optimizer),
         "step": status.step,
         "seconds": status.seconds,
         "loss": status.loss,
@@ -47,6 +47,12 @@ def checkpoint_content(
     }
     content = {"weights": averaged.state_dict(), "history": status.history, "training": training}
     return {**task.content(), **content}
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Returns the state of an optimizer with its learning rates as numbers, which CUDA graphs have as tensors."""
+    state = optimizer.state_dict()
+    return {**state, "param_groups": [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]}
 
 
 def write_metrics(path: Path, history: list[HistoryRow]) -> None:

@@ -45,3 +45,8 @@ def handlers_restored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_interrupts_to_the_parent(_worker: int = 0) -> None:
+    """Ignores Ctrl-C, which reaches every process of a terminal, while the training needs batches until it stops."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

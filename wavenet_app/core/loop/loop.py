@@ -23,6 +23,8 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import keep_as
 from wavenet_app.core.loop.averaging import AveragedModel
 from wavenet_app.core.loop.checkpoints import checkpoint_content, initial_status, write_metrics
+from wavenet_app.core.loop.failures import stopped, without_memory
+from wavenet_app.core.loop.graphed_training import GraphedTraining
 from wavenet_app.core.loop.interrupts import handlers_restored, note_interrupts
 from wavenet_app.core.loop.loggers import finish_loggers, loggers_of
 from wavenet_app.core.loop.media import media_of
@@ -87,7 +89,8 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
         precision=plan.precision,
         max_steps=-1,
         max_epochs=-1,
-        gradient_clip_val=plan.gradient_clip,
+        # steps in graphs clip by themselves
+        gradient_clip_val=None if plan.cuda_graphs else plan.gradient_clip,
         num_sanity_val_steps=0,
         logger=loggers_of(plan) if group.is_rank_zero else False,
         log_every_n_steps=50,
@@ -105,33 +108,13 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
         if isinstance(error, SystemExit) and loop.status.interrupted == "SIGINT":
             raise KeyboardInterrupt from None  # a second Ctrl-C, of which Lightning makes exit code 1
         if isinstance(error, OSError):
-            raise _stopped(plan, loop.status, error) from None
+            raise stopped(plan, loop.status, error) from None
         if isinstance(error, torch.OutOfMemoryError):
-            raise _without_memory(loop.status) from None
+            raise without_memory(task, loop.status) from None
         raise
     finally:
         finish_loggers(trainer.loggers)
     return loop.status
-
-
-def _without_memory(status: FitStatus) -> UserError:
-    """Returns what to say of a GPU that is full."""
-    free = ""
-    with suppress(RuntimeError, AssertionError):  # a GPU that does not say
-        free = f" ({torch.cuda.mem_get_info()[0] / 1e9:.1f} GB are free)"
-    return UserError(
-        f"the training stopped at step {status.step}: the GPU has not enough memory for a batch{free}; take a smaller "
-        "one with --set training.batch_size=N, or close what else runs on the GPU"
-    )
-
-
-def _stopped(plan: FitPlan, status: FitStatus, error: OSError) -> UserError:
-    """Returns what to say of an error of the disk, such as a full one under TensorBoard."""
-    what = error.filename or plan.tensorboard_dir or plan.run_dir
-    return UserError(
-        f"the training stopped at step {status.step}: cannot write {what}: {error.strerror or error}; free some space, "
-        f"then continue it with --resume {plan.run_dir.name}"
-    )
 
 
 @contextmanager
@@ -183,6 +166,8 @@ class _Loop(lightning.LightningModule):
         self.work_done = 0.0
         self.first_step = self.status.step
         self.running = self.step_loss = self.step_weight = torch.tensor(0.0)
+        self.automatic_optimization = not plan.cuda_graphs
+        self.graphed: GraphedTraining | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         optimizer = self.task.optimizer()
@@ -195,6 +180,8 @@ class _Loop(lightning.LightningModule):
     def on_train_start(self) -> None:
         self.started = self.written = self.validated = time.monotonic()
         self.between_steps = True
+        if self.plan.cuda_graphs:
+            self.graphed = GraphedTraining(self.task, self.plan, self.trainer.optimizers[0], self.watcher.on_note)
         if self.group.is_rank_zero:
             note_interrupts(self._on_interrupt)
 
@@ -203,21 +190,31 @@ class _Loop(lightning.LightningModule):
 
     def training_step(self, batch: Any, batch_index: int) -> Tensor:
         self.between_steps = False
-        loss = self.task.loss(batch)
         self.work_done += self.task.work(batch)
+        if self.graphed is not None:
+            self.graphed.set_rate(self._rate_share())
+            loss = self.graphed.step(batch)
+            self._note_loss(loss)
+            return loss
+        loss = self.task.loss(batch)
         self.step_loss, self.step_weight = loss.detach(), self.task.weight(batch)
         return self.group.own_sum(loss, self.step_weight)
 
     def on_after_backward(self) -> None:
-        loss = self.group.average_gradients(self.model, self.step_loss, self.step_weight)
-        # a running mean over some fifty steps, kept on the device so that the step does not wait for it
+        self._note_loss(self.group.average_gradients(self.model, self.step_loss, self.step_weight))
+
+    def _note_loss(self, loss: Tensor) -> None:
+        """Takes a loss into the running mean over some fifty steps, which stays on the device: no step waits for it."""
         before = self.running if self.status.step > self.first_step else loss
         self.running = before.lerp(loss, 0.02)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        share = self.task.learning_rate_share(self.status.step, progress_of(self.plan, self.status))
+        share = self._rate_share()
         for group in optimizer.param_groups:
             group["lr"] = group["greatest_lr"] * share
+
+    def _rate_share(self) -> float:
+        return self.task.learning_rate_share(self.status.step, progress_of(self.plan, self.status))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
         status = self.status
@@ -304,7 +301,7 @@ class _Loop(lightning.LightningModule):
             "seconds": round(status.seconds, 3),
             "train": status.loss,
             "validation": score,
-            "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": float(self.trainer.optimizers[0].param_groups[0]["lr"]),
         }
         status.history.append(row)
         status.improved = score > status.best if self.task.higher_is_better else score < status.best
@@ -330,7 +327,7 @@ class _Loop(lightning.LightningModule):
         self.diverged = True
         last = self.plan.run_dir / "last.pth"
         kept = f"{last} is from before" if last.exists() else "no checkpoint has been written yet"
-        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         return UserError(
             f"the training diverged: {what} at step {self.status.step}, at a learning rate of {rate:.3g}; "
             f"lower training.learning_rate. {kept}"

@@ -34,6 +34,7 @@ class FitPlan:
         processes: ranks that take each step together, each with a batch of its own.
         precision: Lightning's precision, such as "32-true" or "bf16-mixed".
         accelerator: Lightning's accelerator, such as "auto", "cpu" or "gpu".
+        cuda_graphs: whether steps of one shape are recorded and replayed as a CUDA graph; needs a GPU and one rank.
     """
 
     run_dir: Path
@@ -48,6 +49,7 @@ class FitPlan:
     processes: int = 1
     precision: Any = "32-true"
     accelerator: str = "auto"
+    cuda_graphs: bool = False
 
 
 @dataclass
@@ -98,10 +100,17 @@ class Watcher:
         on_step: called after every step.
         on_validation: called after every validation, with the averaged model and the places that take sounds and
             pictures.
+        on_note: called with a line for the user.
     """
 
     on_step: Callable[[FitStatus], None] = lambda _status: None
     on_validation: Callable[[FitStatus, nn.Module, Sequence[Media]], None] = lambda _status, _model, _media: None
+    on_note: Callable[[str], None] = lambda _note: None
+
+
+def uses_graphs(setting: str, device: str, processes: int) -> bool:
+    """Returns whether steps are recorded as CUDA graphs: on a GPU, by one rank, unless the setting is "off"."""
+    return setting == "auto" and device == "cuda" and processes == 1
 
 
 def progress_of(plan: FitPlan, status: FitStatus) -> float:

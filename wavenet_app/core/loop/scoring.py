@@ -26,7 +26,8 @@ def summed_tally(task: Task, model: nn.Module, batches: Iterable[Any]) -> Tensor
     summed: Tensor | None = None
     with torch.inference_mode():
         for batch in batches:
-            # doubles count exactly to 2^53; not every device has them
-            tally = task.tally(model, move_data_to_device(batch, device)).cpu().double()
+            tally = task.tally(model, move_data_to_device(batch, device))
+            # doubles count exactly to 2^53; not every device has them. A GPU sums by itself, so no batch waits for it
+            tally = tally.double() if device.type == "cuda" else tally.cpu().double()
             summed = tally if summed is None else summed + tally
-    return summed
+    return None if summed is None else summed.cpu()

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """What a batch holds, in words.
+
+    Attributes:
+        text: such as "16 windows of 6144 samples".
+        smaller: what makes it smaller, as the object of "take".
+        available: rows that there are in all.
+    """
+
+    text: str = "a batch"
+    smaller: str = "a smaller one with --set training.batch_size=N"
+    available: int = 2**16
 
 
 class Task(ABC):
@@ -51,6 +68,25 @@ class Task(ABC):
     @abstractmethod
     def loss(self, batch: Any) -> Tensor:
         """Returns the scalar to be minimised."""
+
+    def begin_step(self) -> Hashable:
+        """Does what `loss` does on the host once a step, which a CUDA graph of `device_loss` cannot repeat.
+
+        Returns the numbers of the host that `device_loss` then depends on, beside the shapes of the batch.
+        """
+        return ()
+
+    def randomness(self, batch: Any) -> AbstractContextManager[Any]:
+        """Returns the context of random numbers in which `loss` runs `device_loss`."""
+        return nullcontext(batch)
+
+    def device_loss(self, batch: Any) -> Tensor:
+        """Returns the loss by operations of the device alone; where a task does not split it, all of `loss`."""
+        return self.loss(batch)
+
+    def batch_size(self) -> BatchSize:
+        """Returns what a batch holds, for a user whose GPU is too small for it."""
+        return BatchSize()
 
     @abstractmethod
     def weight(self, batch: Any) -> Tensor:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 
 from rich.console import Console
 
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
 from wavenet_app.core.terminal import clock, run_bar
 
@@ -54,6 +55,10 @@ class RunView(ABC):
             + ("" if status.improved else "  not the best"),
             highlight=False,
         )
+
+    def on_note(self, note: str) -> None:
+        """Prints a line for the user."""
+        print_labelled(self.console, "note", note)
 
 
 def budget(plan: FitPlan) -> str:

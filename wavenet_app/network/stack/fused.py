@@ -133,7 +133,7 @@ class SkipSum(torch.autograd.Function):
                 inner_gradient = _gate_gradient(gradient, squash[piece], activated)
                 if condition_gradient is not None:
                     target = of_layer(condition_gradient, layer, width)
-                    _gather_held(target, inner_gradient, piece, held.later(starts[layer + 1]))
+                    gather_held(target, inner_gradient, piece, held.later(starts[layer + 1]))
                 inner = _flat(inner_gradient)
                 taps = _gather_taps(hidden, piece, kernel_size, dilations[layer], cut, dtype)
                 matrix_gradient += torch.mm(_flat(taps).t(), inner)
@@ -172,7 +172,7 @@ def _spread(steps: Tensor, piece: Piece, held: Held) -> Tensor:
     return spread[:, begin : begin + times.stop - times.start]
 
 
-def _gather_held(target: Tensor, source: Tensor, piece: Piece, held: Held) -> None:
+def gather_held(target: Tensor, source: Tensor, piece: Piece, held: Held) -> None:
     """Adds (rows, times, channels) of a piece where `_spread` took it from."""
     rows, times = piece
     goal = target[rows]

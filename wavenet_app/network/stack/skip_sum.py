@@ -22,6 +22,7 @@ def skip_sum(
     start: int = 0,
     product_dtype: torch.dtype = torch.float32,
     condition: Condition | None = None,
+    in_triton: bool = False,
 ) -> Tensor:
     """Returns the sum of the skip outputs of a stack of gated, causal, one-dimensional blocks.
 
@@ -31,6 +32,7 @@ def skip_sum(
         start: first time step whose sum is wanted; earlier ones serve as context.
         product_dtype: arithmetic of the matrix products, float32 or bfloat16.
         condition: what is added to the gates of all blocks, already projected; its stretch begins where `hidden` does.
+        in_triton: whether Triton's kernels compute it, which `triton_stack.unfit` must allow.
 
     Returns:
         (batch, time - start, skip_channels), channels last, in `product_dtype`.
@@ -48,6 +50,10 @@ def skip_sum(
     if condition is not None:
         values, held = condition.values, Held(condition.hold, condition.phase).later(unseen)
     arguments = (hidden[:, unseen:], values, held, dilations, start - unseen, product_dtype, *parameters)
+    if in_triton:
+        from wavenet_app.network.stack.triton_stack import TritonSkipSum
+
+        return TritonSkipSum.apply(*arguments)
     if hidden.dtype == torch.float32 and missing_kernels(hidden.device.type, product_dtype) is None:
         from wavenet_app.network.stack.compiled import CompiledSkipSum
 

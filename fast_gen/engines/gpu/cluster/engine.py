@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, missing_nvrtc, source
-from fast_gen.engines.gpu.cluster.packing import MOST_BLOCKS, SHARED_BYTES, definitions, divide, pack_cluster
+from fast_gen.engines.gpu.cluster.packing import MOST_BLOCKS, SHARED_BYTES, definitions, divide, divisions, pack_cluster
 from fast_gen.engines.gpu.device import gpu_in_words
 from fast_gen.engines.gpu.packing import PackedCondition, pack
 from fast_gen.engines.gpu.triton_engine import DTYPES, TritonGpu
@@ -101,20 +101,29 @@ class ClusterGpu(TritonGpu):
     def _load(self) -> None:
         super()._load()
         with gpu_in_words(self):
-            division = divide(self._model, self._shared_bytes())
-            assert division is not None, "the caller has asked whether it fits"
-            self._division = division
-            self._packed, self._starts = pack_cluster(self._model, division)
-            self._firsts = self._model.dilations.new_tensor(division.first_layers)
-            self._kernel = self._compile(definitions(self._model, division, self.weights))
-            if self._kernel.most_clusters() == 0:
-                raise UserError(f"the GPU cannot schedule a cluster of {division.blocks} blocks; take --engine cuda")
+            possible = divisions(self._model, self._shared_bytes())
+            assert possible, "the caller has asked whether it fits"
+            for division in possible:
+                self._division = division
+                self._kernel = self._compile(definitions(self._model, division, self.weights))
+                if self._kernel.most_clusters() > 0:
+                    break
+            else:
+                sizes = " or ".join(str(division.blocks) for division in possible)
+                raise UserError(f"the GPU cannot schedule a cluster of {sizes} blocks; take --engine cuda")
+            self._packed, self._starts = pack_cluster(self._model, self._division)
+            self._firsts = self._model.dilations.new_tensor(self._division.first_layers)
 
     @property
     def remark(self) -> str | None:
-        """A line for the user where Triton's kernel made the clips, or None."""
+        """A line for the user where the weights do not all fit, or Triton's kernel made the clips; or None."""
         if self.batch_size <= FEW_CLIPS:
-            return None
+            if self._division.is_whole:
+                return None
+            blocks = self._division.blocks
+            return (
+                f"not all weights fit into the {blocks} blocks of a cluster here; a part is read from the GPU's cache"
+            )
         return (
             f"{self.batch_size} clips are more than the {FEW_CLIPS} that have a cluster each; the engine cuda made them"
         )

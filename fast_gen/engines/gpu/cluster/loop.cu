@@ -1,4 +1,4 @@
-// The whole time loop of one clip by one thread-block cluster, all weights in shared memory.
+// The whole time loop of one clip by one thread-block cluster, the weights in shared memory as far as they fit.
 //
 // Each of the first LAYER_BLOCKS blocks holds a run of consecutive layers; the last but one holds output1, the last one
 // output2 and the pick. The residual stream goes from block to block once a sample, the skip sums straight to output1,
@@ -8,7 +8,8 @@
 // Messages have one place each, used again at every sample. A block sends message n + 1 only after it has got, through
 // all the other blocks and the pick, what was computed from its message n; so message n was read before.
 //
-// Defined by the host: THREADS, LAYER_BLOCKS, MOST_LAYERS of a block, LAYERS, KERNEL_SIZE, CODES, the padded widths
+// Defined by the host: THREADS, LAYER_BLOCKS, MOST_LAYERS of a block, HELD_LAYERS of them whose weights lie in shared
+// memory (the others are read from the GPU's cache), LAYERS, KERNEL_SIZE, CODES, the padded widths
 // R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
 // prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES.
@@ -33,6 +34,11 @@ struct alignas(16) LayerDesk {
     alignas(16) float gates[MOST_LAYERS][2 * D];
     alignas(16) float inputs[R];
     alignas(16) float activated[MOST_LAYERS][D];
+    float gate_biases[MOST_LAYERS][2 * D];  // this and what follows is read at every sample and never changes
+    float residual_biases[MOST_LAYERS][R];
+    long long ring_starts[MOST_LAYERS];
+    int ring_masks[MOST_LAYERS];
+    int dilations[MOST_LAYERS];
 };
 
 struct alignas(16) OutputDesk {
@@ -249,19 +255,42 @@ __device__ void predict(const Arguments& all, Predictor* known, int newest, int 
     if (threadIdx.x == 0) past[place] = value;
 }
 
+// Brings what a block's layers read at every sample from device memory, which is many times as far away.
+__device__ void keep_constants(const Arguments& all, LayerDesk* desk, int first, int count) {
+    for (int at = threadIdx.x; at < count * 2 * D; at += THREADS)
+        desk->gate_biases[at / (2 * D)][at % (2 * D)] = all.gate_biases[first * 2 * D + at];
+    for (int at = threadIdx.x; at < count * R; at += THREADS) {
+        int layer = first + at / R;  // the last layer has no residual product
+        desk->residual_biases[at / R][at % R] = layer + 1 < LAYERS ? all.residual_biases[layer * R + at % R] : 0;
+    }
+    for (int layer = threadIdx.x; layer < count; layer += THREADS) {
+        desk->ring_starts[layer] = all.ring_starts[first + layer];
+        desk->ring_masks[layer] = all.ring_masks[first + layer];
+        desk->dilations[layer] = all.dilations[first + layer];
+    }
+    __syncthreads();  // all of it is there
+}
+
+// The weights of the layers of a block, in shared memory and beyond it.
+struct LayerWeights {
+    const char* near;
+    const char* far;
+    __device__ const char* of(int layer) const { return (layer < HELD_LAYERS ? near : far) + layer * LAYER_BYTES; }
+};
+
 // The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
-__device__ void look_back(const Arguments& all, const char* weights, LayerDesk* desk, int first, int count, int step, int clip) {
+__device__ void look_back(const Arguments& all, LayerWeights weights, LayerDesk* desk, int first, int count, int step, int clip) {
     u32 time = (u32)all.start_time + step;  // it wraps around after 37 hours, as the host's does
     long long condition = all.condition ? ((long long)all.condition_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
     for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
         int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
-        int slot = (time - (PAST - tap) * all.dilations[first + layer]) & all.ring_masks[first + layer];
-        long long place = (all.ring_starts[first + layer] + slot) * all.batch + clip;
+        int slot = (time - (PAST - tap) * desk->dilations[layer]) & desk->ring_masks[layer];
+        long long place = (desk->ring_starts[layer] + slot) * all.batch + clip;
         desk->past[layer][tap][channel] = value_at(all.slots, place * R + channel);
     }
     __syncthreads();  // the past is gathered before it is multiplied
     for (int layer = 0; layer < count; layer++) {
-        const char* matrix = weights + layer * LAYER_BYTES;
+        const char* matrix = weights.of(layer);
         FOR_OUTPUTS(R, 2 * D) {
             float total = 0;
             for (int tap = 0; tap < PAST; tap++)
@@ -270,7 +299,7 @@ __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* 
             total = joined(total, PARTS(R, 2 * D));
             if (active && part == 0) {
                 int place = (first + layer) * 2 * D + output;
-                total += all.gate_biases[place];
+                total += desk->gate_biases[layer][output];
                 desk->gates[layer][output] = all.condition ? total + value_at(all.condition, condition + place) : total;
             }
         }
@@ -278,13 +307,14 @@ __device__ void look_back(const Arguments& all, const char* weights, LayerDesk* 
 }
 
 // A block of layers, for all samples.
-__device__ void run_layers(const Arguments& all, const char* weights, LayerDesk* desk, u32 block, int clip) {
+__device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk* desk, u32 block, int clip) {
     OutputDesk* output1 = (OutputDesk*)desk;
     int first = all.first_layers[block], count = all.first_layers[block + 1] - first;
     int codes[KERNEL_SIZE];
     for (int tap = 0; tap < KERNEL_SIZE; tap++) codes[tap] = all.recent[clip * KERNEL_SIZE + tap];
     Predictor predictor = {};
     if (PREDICTED && block == 0) predictor = {all.predictions[clip], all.sizes[clip]};
+    keep_constants(all, desk, first, count);
     for (int step = 0; step < all.steps; step++) {
         u32 time = (u32)all.start_time + step;
         look_back(all, weights, desk, first, count, step, clip);
@@ -309,9 +339,9 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
         }
         __syncthreads();  // the input and the looked-back gates are there
         for (int layer = 0; layer < count; layer++) {
-            const char* matrix = weights + layer * LAYER_BYTES + PAST * MATRIX_BYTES(R, 2 * D);
-            int slot = time & all.ring_masks[first + layer];
-            long long place = ((all.ring_starts[first + layer] + slot) * all.batch + clip) * R;
+            const char* matrix = weights.of(layer) + PAST * MATRIX_BYTES(R, 2 * D);
+            int slot = time & desk->ring_masks[layer];
+            long long place = ((desk->ring_starts[layer] + slot) * all.batch + clip) * R;
             if (threadIdx.x < R) set_ring_value(all.slots, place + threadIdx.x, desk->inputs[threadIdx.x]);
             FOR_OUTPUTS(R, 2 * D) {
                 int parts = PARTS(R, 2 * D);
@@ -326,7 +356,7 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
             int output = channel < R ? channel : 0, part = threadIdx.x % PARTS(D, R);
             matrix += MATRIX_BYTES(R, 2 * D);
             float total = share((const Words*)matrix, desk->activated[layer], D, R, PARTS(D, R), output, part);
-            hidden += joined(total, PARTS(D, R)) + all.residual_biases[(first + layer) * R + output];
+            hidden += joined(total, PARTS(D, R)) + desk->residual_biases[layer][output];
             if (layer + 1 < count) {
                 if (channel < R) desk->inputs[channel] = rounded(hidden);
                 __syncthreads();  // the next layer's input is there
@@ -337,7 +367,7 @@ __device__ void run_layers(const Arguments& all, const char* weights, LayerDesk*
         FOR_OUTPUTS(D, S) {
             float total = 0;
             for (int layer = 0; layer < count; layer++) {
-                const char* matrix = weights + (layer + 1) * LAYER_BYTES - MATRIX_BYTES(D, S);
+                const char* matrix = weights.of(layer) + LAYER_BYTES - MATRIX_BYTES(D, S);
                 total += share((const Words*)matrix, desk->activated[layer], D, S, PARTS(D, S), output, part);
             }
             total = joined(total, PARTS(D, S));
@@ -413,10 +443,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) append_codes(const Argu
     int desk_bytes = layers ? LAYER_DESK_BYTES : OUTPUT_DESK_BYTES;
     Words* weights = memory + desk_bytes / 16;
     long long start = all.starts[block], size = all.starts[block + 1] - start;
+    if (layers) size = LEAST(size, (long long)HELD_LAYERS * LAYER_BYTES / 16);
     for (long long at = threadIdx.x; at < size; at += THREADS) weights[at] = all.weights[start + at];
     for (int at = threadIdx.x; at < desk_bytes / 8; at += THREADS) ((u64*)memory)[at] = 0;
     meet_cluster();  // every box is empty before anything is sent, and all weights are there
-    if (layers) run_layers(all, (const char*)weights, (LayerDesk*)memory, block, clip);
+    LayerWeights of_layers = {(const char*)weights, (const char*)(all.weights + start)};
+    if (layers) run_layers(all, of_layers, (LayerDesk*)memory, block, clip);
     else if (block == LAYER_BLOCKS) run_output1(all, (const char*)weights, (OutputDesk*)memory);
     else run_output2(all, (const char*)weights, (OutputDesk*)memory, clip);
     __syncthreads();  // the warps of a block come together again before they meet the others

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 
+from fast_gen.engines.gpu.cluster.packing import PORTABLE_BLOCKS
+
 LEAST_CAPABILITY = (9, 0)
 """The first that has clusters: H100, H200."""
-
-PORTABLE_BLOCKS = 8
-"""Blocks of a cluster that every such GPU takes; more must be allowed first."""
 
 
 def missing_nvrtc() -> str | None:

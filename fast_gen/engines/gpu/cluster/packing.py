@@ -19,6 +19,9 @@ from wavenet_app.network.prediction import rows as prediction_rows
 MOST_BLOCKS = 16
 """Blocks of a cluster, the greatest that an H100 takes."""
 
+PORTABLE_BLOCKS = 8
+"""Blocks of a cluster that every GPU with clusters takes; more must be allowed first, and are not always scheduled."""
+
 SHARED_BYTES = 232_448
 """Shared memory that a block can have on an H100."""
 
@@ -36,6 +39,7 @@ class Division(NamedTuple):
         threads: of a block.
         first_layers: the first layer of each block that holds layers, and the number of layers at the end. The block
             after these holds output1, the next one output2.
+        held_layers: layers of a block whose weights lie in shared memory; those of the others are read from afar.
         layer_desk_bytes: shared memory that a block of layers needs besides weights.
         output_desk_bytes: shared memory that an output layer's block needs besides weights.
         shared_bytes: shared memory of a block.
@@ -43,6 +47,7 @@ class Division(NamedTuple):
 
     threads: int
     first_layers: tuple[int, ...]
+    held_layers: int
     layer_desk_bytes: int
     output_desk_bytes: int
     shared_bytes: int
@@ -52,30 +57,62 @@ class Division(NamedTuple):
         """Blocks of a cluster."""
         return len(self.first_layers) + 1
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all weights lie in shared memory."""
+        return self.held_layers >= int(np.diff(self.first_layers).max())
 
-def divide(model: PackedModel, shared_bytes: int | None = None) -> Division | None:
-    """Returns the division into the fewest blocks, as each is one more hop a sample; None if there are not enough.
+
+def divisions(model: PackedModel, shared_bytes: int | None = None) -> list[Division]:
+    """Returns how a model can be divided, the fastest first: in the order in which a device is asked whether it can.
+
+    That is the fewest blocks that hold all weights, as each is one more hop a sample; the most blocks; and as many as
+    every device takes, with weights beyond their memory.
 
     Args:
         model: what is divided.
         shared_bytes: shared memory that a block can have; None for that of an H100.
     """
     most_bytes = SHARED_BYTES if shared_bytes is None else shared_bytes
+    layers = len(model.dilated)
+    most = min(MOST_BLOCKS - 2, layers)
+    whole = [
+        found
+        for layer_blocks in range(1, most + 1)
+        if (found := _divided(model, layer_blocks, most_bytes)) is not None and found.is_whole
+    ]
+    # `whole` begins with the fewest blocks and ends with the most
+    chosen = [*whole[:1], *whole[1:][-1:]]
+    if not any(found.blocks <= PORTABLE_BLOCKS for found in chosen):
+        portable = _divided(model, min(PORTABLE_BLOCKS - 2, layers), most_bytes)
+        chosen += [] if portable is None else [portable]
+    return chosen
+
+
+def divide(model: PackedModel, shared_bytes: int | None = None) -> Division | None:
+    """Returns the first of `divisions`, None if there is none."""
+    return next(iter(divisions(model, shared_bytes)), None)
+
+
+def _divided(model: PackedModel, layer_blocks: int, most_bytes: int) -> Division | None:
+    """Returns the division into a number of blocks of layers; None if a block cannot hold even one layer."""
     layers, taps, residual, _ = model.dilated.shape
     _, gate, skip = model.skips.shape
     codes = model.output2.shape[1]
     threads = max(LEAST_THREADS, codes, residual)
     layer = _bytes(model.dilated[0]) + _bytes(model.residuals[0]) + _bytes(model.skips[0])
     outputs = max(_bytes(model.output1), _bytes(model.output2))
-    for layer_blocks in range(1, min(MOST_BLOCKS - 2, layers) + 1):
-        most = -(-layers // layer_blocks)
-        layer_desk = _lines(8 * (residual + 2) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual))
-        output_desk = _lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
-        shared = max(layer_desk + most * layer, output_desk + outputs)
-        if shared <= most_bytes and threads <= 1024:
-            firsts = [layers * block // layer_blocks for block in range(layer_blocks + 1)]
-            return Division(threads, tuple(firsts), layer_desk, output_desk, shared)
-    return None
+    most = -(-layers // layer_blocks)
+    changing = 8 * (residual + 2) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual)
+    constant = most * (4 * (2 * gate + residual) + 8 + 2 * 4)
+    layer_desk = _lines(changing + constant + 8)
+    output_desk = _lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
+    held = min(most, (most_bytes - layer_desk) // layer)
+    shared = max(layer_desk + held * layer, output_desk + outputs)
+    if held < 1 or shared > most_bytes or threads > 1024:
+        return None
+    firsts = [layers * block // layer_blocks for block in range(layer_blocks + 1)]
+    return Division(threads, tuple(firsts), held, layer_desk, output_desk, shared)
 
 
 def parts(division: Division, inputs: int, outputs: int, unit: int) -> int:
@@ -116,6 +153,7 @@ def definitions(model: PackedModel, division: Division, weights: GeneratorWeight
         "THREADS": division.threads,
         "LAYER_BLOCKS": len(counts),
         "MOST_LAYERS": int(counts.max()),
+        "HELD_LAYERS": division.held_layers,
         "LAYERS": layers,
         "KERNEL_SIZE": taps,
         "CODES": weights.quantization_channels,

@@ -29,7 +29,7 @@ from fast_gen.engines.gpu.cluster import engine as cluster_gpu
 from fast_gen.engines.gpu.cluster import nvrtc
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
-from fast_gen.engines.gpu.cluster.packing import definitions, divide, pack_cluster, packed_matrix
+from fast_gen.engines.gpu.cluster.packing import definitions, divide, divisions, pack_cluster, packed_matrix
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.gpu.prediction import DevicePredictor
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
@@ -128,7 +128,7 @@ def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
     def make(net: torch.nn.Module, order: int, precision: str) -> ClusterGpu:
         monkeypatch.setattr(cluster_packing, "LEAST_THREADS", 64)
         # as much as makes several blocks of the layers
-        monkeypatch.setattr(cluster_packing, "SHARED_BYTES", 80_000 if len(net.config.dilations) == 1 else 16_500)
+        monkeypatch.setattr(cluster_packing, "SHARED_BYTES", 80_000 if len(net.config.dilations) == 1 else 16_640)
         monkeypatch.setattr(EmulatedCluster, "folder", tmp_path, raising=False)
         monkeypatch.setattr(EmulatedCluster, "order", order, raising=False)
         engine = EmulatedCluster(GeneratorWeights.of(net), "cpu", precision)
@@ -242,6 +242,7 @@ def test_the_presets_fit_into_a_cluster_and_compile_for_an_h100(name: str, kind:
 
 
 def test_a_model_too_large_for_a_cluster_is_left_to_triton() -> None:
+    """An output layer lies in one block, so it has to fit there."""
     assert divide(pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.float32)) is None
 
 
@@ -261,8 +262,45 @@ def test_what_a_cluster_cannot_run_is_said(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_cluster_that_cannot_be_scheduled_is_said(emulated: MakeEmulated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EmulatedKernel, "most_clusters", lambda _: 0)
-    with pytest.raises(UserError, match=r"cannot schedule a cluster of \d+ blocks; take --engine cuda"):
+    with pytest.raises(UserError, match=r"cannot schedule a cluster of \d+( or \d+)* blocks; take --engine cuda"):
         emulated(random_net(TINY["two taps"]), 0, "float32")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_beyond_the_memory_of_a_small_cluster_are_read_from_afar(
+    precision: str, emulated: MakeEmulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the device schedules no cluster that holds them all."""
+    asked = []
+
+    def most_clusters(kernel: EmulatedKernel) -> int:
+        asked.append(kernel.division)
+        return 0 if kernel.division.is_whole else 1
+
+    monkeypatch.setattr(EmulatedKernel, "most_clusters", most_clusters)
+    monkeypatch.setattr(
+        EmulatedCluster, "_shared_bytes", staticmethod(lambda: 40_000 if precision == "float32" else 22_000)
+    )
+    monkeypatch.setattr(cluster_packing, "PORTABLE_BLOCKS", 3)
+    net = random_net(TINY["three taps"], seed=2)
+    engine = emulated(net, 1, precision)
+    assert [division.is_whole for division in asked] == [True, True, False]
+    assert asked[0].blocks < asked[1].blocks
+    assert asked[2].blocks == 3
+    assert 1 <= asked[2].held_layers < len(net.config.dilations)
+    assert engine.remark == (
+        "not all weights fit into the 3 blocks of a cluster here; a part is read from the GPU's cache"
+    )
+    codes = random_codes(net.config, 2, 12)
+    tolerance = 1e-4 if precision == "float32" else 0.1
+    np.testing.assert_allclose(engine.score(codes), full_network(net, codes), atol=tolerance, rtol=0)
+
+
+def test_base_can_be_divided_in_several_ways() -> None:
+    """Into what holds all weights, and else into the eight blocks that each chip takes."""
+    model = pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.bfloat16)
+    found = [[(one.blocks, one.held_layers) for one in divisions(model, size)] for size in (232_448, 101_376)]
+    assert found == [[(12, 3), (16, 3), (8, 3)], []]
 
 
 def test_more_clips_than_clusters_are_tritons_and_that_is_said(emulated: MakeEmulated) -> None:

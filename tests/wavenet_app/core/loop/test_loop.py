@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from line_task import Line, plan, stop_at, weights
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
@@ -289,8 +290,37 @@ def test_a_full_gpu_is_one_line_that_names_the_batch(tmp_path, monkeypatch, free
     monkeypatch.setattr(torch.cuda, "mem_get_info", asked)
     with pytest.raises(UserError, match=r"--set training\.batch_size=N") as raised:
         fit(TooLarge(), plan(tmp_path / "run"), watcher=Watcher())
-    said = " (2.5 GB are free)" if free else ""
+    said = " (2.5 GB of 80.0 are free)" if free else ""
     assert str(raised.value).startswith(
         f"the training stopped at step 2: the GPU has not enough memory for a batch{said}; take a smaller one with"
     )
     assert "\n" not in str(raised.value)
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often the host asks for a number of the device, for which it waits on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+class OnDevice(Line):
+    """Its optimizer counts steps where the weights are, as those of both halves do."""
+
+    def optimizer(self):
+        return torch.optim.AdamW(self.model.parameters(), lr=self.rate, fused=True)
+
+
+def test_the_loop_asks_for_one_number_in_ten_steps(tmp_path):
+    quiet = {"validate_seconds": 1e6, "checkpoint_seconds": 1e6}
+    counts = []
+    for steps in (20, 60):
+        with Reads() as reads:
+            fit(OnDevice(), plan(tmp_path / str(steps), max_steps=steps, **quiet), watcher=Watcher())
+        counts.append(reads.count)
+    assert counts[1] - counts[0] == (60 - 20) // 10
