@@ -56,7 +56,12 @@ class ImagePooling(nn.Sequential):
         """Returns (batch, out_channels, height, width), the same at every place."""
         pooled = super().forward(inputs)
         # not `expand`: its strides hide the memory layout, and all branches would be copied into the other one
-        return F.interpolate(pooled, size=inputs.shape[2:], mode="bilinear", align_corners=False)
+        enlarged = F.interpolate(pooled, size=inputs.shape[2:], mode="bilinear", align_corners=False)
+        if inputs.device.type == "cpu":
+            return enlarged
+        # the norm of a single pixel hides the layout too, in training
+        last = inputs.is_contiguous(memory_format=torch.channels_last)
+        return enlarged.contiguous(memory_format=torch.channels_last) if last else enlarged
 
 
 class ASPP(nn.Module):

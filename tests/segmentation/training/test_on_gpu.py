@@ -92,16 +92,17 @@ class Convolutions(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_convolutions_get_channels_last_and_bfloat16_under_autocast(tmp_path):
+def test_convolutions_get_channels_last_on_a_gpu_and_bfloat16_under_autocast(tmp_path):
     task = run_of(tmp_path).task
     batch = next(iter(task.training_batches(0, 0, 1)))
-    with Convolutions() as plain:
-        task.loss(batch)
-    assert plain.all > 5
-    assert plain.last == plain.all
     with Convolutions() as narrow, torch.autocast("cpu", torch.bfloat16):
         task.loss(batch)
     assert narrow.types == {torch.bfloat16}
+    task.model.to("meta")
+    with Convolutions() as plain:
+        task.model(torch.zeros(2, 3, 32, 32, device="meta").contiguous(memory_format=torch.channels_last))
+    assert plain.all > 5
+    assert plain.last == plain.all
 
 
 def test_a_step_on_the_device_neither_waits_nor_copies(tmp_path, monkeypatch):
