@@ -96,6 +96,6 @@ def test_a_run_finds_its_files_from_any_folder(tmp_path, tone_folder, monkeypatc
 
 
 def test_several_processes_on_a_gpu_are_refused_before_anything_is_made(tmp_path, tone_folder):
-    with pytest.raises(UserError, match=r"training\.processes=2 is for the CPU"):
+    with pytest.raises(UserError, match=r"training\.processes=2 would share one GPU"):
         prepared(tmp_path, tone_folder, device="cuda", assignments=("training.processes=2",))
     assert prepared(tmp_path, tone_folder, device="cuda").plan.processes == 1

@@ -59,7 +59,7 @@ class Recorded:
     def __get__(self, instance, _owner):
         def batches(*arguments, **options):
             loader = self.original(instance, *arguments, **options)
-            self.spans.append(loader.dataset.spans)
+            self.spans.append(loader.source.spans)
             return loader
 
         return batches

@@ -22,7 +22,7 @@ class Loader:
     """
 
     def __init__(self, source: Dataset[Any], *, workers: int, pins: bool) -> None:
-        self.workers, self.pins = workers, pins
+        self.source, self.workers, self.pins = source, workers, pins
         self._loader: DataLoader[Any] = DataLoader(
             source,
             batch_size=None,

@@ -79,3 +79,12 @@ def state_of(name: str) -> dict:
 def test_weights_of_another_model_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"weight has the shape \(2, 3\), not \(3, 3\)"):
         load_weights(nn.Linear(3, 3), nn.Linear(3, 2).state_dict())
+
+
+@pytest.mark.parametrize("numbers", [torch.zeros(2), [torch.zeros(2)], None, "0", [True]])
+def test_parameters_that_are_not_numbered_are_one_line(numbers):
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(2))])
+    state = optimizer.state_dict()
+    state["param_groups"][0]["params"] = numbers
+    with pytest.raises(UserError, match=r"\(other parameters\)"):
+        load_optimizer(optimizer, state)
