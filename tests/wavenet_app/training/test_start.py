@@ -199,6 +199,14 @@ def test_new_conditioning_starts_without_effect():
     assert any(note.startswith("new: blocks.*.global_projection.weight") for note in taken.notes)
 
 
+@pytest.mark.parametrize("order", [0, 4])
+def test_a_start_whose_codes_stand_for_something_else_is_named(order):
+    mel = {"n_mels": 4, "hop_length": 20, "n_fft": 80, "filter_order": order}
+    notes = take_over(source(), ModelConfig(**{**SHAPE, "mel": mel})).notes
+    wanted = "are of the waveform itself, those of this run of what the filter of the frames takes"
+    assert any(wanted in note for note in notes) == bool(order)
+
+
 def test_a_deeper_net_takes_the_layers_that_there_are():
     start = source()
     config = settings_from(start, None).model.model_copy(update={"dilations": (1, 2, 8, 16)})
