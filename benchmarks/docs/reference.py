@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that come from the code: settings, and the schemas of JSON output.
+"""Writes what comes from the code: settings and schemas in docs/reference, and the manual pages in share/man.
 
 python benchmarks/docs/reference.py           # writes them; `make reference` runs this
 python benchmarks/docs/reference.py --check   # exits with 1 if a page is not what the code says
@@ -15,6 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import commands_page
+import json_page
+import man_pages
+from json_outputs import OUTPUTS
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
@@ -35,6 +39,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
     "manifest": ("a line of `manifest.jsonl`", ManifestLine),
     "config": ("`config.json` of an audio run", audio.RunConfig),
     "segmentation-config": ("`config.json` of an image run", images.SegmentationConfig),
+    **{name: (f"`{command} --json`", printed) for name, (command, printed) in OUTPUTS.items()},
 }
 """File under schemas/ -> what it describes, and the type that the program writes."""
 
@@ -45,6 +50,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "segmentation-config": {"software": _VERSIONS},
 }
 """File under schemas/ -> what the program writes beside the fields of the type."""
+WITHOUT_NAN = {"eval", "inspect"}
+"""Files under schemas/ whose numbers are null where they do not exist."""
 
 _FIELDS_OF_UNITS = {
     "samples": "hop_length n_fft window hop dilations order",
@@ -122,8 +129,25 @@ def pages() -> dict[Path, str]:
             for key, value in TypeAdapter(schema).json_schema(mode="serialization").items()
             if key not in ("title", "description")
         }
-        content["properties"] |= BESIDE.get(name, {})
+        if name in WITHOUT_NAN:
+            content = _number_or_null(content)
+        if name in BESIDE:
+            content["properties"] |= BESIDE[name]
         found[FOLDER / "schemas" / f"{name}.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    found[FOLDER / "json.md"] = json_page.text()
+    found[FOLDER / "commands.md"] = commands_page.text()
+    return found | man_pages.pages()
+
+
+def _number_or_null(schema: Any) -> Any:
+    """Returns a schema whose numbers may be null."""
+    if isinstance(schema, list):
+        return [_number_or_null(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _number_or_null(value) for key, value in schema.items()}
+    if found.get("type") == "number":
+        found["anyOf"] = [{"type": found.pop("type")}, {"type": "null"}]
     return found
 
 
