@@ -43,7 +43,7 @@ def prepared(folder: Path, *assignments: str, device: str = "cpu", **options):
 
 
 def test_several_processes_on_a_gpu_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"training\.processes=2 is for the CPU"):
+    with pytest.raises(UserError, match=r"training\.processes=2 would share one GPU"):
         prepared(tmp_path, "training.processes=2", device="cuda")
 
 
