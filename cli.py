@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from fast_gen import cli as audio
+from fast_gen.vocoding.cli import mel
 from segmentation import cli as images
 from studio.cli import studio
 from wavenet_app.cli import inspect, train_command, voices
@@ -209,6 +210,7 @@ for panel, name, command in (
     (AUDIO, "sample", audio.sample),
     (AUDIO, "voices", voices),
     (AUDIO, "vocode", audio.vocode),
+    (AUDIO, "mel", mel),
     (AUDIO, "eval", audio.evaluate),
     (AUDIO, "inspect", inspect),
     (AUDIO, "bench", audio.bench),

@@ -165,7 +165,7 @@ def vocode(
         ),
     ],
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="A recording, a folder of recordings, or mel frames (.npy, .pt).")
+        Path, typer.Argument(metavar="IN", help="A recording, a folder of recordings, or mel frames (.npy, .npz, .pt).")
     ],
     speaker: Speaker = None,
     seed: Seed = 0,

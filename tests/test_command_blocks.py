@@ -101,6 +101,7 @@ def _quick(line: Line) -> list[str]:
             del words[words.index(option) : words.index(option) + 2]
     budgets = {
         "sample": ["--seconds=0.02", "--engine=torch", "--overwrite"],
+        "mel": ["--overwrite"],
         "vocode": ["--refine=0", "--engine=torch", "--overwrite"],
         "eval": ["--seconds=1", "--clips=1", "--clip-seconds=0.1", "--engine=torch"],
         "publish": ["--clips=1", "--seconds=0.1"],
@@ -144,6 +145,8 @@ def place(wavegen, tone_folder, tmp_path, monkeypatch, write_tone) -> Callable:
     shutil.copy(sounds[0], tmp_path / "recording.wav")
     frames = np.full((4, 80), np.log(1e-5), np.float32)
     np.save(tmp_path / "frames.npy", frames)
+    np.save(tmp_path / "theirs.npy", np.exp(2 * frames))
+    np.save(tmp_path / "theirs-22k.npy", frames)
     generator = np.random.default_rng(0)
     for folder in ("photos", "data/custom/camvid"):
         for kind in ("images", "masks"):

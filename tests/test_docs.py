@@ -37,7 +37,12 @@ def every_command() -> dict[str, Any]:
 
 def test_the_page_of_commands_lists_every_command_and_option():
     actual = {
-        name: {flag for option in command.params for flag in option.opts if flag.startswith("--")}
+        name: {
+            flag
+            for option in command.params
+            for flag in (*option.opts, *option.secondary_opts)
+            if flag.startswith("--")
+        }
         for name, command in every_command().items()
     }
     assert documented() == actual, "docs/reference/commands.md is out of date; run: make reference"

@@ -26,7 +26,7 @@ from fast_gen.vocoding.command import (
     target_of,
     vocode_file,
 )
-from fast_gen.vocoding.sources import MEL_SUFFIXES
+from fast_gen.vocoding.saved import MEL_SUFFIXES
 from wavenet_app.audio.files import printable
 from wavenet_app.checkpoints.trained import find_checkpoint
 from wavenet_app.core.console import print_labelled

@@ -25,7 +25,8 @@ from fast_gen.generation.destination import Destination
 from fast_gen.generation.level import OutputLevel, output_level
 from fast_gen.vocoding.filtered import FilteredFile, filtered
 from fast_gen.vocoding.refine import USUAL_TURNS, refined_blocks
-from fast_gen.vocoding.sources import MEL_SUFFIXES, Source, open_source
+from fast_gen.vocoding.saved import MEL_SUFFIXES
+from fast_gen.vocoding.sources import Source, open_source
 from fast_gen.vocoding.vocode import BLOCK_FRAMES, sampled
 from wavenet_app.audio.files import from_pcm16, pcm16, printable
 from wavenet_app.audio.mel import MelFrames

@@ -11,17 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.generation.level import matched_gain, second_peaks
+from fast_gen.vocoding.saved import FRAMES_AT_ONCE, MEL_SUFFIXES, arranged_frames, check_finite, load_array
 from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.audio.mono import read_blocks
 from wavenet_app.config import RunConfig
-from wavenet_app.core.array_file import DamagedArrayError, read_array
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.tensor_file import read_tensors
 
-MEL_SUFFIXES = (".npy", ".pt")
-
-_FRAMES_AT_ONCE = 4096
 _HIGHEST = 15.0  # natural logarithms of magnitudes are well below; decibels and many plain magnitudes are not
 _TOLERANCE = 0.01  # rounding of the floor in half precision
 
@@ -114,13 +110,13 @@ class SavedFrames:
             UserError: the file cannot be read, holds no frames, NaN, or frames of other settings.
         """
         remarks: list[str] = []
-        array = checked_frames(_load(path), mel, printable(str(path)), remarks.append)
+        array = checked_frames(load_array(path), mel, printable(str(path)), remarks.append)
         return cls(path, array, len(array) * mel.hop, remarks)
 
     def frames(self) -> Iterator[Frames]:
         """Yields the frames (frames, n_mels) piece by piece."""
-        for first in range(0, len(self.array), _FRAMES_AT_ONCE):
-            yield np.array(self.array[first : first + _FRAMES_AT_ONCE], np.float32)
+        for first in range(0, len(self.array), FRAMES_AT_ONCE):
+            yield np.array(self.array[first : first + FRAMES_AT_ONCE], np.float32)
 
 
 def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None]) -> NDArray[np.floating]:
@@ -136,22 +132,10 @@ def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callabl
         UserError: it holds no frames, NaN, or frames of other settings: other bands, or values below the floor or
             above all sound.
     """
-    bands = mel.mel.n_mels
-    if array.ndim == 3 and len(array) == 1:
-        array = array[0]
-    if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
-        raise UserError(
-            f"{name} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
-            f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
-        )
-    if array.shape == (bands, bands):
-        warn("is as long as it has bands; it is taken as (frames, bands), not as (bands, frames)")
-    array = array if array.shape[1] == bands else array.T
-    if not len(array):
-        raise UserError(f"{name} holds no frames")
+    array = arranged_frames(array, mel, name, warn)
     lowest = min(
-        _checked_lowest(name, array[first : first + _FRAMES_AT_ONCE], first, mel)
-        for first in range(0, len(array), _FRAMES_AT_ONCE)
+        _checked_lowest(name, array[first : first + FRAMES_AT_ONCE], first, mel)
+        for first in range(0, len(array), FRAMES_AT_ONCE)
     )
     if lowest >= 0:
         warn("holds nothing below 0, which looks like magnitudes; the model takes their logarithms")
@@ -172,40 +156,9 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
     return Recording.at(path, mel, config)
 
 
-def _load_numpy(path: Path) -> NDArray[Any]:
-    try:
-        return read_array(path)
-    except OSError as error:
-        raise UserError(f"cannot read {printable(str(path))}: {error.strerror}") from None
-    except DamagedArrayError:
-        raise UserError(
-            f"{printable(str(path))} cannot be read as mel frames: it is not an array of numbers, or cut short"
-        ) from None
-
-
-def _load(path: Path) -> NDArray[Any]:
-    name = printable(str(path))
-    if not path.is_file():
-        raise UserError(f"there is no file {name}")
-    if path.suffix.lower() == ".npy":
-        return _load_numpy(path)
-    import torch
-
-    loaded = read_tensors(path)
-    if not isinstance(loaded, torch.Tensor):
-        raise UserError(f"{name} holds a {type(loaded).__name__} instead of a tensor of mel frames")
-    if not loaded.is_floating_point():
-        raise UserError(
-            f"{name} holds {str(loaded.dtype).removeprefix('torch.')} numbers; the model takes floating-point frames"
-        )
-    return loaded.detach().float().numpy()
-
-
 def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
     """Returns the least value of frames that can be of the model's settings, raises UserError where they cannot."""
-    finite = np.isfinite(frames).all(axis=1)
-    if not finite.all():
-        raise UserError(f"{name} holds NaN or infinite values, the first in frame {first + int(np.argmin(finite))}")
+    check_finite(name, frames, first)
     if frames.min() < mel.silence - _TOLERANCE or frames.max() > _HIGHEST:
         raise UserError(
             f"{name} holds values from {frames.min():.4g} to {frames.max():.4g}, so it was made with other settings; "
