@@ -18,7 +18,7 @@ help:
 	@echo "make check   check format, lint, import rules, types, documentation and tests, as continuous integration does"
 	@echo "make format  format the code and fix lint errors"
 	@echo "make docs    build the documentation into site/ and check its links; open site/index.html"
-	@echo "make reference   generate the pages of docs/reference that come from the code"
+	@echo "make reference   generate the pages of docs/reference and the manual pages from the code"
 	@echo "make clean   remove environments and caches, but not data/"
 
 demo: $(BOOTSTRAP)

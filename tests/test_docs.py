@@ -1,10 +1,13 @@
 """The documentation names what exists: every command and option, in both directions."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import typer
 from PIL import Image
 from tiny_run import TINY
@@ -46,6 +49,26 @@ def test_the_page_of_commands_lists_every_command_and_option():
         for name, command in every_command().items()
     }
     assert documented() == actual, "docs/reference/commands.md is out of date; run: make reference"
+
+
+def test_the_manual_pages_name_every_command_and_option():
+    """Rendered, so that a page which groff cannot read is noticed too."""
+    groff = shutil.which("groff")
+    if groff is None:
+        pytest.skip("groff, which renders manual pages, is missing")
+    folder = ROOT / "share" / "man" / "man1"
+    commands = every_command()
+    named = {f"wavegen-{name.replace(' ', '-')}.1" for name in commands} | {"wavegen.1"}
+    assert named == {path.name for path in folder.iterdir()}, "share/man is out of date; run: make reference"
+    for name, command in commands.items():
+        page = folder / f"wavegen-{name.replace(' ', '-')}.1"
+        done = subprocess.run([groff, "-man", "-ww", "-Tascii", page], capture_output=True, text=True, check=True)
+        assert done.stderr == ""
+        text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
+        wanted = {
+            flag for option in command.params for flag in (*option.opts, *option.secondary_opts) if flag[0] == "-"
+        }
+        assert wanted <= set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", text)), name
 
 
 def test_the_readme_names_existing_commands_and_all_of_them():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +197,24 @@ def test_cheap_mistakes_are_answered_before_torch_is_imported(tmp_path):
     environment.pop("WAVEGEN_DATA", None)
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
+
+
+def test_the_completion_that_the_install_page_names_works_in_bash(tmp_path):
+    """Installed into a home folder of its own, then asked through bash as Tab does."""
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("bash is missing")
+    assert "wavegen --install-completion" in (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    program = tmp_path / "bin" / "wavegen"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable}\nimport sys\nsys.argv[0] = 'wavegen'\nimport cli\ncli.main()\n")
+    program.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    environment |= {
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1",  # the parent of this process is no shell
+    }
+    subprocess.run([program, "--install-completion", "bash"], env=environment, capture_output=True, check=True)
+    asked = ". ~/.bashrc; COMP_WORDS=(wavegen seg-pre); COMP_CWORD=1; _wavegen_completion wavegen; echo ${COMPREPLY[@]}"
+    found = subprocess.run([bash, "-c", asked], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["seg-predict"]

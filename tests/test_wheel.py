@@ -36,7 +36,9 @@ def test_the_wheel_contains_only_the_command_line_and_the_packages(wheel):
     shipped = {f"wavenet_app/voices/{path.name}" for path in (ROOT / "wavenet_app" / "voices").iterdir()}
     assert "wavenet_app/voices/README.md" in shipped
     assert shipped <= inside
-    metadata = {name for name in names if name.endswith(".dist-info")}
+    manuals = {path.name for path in (ROOT / "share" / "man" / "man1").iterdir()}
+    assert manuals == {name.rpartition("/")[2] for name in inside if ".data/data/share/man/man1/wavegen" in name}
+    metadata = {name for name in names if name.endswith((".dist-info", ".data"))}
     assert names - metadata == {"cli.py", "wavenet_app", "fast_gen", "segmentation", "studio"}
 
 

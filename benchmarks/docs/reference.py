@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference that come from the code: settings, and the schemas of JSON output.
+"""Writes what comes from the code: settings and schemas in docs/reference, and the manual pages in share/man.
 
 python benchmarks/docs/reference.py           # writes them; `make reference` runs this
 python benchmarks/docs/reference.py --check   # exits with 1 if a page is not what the code says
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import man_pages
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
@@ -124,7 +125,7 @@ def pages() -> dict[Path, str]:
         }
         content["properties"] |= BESIDE.get(name, {})
         found[FOLDER / "schemas" / f"{name}.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    return found
+    return found | man_pages.pages()
 
 
 def settings_page(name: str, config: type[Settings], presets: Mapping[str, Any]) -> str:
