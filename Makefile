@@ -58,7 +58,6 @@ docs: $(BOOTSTRAP)
 	$(UV) run python benchmarks/docs/links.py site
 
 reference: $(BOOTSTRAP)
-	$(UV) run typer cli.py utils docs --name wavegen --title Commands --output docs/reference/commands.md
 	$(UV) run python benchmarks/docs/reference.py
 
 clean:

@@ -15,7 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import commands_page
+import json_page
 import man_pages
+from json_outputs import OUTPUTS
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
@@ -36,6 +39,7 @@ SCHEMAS: dict[str, tuple[str, Any]] = {
     "manifest": ("a line of `manifest.jsonl`", ManifestLine),
     "config": ("`config.json` of an audio run", audio.RunConfig),
     "segmentation-config": ("`config.json` of an image run", images.SegmentationConfig),
+    **{name: (f"`{command} --json`", printed) for name, (command, printed) in OUTPUTS.items()},
 }
 """File under schemas/ -> what it describes, and the type that the program writes."""
 
@@ -46,6 +50,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "segmentation-config": {"software": _VERSIONS},
 }
 """File under schemas/ -> what the program writes beside the fields of the type."""
+WITHOUT_NAN = {"eval", "inspect"}
+"""Files under schemas/ whose numbers are null where they do not exist."""
 
 _FIELDS_OF_UNITS = {
     "samples": "hop_length n_fft window hop dilations order",
@@ -123,9 +129,26 @@ def pages() -> dict[Path, str]:
             for key, value in TypeAdapter(schema).json_schema(mode="serialization").items()
             if key not in ("title", "description")
         }
-        content["properties"] |= BESIDE.get(name, {})
+        if name in WITHOUT_NAN:
+            content = _number_or_null(content)
+        if name in BESIDE:
+            content["properties"] |= BESIDE[name]
         found[FOLDER / "schemas" / f"{name}.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    found[FOLDER / "json.md"] = json_page.text()
+    found[FOLDER / "commands.md"] = commands_page.text()
     return found | man_pages.pages()
+
+
+def _number_or_null(schema: Any) -> Any:
+    """Returns a schema whose numbers may be null."""
+    if isinstance(schema, list):
+        return [_number_or_null(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _number_or_null(value) for key, value in schema.items()}
+    if found.get("type") == "number":
+        found["anyOf"] = [{"type": found.pop("type")}, {"type": "null"}]
+    return found
 
 
 def settings_page(name: str, config: type[Settings], presets: Mapping[str, Any]) -> str:
