@@ -42,7 +42,9 @@ class Served:
     access: Access
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        return http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=180
+        )  # the first clip imports torch, on a machine that may be busy
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, b"", headers)

@@ -38,8 +38,9 @@ def bits_over_minutes(path: Path) -> None:
 
 
 def generation_speed(path: Path) -> None:
-    """Samples a second of one clip on one core, by precision, beside real time and the textbook."""
+    """Samples a second of one clip on one core, by precision, beside real time, the textbook and what the core allows."""
     text = NOTEBOOK.read_text(encoding="utf-8").partition("\n## Generation speed\n")[2]
+    allowed = text.partition("\n### What a core allows\n")[2]
     _, axes = pyplot.subplots(figsize=(7, 3))
     places, names = np.arange(4), ["textbook", "float32", "bfloat16", "int8"]
     textbook = {"small": 1_877, "base": 1_078}
@@ -49,7 +50,10 @@ def generation_speed(path: Path) -> None:
         cells = [float(cell.strip(" *").split()[0].replace(",", "")) for cell in line[1].split("|")]
         speeds = [textbook[preset], cells[0], cells[2], cells[4]]
         bars = axes.bar(places + offset, speeds, 0.38, color=color, label=preset)
-        axes.bar_label(bars, [f"{speed / 16_000:.2g}x" for speed in speeds], fontsize=8)
+        axes.bar_label(bars, [f"{speed / 16_000:.2g}x" for speed in speeds], fontsize=8, padding=-11, color="white")
+        limits = [limit(allowed, preset, precision) for precision in names[1:]]
+        label = "limit of one core" if preset == "base" else None
+        axes.plot(places[1:] + offset, limits, "_", color=GREY, markersize=24, markeredgewidth=2, label=label)
     axes.axhline(16_000, color=GREY, linestyle="--")
     axes.text(-0.45, 17_500, "real time at 16 kHz", fontsize=9, color=GREY)
     axes.set_yscale("log")
@@ -57,6 +61,14 @@ def generation_speed(path: Path) -> None:
     axes.set_ylabel("samples a second, one core")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 1.02))
     save(path)
+
+
+def limit(table: str, preset: str, precision: str) -> float:
+    """Returns the samples a second that one core allows, from the table of `benchmarks/cpu_roofline.py`."""
+    found = re.search(rf"^\| {preset} \| {precision} \|(.*)\|$", table, flags=re.MULTILINE)
+    if found is None:
+        raise LookupError(f"no row for {preset} in {precision}")
+    return float(found[1].split("|")[6].replace(",", ""))
 
 
 def miou_over_minutes(path: Path) -> None:

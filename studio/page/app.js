@@ -17,7 +17,7 @@ async function show(name, focus = false) {
     if (!chosen && !$(tab).hidden) pages[tab]?.leave?.();
     $(tab).hidden = !chosen;
   }
-  $(`tab-${name}`).scrollIntoView({ block: "nearest", inline: "nearest" });
+  requestAnimationFrame(() => $(`tab-${name}`).scrollIntoView({ block: "nearest", inline: "nearest" })); // not before the first layout
   if (focus) $(`tab-${name}`).focus();
   document.title = name === "play" ? "wavegen studio" : `${$(`tab-${name}`).textContent} – wavegen studio`;
   if (location.hash.slice(1) !== name) history.replaceState(null, "", `#${name}`);

@@ -2,9 +2,14 @@
 
 import { client, newName, post, send, query } from "./server.js";
 
-// Asks for a clip; calls onpart with each part, an Int16Array, and returns when the last has come.
+export const KEPT_SECONDS = 300; // of an endless clip: 10 MB at 16 kHz
+
+// Asks for a clip; calls onpart with each part, an Int16Array, and returns when the last has come. Only the newest
+// samples are kept, so that an endless clip does not fill the memory.
 export class ClipStream {
-  constructor(settings) {
+  constructor(settings, keptSeconds = KEPT_SECONDS) {
+    this.keptSeconds = keptSeconds;
+    this.dropped = 0; // samples that came before those that are kept
     this.job = newName();
     this.settings = settings;
     this.parts = [];
@@ -39,6 +44,7 @@ export class ClipStream {
         const samples = new Int16Array(even.buffer);
         this.parts.push(samples);
         this.length += samples.length;
+        this.forget();
         onpart?.(samples);
       }
     } catch (error) {
@@ -53,7 +59,19 @@ export class ClipStream {
       .catch(() => {}); // it has just ended
   }
 
+  // Drops whole parts from the start, so that at least `keptSeconds` stay.
+  forget() {
+    const kept = this.keptSeconds * this.rate;
+    while (this.length - this.parts[0].length >= kept) {
+      this.length -= this.parts[0].length;
+      this.dropped += this.parts.shift().length;
+    }
+  }
+
   stop() { this.abort.abort(); }
+
+  // Seconds that have come, with those that were dropped.
+  get seconds() { return (this.dropped + this.length) / this.rate; }
 
   get samples() { return joined(this.parts); }
 }

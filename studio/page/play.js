@@ -1,6 +1,6 @@
 // The page Play: sound while it is generated, steered while it sounds.
 
-import { ClipStream, flac, wav } from "./clip.js";
+import { ClipStream, flac, KEPT_SECONDS, wav } from "./clip.js";
 import { $, clock, download, h } from "./dom.js";
 import { describe, fillModels, modelNamed } from "./models.js";
 import { floats, openPlayer } from "./player.js";
@@ -8,7 +8,6 @@ import { onState, postJson } from "./server.js";
 import { RunningPicture } from "./spectrum.js";
 
 const STEER_MILLISECONDS = 60;
-const MOST_SECONDS = 3_600; // of a clip that is kept to be saved
 
 let picture, clip = null, player = null, playing = false, heard = 0, timer = 0, latest = {}, commands = 0;
 
@@ -104,9 +103,6 @@ async function start() {
     await own.read((samples) => {
       own.firstPart ??= performance.now();
       player.feed(floats(samples));
-      while (own.parts.length > 1 && own.length > MOST_SECONDS * own.rate) { // the oldest goes
-        own.length -= own.parts[0].length; own.dropped = (own.dropped || 0) + own.parts.shift().length;
-      }
     });
     own.ended = performance.now();
     if (clip === own) player.end();
@@ -128,7 +124,7 @@ function finish(text, failed = false) {
   say(text, failed);
   const any = Boolean(clip?.length);
   for (const id of ["play-wav", "play-flac"]) $(id).disabled = !any;
-  if (any) showCommand({ ...clip.settings, seconds: clip.length / clip.rate });
+  if (any) showCommand({ ...clip.settings, seconds: clip.seconds });
 }
 
 function onPlayer({ played, held, underruns, over }) {
@@ -147,7 +143,7 @@ function onPlayer({ played, held, underruns, over }) {
 
 function draw() {
   if (!clip?.rate) return;
-  picture.advance(clip.parts, heard - (clip.dropped || 0));
+  picture.advance(clip.parts, heard, clip.dropped);
   if (playing || heard - picture.drawn > 0) { if (playing) requestAnimationFrame(draw); }
 }
 
@@ -187,7 +183,8 @@ async function showCommand(wanted) {
     const changed = clip && clip.changed !== null && playing === (wanted === clip.settings) ? clip.changed : null;
     $("play-command-note").textContent = changed !== null
       ? `You changed settings ${clock(changed)} into this clip, so the command gives it only up to there. Saving keeps it as you heard it.`
-      : wanted.seconds === null ? "Endless: stop it with Ctrl-C." : "";
+      : wanted.seconds === null ? `Endless: stop it with Ctrl-C. This page keeps the last ${KEPT_SECONDS / 60} minutes to save.`
+      : clip?.dropped && !playing ? `Saving keeps the last ${clock(clip.length / clip.rate)}; the command gives the whole clip.` : "";
   } catch (error) {
     if (own !== commands) return;
     $("play-command").textContent = "";

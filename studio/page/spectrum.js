@@ -72,16 +72,20 @@ export class RunningPicture {
   constructor(wave, spectrum) {
     this.wave = wave;
     this.spectrum = spectrum;
-    this.clear(16_000);
+    this.forget(16_000); // the canvases are sized when something is drawn, as asking for their size lays out the page
   }
 
-  clear(rate) {
+  forget(rate) {
     this.rate = rate;
     this.seconds = 5; // across the picture
     this.drawn = 0; // columns
     this.peak = 0.02;
     this.held = new Int16Array(0);
     this.from = 0; // place of held[0] in the clip
+  }
+
+  clear(rate) {
+    this.forget(rate);
     for (const canvas of [this.wave, this.spectrum]) {
       const { context, width, height } = sized(canvas);
       context.clearRect(0, 0, width, height);
@@ -89,7 +93,7 @@ export class RunningPicture {
   }
 
   // Takes all parts of the clip so far and the place that is heard, and draws what is new.
-  advance(parts, heard) {
+  advance(parts, heard, dropped = 0) {
     const { context, width, height } = sized(this.spectrum);
     const wave = sized(this.wave);
     const hop = (this.seconds * this.rate) / width;
@@ -98,7 +102,7 @@ export class RunningPicture {
     if (count <= 0) return;
     const first = until - count;
     const begin = Math.max(0, Math.floor(first * hop) - POINTS);
-    const samples = slice(parts, begin, Math.ceil(heard) + POINTS / 2);
+    const samples = slice(parts, begin - dropped, Math.ceil(heard) + POINTS / 2 - dropped);
     for (const [canvas, drawing] of [[this.spectrum, context], [this.wave, wave.context]]) {
       drawing.globalCompositeOperation = "copy"; // or what is drawn would shine through where it moves
       drawing.drawImage(canvas, -count, 0);

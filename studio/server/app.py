@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import secrets
 import threading
 from collections.abc import AsyncIterator
@@ -86,7 +87,10 @@ async def _file(request: Request) -> Response:
     path = PAGE / name
     if path.suffix not in _KINDS or path.parent != PAGE or not path.is_file():
         raise RefusedError(404, "there is no such page")
-    return FileResponse(path, media_type=_KINDS[path.suffix])
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return FileResponse(path, media_type=_KINDS[path.suffix])
+    headers = {"content-encoding": "gzip", "vary": "accept-encoding"}
+    return Response(gzip.compress(path.read_bytes(), mtime=0), headers=headers, media_type=_KINDS[path.suffix])
 
 
 def _warm_up(pool: EnginePool) -> None:

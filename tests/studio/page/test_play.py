@@ -172,3 +172,38 @@ def test_a_stopped_studio_says_so_and_the_page_connects_again(browser, data, tmp
         end(*second)
         page.close()  # before it reports more of them
         page.wrong.clear()
+
+
+KEPT = """async () => {
+  const { ClipStream } = await import("/page/clip.js");
+  const clip = new ClipStream({ model: "wavenet_noise.pth", seconds: 4, seed: 1, paced: false }, 1);
+  const most = [];
+  await clip.start();
+  await clip.read(() => most.push(clip.length));
+  return [Math.max(...most), clip.length, clip.dropped, clip.seconds, Array.from(clip.samples)];
+}"""
+
+
+def test_a_long_clip_keeps_only_its_end(module_page, studio: Served):
+    """With a second in the place of the minutes that the page keeps."""
+    most, kept, dropped, seconds, samples = module_page.evaluate(KEPT)
+    assert 8_000 <= kept <= most < 2 * 8_000 + 8_000
+    assert (kept + dropped, seconds) == (4 * 8_000, 4)
+    clip = {"client": "a", "job": "b", "model": "wavenet_noise.pth", "seconds": 4, "seed": 1, "paced": False}
+    whole = np.frombuffer(studio.post("/api/play", clip).body, "<i2")
+    np.testing.assert_array_equal(samples, whole[-kept:])
+
+
+def test_the_spectrogram_goes_on_when_the_start_is_dropped(page):
+    """The page draws by absolute positions, so that dropping does not set it back."""
+    choose(page, length="")
+    page.evaluate("globalThis.studioClip = undefined")
+    page.click("#play-button")
+    until(page, "globalThis.studioClip && studioClip.rate")
+    page.evaluate("studioClip.keptSeconds = 0.5")
+    until(page, "studioClip.dropped > 2 * studioClip.rate && studioClip.length < 1.5 * studioClip.rate")
+    drawn = "document.querySelector('#play-spectrum').toDataURL()"
+    before = page.evaluate(drawn)
+    until(page, f"{drawn} !== {before!r}")
+    page.click("#play-button")
+    until(page, "document.querySelector('#play-command-note').textContent.startsWith('Saving keeps the last')")

@@ -1,5 +1,7 @@
 """The security table: request and answer."""
 
+import gzip
+import re
 import socket
 
 import pytest
@@ -139,3 +141,25 @@ def _begun(studio: Served, path: str, length: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_files_of_the_page_are_compressed_where_the_browser_can_read_that(studio: Served):
+    for name in ("", "page/app.js", "page/style.css"):
+        plain, small = studio.get(f"/{name}"), studio.get(f"/{name}", accept_encoding="gzip, br")
+        assert "content-encoding" not in plain.headers
+        assert small.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(small.body) == plain.body
+        assert len(small.body) < 0.6 * len(plain.body)
+        assert small.headers["content-security-policy"] == plain.headers["content-security-policy"]
+
+
+def test_every_module_of_the_first_page_is_asked_for_at_once(studio: Served):
+    """Or the browser finds them one after the other, each after the one that imports it."""
+    asked = set(re.findall(r'rel="modulepreload" href="page/([a-z]+\.js)"', studio.get("/").body.decode()))
+    needed, new = set(), {"app.js"}
+    while new:
+        name = new.pop()
+        needed.add(name)
+        text = studio.get(f"/page/{name}").body.decode()
+        new |= set(re.findall(r'^(?:import|export) [^;]*from "\./([a-z]+\.js)"', text, flags=re.MULTILINE)) - needed
+    assert asked == needed - {"app.js"}
