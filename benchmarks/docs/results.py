@@ -38,7 +38,7 @@ def bits_over_minutes(path: Path) -> None:
 
 
 def generation_speed(path: Path) -> None:
-    """Samples a second of one clip on one core, by precision, beside real time, the textbook and what the core allows."""
+    """Samples a second of one clip on one core, by precision, beside the textbook and what the core allows."""
     text = NOTEBOOK.read_text(encoding="utf-8").partition("\n## Generation speed\n")[2]
     allowed = text.partition("\n### What a core allows\n")[2]
     _, axes = pyplot.subplots(figsize=(7, 3))
