@@ -18,7 +18,7 @@ from wavenet_app.core.shipped import VOICES_VARIABLE
 ToneWriter = Callable[..., Path]
 
 # the tests of interpreted kernels are collected only in the process that a test starts for them
-collect_ignore = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["interpreted_triton.py"]
+collect_ignore = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["interpreted_triton.py", "interpreted_layers.py"]
 
 
 @pytest.fixture(autouse=True)

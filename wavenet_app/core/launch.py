@@ -49,7 +49,7 @@ def found_launch(environment: Mapping[str, str]) -> Launch | None:
         UserError: the launcher's variables are incomplete or contradict each other.
 
     >>> found_launch({"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"})
-    Launch(rank=1, local_rank=1, size=2, launcher='torchrun', restarts=0)
+    Launch(rank=1, local_rank=1, size=2, launcher='torchrun', restarts=0, nodes=None)
     """
     if {"RANK", "WORLD_SIZE"} <= environment.keys():
         names, launcher = _TORCHRUN, "torchrun"
