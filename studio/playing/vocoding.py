@@ -113,7 +113,8 @@ class _Source:
         from fast_gen.vocoding.refine import USUAL_TURNS, refined_blocks
 
         assert self._frames is not None
-        samples = pcm16(np.concatenate(made))[: self._samples]  # as the command keeps them in a file
-        whole = from_pcm16(samples)
+        whole = np.concatenate(made)[: self._samples]
+        if self._mel.filter is None:
+            whole = from_pcm16(pcm16(whole))  # the command keeps a waveform in a file; of an excitation it keeps codes
         blocks = refined_blocks(lambda first, last: whole[first:last], iter([self._frames]), self._mel, USUAL_TURNS)
         return np.concatenate(list(blocks))[: self._samples]
