@@ -110,7 +110,7 @@ class ManifestWriter:
         """
         try:
             with self.path.open("ab") as file:
-                file.write(b"".join(line.model_dump_json().encode() + b"\n" for line in lines))
+                file.write(b"".join(_as_json(line) + b"\n" for line in lines))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -138,6 +138,15 @@ def writing_manifest(folder: Path, shard: Shard) -> Iterator[ManifestWriter]:
     finally:
         lock.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _as_json(line: BaseModel) -> bytes:
+    """Returns a line; names that are not UTF-8 are escaped, as json of Python reads them."""
+    values = line.model_dump(mode="python")
+    try:
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _parsed(path: Path, number: int, line: bytes) -> ManifestLine:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
@@ -33,6 +35,7 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
+from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.sources import scan_sources
 
 
@@ -111,13 +114,16 @@ def run_folder(request: VocodeRequest, parts: Parts, folder: DataFolder, *, cons
     left = [one for one in recordings if one not in kept]
     vocoder = get_vocoder(request, folder, console)
     say_how_frames_are_read([one.source for one in recordings], vocoder, console)
+    digest = hashlib.sha256(find_checkpoint(folder.root, request.checkpoint).read_bytes()).hexdigest()
+    unlisted = _unlisted([one for one in recordings if one in kept], request, digest)
     if kept:
         console.print(
             f"{len(kept)} of {len(recordings)} files exist in {request.out} and are kept; --overwrite makes them again",
             highlight=False,
             soft_wrap=True,
         )
-    digest = hashlib.sha256(find_checkpoint(folder.root, request.checkpoint).read_bytes()).hexdigest()
+    if unlisted:
+        print_labelled(console, "note", f"{unlisted} of them are in no manifest, so nothing is known of their settings")
     processes = min(parts.count(vocoder.engine.device, request.threads), max(1, len(left)))
     if processes > 1:
         console.print(f"{len(left)} files to make by {processes} processes; Ctrl-C stops, the same command resumes")
@@ -125,6 +131,8 @@ def run_folder(request: VocodeRequest, parts: Parts, folder: DataFolder, *, cons
     problems: list[str] = []
     make_folder(request.out)
     with writing_manifest(request.out, parts.shard) as manifest:
+        if request.overwrite:
+            manifest.path.unlink(missing_ok=True)
 
         def note(outcome: Outcome) -> None:
             if outcome.made is None:
@@ -155,11 +163,12 @@ def find_recordings(request: VocodeRequest, console: Console) -> list[Recording]
     files = [file for _, file in sources.files]
     files += [file for file in request.source.rglob("*") if file.suffix.lower() in MEL_SUFFIXES and file.is_file()]
     made = request.out.resolve()
-    if request.source.resolve() in made.parents:  # results of earlier runs are not input
+    if made not in (request.source.resolve(), *request.source.resolve().parents):  # results are not input
         files = [file for file in files if made not in file.resolve().parents]
     others = {suffix: count for suffix, count in sources.others.items() if suffix not in MEL_SUFFIXES}
     if others:
-        console.print(f"{sum(others.values())} other files skipped: {', '.join(sorted(others))}", highlight=False)
+        endings = ", ".join(suffix or "(no ending)" for suffix in sorted(others))
+        console.print(f"{number_of(sum(others.values()), 'other file')} skipped: {endings}", highlight=False)
     for unlisted, reason in sources.unlisted:
         print_labelled(console, "skipped", f"{printable(str(unlisted))}: {reason}")
     if not files:
@@ -170,6 +179,61 @@ def find_recordings(request: VocodeRequest, console: Console) -> list[Recording]
         Recording(request.source / name, target_of(request, name, whole_name=stems[name.with_suffix("")] > 1))
         for name in names
     ]
+
+
+def _unlisted(kept: Iterable[Recording], request: VocodeRequest, digest: str) -> int:
+    """Returns how many of the files that exist are in no manifest of the folder.
+
+    Raises:
+        UserError: one was made by another model or with other settings, or a manifest is damaged.
+    """
+    listed = {line.file: line for line in _read_lines(request.out)}
+    wanted = _settings(request, digest)
+    missing = 0
+    for recording in kept:
+        line = listed.get(recording.target.relative_to(request.out).as_posix())
+        if line is None:
+            missing += 1
+            continue
+        other = next((name for name, value in wanted.items() if getattr(line, name) != value), None)
+        if other is not None:
+            raise UserError(
+                f"{request.out} holds files of other settings ({printable(line.file)} has another {other}); choose "
+                "another --out, or replace them with --overwrite"
+            )
+    return missing
+
+
+def _read_lines(folder: Path) -> Iterator[VocodedLine]:
+    for path in sorted(folder.glob("manifest*.jsonl")):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error.strerror}") from None
+        for number, text in enumerate(content.splitlines(keepends=True), start=1):
+            if text.endswith(b"\n"):  # a killed process leaves a part of a line
+                try:
+                    yield VocodedLine.model_validate(json.loads(text))
+                except ValueError:
+                    raise UserError(
+                        f"line {number} of {path} is not that of a vocoded file; choose another --out, or delete that "
+                        "line, which forgets the file's settings"
+                    ) from None
+
+
+def _settings(request: VocodeRequest, digest: str) -> dict[str, Any]:
+    """Returns what all lines of a run have in common."""
+    return {
+        "seed": request.seed,
+        "speaker": request.speaker,
+        "temperature": request.temperature,
+        "top_k": request.top_k,
+        "top_p": request.top_p,
+        "min_p": request.min_p,
+        "refine": request.turns,
+        "precision": request.precision,
+        "checkpoint": digest,
+    }
 
 
 def _outcomes(
@@ -212,14 +276,6 @@ def _line(recording: Recording, made: VocodedFile, request: VocodeRequest, diges
         source=recording.source.relative_to(request.source).as_posix(),
         samples=made.num_samples,
         sample_rate=made.sample_rate,
-        seed=request.seed,
-        speaker=request.speaker,
-        temperature=request.temperature,
-        top_k=request.top_k,
-        top_p=request.top_p,
-        min_p=request.min_p,
-        refine=request.turns,
-        precision=request.precision,
         level=made.level,
-        checkpoint=digest,
+        **_settings(request, digest),
     )

@@ -149,11 +149,20 @@ def _values(
     normalisation: Normalisation | None,
     statistics: NDArray[np.floating] | None,
 ) -> tuple[str | None, str]:
-    """Returns which of `VALUES` frames hold, or None, and that in words."""
+    """Returns which of `VALUES` frames hold, or None, and that in words.
+
+    Raises:
+        UserError: they cannot be what the user says.
+    """
     if normalisation is not None:
         return "db", "normalised decibels, as --normalised says"
     lowest, highest = float(frames.min()), float(frames.max())
     span = f"{lowest:.4g} to {highest:.4g}"
+    if stated.values in ("magnitude", "power") and statistics is None and lowest < 0:
+        raise UserError(
+            f"{VALUES[stated.values][0]} cannot be below 0, and the lowest value is {lowest:.4g}; say what the values "
+            "are, such as --values ln"
+        )
     if stated.values is not None:
         return stated.values, f"{span}: {VALUES[stated.values][0]}, as stated"
     if statistics is not None:

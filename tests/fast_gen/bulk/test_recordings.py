@@ -76,6 +76,39 @@ def test_a_folder_that_another_process_writes_is_refused(vocoder, recordings, tm
     assert not _sounds(out)
 
 
+def test_files_of_other_settings_are_not_mixed(vocoder, recordings, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+    command = [*_options(vocoder, recordings, out), "--processes", 1]
+    assert exit_code(monkeypatch, *command) == 0
+    before = _sounds(out)
+    assert exit_code(monkeypatch, *command, "--temperature", 0.3) == 2
+    assert "0.wav has another temperature); choose another --out" in " ".join(capsys.readouterr().err.split())
+    assert _sounds(out) == before
+    assert exit_code(monkeypatch, *command, "--temperature", 0.3, "--overwrite") == 0
+    assert _sounds(out) != before
+    assert {line["temperature"] for line in _listed(out)} == {0.3}
+    (out / "manifest.jsonl").unlink()
+    assert exit_code(monkeypatch, *command) == 0
+    assert "5 of them are in no manifest" in " ".join(capsys.readouterr().out.split())
+
+
+def test_names_that_are_not_utf8_are_listed(vocoder, recordings, tmp_path, monkeypatch):
+    (recordings / "0.wav").rename(recordings / os.fsdecode(b"bad\xff.wav"))
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert exit_code(monkeypatch, *_options(vocoder, recordings, out), "--processes", 1) == 0
+    assert sorted(line["file"] for line in _listed(out)) == sorted(_sounds(out))
+
+
+def test_links_to_a_parent_folder_do_not_make_results_input(vocoder, recordings, tmp_path, monkeypatch):
+    (recordings / "loop").symlink_to(tmp_path)
+    command = [*_options(vocoder, recordings, tmp_path / "out"), "--processes", 1]
+    assert exit_code(monkeypatch, *command) == 0
+    before = _sounds(tmp_path / "out")
+    assert exit_code(monkeypatch, *command) == 0
+    assert _sounds(tmp_path / "out") == before
+
+
 def test_a_single_file_is_not_divided(vocoder, recordings, tmp_path, monkeypatch, capsys):
     options = _options(vocoder, recordings / "0.wav", tmp_path / "out")
     assert exit_code(monkeypatch, *options, "--shard", "1/2") == 2

@@ -134,6 +134,7 @@ def test_vocode_reads_what_mel_writes(wavegen, vocoder, waveform, tmp_path):
         ("ln", ["--made-by", "hifi-gan"], "--sample-rate 22050 --set model.mel.hop_length=256 --set model.mel.upsa"),
         ("ln", ["--fmax", "3000"], "bands 0 to 3,000 Hz instead of 0 to 4,000 Hz"),
         ("magnitude", [], "say which: --values magnitude, --values power or --normalised"),
+        ("ln", ["--values", "power"], "powers cannot be below 0, and the lowest value is -"),
         ("ln", ["--values", "nope"], "--values nope is not one of ln, ln-power"),
         ("ln", ["--made-by", "nope"], "--made-by nope is not one of hifi-gan"),
         ("ln", ["--normalised", "4,-4,0,1"], "must be LOW,HIGH,DB,DB"),
