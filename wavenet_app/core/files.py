@@ -56,6 +56,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+    except FileExistsError:
+        raise UserError(f"{folder} is a file, not a folder; choose another folder") from None
     except OSError as error:
         raise UserError(f"cannot write in {folder}: {error.strerror or error}; choose another folder") from None
 

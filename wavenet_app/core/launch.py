@@ -62,8 +62,9 @@ def found_launch(environment: Mapping[str, str]) -> Launch | None:
         number = whole_number(environment.get(name, ""), MOST_RANKS)
         if number is None:
             raise UserError(
-                f"{launcher} gave this process {name}={environment.get(name, '')!r}, which must be a whole number; "
-                "start it with torchrun or srun, or unset the variable"
+                f"{launcher} gives each process {name}, a whole number, and here it is "
+                f"{environment.get(name, 'not set')!r}; start the training with torchrun or srun, or unset "
+                f"{', '.join(names.values())}"
             )
         numbers[field] = number
     if not numbers["local_rank"] <= numbers["rank"] < numbers["size"]:

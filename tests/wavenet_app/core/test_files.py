@@ -3,7 +3,10 @@
 import os
 import time
 
-from wavenet_app.core.files import HOUR, replacing, sweep_parts
+import pytest
+
+from wavenet_app.core.errors import UserError
+from wavenet_app.core.files import HOUR, make_folder, replacing, sweep_parts
 from wavenet_app.core.run_lock import run_lock
 
 
@@ -36,3 +39,9 @@ def test_a_training_sweeps_its_folder(tmp_path):
     part = leave_part(tmp_path)
     with run_lock(tmp_path):
         assert not part.exists()
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UserError, match="out is a file, not a folder"):
+        make_folder(tmp_path / "out")
