@@ -19,7 +19,7 @@ def opened(browser: Any, studio: Any, **context: Any) -> Iterator[Any]:
     page.wrong = wrong
     yield page
     window.close()
-    assert wrong == []
+    assert wrong == [], wrong
 
 
 def until(page: Any, condition: str, seconds: float = 60.0) -> Any:

@@ -15,7 +15,7 @@ from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import voc_palette
 from segmentation.datasets.overlays import IGNORE_COLOUR, Picture, coloured, legend, overlay, write_sheet
-from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, normalise
+from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, CropNormaliser, normalise
 from segmentation.evaluation.metrics import ConfusionMatrix
 from wavenet_app.core.errors import UserError
 
@@ -197,9 +197,11 @@ def test_a_tiny_net_learns_the_shapes():
     crops = TrainingCrops(
         ShapesDataset("train"), Augmentation(crop_size=(48, 48), photometric=0.1), batch_size=4, seed=0
     )
+    normaliser = CropNormaliser(IMAGENET_MEAN, IMAGENET_STD)
     for step in range(150):
         batch = crops.batch(step)
-        loss = nn.functional.cross_entropy(net(batch["image"]), batch["mask"], ignore_index=255)
+        images = normaliser(batch["image"], batch["inside"])
+        loss = nn.functional.cross_entropy(net(images), batch["mask"], ignore_index=255)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

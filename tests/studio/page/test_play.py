@@ -187,7 +187,7 @@ KEPT = """async () => {
 def test_a_long_clip_keeps_only_its_end(module_page, studio: Served):
     """With a second in the place of the minutes that the page keeps."""
     most, kept, dropped, seconds, samples = module_page.evaluate(KEPT)
-    assert 8_000 <= kept <= most < 2 * 8_000 + 8_000
+    assert 8_000 <= kept <= most  # whole parts are dropped, and a part is what the network brings at once
     assert (kept + dropped, seconds) == (4 * 8_000, 4)
     clip = {"client": "a", "job": "b", "model": "wavenet_noise.pth", "seconds": 4, "seed": 1, "paced": False}
     whole = np.frombuffer(studio.post("/api/play", clip).body, "<i2")
