@@ -201,7 +201,7 @@ def test_a_tiny_net_learns_the_shapes():
     for step in range(150):
         batch = crops.batch(step)
         images = normaliser(batch["image"], batch["inside"])
-        loss = nn.functional.cross_entropy(net(images), batch["mask"], ignore_index=255)
+        loss = nn.functional.cross_entropy(net(images), batch["mask"].long(), ignore_index=255)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
