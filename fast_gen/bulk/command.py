@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fast_gen.bulk.batch_size import ON_A_CPU, ON_A_GPU, BatchSize
-from fast_gen.bulk.manifest import ManifestWriter, manifest_path, read_manifests, writing_manifest
+from fast_gen.bulk.manifest import ManifestLine, ManifestWriter, manifest_path, read_manifests, writing_manifest
 from fast_gen.bulk.parts import Parts
 from fast_gen.bulk.processes import IsStopped, results_here, results_of_processes
 from fast_gen.bulk.shard import missing_ranges
@@ -165,7 +165,7 @@ def _done(worker: Worker, wanted: range) -> set[int]:
     folder = job.request.destination.folder
     common = common_values(job, worker.ready)
     done = set()
-    for line in read_manifests(folder):
+    for line in read_manifests(folder, ManifestLine):
         if line.file != job.file(line.number) or line.number not in wanted:
             continue
         other = line.difference({**common, "speaker": speaker_of(line.number, job.request, config)})

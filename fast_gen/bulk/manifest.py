@@ -7,15 +7,17 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fast_gen.bulk.shard import Shard
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.run_lock import holder, locked
 
 MOST_LINE_BYTES = 2**16
+
+Line = TypeVar("Line", bound=BaseModel)
 
 
 class ManifestLine(BaseModel):
@@ -78,8 +80,12 @@ def manifest_path(folder: Path, shard: Shard) -> Path:
     return folder / f"manifest{shard.label}.jsonl"
 
 
-def read_manifests(folder: Path) -> Iterator[ManifestLine]:
-    """Yields the clips that all manifests of a folder list, without a last line that a killed process left unfinished.
+def read_manifests(folder: Path, kind: type[Line]) -> Iterator[Line]:
+    """Yields the lines of all manifests of a folder, without a last line that a killed process left unfinished.
+
+    Args:
+        folder: of the manifests.
+        kind: what each line has to be.
 
     Raises:
         UserError: a file cannot be read, or a line is not that of a manifest.
@@ -89,7 +95,7 @@ def read_manifests(folder: Path) -> Iterator[ManifestLine]:
             with path.open("rb") as file:
                 for number, line in enumerate(iter(lambda: file.readline(MOST_LINE_BYTES), b""), start=1):
                     if line.endswith(b"\n"):
-                        yield _parsed(path, number, line)
+                        yield _parsed(path, number, line, kind)
                     elif len(line) >= MOST_LINE_BYTES:
                         raise UserError(f"line {number} of {path} is too long for a manifest; choose another --out")
         except OSError as error:
@@ -149,10 +155,10 @@ def _as_json(line: BaseModel) -> bytes:
         return json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _parsed(path: Path, number: int, line: bytes) -> ManifestLine:
+def _parsed(path: Path, number: int, line: bytes, kind: type[Line]) -> Line:
     try:
-        return ManifestLine.model_validate_json(line)
-    except ValidationError:
+        return kind.model_validate(json.loads(line))  # pydantic's own reader refuses names that are not UTF-8
+    except (ValueError, RecursionError):
         raise UserError(
             f"line {number} of {path} is not that of a manifest; correct it, or choose another --out"
         ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from fast_gen.bulk.manifest import writing_manifest
+from fast_gen.bulk.manifest import read_manifests, writing_manifest
 from fast_gen.bulk.parts import Parts
 from fast_gen.bulk.processes import IsStopped, results_here, results_of_processes
 from fast_gen.vocoding.command import (
@@ -187,7 +186,7 @@ def _unlisted(kept: Iterable[Recording], request: VocodeRequest, digest: str) ->
     Raises:
         UserError: one was made by another model or with other settings, or a manifest is damaged.
     """
-    listed = {line.file: line for line in _read_lines(request.out)}
+    listed = {line.file: line for line in read_manifests(request.out, VocodedLine)}
     wanted = _settings(request, digest)
     missing = 0
     for recording in kept:
@@ -202,23 +201,6 @@ def _unlisted(kept: Iterable[Recording], request: VocodeRequest, digest: str) ->
                 "another --out, or replace them with --overwrite"
             )
     return missing
-
-
-def _read_lines(folder: Path) -> Iterator[VocodedLine]:
-    for path in sorted(folder.glob("manifest*.jsonl")):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}") from None
-        for number, text in enumerate(content.splitlines(keepends=True), start=1):
-            if text.endswith(b"\n"):  # a killed process leaves a part of a line
-                try:
-                    yield VocodedLine.model_validate(json.loads(text))
-                except ValueError:
-                    raise UserError(
-                        f"line {number} of {path} is not that of a vocoded file; choose another --out, or delete that "
-                        "line, which forgets the file's settings"
-                    ) from None
 
 
 def _settings(request: VocodeRequest, digest: str) -> dict[str, Any]:

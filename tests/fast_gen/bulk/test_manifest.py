@@ -32,7 +32,7 @@ def test_lines_of_all_parts_are_read(tmp_path):
             writer.add([_line(number), _line(10 + number)])
     with writing_manifest(tmp_path, Shard(2, 2)) as writer:
         writer.add([_line(20)])
-    assert [line.number for line in read_manifests(tmp_path)] == [1, 11, 2, 12, 20]
+    assert [line.number for line in read_manifests(tmp_path, ManifestLine)] == [1, 11, 2, 12, 20]
 
 
 @given(cut=st.integers(1, 400))
@@ -44,10 +44,10 @@ def test_a_line_that_a_killed_process_left_unfinished_is_no_clip(tmp_path_factor
     content = path.read_bytes()
     path.write_bytes(content[:-cut])
     whole = content[:-cut].count(b"\n")
-    assert [line.number for line in read_manifests(folder)] == list(range(whole))
+    assert [line.number for line in read_manifests(folder, ManifestLine)] == list(range(whole))
     with writing_manifest(folder, WHOLE) as writer:
         writer.add([_line(5)])
-    assert [line.number for line in read_manifests(folder)] == [*range(whole), 5]
+    assert [line.number for line in read_manifests(folder, ManifestLine)] == [*range(whole), 5]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_line_that_a_killed_process_left_unfinished_is_no_clip(tmp_path_factor
 def test_a_damaged_manifest_is_one_line(tmp_path, content):
     manifest_path(tmp_path, WHOLE).write_bytes(content)
     with pytest.raises(UserError, match=r"line 1 of .*manifest.*choose another --out"):
-        list(read_manifests(tmp_path))
+        list(read_manifests(tmp_path, ManifestLine))
 
 
 @pytest.mark.parametrize("file", ["", "..", "a/b.wav", "a\\b.wav", "/a.wav"])

@@ -15,7 +15,7 @@ from wavenet_app.core.loop.step_graphs import changed, tensors_of
 from wavenet_app.core.loop.task import Task
 
 LARGEST = 4_096
-MARGIN = 8  # one in so many rows is left out: memory fragments, and validation and graphs need some too
+MARGIN = 8  # one row in 8 is left out: memory fragments, and validation and graphs need some too
 _SAMPLED = 16  # batches of the run, of which the largest is tried
 _STEPS = 2  # the optimizer has its state only after the first
 
@@ -109,7 +109,7 @@ def fitting_batch(task: Task, plan: FitPlan, device: str) -> Found:
 
 
 def of_rows(batch: Any, rows: int) -> Any:
-    """Returns a batch of so many rows: those of `batch`, over and over.
+    """Returns a batch of a number of rows: those of `batch`, repeated.
 
     >>> of_rows((7, {"codes": torch.tensor([[1], [2]])}), 3)[1]["codes"].tolist()
     [[1], [2], [1]]
@@ -118,7 +118,7 @@ def of_rows(batch: Any, rows: int) -> Any:
 
 
 def _fits(task: Task, plan: FitPlan, device: str, rows: int) -> bool:
-    """Returns whether a few training steps with so many rows have enough memory; nothing of them stays."""
+    """Returns whether there is memory for a few training steps with a number of rows; they change nothing."""
     before = task.model
     try:
         # the averaged model takes memory too

@@ -21,7 +21,7 @@ class GraphedTraining:
         task: what to learn; its model is on the device.
         plan: with the precision and the norm that gradients are clipped to.
         optimizer: of the task's parameters; its learning rates move to the device.
-        say: told in a line why there are no graphs.
+        say: called with a line that says why there are no graphs.
     """
 
     def __init__(self, task: Task, plan: FitPlan, optimizer: torch.optim.Optimizer, say: Callable[[str], None]) -> None:

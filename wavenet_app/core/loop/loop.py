@@ -197,7 +197,9 @@ class _Loop(lightning.LightningModule):
             self._note_loss(loss)
             return loss
         loss = self.task.loss(batch)
-        self.step_loss, self.step_weight = loss.detach(), self.task.weight(batch)
+        self.step_loss = loss.detach()
+        if self.group.size > 1:  # a rank on its own needs no weight
+            self.step_weight = self.task.weight(batch)
         return self.group.own_sum(loss, self.step_weight)
 
     def on_after_backward(self) -> None:

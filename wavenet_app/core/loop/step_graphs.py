@@ -71,7 +71,7 @@ class StepGraphs:
             for each kind, as kinds differ in size.
         rates: learning rates, which lie on the device.
         recorder: records graphs.
-        say: told in a line why there is no graph.
+        say: called with a line that says why there is no graph.
     """
 
     def __init__(
