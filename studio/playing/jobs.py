@@ -27,6 +27,11 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.speakers import speaker_shares
 
 MOST_JOBS = 64
+"""Clips of all visitors that are made or wait."""
+
+MOST_OF_A_VISITOR = 8
+"""Of them, those of one visitor, so that none keeps the others out."""
+
 AHEAD_SECONDS = 0.25
 """How far sound is made before it is played: what is steered is heard this much later, and the buffer in the page."""
 
@@ -119,6 +124,9 @@ class Jobs:
             UserError: the model or a setting is invalid.
             RefusedError: there are too many jobs, or the page has one of that name.
         """
+        own = sum(1 for client, _ in self._jobs if client == request.client)
+        if own >= MOST_OF_A_VISITOR:
+            raise RefusedError(429, f"{own} of your clips are made or wait already; stop one")
         if len(self._jobs) >= MOST_JOBS:
             raise RefusedError(503, f"{MOST_JOBS} clips are made or wait already; try again later")
         if (request.client, request.job) in self._jobs:
@@ -201,8 +209,8 @@ class Jobs:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many jobs run and wait."""
-        return {"running": len(self.queue.running), "waiting": len(self.queue.waiting)}
+        """How many jobs run, wait, and exist, those included whose model is being loaded."""
+        return {"running": len(self.queue.running), "waiting": len(self.queue.waiting), "clips": len(self._jobs)}
 
     async def samples(
         self, job: Job, begin: Callable[[], Iterator[NDArray[np.float32]]], *, paced: bool

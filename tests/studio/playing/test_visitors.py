@@ -23,6 +23,15 @@ def state(response: http.client.HTTPResponse) -> dict:
             return json.loads(line[6:])
 
 
+def now(studio: Served, client: str = "looking") -> dict:
+    """Returns what a page sees that has just opened."""
+    connection, told = events(studio, client)
+    found = state(told)
+    told.close()
+    connection.close()
+    return found
+
+
 def request(**changes: object) -> dict:
     clip = {"model": "noise", "seconds": None, "paced": True, "engine": "auto"}
     return {"client": "page", "job": "clip", **clip, **changes}
@@ -51,26 +60,32 @@ def test_a_page_is_told_of_its_clip_and_a_closed_page_ends_it(studio: Served, wr
     playing.close()
 
 
-def test_who_waits_is_told_the_place(studio: Served):
+def test_who_waits_sees_the_place_and_no_visitor_keeps_the_others_out(studio: Served):
     """Clips that are slow to make, more than this machine has cores, so some wait."""
     connections = []
-    told_by, told = events(studio, "many")
-    for number in range(70):
+    pages = [events(studio, f"many{number}")[0] for number in range(8)]
+
+    def play(client: str, job: str) -> http.client.HTTPConnection:
         connection = studio.connect()
-        clip = request(client="many", job=f"job{number}", engine="torch")
-        connection.request("POST", "/api/play", json.dumps(clip), JSON)
-        connections.append(connection)
-    assert connections[-1].getresponse().status == 503  # one visitor cannot take all
-    found = state(told)
-    places = sorted(job["place"] for job in found["jobs"] if job["place"])
-    while not places:
-        found = state(told)
-        places = sorted(job["place"] for job in found["jobs"] if job["place"])
-    assert places == list(range(1, len(places) + 1))
-    for connection in connections:
+        connection.request("POST", "/api/play", json.dumps(request(client=client, job=job, engine="torch")), JSON)
+        return connection
+
+    connections += [play("many0", f"job{number}") for number in range(9)]
+    refused = connections[-1].getresponse()
+    assert refused.status == 429
+    assert b"8 of your clips are made or wait already" in refused.read()
+    connections += [play(f"many{visitor}", f"job{number}") for visitor in range(1, 8) for number in range(8)]
+    assert eventually(lambda: now(studio)["clips"] == 64)
+    assert studio.post("/api/play", request(client="other", seconds=0.1)).status == 503
+    assert eventually(lambda: sum(now(studio)[key] for key in ("running", "waiting")) == 64, 60.0)
+    found = now(studio, "many7")
+    places = [job["place"] for job in found["jobs"] if job["place"]]
+    assert len(places) == len(set(places))
+    assert max(places, default=0) <= found["waiting"]
+    assert places != [] or found["waiting"] == 0
+    for connection in [*connections, *pages]:
         connection.close()
-    told_by.close()
-    assert eventually(lambda: studio.post("/api/stop", {"client": "many", "job": "job0"}).status == 404, 5.0)
+    assert eventually(lambda: now(studio)["clips"] == 0, 10.0), "nothing of closed pages goes on"
 
 
 def test_ten_visitors_at_once_all_hear_their_own_clip(studio: Served):
