@@ -25,6 +25,7 @@ from kill_and_resume import SMALL, orphans, write_tones
 from wavenet_app.core.checkpoint import read_checkpoint
 
 MOST_SECONDS = 60.0
+PRINTED = "printed.txt"  # what the last training printed
 
 
 def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
@@ -34,8 +35,8 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
         [sys.executable, *launcher, "-m", "wavenet_app", "train", *arguments],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "WAVEGEN_DATA": str(folder / "data")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=(folder / PRINTED).open("wb"),
+        stderr=subprocess.STDOUT,
         start_new_session=True,
     )
 
@@ -59,6 +60,7 @@ def killed(folder: Path, name: str, drawn: random.Random) -> float:
     training = started(folder, "tones", "--name", name, "--max-steps", "1000000", "--start-from", "none", *SMALL)
     while not last.exists():
         if training.poll() is not None:
+            print((folder / PRINTED).read_text())
             raise SystemExit(f"the training ended by itself with {training.returncode}")
         time.sleep(0.01)
     victim = rank_process(training.pid, drawn.randrange(2))
@@ -84,7 +86,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write_tones(folder / "tones")
-        seconds = [killed(folder, f"run{number}", drawn) for number in range(options.kills)]
+        seconds = []
+        for number in range(options.kills):
+            seconds.append(killed(folder, f"run{number}", drawn))
+            print(f"kill {number + 1}: all ended after {seconds[-1]:.1f} s", file=sys.stderr)
         name = f"run{options.kills - 1}"
         last = folder / "data" / "checkpoints" / name / "last.pth"
         steps = [read_checkpoint(last, "wavenet")["training"]["step"]]

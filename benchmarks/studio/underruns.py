@@ -1,4 +1,4 @@
-"""Plays an endless voice of the studio in headless Chromium, and prints gaps and speed.
+"""Plays an endless voice of the studio in headless Chromium, and prints its start, gaps and speed.
 
 python benchmarks/studio/underruns.py                          # kathleen for 120 s
 python benchmarks/studio/underruns.py --voice trio --seconds 30 --precision int8
@@ -59,9 +59,14 @@ def until(page: Any, condition: str, seconds: float) -> Any:
     raise SystemExit(f"not within {seconds:.0f} s: {condition}")
 
 
+def opened(page: Any, address: str, voice: str) -> None:
+    """Opens the page and waits until the voice can be played."""
+    page.goto(address)
+    until(page, f"[...document.querySelectorAll('#play-model option')].some((one) => one.value === '{voice}')", 60)
+
+
 def measured(page: Any, voice: str, precision: str, seconds: float) -> dict[str, Any]:
     """Plays for some seconds and returns what the page counted."""
-    until(page, f"[...document.querySelectorAll('#play-model option')].some((one) => one.value === '{voice}')", 60)
     page.select_option("#play-model", voice)
     page.select_option("#play-length", "")
     page.locator("#play details summary").click()
@@ -109,14 +114,17 @@ def main() -> int:
 
     with (
         tempfile.TemporaryDirectory() as temporary,
-        studio(arguments.data_dir or Path(temporary)) as address,
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
         page = browser.new_page()
-        page.goto(address)
-        found = measured(page, arguments.voice, arguments.precision, arguments.seconds)
+        began = time.monotonic()
+        with studio(arguments.data_dir or Path(temporary)) as address:
+            opened(page, address, arguments.voice)
+            usable = time.monotonic() - began
+            found = measured(page, arguments.voice, arguments.precision, arguments.seconds)
         browser.close()
+    found["seconds_from_command_to_usable_page"] = round(usable, 2)
     found["load_average"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     print(json.dumps(found, indent=2))
     return int(found["underruns"] > 0)
