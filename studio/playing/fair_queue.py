@@ -1,9 +1,10 @@
-"""Who may generate now: as many at a time as the machine keeps up with, the others in the order in which they came."""
+"""Who may generate now: as many at a time as the machine keeps up with. Visitors take turns, in the order they came."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,11 +20,13 @@ class Ticket:
     """A place in the queue.
 
     Attributes:
+        client: the visitor.
         cost: share of a core that it takes while it runs: 1 / its speed in real time, at most `LOAD`.
         admitted: set while it may run.
         since: when it was admitted, by the clock.
     """
 
+    client: str = ""
     cost: float = LOAD
     admitted: asyncio.Event = field(default_factory=asyncio.Event)
     since: float = 0.0
@@ -31,6 +34,9 @@ class Ticket:
 
 class FairQueue:
     """A queue that admits from its head as long as the costs fit into the cores; used by one event loop alone.
+
+    The next is always of the visitor with the fewest clips that run or come before it, so a second clip waits for the
+    first ones of all others.
 
     Args:
         cores: of the machine.
@@ -75,14 +81,25 @@ class FairQueue:
 
     def place(self, ticket: Ticket) -> int:
         """Returns how many come before a ticket, and itself; 0 if it runs or is in no queue."""
-        return self.waiting.index(ticket) + 1 if ticket in self.waiting else 0
+        return self._order().index(ticket) + 1 if ticket in self.waiting else 0
+
+    def _order(self) -> list[Ticket]:
+        """Returns the tickets that wait, the next first."""
+        left, order = list(self.waiting), []
+        before = Counter(ticket.client for ticket in self.running)
+        while left:
+            order.append(min(left, key=lambda ticket: before[ticket.client]))  # the first of several
+            left.remove(order[-1])
+            before[order[-1].client] += 1
+        return order
 
     def _admit(self) -> None:
         while self.waiting:
             taken = sum(ticket.cost for ticket in self.running)
-            if self.running and taken + self.waiting[0].cost > self._capacity:
+            ticket = self._order()[0]
+            if self.running and taken + ticket.cost > self._capacity:
                 return
-            ticket = self.waiting.pop(0)
+            self.waiting.remove(ticket)
             ticket.since = self._clock()
             self.running.add(ticket)
             ticket.admitted.set()

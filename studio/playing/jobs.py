@@ -74,7 +74,7 @@ class Job:
     key: str
     client: str
     model: str
-    ticket: Ticket = field(default_factory=Ticket)
+    ticket: Ticket = field(init=False)
     state: str = "loading"
     note: str = ""
     sample_rate: int = 0
@@ -85,6 +85,9 @@ class Job:
     steering: Steering = field(default_factory=lambda: Steering(SamplingSettings()))
     loaded: Loaded | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.ticket = Ticket(self.client)
 
     @property
     def buffer_seconds(self) -> float:

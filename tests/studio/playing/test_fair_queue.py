@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from studio.playing.fair_queue import FairQueue, Ticket
 
@@ -87,3 +89,27 @@ def test_a_turn_ends_only_when_others_wait():
         again.cancel()
 
     run(scenario)
+
+
+@given(st.lists(st.integers(0, 3), max_size=20), st.integers(1, 4))
+def test_visitors_take_turns(visitors, cores):
+    """Whoever has more clips has no more of them before another's first, second, ... than one each."""
+
+    async def scenario():
+        queue = FairQueue(cores)
+        tickets = [Ticket(client=str(visitor)) for visitor in visitors]
+        entering = [asyncio.ensure_future(queue.enter(ticket)) for ticket in tickets]
+        await asyncio.sleep(0)
+        first_come = [ticket for ticket in tickets if not queue.place(ticket)]
+        assert first_come == tickets[: len(first_come)]
+        running = [ticket.client for ticket in first_come]
+        waiting = [ticket for ticket in tickets if queue.place(ticket)]
+        own = {ticket: running.count(ticket.client) for ticket in set(waiting)}
+        for ticket in waiting:
+            own[ticket] += sum(1 for other in waiting[: waiting.index(ticket)] if other.client == ticket.client)
+        expected = sorted(waiting, key=lambda ticket: (own[ticket], waiting.index(ticket)))
+        assert sorted(waiting, key=queue.place) == expected
+        for one in entering:
+            one.cancel()
+
+    asyncio.run(scenario())
