@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import platform
 import signal
@@ -23,6 +24,7 @@ from wavenet_app.core.launch import Launch
 from wavenet_app.core.loop.interrupts import STOP_SIGNALS
 from wavenet_app.core.loop.joining import MissingRanksError, join_ranks
 from wavenet_app.core.loop.process_group import PATIENCE, ProcessGroup, StartRanks, backend_of, process_group
+from wavenet_app.core.loop.slurm_address import slurm_address
 from wavenet_app.core.version import __version__
 
 JOIN = timedelta(seconds=120)
@@ -220,7 +222,7 @@ def _take_gpu(launch: Launch) -> None:
 
 
 def _shared_store(launch: Launch, join: timedelta) -> Store:
-    url = "env://" if launch.launcher == "torchrun" else _slurm_address()
+    url = "env://" if launch.launcher == "torchrun" else slurm_address(os.environ)
     try:
         store, _, _ = next(rendezvous(url, launch.rank, launch.size, timeout=join))
     except (DistError, RuntimeError, ValueError, OSError) as error:
@@ -230,14 +232,6 @@ def _shared_store(launch: Launch, join: timedelta) -> Store:
         ) from None
     assert isinstance(store, Store)
     return store
-
-
-def _slurm_address() -> str:
-    """Returns where rank 0 of a SLURM job listens: its first node, and a port that follows from the job's number."""
-    from lightning.fabric.plugins.environments import SLURMEnvironment
-
-    environment = SLURMEnvironment(auto_requeue=False)
-    return f"tcp://{environment.main_address}:{environment.main_port}"
 
 
 def _reason(error: Exception) -> str:
