@@ -124,12 +124,12 @@ def seg_train(
     )
     folder, console = DataFolder.at(data_dir), make_console()
     launch = found_launch(os.environ)
+    options = options.launched(launch, folder.segmentation_runs)
     if launch is not None and launch.rank > 0:
         from wavenet_app.core.loop.meeting import follow
 
         follow(launch)
         return
-    options = options.launched(launch, folder.segmentation_runs)
     check_early(options, folder)
     with loading(console):
         from segmentation.training.command import run_training

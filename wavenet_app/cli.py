@@ -144,12 +144,12 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
         )
         folder, console = DataFolder.at(data_dir), make_console()
         launch = found_launch(os.environ)
+        options = options.launched(launch, folder.checkpoints)
         if launch is not None and launch.rank > 0:
             from wavenet_app.core.loop.meeting import follow
 
             follow(launch)
             return
-        options = options.launched(launch, folder.checkpoints)
         check_early(options, folder)
         with loading(console):
             from wavenet_app.core.console import output_may_vanish

@@ -97,7 +97,7 @@ class TrainingOptions:
         raise NotImplementedError
 
     def launched(self, launch: Launch | None, runs: Path) -> Self:
-        """Returns these options for rank 0 of a launcher: as many processes, and a restarted run is resumed.
+        """Returns these options for a process of a launcher: as many ranks, and a restarted run is resumed.
 
         Args:
             launch: the place of this process; None without a launcher, which changes nothing.

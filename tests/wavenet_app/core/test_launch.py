@@ -1,6 +1,7 @@
 """The place that a launcher gives a process is read from the environment, and contradictions are one line."""
 
 import pytest
+from in_process import exit_code
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import Launch, found_launch
@@ -49,3 +50,14 @@ def test_a_place_that_cannot_be_is_one_line(changed):
         found_launch({**TORCHRUN, **changed})
     assert len(str(error.value).splitlines()) == 1
     assert len(str(error.value)) < 6_000
+
+
+@pytest.mark.parametrize("command", ["train", "seg-train"])
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_every_process_refuses_another_number_of_machines_at_once(monkeypatch, capsys, tmp_path, command, rank):
+    step = {**SLURM, "SLURM_PROCID": rank, "SLURM_LOCALID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_NODES": "2"}
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert exit_code(monkeypatch, command, "shapes", "--nodes", 3, "--data-dir", tmp_path) == 2
+    assert "--nodes is 3, but slurm started processes on 2 machines" in " ".join(capsys.readouterr().err.split())

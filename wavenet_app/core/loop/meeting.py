@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import platform
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -235,8 +236,8 @@ def _shared_store(launch: Launch, join: timedelta) -> Store:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first sentence of an error of torch, which goes on with advice for programmers."""
-    return str(error).strip().partition("\n")[0].partition(". This ")[0]
+    """Returns the first sentence of an error of torch, without the line of its source and advice for programmers."""
+    return re.sub(r"^\[[^]]*:\d+\] ", "", str(error).strip().partition("\n")[0].partition(". This ")[0])
 
 
 def _missing(ranks: Sequence[int], launch: Launch, join: timedelta) -> str:
