@@ -1,4 +1,4 @@
-"""A minimal training task: a straight line, learnt from batches that depend only on their number."""
+"""A minimal training task: a straight line, learned from batches that depend only on their number."""
 
 import itertools
 import os

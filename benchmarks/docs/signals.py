@@ -12,6 +12,8 @@ from matplotlib import pyplot
 from numpy.typing import NDArray
 from PIL import Image
 
+from wavenet_app.audio.pictures import write_spectrogram
+
 VOICE, SECONDS, ORDER = "kathleen", 3.0, 24
 
 
@@ -138,14 +140,10 @@ def effective(path: Path) -> None:
 
 
 def spectrogram(path: Path) -> None:
-    """The spectrogram of a clip, as `wavegen sample` draws it."""
+    """The first two seconds of the clip, as `wavegen sample` draws them."""
     waveform, rate = _clip()
-    _, axes = pyplot.subplots(figsize=(8, 2.6))
-    axes.specgram(waveform, NFFT=512, Fs=rate, noverlap=384, cmap="magma", vmin=-120, vmax=-30)
-    axes.set_xlabel("s")
-    axes.set_ylabel("Hz")
-    save(path)
-    Image.open(path).quantize(48).save(path, optimize=True)  # the colour map needs few colours
+    write_spectrogram(path, waveform[: 2 * rate], rate, "kathleen-seed0-0")
+    Image.open(path).quantize(64).save(path, optimize=True)  # the colour map needs few colours
 
 
 def _write(path: Path, waveform: NDArray[np.floating], rate: int) -> None:

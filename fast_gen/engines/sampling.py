@@ -106,7 +106,9 @@ class SamplingSettings:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise UserError(f"the temperature must be 0 or more, not {self.temperature}; 1 samples as the model learnt")
+            raise UserError(
+                f"the temperature must be 0 or more, not {self.temperature}; 1 samples as the model learned"
+            )
         if self.top_k < 0:
             raise UserError(f"top-k must be 0 (all codes) or more, not {self.top_k}")
         if not 0 < self.top_p <= 1:
@@ -126,7 +128,7 @@ class SamplingSettings:
 
 
 def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
-    """Returns the default settings of a model: temperature 1, which is as it learnt, and less when vocoding.
+    """Returns the default settings of a model: temperature 1, which is as it learned, and less when vocoding.
 
     Args:
         model: its shape, which says what it is conditioned on.

@@ -87,7 +87,7 @@ class StatisticsWarmUp:
     """Makes batch norm's running statistics the mean over all batches so far, as long as these are few.
 
     With a small momentum, hundreds of batches would be mixed with the initial zeros and ones, and a model would at
-    first score far below what it has learnt. The number of batches is in the layers' own buffers, so a resumed run
+    first score far below what it has learned. The number of batches is in the layers' own buffers, so a resumed run
     continues exactly, and trained weights keep their momentum.
 
     Args:

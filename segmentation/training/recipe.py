@@ -10,7 +10,7 @@ from wavenet_app.core.settings import override
 
 DEFAULT_MINUTES = 30.0
 BUILT_IN_MINUTES = 3.0
-"""Default for the built-in data set, which is learnt in a few minutes."""
+"""Default for the built-in data set, which is learned in a few minutes."""
 
 MOST_CROP = {"cuda": 512, "mps": 256, "cpu": 256}
 """Device -> pixels along a side of the crops, at most, where the setting is unset."""
@@ -52,7 +52,7 @@ def fit_to_start(training: SegmentationTrainingConfig, *, from_scratch: bool) ->
     """Returns values for the unset settings of the optimizer, the loss and the random resizing.
 
     Trained weights get the gradient descent, loss and scales of the papers. From random weights, AdamW learns much more
-    in the same time, rare classes are learnt late unless they weigh more, and a smaller range of scales wastes fewer
+    in the same time, rare classes are learned late unless they weigh more, and a smaller range of scales wastes fewer
     crops on images of half their size surrounded by ignored pixels.
 
     Args:

@@ -423,10 +423,10 @@ def _autocorrelation(frames: Floats) -> Floats:
 
 
 def verdict(validation: float, baseline: Baseline) -> str:
-    """Says whether a model has learnt more than a classical linear predictor.
+    """Says whether a model has learned more than a classical linear predictor.
 
     >>> verdict(3.0, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
-    '1.10 bits below LPC-24: it has learnt more than a linear predictor can'
+    '1.10 bits below LPC-24: it has learned more than a linear predictor can'
     >>> verdict(4.3, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
     'not yet better than LPC-24 (0.20 bits above): expect noise, train longer'
     """
@@ -434,5 +434,5 @@ def verdict(validation: float, baseline: Baseline) -> str:
     if math.isnan(gap):
         return "no verdict: the validation clips are too short for the LPC-24 baseline"
     if gap > 0:
-        return f"{gap:.2f} bits below LPC-24: it has learnt more than a linear predictor can"
+        return f"{gap:.2f} bits below LPC-24: it has learned more than a linear predictor can"
     return f"not yet better than LPC-24 ({-gap:.2f} bits above): expect noise, train longer"

@@ -334,7 +334,7 @@ def _waves(shape: torch.Size, generator: torch.Generator | None) -> Tensor:
     """Returns tables (taps, codes, channels) of unit variance in which neighbouring codes stand for nearly the same.
 
     Each channel is a cosine over the code, of a random frequency and phase (Rahimi and Recht 2007, algorithm 1): what
-    is learnt of a code holds for its neighbours too, of which rare ones would otherwise take long to be learnt.
+    is learned of a code holds for its neighbours too, of which rare ones would otherwise take long to be learned.
     """
     taps, codes, channels = shape
     values = (torch.arange(codes) + 0.5) / codes * 2 - 1

@@ -299,13 +299,13 @@ def test_saved_frames_give_the_same_audio_as_their_recording(wavegen, tone_folde
     folder.mkdir()
     np.save(folder / "plain.npy", frames)
     torch.save(torch.from_numpy(frames.T[None].copy()), folder / "turned.pt")
-    torch.save(torch.nn.Parameter(torch.from_numpy(frames)), folder / "learnt.pt")
+    torch.save(torch.nn.Parameter(torch.from_numpy(frames)), folder / "learned.pt")
     saved = wavegen("vocode", "tones", folder, "--out", tmp_path / "out")
     assert saved.code == 0, saved.err
     assert wavegen("vocode", "tones", tone_folder / "tone0.wav", "--out", tmp_path / "out").code == 0
     recording = soundfile.read(tmp_path / "out" / "tone0.wav")[0]
     assert saved.out.count("saved frames are read as natural logarithms of magnitudes, at least ln 1e-05") == 1
-    for name in ("plain", "turned", "learnt"):
+    for name in ("plain", "turned", "learned"):
         sound = soundfile.read(tmp_path / "out" / f"{name}.wav")[0]
         assert len(sound) == len(frames) * config.model.mel.hop
         np.testing.assert_array_equal(sound[: len(recording)], recording)

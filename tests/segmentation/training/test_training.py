@@ -420,7 +420,7 @@ def test_two_processes_train_and_the_score_is_that_of_the_checkpoint(wavegen, tm
 def test_shapes_are_learnt(wavegen, tmp_path, precision):
     """With no argument but a budget of half a minute; guessing background everywhere scores 0.22."""
     options = ["--set=training.start_from=none", f"--set=training.precision={precision}"]
-    code, _, err = wavegen("seg-train", "--max-steps=120", "--name=learnt", *options)
+    code, _, err = wavegen("seg-train", "--max-steps=120", "--name=learned", *options)
     assert code == 0, err
-    history = (tmp_path / "data" / "checkpoints" / "segmentation" / "learnt" / "metrics.csv").read_text()
+    history = (tmp_path / "data" / "checkpoints" / "segmentation" / "learned" / "metrics.csv").read_text()
     assert max(float(row["validation"]) for row in csv.DictReader(history.splitlines())) > 0.4, history

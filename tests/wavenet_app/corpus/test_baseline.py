@@ -63,9 +63,9 @@ def test_uniform_codes_need_eight_bits() -> None:
     clips = [rng.integers(0, 256, 200_000).astype(np.int16) for _ in range(4)]
     found = measure_baseline(clips[:3], clips[3:], sample_rate=RATE)
     # a table of free shares costs what it takes to learn each from 600,000 codes (Rissanen 1986): 1 / (2 ln 2) bits
-    learnt = 1 / (2 * math.log(2) * 600_000)
-    assert found.unigram == pytest.approx(8 + 255 * learnt, abs=5e-4)
-    assert found.order1 == pytest.approx(8 + 256 * 255 * learnt, abs=0.01)
+    learned = 1 / (2 * math.log(2) * 600_000)
+    assert found.unigram == pytest.approx(8 + 255 * learned, abs=5e-4)
+    assert found.order1 == pytest.approx(8 + 256 * 255 * learned, abs=0.01)
     assert found.lpc > 8
 
 

@@ -130,7 +130,7 @@ def test_an_enormous_loss_is_divergence(tmp_path):
 
 
 class Slope(Line):
-    """Scored by how steep the line is: the steeper the better, though that is less and less what is learnt."""
+    """Scored by how steep the line is: the steeper the better, though that is less and less what is learned."""
 
     higher_is_better = True
 
