@@ -9,7 +9,7 @@ TESTS := OMP_NUM_THREADS=1 $(UV) run pytest --numprocesses auto --maxprocesses 8
 .PHONY: help demo test slow exhaustive gpu gpu-quick check format docs reference clean
 
 help:
-	@echo "make demo    train a small model on the built-in corpus and play it, in under five minutes"
+	@echo "make demo    train a small model on the built-in corpus and play it, in about five minutes"
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
 	@echo "make exhaustive    run all emulated GPU kernel tests on the CPU; use it when you change the kernels"
