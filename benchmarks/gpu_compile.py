@@ -24,8 +24,12 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fast_gen.engines.gpu.packing import padded
-from fast_gen.engines.gpu.triton_engine import FEW_CLIPS, Plan, TritonGpu, output_block
+from fast_gen.engines.gpu.cluster.base import ClusterEngine
+from fast_gen.engines.gpu.cluster.engine import ClusterGpu
+from fast_gen.engines.gpu.cluster.nvrtc import compiled
+from fast_gen.engines.gpu.cluster.packing import Division
+from fast_gen.engines.gpu.packing import pack, padded
+from fast_gen.engines.gpu.triton_engine import DTYPES, FEW_CLIPS, Plan, TritonGpu, output_block
 from fast_gen.engines.gpu.triton_loop import append_codes
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import PredictionConfig, preset
@@ -48,6 +52,9 @@ CASES = (
 """Preset, precision and clips."""
 
 WITH_CLUSTERS = (90, 100, 120)
+
+CLUSTERS: dict[type[ClusterEngine], str] = {ClusterGpu: "cluster, {name} bfloat16, 1 clip"}
+"""Engine -> how its rows are called."""
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16",
@@ -126,10 +133,10 @@ def compile_for_h100(
             if not append_codes.params[place].do_not_specialize_on_alignment:
                 aligned[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(append_codes, signature, constants, aligned)
-    compiled = triton.compile(
+    result = triton.compile(
         source, target=GPUTarget("cuda", capability, 32), options={"num_warps": plan.warps, "num_stages": plan.stages}
     )
-    return _assembled(compiled, capability)
+    return _assembled(result, capability)
 
 
 TRAINING_KERNELS = {
@@ -167,15 +174,15 @@ def compile_for_training(kernel: str, width: int, layers: int, capability: int) 
     kinds = TRAINING_KERNELS[kernel]
     signature = {name: "constexpr" if name in own else kinds.get(name, "i32") for name in function.arg_names}
     aligned = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(function.arg_names) if name in kinds}
-    compiled = triton.compile(ASTSource(function, signature, own, aligned), target=GPUTarget("cuda", capability, 32))
-    return _assembled(compiled, capability), compiled.asm["ptx"]
+    result = triton.compile(ASTSource(function, signature, own, aligned), target=GPUTarget("cuda", capability, 32))
+    return _assembled(result, capability), result.asm["ptx"]
 
 
-def _assembled(compiled: Any, capability: int) -> Compiled:
+def _assembled(result: Any, capability: int) -> Compiled:
     """Returns the resources of what Triton has compiled, as the assembler reports them."""
     with tempfile.TemporaryDirectory() as folder:
         ptx = Path(folder) / "kernel.ptx"
-        ptx.write_text(compiled.asm["ptx"])
+        ptx.write_text(result.asm["ptx"])
         tools = triton.knobs.nvidia
         assembler = (tools.ptxas_blackwell if capability >= 100 else tools.ptxas).path
         report = subprocess.run(
@@ -195,9 +202,9 @@ def _assembled(compiled: Any, capability: int) -> Compiled:
     registers, spilled = re.search(r"Used (\d+) registers", report), re.search(r"(\d+) bytes spill stores", report)
     assert registers is not None, report
     assert spilled is not None, report
-    waits = tuple(int(left) for left in re.findall(r"cp\.async\.wait_group\s+(?:0x)?(\d+)", compiled.asm["ptx"]))
-    doubles = len(re.findall(r"^\s*(?:@\S+ )?[a-z][\w.]*\.f64\b", compiled.asm["ptx"], re.MULTILINE))
-    return Compiled(int(registers[1]), int(spilled[1]), compiled.metadata.shared, doubles, waits)
+    waits = tuple(int(left) for left in re.findall(r"cp\.async\.wait_group\s+(?:0x)?(\d+)", result.asm["ptx"]))
+    doubles = len(re.findall(r"^\s*(?:@\S+ )?[a-z][\w.]*\.f64\b", result.asm["ptx"], re.MULTILINE))
+    return Compiled(int(registers[1]), int(spilled[1]), result.metadata.shared, doubles, waits)
 
 
 class _Planning(TritonGpu):
@@ -259,35 +266,42 @@ def rows(chips: list[int], quick: bool) -> Iterator[str]:
 
 
 def _cluster_rows(chip: int) -> Iterator[str]:
-    from fast_gen.engines.gpu.cluster.engine import SOURCE
-    from fast_gen.engines.gpu.cluster.nvrtc import compiled, source
-    from fast_gen.engines.gpu.cluster.packing import definitions, divide
-    from fast_gen.engines.gpu.packing import pack
-
-    for name in ("small", "base"):
-        weights = random_weights(name)
-        model = pack(weights, "cpu", torch.bfloat16)
-        division, began = divide(model, SHARED_BYTES[chip]), processor_seconds()
-        if division is None:
-            yield f"| sm_{chip} | cluster, {name} bfloat16 | does not fit | | | | | |"
-            continue
-        code = compiled(source(SOURCE), definitions(model, division, weights), divmod(chip, 10))
-        registers, stack = _resources(code)
-        yield (
-            f"| sm_{chip} | cluster, {name} bfloat16, 1 clip | {division.blocks} blocks, {division.threads} threads | "
-            f"{registers} | {stack} (stack) | {division.shared_bytes:,} | | {processor_seconds() - began:.0f} |"
-        )
+    for engine, label in CLUSTERS.items():
+        for name in ("small", "base"):
+            began = processor_seconds()
+            found = compile_cluster(engine, random_weights(name), "bfloat16", chip)
+            if found is None:
+                yield f"| sm_{chip} | {label.split(',')[0]}, {name} bfloat16 | does not fit | | | | | |"
+                continue
+            division, needed = found
+            yield (
+                f"| sm_{chip} | {label.format(name=name, rows=division.rows)} | {division.blocks} blocks, "
+                f"{division.threads} threads | {needed.registers} | {needed.spilled_bytes} (stack) | "
+                f"{needed.shared_bytes:,} | | {processor_seconds() - began:.0f} |"
+            )
 
 
-def _resources(code: bytes) -> tuple[str, str]:
-    """Returns registers and bytes of stack of a thread, as `cuobjdump` reports them; "?" without that tool."""
+def compile_cluster(
+    engine: type[ClusterEngine], weights: GeneratorWeights, precision: str, chip: int
+) -> tuple[Division, Compiled] | None:
+    """Compiles the kernel of a cluster for a chip; None if the model does not fit.
+
+    Returns:
+        The division, and what the kernel takes. All that spills lies in the stack, with what else needs an address.
+    """
+    model = pack(weights, "cpu", DTYPES[precision])
+    divisions = engine.divisions(model, SHARED_BYTES[chip])
+    if not divisions:
+        return None
+    code = compiled(engine.source(), engine.definitions(model, divisions[0], weights), divmod(chip, 10))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(code)
         tool = triton.knobs.nvidia.cuobjdump.path
-        report = subprocess.run([tool, "-res-usage", str(path)], capture_output=True, text=True, check=False)
-    found = re.search(r"REG:(\d+) STACK:(\d+)", report.stdout + report.stderr)
-    return (found[1], found[2]) if found else ("?", "?")
+        report = subprocess.run([tool, "-res-usage", str(path)], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", report)
+    assert found is not None, report
+    return divisions[0], Compiled(int(found[1]), int(found[2]), divisions[0].shared_bytes, 0, ())
 
 
 def main() -> None:

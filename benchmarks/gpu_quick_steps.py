@@ -94,7 +94,7 @@ def device() -> None:
     from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, source
     from fast_gen.engines.gpu.cluster.packing import SHARED_BYTES
 
-    text = source() + 'struct Words { u32 word[4]; };\nextern "C" __global__ void nothing(int number) {}\n'
+    text = source() + 'extern "C" __global__ void nothing(int number) {}\n'
     for blocks in (12, 16):
         kernel = ClusterKernel(text, "nothing", {}, blocks, 512, SHARED_BYTES)
         print(f"clusters of {blocks} blocks at a time: {kernel.most_clusters()}")

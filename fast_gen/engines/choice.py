@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from fast_gen.engines.contract import DEVICES, PRECISIONS, EngineClass
+from fast_gen.engines.contract import DEVICES, PRECISIONS, Engine, EngineClass
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
@@ -138,8 +138,12 @@ def _candidates(name: str, device: str, clips: int) -> Iterator[tuple[str, str]]
 
 def fits(name: str, clips: int) -> bool:
     """Returns whether an engine is meant for this number of clips at a time."""
-    most = getattr(engine_class(name), "most_clips", None)
-    return most is None or clips <= most
+    return takes(engine_class(name), clips)
+
+
+def takes(engine: EngineClass | Engine, clips: int) -> bool:
+    """Returns whether an engine or its class is meant for this number of clips at a time."""
+    return bool(getattr(engine, "least_clips", 1) <= clips <= getattr(engine, "most_clips", clips))
 
 
 def _why_untimed(place: str, clips: int) -> str:
