@@ -1,6 +1,6 @@
 """Compiles the GPU's kernels without a GPU, for each kind of chip, and prints what they take of it.
 
-    uv run python benchmarks/gpu_compile.py [--chips 80,90] [--quick]
+    uv run python benchmarks/gpu_compile.py [--chips 80,90] [--quick | --clusters]
 
 Prints a row for each chip and case as soon as it is compiled: registers and spilled bytes of a thread, shared memory of
 a program, processor seconds of the compiler. It says what a kernel needs, not how fast it is: nothing runs.
@@ -28,6 +28,7 @@ from fast_gen.engines.gpu.cluster.base import ClusterEngine
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.nvrtc import compiled
 from fast_gen.engines.gpu.cluster.packing import Division
+from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.packing import pack, padded
 from fast_gen.engines.gpu.triton_engine import DTYPES, FEW_CLIPS, Plan, TritonGpu, output_block
 from fast_gen.engines.gpu.triton_loop import append_codes
@@ -53,7 +54,10 @@ CASES = (
 
 WITH_CLUSTERS = (90, 100, 120)
 
-CLUSTERS: dict[type[ClusterEngine], str] = {ClusterGpu: "cluster, {name} bfloat16, 1 clip"}
+CLUSTERS: dict[type[ClusterEngine], str] = {
+    ClusterGpu: "cluster, {name} bfloat16, 1 clip",
+    PipelineGpu: "pipeline, {name} bfloat16, tiles of {rows} clips",
+}
 """Engine -> how its rows are called."""
 
 POINTERS = {
@@ -237,12 +241,12 @@ def plan_on(weights: GeneratorWeights, precision: str, clips: int, capability: i
     return engine.plan(clips)
 
 
-def rows(chips: list[int], quick: bool) -> Iterator[str]:
-    """Yields the table, line by line."""
+def rows(chips: list[int], quick: bool, clusters: bool) -> Iterator[str]:
+    """Yields the table, line by line: of all kernels, one for each chip, or those of clusters."""
     yield "| chip | kernel | plan | registers | spilled bytes | shared bytes | waits overlap | seconds |"
     yield "|---|---|---|---|---|---|---|---|"
     for chip in chips:
-        for name, precision, clips in CASES[1:2] if quick else CASES:
+        for name, precision, clips in () if clusters else CASES[1:2] if quick else CASES:
             weights = random_weights(name)
             plan, began = plan_on(weights, precision, clips, chip), processor_seconds()
             kind = "bf16" if precision == "bfloat16" else "fp32"
@@ -254,7 +258,7 @@ def rows(chips: list[int], quick: bool) -> Iterator[str]:
                 f"{plan.stages} stages | {found.registers} | {found.spilled_bytes} | {shared} | {overlaps} | "
                 f"{processor_seconds() - began:.0f} |"
             )
-        for kernel in () if quick else TRAINING_KERNELS:
+        for kernel in () if quick or clusters else TRAINING_KERNELS:
             began = processor_seconds()
             found, _ = compile_for_training(kernel, 64, 30, chip)
             yield (
@@ -308,7 +312,9 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chips", default=",".join(map(str, SHARED_BYTES)), help="compute capabilities, such as 80,90")
-    parser.add_argument("--quick", action="store_true", help="one case for each chip")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--quick", action="store_true", help="one case for each chip")
+    parts.add_argument("--clusters", action="store_true", help="only the kernels of clusters")
     arguments = parser.parse_args()
     chips = [int(chip) for chip in arguments.chips.split(",")]
     unknown = set(chips) - set(SHARED_BYTES)
@@ -317,7 +323,7 @@ def main() -> None:
     print(f"triton {triton.__version__}, torch {torch.__version__}; compiled, not run")
     with tempfile.TemporaryDirectory() as folder:  # nothing is compiled already
         triton.knobs.cache.dir = folder
-        for line in rows(chips, arguments.quick):
+        for line in rows(chips, arguments.quick, arguments.clusters):
             print(line, flush=True)
 
 

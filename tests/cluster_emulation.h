@@ -1,7 +1,8 @@
 // Runs a kernel of clusters on one core: every thread of the GPU is a context of its own, and gives way wherever it waits.
 //
 // It stands in for primitives.cu and tile_primitives.cu, and for what the CUDA compiler brings along. `order` 0 gives way
-// to the next thread, other numbers to threads in a random order. HALF is that of the kernel.
+// to the next thread, -1 to the first that can go on, so that blocks run ahead of those that they send to, and other
+// numbers to threads in a random order. HALF is that of the kernel.
 
 #include <cmath>
 #include <csetjmp>
@@ -58,7 +59,9 @@ static Place gridDim;
 
 static int another() {
     int count = all_threads.size(), other = now;
-    if (order) {
+    if (order == ~0u) {
+        other = -1;
+    } else if (order) {
         order = order * 1664525u + 1013904223u;
         other = (other + (order >> 8) % count) % count;
     }
