@@ -1,6 +1,6 @@
 """Compiles the GPU's kernels without a GPU, for each kind of chip, and prints what they take of it.
 
-    uv run python benchmarks/gpu_compile.py [--chips 80,90] [--quick]
+    uv run python benchmarks/gpu_compile.py [--chips 80,90] [--quick | --clusters]
 
 Prints a row for each chip and case as soon as it is compiled: registers and spilled bytes of a thread, shared memory of
 a program, processor seconds of the compiler. It says what a kernel needs, not how fast it is: nothing runs.
@@ -24,8 +24,13 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from fast_gen.engines.gpu.packing import padded
-from fast_gen.engines.gpu.triton_engine import FEW_CLIPS, Plan, TritonGpu, output_block
+from fast_gen.engines.gpu.cluster.base import ClusterEngine
+from fast_gen.engines.gpu.cluster.engine import ClusterGpu
+from fast_gen.engines.gpu.cluster.nvrtc import compiled
+from fast_gen.engines.gpu.cluster.packing import Division
+from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
+from fast_gen.engines.gpu.packing import pack, padded
+from fast_gen.engines.gpu.triton_engine import DTYPES, FEW_CLIPS, Plan, TritonGpu, output_block
 from fast_gen.engines.gpu.triton_loop import append_codes
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import PredictionConfig, preset
@@ -48,6 +53,12 @@ CASES = (
 """Preset, precision and clips."""
 
 WITH_CLUSTERS = (90, 100, 120)
+
+CLUSTERS: dict[type[ClusterEngine], str] = {
+    ClusterGpu: "cluster, {name} bfloat16, 1 clip",
+    PipelineGpu: "pipeline, {name} bfloat16, tiles of {rows} clips",
+}
+"""Engine -> how its rows are called."""
 
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16",
@@ -126,10 +137,10 @@ def compile_for_h100(
             if not append_codes.params[place].do_not_specialize_on_alignment:
                 aligned[(place,)] = [["tt.divisibility", 16]]
     source = ASTSource(append_codes, signature, constants, aligned)
-    compiled = triton.compile(
+    result = triton.compile(
         source, target=GPUTarget("cuda", capability, 32), options={"num_warps": plan.warps, "num_stages": plan.stages}
     )
-    return _assembled(compiled, capability)
+    return _assembled(result, capability)
 
 
 TRAINING_KERNELS = {
@@ -167,15 +178,15 @@ def compile_for_training(kernel: str, width: int, layers: int, capability: int) 
     kinds = TRAINING_KERNELS[kernel]
     signature = {name: "constexpr" if name in own else kinds.get(name, "i32") for name in function.arg_names}
     aligned = {(place,): [["tt.divisibility", 16]] for place, name in enumerate(function.arg_names) if name in kinds}
-    compiled = triton.compile(ASTSource(function, signature, own, aligned), target=GPUTarget("cuda", capability, 32))
-    return _assembled(compiled, capability), compiled.asm["ptx"]
+    result = triton.compile(ASTSource(function, signature, own, aligned), target=GPUTarget("cuda", capability, 32))
+    return _assembled(result, capability), result.asm["ptx"]
 
 
-def _assembled(compiled: Any, capability: int) -> Compiled:
+def _assembled(result: Any, capability: int) -> Compiled:
     """Returns the resources of what Triton has compiled, as the assembler reports them."""
     with tempfile.TemporaryDirectory() as folder:
         ptx = Path(folder) / "kernel.ptx"
-        ptx.write_text(compiled.asm["ptx"])
+        ptx.write_text(result.asm["ptx"])
         tools = triton.knobs.nvidia
         assembler = (tools.ptxas_blackwell if capability >= 100 else tools.ptxas).path
         report = subprocess.run(
@@ -195,9 +206,9 @@ def _assembled(compiled: Any, capability: int) -> Compiled:
     registers, spilled = re.search(r"Used (\d+) registers", report), re.search(r"(\d+) bytes spill stores", report)
     assert registers is not None, report
     assert spilled is not None, report
-    waits = tuple(int(left) for left in re.findall(r"cp\.async\.wait_group\s+(?:0x)?(\d+)", compiled.asm["ptx"]))
-    doubles = len(re.findall(r"^\s*(?:@\S+ )?[a-z][\w.]*\.f64\b", compiled.asm["ptx"], re.MULTILINE))
-    return Compiled(int(registers[1]), int(spilled[1]), compiled.metadata.shared, doubles, waits)
+    waits = tuple(int(left) for left in re.findall(r"cp\.async\.wait_group\s+(?:0x)?(\d+)", result.asm["ptx"]))
+    doubles = len(re.findall(r"^\s*(?:@\S+ )?[a-z][\w.]*\.f64\b", result.asm["ptx"], re.MULTILINE))
+    return Compiled(int(registers[1]), int(spilled[1]), result.metadata.shared, doubles, waits)
 
 
 class _Planning(TritonGpu):
@@ -230,12 +241,12 @@ def plan_on(weights: GeneratorWeights, precision: str, clips: int, capability: i
     return engine.plan(clips)
 
 
-def rows(chips: list[int], quick: bool) -> Iterator[str]:
-    """Yields the table, line by line."""
+def rows(chips: list[int], quick: bool, clusters: bool) -> Iterator[str]:
+    """Yields the table, line by line: of all kernels, one for each chip, or those of clusters."""
     yield "| chip | kernel | plan | registers | spilled bytes | shared bytes | waits overlap | seconds |"
     yield "|---|---|---|---|---|---|---|---|"
     for chip in chips:
-        for name, precision, clips in CASES[1:2] if quick else CASES:
+        for name, precision, clips in () if clusters else CASES[1:2] if quick else CASES:
             weights = random_weights(name)
             plan, began = plan_on(weights, precision, clips, chip), processor_seconds()
             kind = "bf16" if precision == "bfloat16" else "fp32"
@@ -247,7 +258,7 @@ def rows(chips: list[int], quick: bool) -> Iterator[str]:
                 f"{plan.stages} stages | {found.registers} | {found.spilled_bytes} | {shared} | {overlaps} | "
                 f"{processor_seconds() - began:.0f} |"
             )
-        for kernel in () if quick else TRAINING_KERNELS:
+        for kernel in () if quick or clusters else TRAINING_KERNELS:
             began = processor_seconds()
             found, _ = compile_for_training(kernel, 64, 30, chip)
             yield (
@@ -259,42 +270,51 @@ def rows(chips: list[int], quick: bool) -> Iterator[str]:
 
 
 def _cluster_rows(chip: int) -> Iterator[str]:
-    from fast_gen.engines.gpu.cluster.engine import SOURCE
-    from fast_gen.engines.gpu.cluster.nvrtc import compiled, source
-    from fast_gen.engines.gpu.cluster.packing import definitions, divide
-    from fast_gen.engines.gpu.packing import pack
-
-    for name in ("small", "base"):
-        weights = random_weights(name)
-        model = pack(weights, "cpu", torch.bfloat16)
-        division, began = divide(model, SHARED_BYTES[chip]), processor_seconds()
-        if division is None:
-            yield f"| sm_{chip} | cluster, {name} bfloat16 | does not fit | | | | | |"
-            continue
-        code = compiled(source(SOURCE), definitions(model, division, weights), divmod(chip, 10))
-        registers, stack = _resources(code)
-        yield (
-            f"| sm_{chip} | cluster, {name} bfloat16, 1 clip | {division.blocks} blocks, {division.threads} threads | "
-            f"{registers} | {stack} (stack) | {division.shared_bytes:,} | | {processor_seconds() - began:.0f} |"
-        )
+    for engine, label in CLUSTERS.items():
+        for name in ("small", "base"):
+            began = processor_seconds()
+            found = compile_cluster(engine, random_weights(name), "bfloat16", chip)
+            if found is None:
+                yield f"| sm_{chip} | {label.split(',')[0]}, {name} bfloat16 | does not fit | | | | | |"
+                continue
+            division, needed = found
+            yield (
+                f"| sm_{chip} | {label.format(name=name, rows=division.rows)} | {division.blocks} blocks, "
+                f"{division.threads} threads | {needed.registers} | {needed.spilled_bytes} (stack) | "
+                f"{needed.shared_bytes:,} | | {processor_seconds() - began:.0f} |"
+            )
 
 
-def _resources(code: bytes) -> tuple[str, str]:
-    """Returns registers and bytes of stack of a thread, as `cuobjdump` reports them; "?" without that tool."""
+def compile_cluster(
+    engine: type[ClusterEngine], weights: GeneratorWeights, precision: str, chip: int
+) -> tuple[Division, Compiled] | None:
+    """Compiles the kernel of a cluster for a chip; None if the model does not fit.
+
+    Returns:
+        The division, and what the kernel takes. All that spills lies in the stack, with what else needs an address.
+    """
+    model = pack(weights, "cpu", DTYPES[precision])
+    divisions = engine.divisions(model, SHARED_BYTES[chip])
+    if not divisions:
+        return None
+    code = compiled(engine.source(), engine.definitions(model, divisions[0], weights), divmod(chip, 10))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"
         path.write_bytes(code)
         tool = triton.knobs.nvidia.cuobjdump.path
-        report = subprocess.run([tool, "-res-usage", str(path)], capture_output=True, text=True, check=False)
-    found = re.search(r"REG:(\d+) STACK:(\d+)", report.stdout + report.stderr)
-    return (found[1], found[2]) if found else ("?", "?")
+        report = subprocess.run([tool, "-res-usage", str(path)], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"REG:(\d+) STACK:(\d+)", report)
+    assert found is not None, report
+    return divisions[0], Compiled(int(found[1]), int(found[2]), divisions[0].shared_bytes, 0, ())
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chips", default=",".join(map(str, SHARED_BYTES)), help="compute capabilities, such as 80,90")
-    parser.add_argument("--quick", action="store_true", help="one case for each chip")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--quick", action="store_true", help="one case for each chip")
+    parts.add_argument("--clusters", action="store_true", help="only the kernels of clusters")
     arguments = parser.parse_args()
     chips = [int(chip) for chip in arguments.chips.split(",")]
     unknown = set(chips) - set(SHARED_BYTES)
@@ -303,7 +323,7 @@ def main() -> None:
     print(f"triton {triton.__version__}, torch {torch.__version__}; compiled, not run")
     with tempfile.TemporaryDirectory() as folder:  # nothing is compiled already
         triton.knobs.cache.dir = folder
-        for line in rows(chips, arguments.quick):
+        for line in rows(chips, arguments.quick, arguments.clusters):
             print(line, flush=True)
 
 

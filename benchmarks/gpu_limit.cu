@@ -2,8 +2,6 @@
 // Compiled after primitives.cu of fast_gen/engines/gpu/cluster; the host defines THREADS. Each kernel writes the clock
 // cycles of its first block.
 
-struct alignas(16) Words { u32 word[4]; };
-
 struct Arguments {
     const Words* memory;
     long long words;   // of 16 bytes

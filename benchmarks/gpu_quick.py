@@ -48,6 +48,7 @@ STEPS = (
     Step("cluster_speed", 40, "cluster, samples/s of 1 and 8 clips"),
     Step("triton_speed", 60, "Triton, one clip, with 1 and 3 stages"),
     Step("tiles", 150, "Triton tiles: 1,024 clips in 16 rows with 1 and 3 stages, and in 32; 4,096 in 16 and 32"),
+    Step("pipeline", 55, "pipeline, small and base: the same with 40 clips, and samples/s of 1,024 and 4,096"),
     Step("graph", 45, "graph engine, 1 and 128 clips"),
     Step("training", 120, "40 steps of base, 16 windows, against the textbook net"),
     Step("step_graphs", 90, "a training step of base as operations, as Triton's kernels, and each as a CUDA graph"),

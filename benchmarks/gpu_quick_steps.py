@@ -15,8 +15,10 @@ import torch
 from gpu_speed import planned
 
 from fast_gen.engines.contract import Engine
+from fast_gen.engines.gpu.cluster.base import ClusterEngine
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.nvrtc import missing_nvrtc
+from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.gpu.graph_engine import GraphQueue
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
@@ -94,7 +96,7 @@ def device() -> None:
     from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, source
     from fast_gen.engines.gpu.cluster.packing import SHARED_BYTES
 
-    text = source() + 'struct Words { u32 word[4]; };\nextern "C" __global__ void nothing(int number) {}\n'
+    text = source() + 'extern "C" __global__ void nothing(int number) {}\n'
     for blocks in (12, 16):
         kernel = ClusterKernel(text, "nothing", {}, blocks, 512, SHARED_BYTES)
         print(f"clusters of {blocks} blocks at a time: {kernel.most_clusters()}")
@@ -123,15 +125,15 @@ def triton() -> None:
             print(line, flush=True)
 
 
-def _clusters() -> list[tuple[str, ClusterGpu]]:
-    found = []
+def _clusters(kind: type[ClusterEngine], label: str) -> list[tuple[str, ClusterEngine]]:
+    found: list[tuple[str, ClusterEngine]] = []
     for name in ("small", "base"):
         weights = weights_of(name)
-        missing = ClusterGpu.missing(weights, "cuda", "bfloat16", 1)
+        missing = kind.missing(weights, "cuda", "bfloat16", 1)
         if missing is None:
-            found.append((name, ClusterGpu(weights, "cuda", "bfloat16")))
+            found.append((f"{label} {name}", kind(weights, "cuda", "bfloat16")))
         else:
-            print(f"cluster {name}: {missing}")
+            print(f"{label} {name}: {missing}")
     return found
 
 
@@ -140,9 +142,9 @@ def cluster() -> None:
     if DRY:
         print("left out: the cluster's kernel needs a device")
         return
-    for name, engine in _clusters():
+    for label, engine in _clusters(ClusterGpu, "cluster"):
         for clips in (1, 8):
-            print(checked(f"cluster {name}", engine, clips), flush=True)
+            print(checked(label, engine, clips), flush=True)
 
 
 def cluster_speed() -> None:
@@ -150,9 +152,20 @@ def cluster_speed() -> None:
     if DRY:
         print("left out: the cluster's kernel needs a device")
         return
-    for name, engine in _clusters():
+    for label, engine in _clusters(ClusterGpu, "cluster"):
         for clips in (1, 8):
-            timed(f"cluster {name}", engine, clips)
+            timed(label, engine, clips)
+
+
+def pipeline() -> None:
+    """Checks and times the kernel through whose blocks tiles of clips flow."""
+    if DRY:
+        print("left out: the pipeline's kernel needs a device")
+        return
+    for label, engine in _clusters(PipelineGpu, "pipeline"):
+        print(checked(label, engine, 40), flush=True)
+        for clips in (1_024, 4_096):
+            timed(label, engine, clips)
 
 
 def triton_speed() -> None:

@@ -34,6 +34,7 @@ from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.gpu.cluster.engine import FEW_CLIPS, ClusterGpu
 from fast_gen.engines.gpu.cluster.nvrtc import missing_nvrtc
+from fast_gen.engines.gpu.cluster.pipeline import LEAST_CLIPS, PipelineGpu
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.gpu.graph_engine import GraphQueue
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
@@ -69,6 +70,7 @@ ENGINES: dict[str, tuple[Make, range]] = {
     "torch": (TorchQueue, range(1, 2)),
     "graph": (GraphQueue, range(1, 129)),
     "cluster": (ClusterGpu, range(1, FEW_CLIPS + 1)),
+    "pipeline": (PipelineGpu, range(LEAST_CLIPS, 100_000)),
     "triton, as planned": (TritonGpu, range(1, 100_000)),
 }
 """Name -> its class, and the numbers of clips it is measured with."""
@@ -134,8 +136,8 @@ def measure(engine: Engine, clips: int, hold: int, rounds: int, seconds: float) 
 
 
 def limit_of(engine: Engine, measured: Measured | None, clips: int) -> float | None:
-    """Returns the limit of this kind of engine, in samples/s of all clips; None for engines without a kernel."""
-    if measured is None or not isinstance(engine, TritonGpu):
+    """Returns the limit of this kind of engine, in samples/s of all clips; None if it is not known."""
+    if measured is None or not isinstance(engine, TritonGpu) or isinstance(engine, PipelineGpu):
         return None
     if isinstance(engine, ClusterGpu) and (found := held_in_cluster(engine._model, measured, clips)) is not None:
         return found[0]

@@ -52,8 +52,8 @@ def load(
     Args:
         name: a checkpoint file, or the name of a run or of an exported file in the data folder, or of a shipped voice;
             None for the newest run, or a shipped voice if there is no run.
-        engine: "auto" for the fastest engine on this machine, or "cpu", "cluster", "cuda", "graph" or
-            "torch".
+        engine: "auto" for the fastest engine on this machine, or "cpu", "cluster", "pipeline", "cuda",
+            "graph" or "torch".
         precision: of the weights: "float32", "bfloat16" or "int8".
         threads: CPU cores for the engine.
         data_dir: the data folder; None for $WAVEGEN_DATA, else ./data.

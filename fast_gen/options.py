@@ -39,7 +39,7 @@ Refine = Annotated[
         help="Iterations that pull vocoded audio towards its mel frames; 0 keeps it as sampled (default: 64).",
     ),
 ]
-ENGINES = "auto|cpu|cluster|cuda|graph|torch"
+ENGINES = "auto|cpu|cluster|pipeline|cuda|graph|torch"
 PRECISION_NAMES = "float32|bfloat16|int8"
 Engine = Annotated[
     str,

@@ -1,15 +1,15 @@
-"""Triton's kernels for training, interpreted on the CPU: `test_triton_stack` runs this file in a process of its own.
-
-In float32 alone: the interpreter's products take bfloat16 for integers.
-"""
+"""Triton's kernels for training, interpreted on the CPU: `test_triton_stack` runs this file in a process of its own."""
 
 import os
 
 assert os.environ.get("TRITON_INTERPRET") == "1", "run with TRITON_INTERPRET=1"
 
+import numpy as np
 import pytest
 import torch
+import triton.language as tl
 from torch import Tensor, nn
+from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.network.conditioning import Conditioning
@@ -50,6 +50,62 @@ def compare(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance: fl
     for name, gradient in expected.items():
         apart = (found[name] - gradient).norm() / gradient.norm().clamp(min=1e-9)
         assert apart < tolerance, f"{name}: {apart:.2g}"
+
+
+@pytest.fixture
+def bfloat16_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the interpreter round to the nearest and multiply values: it cuts, and takes their bits for integers."""
+    cast, dot = InterpreterBuilder.cast_impl, InterpreterBuilder.create_dot
+
+    def widened(handle: TensorHandle) -> TensorHandle:
+        if handle.dtype.scalar != tl.bfloat16:
+            return handle
+        return TensorHandle((handle.data.astype(np.uint32) << 16).view(np.float32), tl.float32)
+
+    def rounding_cast(builder: InterpreterBuilder, source: TensorHandle, wanted: tl.dtype) -> TensorHandle:
+        if source.dtype.scalar != tl.float32 or wanted.scalar != tl.bfloat16:
+            return cast(builder, source, wanted)
+        words = torch.from_numpy(np.ascontiguousarray(source.data)).bfloat16().view(torch.int16).numpy()
+        return TensorHandle(words.view(np.uint16), tl.bfloat16)
+
+    def product(builder: InterpreterBuilder, left: TensorHandle, right: TensorHandle, *others: object) -> TensorHandle:
+        return dot(builder, widened(left), widened(right), *others)
+
+    monkeypatch.setattr(InterpreterBuilder, "cast_impl", rounding_cast)
+    monkeypatch.setattr(InterpreterBuilder, "create_fp_to_fp", lambda builder, *given: builder.cast_impl(*given[:2]))
+    monkeypatch.setattr(InterpreterBuilder, "create_dot", product)
+
+
+@pytest.mark.usefixtures("bfloat16_as_on_a_gpu")
+@pytest.mark.parametrize(
+    ("shape", "length"),
+    [
+        ("two taps", 65),
+        ("three taps, other widths", 21),
+        *(pytest.param(shape, length, marks=pytest.mark.slow) for shape in SHAPES for length in (63, 131)),
+    ],
+)
+def test_in_bfloat16_they_are_as_near_to_the_plain_blocks_as_torch_is(shape: str, length: int) -> None:
+    """Outputs and each gradient: both round operands to 8 bits, and the plain blocks in float32 do not."""
+    model = net(**SHAPES[shape])
+    with torch.no_grad():  # so that no rounding decides whether a ReLU lets a gradient through
+        model.output1.bias.add_(100)
+        for block in model.blocks:
+            block.skip.bias.add_(20)
+    codes = torch.randint(0, 16, (2, length), generator=torch.Generator().manual_seed(length))
+    plain = model.forward_by_blocks(codes)
+    exact = gradients(model, plain) | {"outputs": plain.detach()}
+    model.product_dtype = torch.bfloat16
+    found = {}
+    for model.in_triton in (False, True):
+        outputs = model(codes)
+        found[model.in_triton] = gradients(model, outputs) | {"outputs": outputs.detach().float()}
+    assert found[True].keys() == exact.keys()
+    for name, expected in exact.items():
+        size = expected.norm().clamp(min=1e-9)
+        of_torch, of_triton = ((found[kind][name] - expected).norm() / size for kind in (False, True))
+        assert of_triton < 0.02, f"{name}: {of_triton:.2g} from the plain blocks"
+        assert of_triton < 1.5 * of_torch + 3e-3, f"{name}: {of_triton:.2g} from the plain blocks, torch {of_torch:.2g}"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from gpu_compile import SHARED_BYTES, Compiled, compile_for_h100, compile_for_training, plan_on
+from gpu_compile import SHARED_BYTES, Compiled, compile_cluster, compile_for_h100, compile_for_training, plan_on
 
-__all__ = ["SHARED_BYTES", "Compiled", "compile_for_h100", "compile_for_training", "plan_on"]
+__all__ = ["SHARED_BYTES", "Compiled", "compile_cluster", "compile_for_h100", "compile_for_training", "plan_on"]

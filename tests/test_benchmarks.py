@@ -118,4 +118,4 @@ def test_the_quick_steps_run_dry(tmp_path: Path) -> None:
     command = [sys.executable, BENCHMARKS / "gpu_quick.py", "--dry-run", "--results", tmp_path / "results.txt"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + (tmp_path / "results.txt").read_text()
-    assert found.stdout.count(" | ok | ") == 11
+    assert found.stdout.count(" | ok | ") == 12

@@ -144,7 +144,7 @@ COMPLETED = {
     ("train", "--start-from", "v"): ["vera", "voices"],
     ("seg-eval", ""): ["cells", "deeplab_v3_x.pth"],
     ("vocode", "ke"): ["kept"],
-    ("sample", "--engine", ""): ["auto", "cpu", "cluster", "cuda", "graph", "torch"],
+    ("sample", "--engine", ""): ["auto", "cpu", "cluster", "pipeline", "cuda", "graph", "torch"],
     ("eval", "--engine", "c"): ["cpu", "cluster", "cuda"],
     ("vocode", "--precision", "b"): ["bfloat16"],
     ("sample", "--format", "f"): ["flac"],

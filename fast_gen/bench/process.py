@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.choice import EngineOption, choose_engine
+from fast_gen.engines.choice import EngineOption, choose_engine, takes
 from fast_gen.engines.condition import stand_in
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, uniforms
@@ -163,7 +163,7 @@ def _trials(engine: Engine, rate: float) -> dict[int, Trial]:
     fault = self_check(engine, reference, 1)
     trials = {1: Trial(None if fault else rate, fault, today())}
     for clips in (*CLIPS, *(CLIPS_ON_GPU if engine.device == "cuda" else ())):
-        if clips > (getattr(engine, "most_clips", None) or clips):
+        if not takes(engine, clips):
             continue
         try:
             trials[clips] = try_out(engine, reference if engine.device == "cuda" else engine, clips)

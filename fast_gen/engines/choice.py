@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from fast_gen.engines.contract import DEVICES, PRECISIONS, EngineClass
+from fast_gen.engines.contract import DEVICES, PRECISIONS, Engine, EngineClass
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 
 ENGINES: dict[str, str] = {
     "cpu": "fast_gen.engines.cpu.engine:NumbaCpu",
     "cluster": "fast_gen.engines.gpu.cluster.engine:ClusterGpu",
+    "pipeline": "fast_gen.engines.gpu.cluster.pipeline:PipelineGpu",
     "cuda": "fast_gen.engines.gpu.triton_engine:TritonGpu",
     "graph": "fast_gen.engines.gpu.graph_engine:GraphQueue",
     "torch": "fast_gen.engines.reference:TorchQueue",
@@ -128,9 +129,9 @@ def _candidates(name: str, device: str, clips: int) -> Iterator[tuple[str, str]]
     """Yields engines with a device in the order in which to take them; modules are imported on the way."""
     if name == "auto" and device == "auto" and clips > FEW_CLIPS and gpu_may_be_there():
         on_gpu = (name for name in ENGINES if tuple(engine_class(name).devices) == ("cuda",))
-        yield from ((name, "cuda") for name in on_gpu if fits(name, clips))
+        yield from ((name, "cuda") for name in on_gpu if _goes_untimed(name, clips))
     for candidate in ENGINES if name == "auto" else [name]:
-        if name == "auto" and not fits(candidate, clips):
+        if name == "auto" and not _goes_untimed(candidate, clips):
             continue
         for place in engine_class(candidate).devices if device == "auto" else [device]:
             yield candidate, place
@@ -138,8 +139,17 @@ def _candidates(name: str, device: str, clips: int) -> Iterator[tuple[str, str]]
 
 def fits(name: str, clips: int) -> bool:
     """Returns whether an engine is meant for this number of clips at a time."""
-    most = getattr(engine_class(name), "most_clips", None)
-    return most is None or clips <= most
+    return takes(engine_class(name), clips)
+
+
+def _goes_untimed(name: str, clips: int) -> bool:
+    """Returns whether "auto" takes an engine for this number of clips where nothing is timed."""
+    return fits(name, clips) and not getattr(engine_class(name), "only_timed", False)
+
+
+def takes(engine: EngineClass | Engine, clips: int) -> bool:
+    """Returns whether an engine or its class is meant for this number of clips at a time."""
+    return bool(getattr(engine, "least_clips", 1) <= clips <= getattr(engine, "most_clips", clips))
 
 
 def _why_untimed(place: str, clips: int) -> str:

@@ -1,1 +1,1 @@
-"""The CUDA kernel that keeps all weights in the shared memory of one thread block cluster."""
+"""CUDA kernels that keep all weights in the shared memory of thread-block clusters: for few clips, and for many."""

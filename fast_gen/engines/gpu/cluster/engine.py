@@ -6,56 +6,19 @@ from shared memory, and what remains is the chain of layers itself.
 
 from __future__ import annotations
 
-import ctypes
-from pathlib import Path
-
-import torch
 from torch import Tensor
 
-from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, missing_nvrtc, source
-from fast_gen.engines.gpu.cluster.packing import MOST_BLOCKS, SHARED_BYTES, definitions, divide, divisions, pack_cluster
-from fast_gen.engines.gpu.device import gpu_in_words
-from fast_gen.engines.gpu.packing import PackedCondition, pack
-from fast_gen.engines.gpu.triton_engine import DTYPES, TritonGpu
+from fast_gen.engines.gpu.cluster.base import ClusterEngine
+from fast_gen.engines.gpu.cluster.packing import definitions, divisions, pack_cluster
+from fast_gen.engines.gpu.packing import PackedCondition
+from fast_gen.engines.gpu.triton_engine import TritonGpu
 from fast_gen.engines.sampling import SamplingSettings
-from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.core.errors import UserError
-from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
 """Up to this number of clips have a cluster each: about as many clusters as an H100 runs at a time."""
 
-SOURCE = Path(__file__).with_name("loop.cu")
 
-POINTER, INTEGER, FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
-
-
-class Arguments(ctypes.Structure):
-    """The structure of that name in `loop.cu`."""
-
-    _fields_ = (
-        *(
-            (name, POINTER)
-            for name in (
-                "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
-                "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
-                "logits", "uniforms", "condition", "condition_steps", "decoded", "constants", "value_limits",
-                "size_limits", "past_samples", "coefficients", "predictions", "sizes", "prediction_values",
-                "prediction_sizes",
-            )
-        ),
-        ("scale", FLOAT),
-        ("top_k", INTEGER),
-        ("top_p", INTEGER),
-        ("least", INTEGER),
-        ("since", INTEGER),
-        ("start_time", INTEGER),
-        ("steps", INTEGER),
-        ("batch", INTEGER),
-    )  # fmt: skip
-
-
-class ClusterGpu(TritonGpu):
+class ClusterGpu(ClusterEngine):
     """A thread-block cluster for each of a few clips.
 
     More clips are `TritonGpu`'s, which works on the same queues, and `remark` says so. The cluster picks mu-law codes
@@ -65,74 +28,25 @@ class ClusterGpu(TritonGpu):
         UserError: the GPU cannot schedule a cluster of as many blocks as the model needs.
     """
 
-    precisions = tuple(DTYPES)
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
+    files = ("common.cu", "loop.cu")
     most_clips = FEW_CLIPS
-
-    @classmethod
-    def missing(cls, weights: GeneratorWeights, device: str, precision: str, threads: int) -> str | None:
-        """Returns what keeps the engine from running this model, or None; see `EngineClass.missing`."""
-        found = super().missing(weights, device, precision, threads)
-        return found or cls._missing_cluster(weights) or cls._missing_room(weights, precision)
-
-    @staticmethod
-    def _missing_cluster(weights: GeneratorWeights) -> str | None:
-        """Returns what keeps a cluster from running any model with such a head, or None."""
-        if weights.head.rule != Rule.CODE:
-            return f"it takes mu-law codes alone, not the head {weights.head.name}"
-        return missing_nvrtc()
-
-    @classmethod
-    def _missing_room(cls, weights: GeneratorWeights, precision: str) -> str | None:
-        """Returns that the model does not fit into a cluster, or None."""
-        try:
-            shared_bytes = cls._shared_bytes()
-        except (RuntimeError, AssertionError):
-            return "the GPU does not say how much shared memory a block has"
-        if divide(pack(weights, "cpu", DTYPES[precision]), shared_bytes) is None:
-            return f"the model does not fit into the {MOST_BLOCKS} blocks of a cluster in {precision}"
-        return None
-
-    @staticmethod
-    def _shared_bytes() -> int:
-        """Returns the shared memory that a block can have here."""
-        return int(getattr(torch.cuda.get_device_properties("cuda"), "shared_memory_per_block_optin", SHARED_BYTES))
-
-    def _load(self) -> None:
-        super()._load()
-        with gpu_in_words(self):
-            possible = divisions(self._model, self._shared_bytes())
-            assert possible, "the caller has asked whether it fits"
-            for division in possible:
-                self._division = division
-                self._kernel = self._compile(definitions(self._model, division, self.weights))
-                if self._kernel.most_clusters() > 0:
-                    break
-            else:
-                sizes = " or ".join(str(division.blocks) for division in possible)
-                raise UserError(f"the GPU cannot schedule a cluster of {sizes} blocks; take --engine cuda")
-            self._packed, self._starts = pack_cluster(self._model, self._division)
-            self._firsts = self._model.dilations.new_tensor(self._division.first_layers)
+    divisions = staticmethod(divisions)
+    definitions = staticmethod(definitions)
+    packed = staticmethod(pack_cluster)
 
     @property
     def remark(self) -> str | None:
         """A line for the user where the weights do not all fit, or Triton's kernel made the clips; or None."""
         if self.batch_size <= FEW_CLIPS:
-            if self._division.is_whole:
-                return None
-            blocks = self._division.blocks
-            return (
-                f"not all weights fit into the {blocks} blocks of a cluster here; a part is read from the GPU's cache"
-            )
+            return super().remark
         return (
             f"{self.batch_size} clips are more than the {FEW_CLIPS} that have a cluster each; the engine cuda made them"
         )
 
-    def _compile(self, macros: dict[str, int]) -> ClusterKernel:
-        division = self._division
-        return ClusterKernel(
-            source(SOURCE), "append_codes", macros, division.blocks, division.threads, division.shared_bytes
-        )
+    def _clusters(self, rows: int) -> int:
+        """Returns one cluster for each clip, of which those wait that the device has no room for."""
+        return rows
 
     def _launch(
         self,
@@ -144,36 +58,8 @@ class ClusterGpu(TritonGpu):
         *,
         known: bool,
     ) -> None:
-        """Launches the kernel; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
-        if self.batch_size > FEW_CLIPS:
+        """Launches the kernel, or that of Triton; see `fast_gen.engines.gpu.triton_loop.append_codes`."""
+        if self.batch_size <= FEW_CLIPS:
             super()._launch(codes, logits, uniforms, settings, packed, known=known)
-            return
-        steps, rows = codes.shape
-        model, numbers = self._model, settings.numbers
-        pointers: list[Tensor | None] = [
-            self._packed, self._starts, self._firsts, model.tables, model.gate_biases, model.residual_biases,
-            model.skip_bias, model.output1_bias, model.output2_bias, model.dilations, model.ring_starts,
-            model.ring_masks, self._rings.slots, self._rings.recent, codes, logits if known else None, uniforms,
-            None if packed is None else packed.values, None if packed is None else packed.steps_on_device,
-        ]  # fmt: skip
-        prediction = self._prediction
-        if prediction is None:
-            pointers += [None] * 10
         else:
-            pointers += [
-                prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
-                prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes,
-                model.prediction_values, model.prediction_sizes,
-            ]  # fmt: skip
-        arguments = Arguments(
-            *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),
-            numbers.scale,
-            numbers.top_k or self.weights.quantization_channels,
-            numbers.top_p,
-            numbers.least,
-            0 if prediction is None else prediction.since,
-            self._rings.time,
-            steps,
-            rows,
-        )
-        self._kernel.launch(self.batch_size, arguments)
+            TritonGpu._launch(self, codes, logits, uniforms, settings, packed, known=known)

@@ -14,17 +14,8 @@
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
 // prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES.
 
-typedef unsigned short u16;
-
 #define UNIT (HALF ? 8 : 4)  // operands of 16 bytes, which a thread reads at a time
-#define LEAST(a, b) ((a) < (b) ? (a) : (b))
-#define MOST(a, b) ((a) > (b) ? (a) : (b))
 #define PARTS(in, out) LEAST(LEAST(16, (in) / UNIT), MOST(1, THREADS / (out)))  // threads that share an output
-#define MATRIX_BYTES(in, out) ((in) * (out) * (HALF ? 2 : 4))
-#define LAYER_BYTES (KERNEL_SIZE * MATRIX_BYTES(R, 2 * D) + MATRIX_BYTES(D, R) + MATRIX_BYTES(D, S))
-#define PAST (KERNEL_SIZE - 1)
-
-struct alignas(16) Words { u32 word[4]; };
 
 // What a block keeps in shared memory before its weights. A place has the same address in every block, whatever lies there.
 struct alignas(16) LayerDesk {
@@ -34,11 +25,7 @@ struct alignas(16) LayerDesk {
     alignas(16) float gates[MOST_LAYERS][2 * D];
     alignas(16) float inputs[R];
     alignas(16) float activated[MOST_LAYERS][D];
-    float gate_biases[MOST_LAYERS][2 * D];  // this and what follows is read at every sample and never changes
-    float residual_biases[MOST_LAYERS][R];
-    long long ring_starts[MOST_LAYERS];
-    int ring_masks[MOST_LAYERS];
-    int dilations[MOST_LAYERS];
+    LayerConstants constants;
 };
 
 struct alignas(16) OutputDesk {
@@ -54,16 +41,6 @@ struct alignas(16) OutputDesk {
 
 static_assert(sizeof(LayerDesk) <= LAYER_DESK_BYTES, "the host reckons with less");
 static_assert(sizeof(OutputDesk) <= OUTPUT_DESK_BYTES, "the host reckons with less");
-
-__device__ float as_float(u32 bits) { return __uint_as_float(bits); }
-__device__ u32 as_bits(float value) { return __float_as_uint(value); }
-
-// Rounds to what the operands are kept in; to the nearest, of two the even one.
-__device__ float rounded(float value) {
-    if (!HALF) return value;
-    u32 bits = as_bits(value);
-    return as_float((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000);
-}
 
 // Returns this thread's share of inputs @ matrix: of output `output`, the inputs of part `part`.
 //
@@ -100,19 +77,6 @@ __device__ float joined(float total, int parts) {
                  output = active ? at_ / PARTS(in, out) : 0, part = at_ % PARTS(in, out), once_ = 1; \
              once_; once_ = 0)
 
-__device__ float sigmoid(float x) { return 1 / (1 + __expf(-x)); }
-
-// A number of a queue or of a condition.
-__device__ float value_at(const void* values, long long place) {
-    if (HALF) return as_float((u32)((const u16*)values)[place] << 16);
-    return ((const float*)values)[place];
-}
-
-__device__ void set_ring_value(void* slots, long long place, float value) {
-    if (HALF) ((u16*)slots)[place] = (u16)(as_bits(value) >> 16);
-    else ((float*)slots)[place] = value;
-}
-
 // Returns the sum of a number over threads 0 to this one, and over all; every thread of the block calls it.
 __device__ u64 running_sum(u64 value, u64* warp_sums, u64* total) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -138,20 +102,6 @@ __device__ float greatest_of_all(float value, float* warp_greatest) {
     __syncthreads();
     for (int warp = 0; warp < THREADS / 32; warp++) value = fmaxf(value, warp_greatest[warp]);
     return value;
-}
-
-// The weight of a scaled difference of logits, as `fast_gen.engines.pick_weights` defines it.
-__device__ u32 integer_weight(float scaled) {
-    const float lowest = -(float)(MOST_HALVINGS << FRACTION_BITS);
-    u32 halvings = (u32)-(int)(scaled > lowest ? scaled : lowest);  // what is not a number fails the comparison
-    u32 rest = halvings << (32 - FRACTION_BITS), total = COEFFICIENT_6;
-    total = COEFFICIENT_5 - __umulhi(total, rest);
-    total = COEFFICIENT_4 - __umulhi(total, rest);
-    total = COEFFICIENT_3 - __umulhi(total, rest);
-    total = COEFFICIENT_2 - __umulhi(total, rest);
-    total = COEFFICIENT_1 - __umulhi(total, rest);
-    total = COEFFICIENT_0 - __umulhi(total, rest);
-    return total >> ((halvings >> FRACTION_BITS) + GUARD_BITS);
 }
 
 // Returns the next code to every thread, as `fast_gen.engines.sampling.pick` defines it; thread q sees to code q.
@@ -189,103 +139,14 @@ __device__ int pick(OutputDesk* desk, float uniform, float scale, int top_k, int
     return desk->picked;
 }
 
-struct Arguments {
-    const Words* weights;          // of all blocks, block after block, as `fast_gen.engines.gpu.cluster.packing` lays them out
-    const long long* starts;       // (blocks + 1,): where a block's weights begin, in 16 bytes
-    const int* first_layers;       // (LAYER_BLOCKS + 1,): the first layer of each block
-    const float* tables;           // this and all that follow are those of `PackedModel` and `Rings`
-    const float* gate_biases;
-    const float* residual_biases;
-    const float* skip_bias;
-    const float* output1_bias;
-    const float* output2_bias;
-    const int* dilations;
-    const long long* ring_starts;
-    const int* ring_masks;
-    void* slots;
-    int* recent;
-    short* codes;                  // (steps, batch); known if there are logits, else written
-    float* logits;                 // (steps, batch, Q), written; or null
-    const float* uniforms;         // (steps, batch)
-    const void* condition;         // `PackedCondition.values`; null if there is no condition
-    const int* condition_steps;    // (steps,): which of them each sample takes
-    const double* decoded;         // this and the next seven are those of `DevicePredictor`; null without prediction
-    const double* constants;
-    const double* value_limits;
-    const double* size_limits;
-    double* past_samples;
-    const double* coefficients;
-    double* predictions;
-    double* sizes;
-    const float* prediction_values;
-    const float* prediction_sizes;
-    float scale;                   // this and the next three are those of `PickNumbers`
-    int top_k;                     // CODES for all
-    int top_p;
-    int least;
-    int since;                     // `DevicePredictor.since`
-    int start_time;
-    int steps;
-    int batch;
-};
-
-// The linear predictor of a clip. Each warp of the block computes the same, so that no barrier is needed.
-struct Predictor { double prediction, size; int value_row, size_row; };
-
-// Returns the sum over the lanes of a warp, to each of them.
-template <class T> __device__ T warp_sum(T value) {
-    for (int far = 16; far > 0; far /= 2) value += __shfl_xor_sync(0xffffffff, value, far);
-    return value;
-}
-
-// Takes in the newest code, as `DevicePredictor.step` does. Older samples were stored before barriers of earlier samples.
-__device__ void predict(const Arguments& all, Predictor* known, int newest, int step, int clip) {
-    int lane = threadIdx.x % 32, place = FRAME + all.since + step;
-    double* past = all.past_samples + (long long)clip * (FRAME + HOP);
-    double value = all.decoded[newest - LOWEST_CODE], decay = all.constants[0], total = 0;
-    known->size = decay * known->size + (1 - decay) * fabs(value - known->prediction);
-    for (int back = lane; back < ORDER; back += 32)
-        total += all.coefficients[(long long)clip * ORDER + back] * (back ? past[place - back] : value);
-    known->prediction = warp_sum(total);
-    int value_row = 0, size_row = 0;
-    for (int at = lane; at < VALUES; at += 32) value_row += all.value_limits[at] <= known->prediction;
-    for (int at = lane; at < SIZES; at += 32) size_row += all.size_limits[at] <= known->size;
-    known->value_row = warp_sum(value_row);
-    known->size_row = warp_sum(size_row);
-    if (threadIdx.x == 0) past[place] = value;
-}
-
-// Brings what a block's layers read at every sample from device memory, which is many times as far away.
-__device__ void keep_constants(const Arguments& all, LayerDesk* desk, int first, int count) {
-    for (int at = threadIdx.x; at < count * 2 * D; at += THREADS)
-        desk->gate_biases[at / (2 * D)][at % (2 * D)] = all.gate_biases[first * 2 * D + at];
-    for (int at = threadIdx.x; at < count * R; at += THREADS) {
-        int layer = first + at / R;  // the last layer has no residual product
-        desk->residual_biases[at / R][at % R] = layer + 1 < LAYERS ? all.residual_biases[layer * R + at % R] : 0;
-    }
-    for (int layer = threadIdx.x; layer < count; layer += THREADS) {
-        desk->ring_starts[layer] = all.ring_starts[first + layer];
-        desk->ring_masks[layer] = all.ring_masks[first + layer];
-        desk->dilations[layer] = all.dilations[first + layer];
-    }
-    __syncthreads();  // all of it is there
-}
-
-// The weights of the layers of a block, in shared memory and beyond it.
-struct LayerWeights {
-    const char* near;
-    const char* far;
-    __device__ const char* of(int layer) const { return (layer < HELD_LAYERS ? near : far) + layer * LAYER_BYTES; }
-};
-
 // The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
 __device__ void look_back(const Arguments& all, LayerWeights weights, LayerDesk* desk, int first, int count, int step, int clip) {
     u32 time = (u32)all.start_time + step;  // it wraps around after 37 hours, as the host's does
     long long condition = all.condition ? ((long long)all.condition_steps[step] * all.batch + clip) * LAYERS * 2 * D : 0;
     for (int at = threadIdx.x; at < count * PAST * R; at += THREADS) {
         int layer = at / (PAST * R), tap = at / R % PAST, channel = at % R;
-        int slot = (time - (PAST - tap) * desk->dilations[layer]) & desk->ring_masks[layer];
-        long long place = (desk->ring_starts[layer] + slot) * all.batch + clip;
+        int slot = (time - (PAST - tap) * desk->constants.dilations[layer]) & desk->constants.ring_masks[layer];
+        long long place = (desk->constants.ring_starts[layer] + slot) * all.batch + clip;
         desk->past[layer][tap][channel] = value_at(all.slots, place * R + channel);
     }
     __syncthreads();  // the past is gathered before it is multiplied
@@ -299,7 +160,7 @@ __device__ void look_back(const Arguments& all, LayerWeights weights, LayerDesk*
             total = joined(total, PARTS(R, 2 * D));
             if (active && part == 0) {
                 int place = (first + layer) * 2 * D + output;
-                total += desk->gate_biases[layer][output];
+                total += desk->constants.gate_biases[layer][output];
                 desk->gates[layer][output] = all.condition ? total + value_at(all.condition, condition + place) : total;
             }
         }
@@ -314,7 +175,7 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
     for (int tap = 0; tap < KERNEL_SIZE; tap++) codes[tap] = all.recent[clip * KERNEL_SIZE + tap];
     Predictor predictor = {};
     if (PREDICTED && block == 0) predictor = {all.predictions[clip], all.sizes[clip]};
-    keep_constants(all, desk, first, count);
+    keep_constants(all, &desk->constants, first, count);
     for (int step = 0; step < all.steps; step++) {
         u32 time = (u32)all.start_time + step;
         look_back(all, weights, desk, first, count, step, clip);
@@ -322,7 +183,8 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
             for (int tap = 0; tap < PAST; tap++) codes[tap] = codes[tap + 1];
             codes[PAST] = (int)receive(&desk->code_box, step);
         }
-        if (PREDICTED && block == 0) predict(all, &predictor, codes[PAST], step, clip);
+        // each warp computes the same, so that no barrier is needed
+        if (PREDICTED && block == 0) predict(all, &predictor, codes[PAST], step, clip, threadIdx.x == 0);
         // The residual stream of channel c stays with the threads of output c of the residual product.
         float hidden = 0;
         int channel = threadIdx.x / PARTS(D, R);
@@ -340,8 +202,8 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
         __syncthreads();  // the input and the looked-back gates are there
         for (int layer = 0; layer < count; layer++) {
             const char* matrix = weights.of(layer) + PAST * MATRIX_BYTES(R, 2 * D);
-            int slot = time & desk->ring_masks[layer];
-            long long place = ((desk->ring_starts[layer] + slot) * all.batch + clip) * R;
+            int slot = time & desk->constants.ring_masks[layer];
+            long long place = ((desk->constants.ring_starts[layer] + slot) * all.batch + clip) * R;
             if (threadIdx.x < R) set_ring_value(all.slots, place + threadIdx.x, desk->inputs[threadIdx.x]);
             FOR_OUTPUTS(R, 2 * D) {
                 int parts = PARTS(R, 2 * D);
@@ -356,7 +218,7 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
             int output = channel < R ? channel : 0, part = threadIdx.x % PARTS(D, R);
             matrix += MATRIX_BYTES(R, 2 * D);
             float total = share((const Words*)matrix, desk->activated[layer], D, R, PARTS(D, R), output, part);
-            hidden += joined(total, PARTS(D, R)) + desk->residual_biases[layer][output];
+            hidden += joined(total, PARTS(D, R)) + desk->constants.residual_biases[layer][output];
             if (layer + 1 < count) {
                 if (channel < R) desk->inputs[channel] = rounded(hidden);
                 __syncthreads();  // the next layer's input is there

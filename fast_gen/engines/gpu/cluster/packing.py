@@ -5,6 +5,7 @@ The layout is that of `loop.cu`. Plain torch, so that it can be tested anywhere.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,7 @@ class Division(NamedTuple):
         layer_desk_bytes: shared memory that a block of layers needs besides weights.
         output_desk_bytes: shared memory that an output layer's block needs besides weights.
         shared_bytes: shared memory of a block.
+        rows: clips that a cluster takes together.
     """
 
     threads: int
@@ -51,6 +53,7 @@ class Division(NamedTuple):
     layer_desk_bytes: int
     output_desk_bytes: int
     shared_bytes: int
+    rows: int = 1
 
     @property
     def blocks(self) -> int:
@@ -58,9 +61,14 @@ class Division(NamedTuple):
         return len(self.first_layers) + 1
 
     @property
+    def most_layers(self) -> int:
+        """The most layers of a block."""
+        return int(np.diff(self.first_layers).max())
+
+    @property
     def is_whole(self) -> bool:
         """Whether all weights lie in shared memory."""
-        return self.held_layers >= int(np.diff(self.first_layers).max())
+        return self.held_layers >= self.most_layers
 
 
 def divisions(model: PackedModel, shared_bytes: int | None = None) -> list[Division]:
@@ -105,8 +113,8 @@ def _divided(model: PackedModel, layer_blocks: int, most_bytes: int) -> Division
     most = -(-layers // layer_blocks)
     changing = 8 * (residual + 2) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual)
     constant = most * (4 * (2 * gate + residual) + 8 + 2 * 4)
-    layer_desk = _lines(changing + constant + 8)
-    output_desk = _lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
+    layer_desk = lines(changing + constant + 8)
+    output_desk = lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
     held = min(most, (most_bytes - layer_desk) // layer)
     shared = max(layer_desk + held * layer, output_desk + outputs)
     if held < 1 or shared > most_bytes or threads > 1024:
@@ -129,18 +137,28 @@ def packed_matrix(matrix: Tensor, division: Division) -> Tensor:
 
 
 def pack_cluster(model: PackedModel, division: Division) -> tuple[Tensor, Tensor]:
-    """Returns all weights as bytes, block after block, and where each begins, int64 (blocks + 1,), in 16 bytes."""
-    blocks = []
-    for first, after in zip(division.first_layers, division.first_layers[1:], strict=False):
-        matrices = [
-            matrix
-            for layer in range(first, after)
-            for matrix in (*model.dilated[layer], model.residuals[layer], model.skips[layer])
-        ]
-        blocks.append(torch.cat([packed_matrix(matrix, division) for matrix in matrices]))
-    blocks += [packed_matrix(model.output1, division), packed_matrix(model.output2, division)]
+    """Returns all weights in the order of `loop.cu`; see `pack_blocks`."""
+    layers = [
+        torch.cat([packed_matrix(matrix, division) for matrix in (*taps, residual, skip)])
+        for taps, residual, skip in zip(model.dilated, model.residuals, model.skips, strict=True)
+    ]
+    outputs = [packed_matrix(matrix, division) for matrix in (model.output1, model.output2)]
+    return pack_blocks(layers, outputs, division)
+
+
+def pack_blocks(layers: list[Tensor], outputs: list[Tensor], division: Division) -> tuple[Tensor, Tensor]:
+    """Returns all weights as bytes, block after block, and where each begins, int64 (blocks + 1,), in 16 bytes.
+
+    Args:
+        layers: the weights of each layer, as bytes.
+        outputs: those of the output layers.
+        division: the blocks.
+    """
+    firsts = division.first_layers
+    blocks = [torch.cat(layers[first:after]) for first, after in pairwise(firsts)]
+    blocks += outputs
     starts = np.cumsum([0, *(len(block) // 16 for block in blocks)])
-    return torch.cat(blocks), torch.tensor(starts, dtype=torch.int64, device=model.output1.device)
+    return torch.cat(blocks), torch.tensor(starts, dtype=torch.int64, device=blocks[0].device)
 
 
 def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> dict[str, int]:
@@ -180,6 +198,6 @@ def _bytes(matrix: Tensor) -> int:
     return matrix.nelement() * matrix.element_size()
 
 
-def _lines(size: int) -> int:
+def lines(size: int) -> int:
     """Returns a size filled up to whole 128 bytes."""
     return -(-size // 128) * 128

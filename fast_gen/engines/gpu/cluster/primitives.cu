@@ -6,6 +6,8 @@
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+struct alignas(16) Words { u32 word[4]; };
+
 #define SHARED_MEMORY(name) extern __shared__ Words name[]
 
 __device__ u32 block_in_cluster() {

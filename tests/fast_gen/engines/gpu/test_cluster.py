@@ -1,14 +1,13 @@
 """The cluster kernel: run on the CPU thread by thread, compiled without a device, and run on one under the contract."""
 
-import ctypes
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cluster_emulation import EmulatedKernel
 from engine_contract import (
     CONDITIONED,
     GAUSSIAN,
@@ -25,6 +24,7 @@ from engine_contract import (
 
 from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine
+from fast_gen.engines.gpu.cluster import base as cluster_base
 from fast_gen.engines.gpu.cluster import engine as cluster_gpu
 from fast_gen.engines.gpu.cluster import nvrtc
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
@@ -56,46 +56,6 @@ TINY = {
 }
 
 
-class EmulatedKernel:
-    """`cluster_loop.cu` compiled for the CPU with `cluster_emulation.h`."""
-
-    def __init__(self, macros: dict[str, int], division: cluster_packing.Division, folder: Path, order: int) -> None:
-        loop = cluster_gpu.SOURCE.read_text()
-        shim = (Path(__file__).parents[3] / "cluster_emulation.h").read_text()
-        source, library = folder / "emulated.cpp", folder / f"emulated{len(list(folder.iterdir()))}.so"
-        source.write_text(
-            f"{shim}\n{loop}\nstatic void thread_body() {{ append_codes(*arguments);\n{END_OF_THREAD} }}\n"
-        )
-        options = [
-            "-O1",
-            "-std=c++17",
-            "-shared",
-            "-fPIC",
-            "-w",
-            *(f"-D{name}={value}" for name, value in macros.items()),
-        ]
-        subprocess.run(["g++", *options, "-o", str(library), str(source)], check=True)
-        self.library, self.division, self.order = ctypes.CDLL(str(library)), division, order
-
-    def most_clusters(self) -> int:
-        return 1
-
-    def launch(self, clusters: int, arguments: ctypes.Structure) -> None:
-        division = self.division
-        self.library.emulate(
-            ctypes.byref(arguments), clusters, division.blocks, division.threads, division.shared_bytes, self.order
-        )
-
-
-END_OF_THREAD = """
-    all_threads[now].ended = true;
-    int other = another();
-    if (other < 0) setcontext(&host);
-    now = other;
-    setcontext(&all_threads[other].context);
-"""
-
-
 class EmulatedCluster(ClusterGpu):
     """The engine with its kernel on the CPU."""
 
@@ -113,7 +73,7 @@ class EmulatedCluster(ClusterGpu):
         prediction.solve(self._rings.recent[:, -1])
 
     def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
-        return EmulatedKernel(macros, self._division, self.folder, self.order)
+        return EmulatedKernel(type(self), macros, self._division, self.folder, self.order)
 
 
 MakeEmulated = Callable[..., ClusterGpu]
@@ -233,7 +193,7 @@ def test_the_presets_fit_into_a_cluster_and_compile_for_an_h100(name: str, kind:
     assert division is not None
     assert division.blocks == blocks
     try:
-        code = nvrtc.compiled(nvrtc.source(cluster_gpu.SOURCE), definitions(model, division, weights))
+        code = nvrtc.compiled(ClusterGpu.source(), definitions(model, division, weights))
     except RuntimeError as error:
         if "libnvrtc" in str(error):
             pytest.skip(f"NVRTC is not installed: {error}")
@@ -248,7 +208,7 @@ def test_a_model_too_large_for_a_cluster_is_left_to_triton() -> None:
 
 def test_what_a_cluster_cannot_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TritonGpu, "missing", classmethod(lambda *_: None))
-    monkeypatch.setattr(cluster_gpu, "missing_nvrtc", lambda: None)
+    monkeypatch.setattr(cluster_base, "missing_nvrtc", lambda: None)
     monkeypatch.setattr(ClusterGpu, "_shared_bytes", staticmethod(lambda: None))
     tiny = GeneratorWeights.of(random_net(TINY["two taps"].model_copy(update=GAUSSIAN)))
     assert ClusterGpu.missing(tiny, "cuda", "float32", 1) == "it takes mu-law codes alone, not the head gaussian"
@@ -256,7 +216,7 @@ def test_what_a_cluster_cannot_run_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     words = "the model does not fit into the 16 blocks of a cluster in float32"
     assert ClusterGpu.missing(base, "cuda", "float32", 1) == words
     assert ClusterGpu.missing(base, "cuda", "bfloat16", 1) is None
-    monkeypatch.setattr(cluster_gpu, "missing_nvrtc", lambda: "no compiler")
+    monkeypatch.setattr(cluster_base, "missing_nvrtc", lambda: "no compiler")
     assert ClusterGpu.missing(base, "cuda", "bfloat16", 1) == "no compiler"
 
 
