@@ -116,6 +116,15 @@ def show_result(console: Console, result: TrainingResult, run: Run, judgement: J
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
+def unheard(result: TrainingResult, run: Run) -> str:
+    """Returns what an interrupt leaves while the clips for the verdict are made, and the command that makes some."""
+    return (
+        f"stopped; {result.checkpoint} is kept: {result.validation:.3f} bits per sample over all held-out clips "
+        f"(LPC-24 {result.baseline.lpc:.3f}); the clips for the verdict were not made; "
+        f"hear it with: wavegen {_first_use(result.model, run.config.name)}"
+    )
+
+
 def _twice_as_long(plan: FitPlan) -> str:
     """Returns the options that double the budget of a run."""
     minutes = [f"--minutes {2 * plan.minutes:g}"] if plan.minutes else []

@@ -60,6 +60,11 @@ class RunView(ABC):
         """Prints a line for the user."""
         print_labelled(self.console, "note", note)
 
+    def on_phase(self, phase: str) -> None:
+        """Prints what begins after the last step, in place of the bar."""
+        self.progress.stop()
+        self.console.print(phase)
+
 
 def budget(plan: FitPlan) -> str:
     """Returns how long a run trains, such as "30 minutes or 500 steps"."""
