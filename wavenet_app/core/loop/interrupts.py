@@ -66,6 +66,25 @@ def handlers_restored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def ends_as_an_exit() -> Iterator[None]:
+    """Makes SIGTERM and SIGHUP exits with 128 + their number, so that the block closes what it has open.
+
+    A second one ends the process at once; under nohup SIGHUP stays ignored.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    with handlers_restored():
+        if threading.current_thread() is threading.main_thread():
+            for number in STOP_SIGNALS:
+                if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL:
+                    signal.signal(number, leave)
+        yield
+
+
 def leave_interrupts_to_the_parent(_worker: int = 0) -> None:
     """Ignores Ctrl-C, which reaches every process of a terminal, while the training needs batches until it stops."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
