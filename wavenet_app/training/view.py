@@ -72,9 +72,10 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
     console.print(
-        f"run {config.name}: {parameters:,} parameters, receptive field {field_samples} samples "
-        f"({milliseconds:.0f} ms), head {config.model.head} of {config.model.coding.name}, on {device} in {dtype}, for "
-        f"{budget(run.plan)} (Ctrl-C stops early and keeps everything)",
+        f"run {config.name}: {parameters:,} parameters, on {device} in {dtype}\n"
+        f"predicts {config.model.coding.name} from {field_samples:,} samples ({milliseconds:.0f} ms) before; "
+        f"head {config.model.head}\n"
+        f"trains for {budget(run.plan)}; Ctrl-C stops early and keeps the model",
         highlight=False,
     )
     print_notes(console, run.notes)
