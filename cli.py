@@ -61,10 +61,10 @@ def _preview(model: Any, config: Any, num_samples: int, conditioning: Any) -> An
     return preview(model, config, num_samples, conditioning)
 
 
-def _judge(checkpoint: Path, corpus: Any) -> Any:
+def _judge(checkpoint: Path, corpus: Any, say: Any) -> Any:
     from fast_gen.evaluation.for_training import judge
 
-    return judge(checkpoint, corpus)
+    return judge(checkpoint, corpus, say)
 
 
 def demo(

@@ -25,7 +25,7 @@ from fast_gen.options import (
     VocodingTemperature,
 )
 from wavenet_app.core.completion import choices, wavenets
-from wavenet_app.core.data_folder import DataFolder
+from wavenet_app.core.data_folder import DataFolder, elsewhere
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, loading, make_console
 
@@ -201,7 +201,7 @@ def vocode(
     folder = DataFolder.at(data_dir)
     _check_checkpoint(checkpoint, folder)
     if not source.exists():
-        raise UserError(f"there is no file or folder {source}")
+        raise UserError(f"there is no file or folder {source}{elsewhere(source, data_dir)}")
     with loading(make_console(stderr=True)):
         from fast_gen.bulk.parts import Parts
         from fast_gen.bulk.recordings import run_folder

@@ -13,6 +13,8 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import found_launch
 from wavenet_app.core.options import (
+    NOTHING_TRAINED,
+    UNCHANGED,
     AsJson,
     Assignments,
     ConfigFile,
@@ -26,6 +28,7 @@ from wavenet_app.core.options import (
     finite,
     loading,
     make_console,
+    stopped_in_words,
 )
 
 DataSet = Annotated[
@@ -131,12 +134,13 @@ def seg_train(
         follow(launch)
         return
     check_early(options, folder)
-    with loading(console):
-        from segmentation.training.command import run_training
-        from wavenet_app.core.console import output_may_vanish
+    with stopped_in_words(UNCHANGED if options.resume else NOTHING_TRAINED):
+        with loading(console):
+            from segmentation.training.command import run_training
+            from wavenet_app.core.console import output_may_vanish
 
-    with output_may_vanish(console):
-        run_training(options, folder, console=console, launch=launch)
+        with output_may_vanish(console):
+            run_training(options, folder, console=console, launch=launch)
 
 
 def seg_eval(

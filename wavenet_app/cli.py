@@ -12,6 +12,8 @@ from wavenet_app.core.completion import audio_sets, choices, wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.launch import found_launch
 from wavenet_app.core.options import (
+    NOTHING_TRAINED,
+    UNCHANGED,
     AsJson,
     Assignments,
     ConfigFile,
@@ -25,6 +27,7 @@ from wavenet_app.core.options import (
     RunName,
     loading,
     make_console,
+    stopped_in_words,
 )
 from wavenet_app.heads import HEADS
 
@@ -151,12 +154,13 @@ def train_command(preview: Preview, judge: Judge) -> Callable[..., None]:
             follow(launch)
             return
         check_early(options, folder)
-        with loading(console):
-            from wavenet_app.core.console import output_may_vanish
-            from wavenet_app.training.command import run_training
+        with stopped_in_words(UNCHANGED if options.resume else NOTHING_TRAINED):
+            with loading(console):
+                from wavenet_app.core.console import output_may_vanish
+                from wavenet_app.training.command import run_training
 
-        with output_may_vanish(console):
-            run_training(options, folder, console=console, preview=preview, judge=judge, launch=launch)
+            with output_may_vanish(console):
+                run_training(options, folder, console=console, preview=preview, judge=judge, launch=launch)
 
     return train
 

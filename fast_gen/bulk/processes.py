@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.loop.interrupts import STOP_SIGNALS
+from wavenet_app.core.loop.interrupts import STOP_SIGNALS, ends_as_an_exit
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -52,9 +52,22 @@ def results_of_processes(
         next_task: called for each new task; returns None if there is none left.
         on_late: called for the results of tasks that end after the generator is closed early.
 
+    SIGTERM and SIGHUP are exits, as in `ends_as_an_exit`.
+
     Raises:
         UserError: a process ended, or what a task raises.
     """
+    with ends_as_an_exit():
+        yield from _results_of_processes(ready, processes, devices, next_task, on_late)
+
+
+def _results_of_processes(
+    ready: Callable[[IsStopped], Callable[[Task], Result]],
+    processes: int,
+    devices: list[str] | None,
+    next_task: Callable[[], Task | None],
+    on_late: Callable[[Result], None],
+) -> Generator[Result]:
     context = multiprocessing.get_context("spawn")
     places, stop = context.SimpleQueue(), context.Event()
     for place in range(processes):

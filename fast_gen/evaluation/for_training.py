@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.condition import voice
+from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, usual_settings
-from fast_gen.engines.start import load_engine
+from fast_gen.engines.start import load_engine, start_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import real_pieces
 from fast_gen.evaluation.report import failure_sentence, failures_of
@@ -68,7 +71,7 @@ def preview(
     return generate(engine, num_samples=num_samples, seed=seed, settings=settings, condition=condition)[0]
 
 
-def judge(checkpoint: Path, corpus: Corpus) -> Judgement:
+def judge(checkpoint: Path, corpus: Corpus, say: Callable[[str], None]) -> Judgement:
     """Returns how many clips of a trained model failed, how they compare with real ones, and their bits per sample.
 
     Speakers take turns. For a vocoder, it says how far held-out clips, vocoded from their own frames, are from
@@ -77,22 +80,37 @@ def judge(checkpoint: Path, corpus: Corpus) -> Judgement:
     Args:
         checkpoint: the file.
         corpus: what it was trained on.
+        say: called with a line on what the user waits for.
 
     Raises:
         UserError: the checkpoint cannot be read.
     """
     trained = load_trained(checkpoint)
-    return _own_clips(trained, corpus) if trained.config.model.mel is None else _vocoded_clips(trained, corpus)
+    if trained.config.model.mel is not None:
+        say(f"vocoding {VOCODED_CLIPS} held-out clips of at most {SECONDS:g} s for the verdict")
+        return _vocoded_clips(trained, corpus, say)
+    say(f"generating {CLIPS} clips of {SECONDS:g} s for the verdict")
+    return _own_clips(trained, corpus, say)
 
 
-def _own_clips(trained: Trained, corpus: Corpus) -> Judgement:
+def _engine(weights: GeneratorWeights, say: Callable[[str], None]) -> Engine:
+    """Returns the engine for a model, and says so if it has to compile first."""
+
+    def on_choice(choice: EngineChoice) -> None:
+        if choice.preparation:
+            say(choice.preparation)
+
+    return start_engine("auto", weights, on_choice=on_choice)[1]
+
+
+def _own_clips(trained: Trained, corpus: Corpus, say: Callable[[str], None]) -> Judgement:
     rate = trained.config.audio.sample_rate
     speakers = len(trained.config.model.speakers)
     shares = np.eye(speakers, dtype=np.float32)[np.arange(CLIPS) % speakers] if speakers else None
     weights = GeneratorWeights.of(trained.model)
     samples = round(SECONDS * rate)
     waveforms = generate(
-        load_engine("auto", weights),
+        _engine(weights, say),
         num_samples=samples,
         batch_size=CLIPS,
         seed=trained.config.training.seed,
@@ -135,12 +153,12 @@ def _beside_real(made: list[NDArray[np.float32]], pieces: list[NDArray[np.float3
     return sentences
 
 
-def _vocoded_clips(trained: Trained, corpus: Corpus) -> Judgement:
+def _vocoded_clips(trained: Trained, corpus: Corpus, say: Callable[[str], None]) -> Judgement:
     config = trained.config
     assert config.model.mel is not None
     rate = corpus.sample_rate
     conditioning = ClipConditioning(config.model.speakers, MelFrames(config.model.mel, rate))
-    engine = load_engine("auto", GeneratorWeights.of(trained.model))
+    engine = _engine(GeneratorWeights.of(trained.model), say)
     clips = [
         vocoded_clip(
             engine,

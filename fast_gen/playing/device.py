@@ -176,8 +176,10 @@ def _sounddevice() -> Any:
     try:
         import sounddevice
     except OSError:
-        how = "; on Debian or Ubuntu: sudo apt install libportaudio2" if sys.platform.startswith("linux") else ""
-        raise NoSoundError(f"playing needs the PortAudio library, which is not installed{how}") from None
+        raise NoSoundError(
+            "sound devices need the PortAudio library, which is not installed; Debian or Ubuntu: "
+            "sudo apt install libportaudio2; macOS: brew install portaudio"
+        ) from None
     except Exception as error:  # noqa: BLE001 - its class is in the module that failed to load
         raise NoSoundError(f"PortAudio does not start ({_one_line(error)})") from None
     return sounddevice

@@ -31,31 +31,28 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
         table = _files(title, found)
         if table is not None:
             parts.append(table)
-    for split in report.splits:
-        parts += [f"{split.split}: {remark}" for remark in split.remarks]
+    parts += remarks(report.splits)
     parts += [Text(f"note: {warning}", style="yellow") for warning in report.warnings]
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
-        parts.append(Text(f"overlays: {sheet}  (check that the colours cover the right objects)", no_wrap=True))
+        parts.append(Text(f"overlays: {sheet}", overflow="fold"))
+        parts.append("look whether the colours cover the right objects (background stays unpainted)")
     if not report.problems:
         parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
     return Group(*parts)
 
 
+def remarks(splits: Sequence[SplitReport]) -> list[str]:
+    """Returns the remarks on the splits, one that all of them share once, others after the name of their split."""
+    shared = [remark for remark in splits[0].remarks if all(remark in split.remarks for split in splits)]
+    own = [f"{split.split}: {remark}" for split in splits for remark in split.remarks if remark not in shared]
+    return [*shared, *own]
+
+
 def _splits(report: CheckReport) -> Table:
     table = Table(title=f"{report.name} ({report.format}), {len(report.classes)} classes", title_justify="left")
-    for heading in (
-        "split",
-        "images",
-        "read",
-        "skipped",
-        "broken",
-        "suspicious",
-        "smallest",
-        "largest",
-        "ignored pixels",
-    ):
-        table.add_column(heading, justify="left" if heading == "split" else "right")
+    for heading in ("split", "images", "read", "skipped", "broken", "suspicious", "size", "ignored"):
+        table.add_column(heading, justify="left" if heading == "split" else "right", overflow="fold")
     for split in report.splits:
         everything = split.ignored + int(split.pixels.sum())
         table.add_row(
@@ -65,8 +62,7 @@ def _splits(report: CheckReport) -> Table:
             f"{len(split.skipped):,}",
             f"{len(split.broken):,}",
             f"{len(split.suspicious):,}",
-            _size(split.smallest),
-            _size(split.largest),
+            _sizes(split),
             f"{split.ignored / max(1, everything):.1%}",
         )
     return table
@@ -113,5 +109,7 @@ def _share(split: SplitReport, class_id: int) -> str:
     return "-" if share == 0 else f"{share:.2%}" if share >= 0.0001 else f"{share:.4%}"
 
 
-def _size(size: tuple[int, int] | None) -> str:
-    return "-" if size is None else f"{size[0]} x {size[1]}"
+def _sizes(split: SplitReport) -> str:
+    """Returns the width and height of the smallest image, and below it those of the largest if it is larger."""
+    sizes = dict.fromkeys(size for size in (split.smallest, split.largest) if size is not None)
+    return "\n".join(f"{width}x{height}" for width, height in sizes) or "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
@@ -34,6 +35,7 @@ BUILT_IN = next(format for format in FORMATS if format.default_folder is None)
 
 _DEPTH = 2  # how many levels below the given folder a data set may start, as in VOCdevkit/VOC2012
 _FOUND_SHOWN = 6
+_SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aiff", ".aif", ".wma"})
 
 
 def recognise(path: Path) -> tuple[Format, Path]:
@@ -42,7 +44,7 @@ def recognise(path: Path) -> tuple[Format, Path]:
     That may be the folder itself or one up to two levels below, as VOCdevkit/VOC2012 is.
 
     Raises:
-        UserError: the folder holds no data set, or several; the message lists what was looked for and where.
+        UserError: the folder holds no data set, or several; the message says what to give.
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; name the folder of a data set")
@@ -169,5 +171,10 @@ def _nothing_found(path: Path) -> str:
                     f"{folder} looks like {format.name} because it has {there[0]}/, but {' and '.join(missing)} "
                     f"{'are' if len(missing) > 1 else 'is'} missing; unpack or move it there"
                 )
-    looked = "; ".join(f"{format.name}: {format.layout}" for format in _on_disk())
-    return f"{path} holds {content}, which is no data set; looked in it and {_DEPTH} levels below for {looked}"
+    if any(Path(name).suffix.lower() in _SOUND_SUFFIXES for name in names):
+        return f"{path} holds audio ({content}), not images; check it with: wavegen inspect {shlex.quote(str(path))}"
+    names_of = ", ".join(sorted({format.name for format in _on_disk()}))
+    return (
+        f"{path} holds {content}, which is no data set; make the folders images/ and masks/ in it, or give one "
+        f"of: {names_of}"
+    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 IGNORE = 255  # the class id of pixels that neither train nor count
 DEEP_IGNORE = 65_535  # what 255 becomes in a mask of 16 bits
 BORDER_COLOUR = (224, 224, 192)  # of index 255 in VOC's development kit, which is ignored
+BACKGROUND_NAMES = ("background", "_background_", "__background__", "bg", "void", "unlabeled", "unlabelled", "other")
 MOST_CLASSES = 255  # ids 0 to 254: masks are kept in bytes, and 255 is taken
 
 _UNKNOWN = -1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segmentation.datasets.labels import IGNORE
+from segmentation.datasets.labels import BACKGROUND_NAMES, IGNORE
 from wavenet_app.core.figures import new_figure, write_png
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OPACITY = 0.55
 IGNORE_COLOUR = (255, 255, 255)
+
+IN_PLACE_OF_BLACK = (255, 220, 0)  # no palette of VOC's kind has it
 
 _COLUMNS = 2  # pairs of image and overlay in a row
 _GREATEST_SIDE = 480  # pixels of a picture in a sheet
@@ -51,6 +53,25 @@ def coloured(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.
     table[: len(palette)] = palette
     table[IGNORE] = IGNORE_COLOUR
     return table[mask]
+
+
+def overlay_palette(palette: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.uint8]:
+    """Returns a palette for overlays, in which black stands for background alone.
+
+    `overlay` leaves black unpainted, so that a black class of another name, as a road of id 0, gets a colour here.
+
+    >>> overlay_palette(np.zeros((2, 3), dtype=np.uint8), ["background", "road"]).tolist()
+    [[0, 0, 0], [255, 220, 0]]
+
+    Args:
+        palette: colour of every class, shape (num_classes, 3).
+        classes: name of every class; empty where they are unknown.
+    """
+    shown = palette.copy()
+    for number, name in enumerate(classes):
+        if name.lower() not in BACKGROUND_NAMES and not palette[number].any():
+            shown[number] = IN_PLACE_OF_BLACK
+    return shown
 
 
 def overlay(
@@ -116,6 +137,7 @@ def sheet(pictures: Sequence[Picture], classes: Sequence[str], palette: NDArray[
     if not pictures:
         raise ValueError("a sheet needs at least one picture")
     rows = -(-len(pictures) // _COLUMNS)
+    palette = overlay_palette(palette, classes)
     occurring = sorted(set().union(*(np.unique(picture.mask).tolist() for picture in pictures)))
     names = [*classes, *[""] * (IGNORE - len(classes)), "ignored"]
     colours = coloured(np.array([occurring], dtype=np.uint8), palette)[0] / 255

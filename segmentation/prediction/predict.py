@@ -17,7 +17,7 @@ from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.datasets.dataset import FileNote
 from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, files_below, read_image
 from segmentation.datasets.labels import IGNORE
-from segmentation.datasets.overlays import IGNORE_COLOUR, legend, overlay
+from segmentation.datasets.overlays import IGNORE_COLOUR, legend, overlay, overlay_palette
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
@@ -150,11 +150,12 @@ def _laid_over(image: NDArray[np.uint8], mask: NDArray[np.uint8], table: ClassTa
     """Returns colours over the image above a legend, a band at a time: floats of the whole take eight times as much."""
     names = table.names or tuple(f"class {number}" for number in range(len(table.palette)))
     occurring = sorted({number for top in _tops(mask) for number in np.unique(mask[top : top + _BAND_ROWS]).tolist()})
-    below = legend(mask.shape[1], occurring, names, table.palette)
+    palette = overlay_palette(table.palette, table.names)
+    below = legend(mask.shape[1], occurring, names, palette)
     whole = Image.new("RGB", (mask.shape[1], len(mask) + len(below)))
     for top in _tops(mask):
         band = slice(top, top + _BAND_ROWS)
-        whole.paste(Image.fromarray(overlay(image[band], mask[band], table.palette)), (0, top))
+        whole.paste(Image.fromarray(overlay(image[band], mask[band], palette)), (0, top))
     whole.paste(Image.fromarray(below), (0, len(mask)))
     return whole
 

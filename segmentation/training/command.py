@@ -13,6 +13,7 @@ from wavenet_app.core.device import training_device
 from wavenet_app.core.launch import Launch
 from wavenet_app.core.loop.batch_search import fitting_batch
 from wavenet_app.core.loop.devices import on_devices
+from wavenet_app.core.loop.kept import kept_explained
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.meeting import leading
 from wavenet_app.core.loop.process_group import StartRanks
@@ -50,18 +51,19 @@ def _trained(
             found = fitting_batch(run.task, run.plan, device)
         run.task.config = override(run.config, found.changes)
         run.notes.append(str(found))
-    show_start(console, run, device)
-    view = TrainingView(console)
-    with view.progress, quiet_lightning():
-        result = train(
-            run.task,
-            run.plan,
-            on_step=view.on_step,
-            on_validation=view.on_validation,
-            on_broken=view.on_broken,
-            on_note=view.on_note,
-            resume=run.resume,
-            start_ranks=start_ranks,
-        )
+    with kept_explained(run.plan, "seg-train"):
+        show_start(console, run, device)
+        view = TrainingView(console)
+        with view.progress, quiet_lightning():
+            result = train(
+                run.task,
+                run.plan,
+                on_step=view.on_step,
+                on_validation=view.on_validation,
+                on_broken=view.on_broken,
+                on_note=view.on_note,
+                resume=run.resume,
+                start_ranks=start_ranks,
+            )
     show_result(console, run, result)
     return result

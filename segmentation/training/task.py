@@ -23,7 +23,7 @@ from segmentation.datasets.batches import TrainingCrops, ValidationImages, loade
 from segmentation.datasets.broken import BrokenFiles
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, evenly_spread
 from segmentation.datasets.labels import IGNORE
-from segmentation.datasets.overlays import overlay
+from segmentation.datasets.overlays import overlay, overlay_palette
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, CropNormaliser
 from segmentation.evaluation.metrics import ConfusionMatrix, SegmentationScores
 from segmentation.network.deeplab import DeepLab
@@ -380,6 +380,7 @@ def train(
 def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]]:
     """Returns a few validation images, each beside overlays of its mask and the model's; (height, 3 x width, 3)."""
     labeller = task.labeller(model)
+    palette = overlay_palette(task.validation.palette, task.validation.classes)
     made = []
     for index in evenly_spread(len(task.validation), _PICTURES):
         try:
@@ -390,6 +391,6 @@ def pictures(task: SegmentationTask, model: nn.Module) -> list[NDArray[np.uint8]
         step = -(-max(predicted.shape) // _PICTURE_SIDE)
         image = np.ascontiguousarray(sample.image.numpy().transpose(1, 2, 0))[::step, ::step]
         masks = (sample.mask.numpy(), predicted)
-        laid_over = (overlay(image, mask[::step, ::step], task.validation.palette) for mask in masks)
+        laid_over = (overlay(image, mask[::step, ::step], palette) for mask in masks)
         made.append(np.concatenate([image, *laid_over], axis=1))
     return made

@@ -16,6 +16,8 @@ from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_curves, show_interruption
 from wavenet_app.core.terminal import number_of, print_notes
 
+_DTYPES = {"32-true": "float32", "bf16-mixed": "bfloat16"}  # by Lightning's name of the precision
+
 
 class TrainingView(RunView):
     """The bar of a run, and a line for each validation."""
@@ -48,12 +50,12 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
     assert settings.crop_size is not None
     height, width = settings.crop_size
     crops = settings.batch_size * run.plan.processes
-    seen = "" if task.image_scale == 1 else f", of images at {task.image_scale:.3g} of their size,"
+    scaled = "" if task.image_scale == 1 else f" from images scaled to {task.image_scale:.0%} of their size"
     console.print(
-        f"run {config.name}: {config.model.architecture} of {config.model.backbone} at output "
-        f"stride {config.model.output_stride}, {parameters:,} parameters, {crops} crops of "
-        f"{height} x {width}{seen} a step, by {settings.optimizer} on {device} in {run.plan.precision}, for "
-        f"{budget(run.plan)} (Ctrl-C stops early and keeps everything)",
+        f"run {config.name}: {config.model.architecture} on {config.model.backbone}, {parameters:,} parameters, on "
+        f"{device} in {_DTYPES.get(run.plan.precision, run.plan.precision)}\n"
+        f"each step takes {number_of(crops, 'crop')} of {height} x {width} pixels{scaled}\n"
+        f"trains for {budget(run.plan)}; Ctrl-C stops early and keeps the model",
         highlight=False,
     )
     print_notes(console, run.notes)

@@ -118,6 +118,17 @@ class DataFolder:
         return self.root / name.strip("/")
 
 
+def elsewhere(path: Path, root: Path | None = None) -> str:
+    """Returns where the data folder is, to end an error about an absent file below `data/`; "" if it is there.
+
+    Args:
+        path: the absent file.
+        root: the data folder; None for the one without --data-dir.
+    """
+    folder = DataFolder.at(root).root
+    return f"; the data folder is {folder}" if path.parts[:1] == ("data",) and folder != Path("data") else ""
+
+
 def folder_names(folder: Path) -> set[str]:
     """Returns the names of the folders in a folder, without hidden ones; nothing if it cannot be read."""
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wavenet_app.core.completion import choices, runs_to_resume, wavenets
+from wavenet_app.core.text import without_control_characters
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,6 +92,25 @@ def loading(console: Console) -> Iterator[None]:
     """Shows that a command is starting, around the import of its libraries, which takes seconds."""
     with console.status("loading PyTorch"):
         yield
+
+
+NOTHING_TRAINED = "stopped before the first step: nothing was trained, so nothing is kept"
+UNCHANGED = "stopped before the first step: the run is as it was"
+
+
+@contextmanager
+def stopped_in_words(otherwise: str) -> Iterator[None]:
+    """Prints what a KeyboardInterrupt says, such as what is kept, and lets it end the command.
+
+    Args:
+        otherwise: printed if it says nothing.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        with suppress(OSError):
+            typer.echo(without_control_characters(str(stop) or otherwise), err=True)
+        raise
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UnreadableAudioError, probe
+from wavenet_app.audio.decoding import UnreadableAudioError, probe
 from wavenet_app.audio.files import printable
 from wavenet_app.config import AudioConfig, CorpusConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import plucked
 from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
 from wavenet_app.corpus.levels import GREATEST_PEAK, judge_levels, robust_peak
-from wavenet_app.corpus.sources import scan_sources
+from wavenet_app.corpus.sources import no_audio_in, scan_sources
 from wavenet_app.corpus.speaker_folders import level_remark
 from wavenet_app.corpus.speaker_tables import NoSpeakerError
 from wavenet_app.corpus.speakers import FOLDER_RULE, speaker_rule
@@ -272,9 +272,7 @@ def _open_files(
     if sources.remark:
         remarks.append(sources.remark)
     if not sources.files:
-        given = ", ".join(str(path) for path in paths)
-        found = sources.remark or (skipped[0].reason if skipped else "there are no files")
-        raise UserError(f"no audio in {given}: {found}; give {' '.join(sorted(AUDIO_SUFFIXES))} files")
+        raise UserError(no_audio_in(paths, sources, skipped[0].reason if skipped else None))
     names, keys = _names(sources.files)
     found_paths = [path for _, path in sources.files]
     file_speakers = _speakers(names, keys, found_paths, speakers, skipped)

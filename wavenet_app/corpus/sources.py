@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
+from wavenet_app.core.data_folder import elsewhere
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.walk import walk
+
+PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8", ".pls", ".cue", ".xspf", ".asx", ".wpl"})
+_PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def scan_sources(paths: Sequence[Path]) -> Sources:
     dot are ignored. A file that is given directly is accepted with any suffix.
 
     Raises:
-        UserError: a path does not exist.
+        UserError: a path does not exist, or is a playlist.
     """
     files: list[tuple[Path, Path]] = []
     others: Counter[str] = Counter()
@@ -62,11 +67,13 @@ def scan_sources(paths: Sequence[Path]) -> Sources:
         try:
             is_folder = stat.S_ISDIR(path.stat().st_mode)
         except OSError as error:
-            raise UserError(f"there is no file or folder {path} ({(error.strerror or str(error)).lower()})") from None
+            raise UserError(_absent(path, error)) from None
         if is_folder:
             found: Iterator[tuple[Path, Path]] = (
                 (path, file) for file in walk(path, lambda *note: unlisted.append(note), seen_folders)
             )
+        elif path.suffix.lower() in PLAYLIST_SUFFIXES:
+            raise UserError(f"{path} is a playlist; give the folder of its files")
         else:
             found = iter([(path.parent, path)])
         for root, file in found:
@@ -77,3 +84,27 @@ def scan_sources(paths: Sequence[Path]) -> Sources:
                 seen_files.add(identity)
                 files.append((root, file))
     return Sources(tuple(files), dict(others), tuple(unlisted))
+
+
+def no_audio_in(paths: Sequence[Path], sources: Sources, reason: str | None = None) -> str:
+    """Returns what to say of paths that hold no audio, and what to give instead.
+
+    Args:
+        paths: as the user gave them.
+        sources: what is there.
+        reason: why files cannot be used, where the scan counts none that is not audio.
+    """
+    given = ", ".join(map(str, paths))
+    found = set(sources.others)
+    what = sources.remark or reason or "there are no files"
+    if found and found <= PLAYLIST_SUFFIXES:
+        return f"no audio in {given}: a playlist; give the folder of its files"
+    if found & _PICTURE_SUFFIXES:
+        return f"no audio in {given}: {what}; pictures are checked with: wavegen seg-check {shlex.quote(str(paths[0]))}"
+    return f"no audio in {given}: {what}; give a folder of WAV, FLAC, OGG, MP3 or other audio files"
+
+
+def _absent(path: Path, error: OSError) -> str:
+    known = isinstance(error, FileNotFoundError)
+    why = "" if known else f" ({(error.strerror or str(error)).lower()})"
+    return f"there is no file or folder {path}{why}{elsewhere(path)}"

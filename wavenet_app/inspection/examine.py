@@ -18,7 +18,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.cache import Progress
 from wavenet_app.corpus.corpus import Corpus, open_corpus
-from wavenet_app.corpus.sources import scan_sources
+from wavenet_app.corpus.sources import no_audio_in, scan_sources
 from wavenet_app.inspection.advice import SHORT_SECONDS, advise, is_narrow, is_offset
 from wavenet_app.inspection.facts import FileFacts, measure_file
 from wavenet_app.inspection.report import CorpusFacts, Duplicate, Problem, Report, Spread
@@ -47,10 +47,7 @@ def examine(
     files, unreadable = _measure_all([file for _, file in sources.files], progress)
     unreadable += [Problem(str(folder), reason) for folder, reason in sources.unlisted]
     if not files and not unreadable:
-        found = f" ({sources.remark})" if sources.remark else ""
-        raise UserError(
-            f"no audio in {', '.join(map(str, paths))}{found}; give a folder of WAV, FLAC, OGG or MP3 files"
-        )
+        raise UserError(no_audio_in(paths, sources))
     report = replace(
         _summary(files),
         paths=tuple(map(str, paths)),

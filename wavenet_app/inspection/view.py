@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MAX_ROWS = 50
+_ONCE = 0.95  # what counts as all of the audio
+_SMALLEST = 0.01
 
 
 def render(report: Report) -> Group:
@@ -31,7 +33,7 @@ def render(report: Report) -> Group:
         if skipped:
             parts.append(_problems("skipped by training", skipped))
         parts.append(_bits(report.corpus))
-    if report.seconds_per_epoch:
+    if report.seconds_per_epoch and all(report.seconds_per_epoch.values()):
         parts.append(_epochs(report.seconds_per_epoch))
         parts.append(_how_long(report.seconds_per_epoch))
     lines = report.advice or ("no problems found: ready to train",)
@@ -78,9 +80,9 @@ def _bits(corpus: CorpusFacts) -> Table:
         ("training", f"{number_of(corpus.training_clips, 'clip')}, {_duration(corpus.training_seconds)}"),
         ("held out", f"{number_of(corpus.validation_clips, 'clip')}, {_duration(corpus.validation_seconds)}"),
         ("sample rate, gain", f"{corpus.sample_rate} Hz, x{corpus.gain:.3g}"),
-        ("code histogram", f"{corpus.bits.unigram:.2f} bits per sample"),
-        ("given the previous code", f"{corpus.bits.order1:.2f} bits per sample"),
-        ("linear prediction, LPC-24", f"{corpus.bits.lpc:.2f} bits per sample: the baseline that a model must beat"),
+        ("unigram", f"{corpus.bits.unigram:.2f} bits per sample, from how often each code occurs"),
+        ("order-1", f"{corpus.bits.order1:.2f} bits per sample, from the code before"),
+        ("LPC-24", f"{corpus.bits.lpc:.2f} bits per sample, by linear prediction: the baseline to beat"),
     ]
     for name, value in rows:
         _add(table, name, value)
@@ -98,15 +100,26 @@ def _how_long(seconds: dict[str, float]) -> str:
     """Returns how often the usual length of a training goes through the audio, and how to train longer."""
     from wavenet_app.training.run import DEFAULT_MINUTES
 
-    passes = ", ".join(f"{preset} {_times(60 * DEFAULT_MINUTES / value)}" for preset, value in seconds.items() if value)
+    counts = [(preset, 60 * DEFAULT_MINUTES / value) for preset, value in seconds.items()]
+    (first, often), *others = counts
+    reads = f"all recordings about {_times(often)}" if often >= _ONCE else f"{_times(often)} of the recordings"
+    listed = [f"{preset} {_times(often)}{'' if often >= _ONCE else ' of them'}" for preset, often in others]
     return (
-        f"- wavegen train takes {DEFAULT_MINUTES:g} minutes, in which each preset goes through this audio about so "
-        f"often: {passes}; while validation still falls, train on with --resume RUN --minutes {2 * DEFAULT_MINUTES:g}"
+        f"- by default wavegen train runs for {DEFAULT_MINUTES:g} minutes; in that time "
+        f"{', '.join([f'{first} reads {reads}', *listed])}\n"
+        f"- while validation still falls, train on with --resume RUN --minutes {2 * DEFAULT_MINUTES:g}"
     )
 
 
-def _times(count: float) -> str:
-    return f"{count:.0f}" if count >= 10 else f"{count:.1g}"
+def _times(often: float) -> str:
+    """Returns a count in words, a part in percent.
+
+    >>> _times(0.001), _times(0.4), _times(1.2), _times(1234)
+    ('less than 1%', '40%', 'once', '1,234 times')
+    """
+    if often < _ONCE:
+        return f"{often:.0%}" if often >= _SMALLEST else f"less than {_SMALLEST:.0%}"
+    return {1: "once", 2: "twice"}.get(round(often), f"{often:,.0f} times")
 
 
 def _problems(title: str, problems: tuple[Problem, ...]) -> Table:

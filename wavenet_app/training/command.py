@@ -15,6 +15,7 @@ from wavenet_app.core.device import training_device
 from wavenet_app.core.launch import Launch
 from wavenet_app.core.loop.batch_search import fitting_batch
 from wavenet_app.core.loop.devices import on_devices
+from wavenet_app.core.loop.kept import explained, kept_explained
 from wavenet_app.core.loop.loop import quiet_lightning
 from wavenet_app.core.loop.meeting import leading
 from wavenet_app.core.loop.process_group import StartRanks
@@ -29,10 +30,10 @@ from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kerne
 from wavenet_app.training.options import RunOptions
 from wavenet_app.training.run import prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train, validation_windows
-from wavenet_app.training.view import TrainingView, show_result, show_start
+from wavenet_app.training.view import TrainingView, show_result, show_start, unheard
 
-Judge = Callable[[Path, Corpus], Judgement]
-"""Describes the audio of a checkpoint, given the corpus that it was trained on."""
+Judge = Callable[[Path, Corpus, Callable[[str], None]], Judgement]
+"""Describes the audio of a checkpoint, given the corpus that it was trained on and what takes lines for the user."""
 
 
 def run_training(
@@ -89,24 +90,26 @@ def _trained(
         task = WaveNetTask(run.config, run.corpus, baseline, device, weights)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
-    show_start(console, run, device=device, dtype=dtype, parameters=parameters)
-    _prepare_kernels(console, device, task.model.product_dtype)
-    view = TrainingView(console, during)
-    with view.progress, quiet_lightning():
-        result = train(
-            task,
-            run.plan,
-            on_step=view.on_step,
-            on_validation=view.on_validation,
-            preview=preview,
-            on_note=view.on_note,
-            resume=run.resume,
-            start_ranks=start_ranks,
-        )
+    with kept_explained(run.plan, "train"):
+        show_start(console, run, device=device, dtype=dtype, parameters=parameters)
+        _prepare_kernels(console, device, task.model.product_dtype)
+        view = TrainingView(console, during)
+        with view.progress, quiet_lightning():
+            result = train(
+                task,
+                run.plan,
+                on_step=view.on_step,
+                on_validation=view.on_validation,
+                preview=preview,
+                on_note=view.on_note,
+                on_phase=view.on_phase,
+                resume=run.resume,
+                start_ranks=start_ranks,
+            )
     judgement = None
     if judge is not None and result.status.interrupted is None:  # a user who stops a run does not want to wait
-        with console.status("evaluating generated audio"):
-            judgement = judge(result.checkpoint, run.corpus)
+        with explained(lambda: unheard(result, run)):
+            judgement = judge(result.checkpoint, run.corpus, console.print)
     show_result(console, result, run, judgement)
     show_curves(console, run.plan)
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.files import write_json
+from wavenet_app.core.loop.kept import explained
 from wavenet_app.core.loop.loading import Loader
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
 from wavenet_app.core.loop.process_group import StartRanks, process_group
@@ -29,7 +31,8 @@ from wavenet_app.core.loop.scoring import score_of
 from wavenet_app.core.loop.start import no_trace_without_checkpoint
 from wavenet_app.core.loop.task import BatchSize, Task
 from wavenet_app.core.run_lock import run_lock
-from wavenet_app.core.runs import refuse_existing
+from wavenet_app.core.runs import BEST, LAST, first_file, refuse_existing
+from wavenet_app.core.terminal import clock, number_of
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.corpus.conditions import ClipConditioning, PreviewConditioning
@@ -238,6 +241,7 @@ def train(
     on_validation: Callable[[FitStatus], None],
     preview: Preview | None,
     on_note: Callable[[str], None] = lambda _note: None,
+    on_phase: Callable[[str], None] = lambda _phase: None,
     resume: dict[str, Any] | None = None,
     start_ranks: StartRanks = process_group,
 ) -> TrainingResult:
@@ -250,6 +254,7 @@ def train(
         on_validation: called after every validation.
         preview: generates audio for the logger; None for none.
         on_note: called with a line for the user.
+        on_phase: called with what begins after the last step, in words.
         resume: content of the last.pth to resume from.
         start_ranks: starts the other ranks; by default as processes of this one.
 
@@ -273,10 +278,21 @@ def train(
         write_json(plan.run_dir / "split.json", split_record(task.corpus))
         watcher = Watcher(on_step, after_validation, on_note)
         status = fit(task, plan, watcher=watcher, resume=resume, start_ranks=start_ranks)
-        return _finish(task, plan, status)
+        with explained(lambda: _unmeasured(plan)):
+            return _finish(task, plan, status, on_phase)
 
 
-def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResult:
+def _unmeasured(plan: FitPlan) -> str:
+    """Returns what an interrupt of the final measurement leaves, and the command that measures."""
+    name = plan.run_dir.name
+    best = first_file(plan.run_dir / BEST, plan.run_dir / LAST)
+    return (
+        f"stopped; {best} is kept, and was not measured on all held-out clips; "
+        f"measure it with: wavegen eval {shlex.quote(name)}"
+    )
+
+
+def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus, on_phase: Callable[[str], None]) -> TrainingResult:
     scores: dict[str, float] = {}
     contents: dict[str, dict[str, Any]] = {}
     model = WaveNet(task.config.model).to(task.device)
@@ -284,12 +300,24 @@ def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus) -> TrainingResu
     for name in ("last", "best"):
         if (plan.run_dir / f"{name}.pth").exists():
             contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND, WaveNetContent)
-            model.load_state_dict(contents[name]["weights"])
-            scores[name] = score_of(task, model, task.validation_batches(limit_seconds=None))
+    if len(contents) == 2 and _same_weights(*contents.values()):
+        del contents["last"]
+    clips = task.corpus.validation
+    length = clock(task.corpus.duration(clips))
+    both = " with the last and with the best checkpoint" if len(contents) == 2 else ""
+    on_phase(f"measuring all held-out clips ({number_of(len(clips), 'clip')}, {length}){both}")
+    for name, content in contents.items():
+        model.load_state_dict(content["weights"])
+        scores[name] = score_of(task, model, task.validation_batches(limit_seconds=None))
     winner = min(scores, key=lambda name: (math.isnan(scores[name]), scores[name]))
     best = {**contents[winner], "validation": scores[winner]}
     write_checkpoint(plan.run_dir / "best.pth", KIND, best)
     return TrainingResult(plan.run_dir / "best.pth", status, scores[winner], task.baseline, task.config.model)
+
+
+def _same_weights(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Returns whether two checkpoints hold the same weights, as after a last validation that was the best."""
+    return all(torch.equal(weight, other["weights"][name]) for name, weight in one["weights"].items())
 
 
 class _PreviewWriter:

@@ -72,9 +72,10 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
     console.print(
-        f"run {config.name}: {parameters:,} parameters, receptive field {field_samples} samples "
-        f"({milliseconds:.0f} ms), head {config.model.head} of {config.model.coding.name}, on {device} in {dtype}, for "
-        f"{budget(run.plan)} (Ctrl-C stops early and keeps everything)",
+        f"run {config.name}: {parameters:,} parameters, on {device} in {dtype}\n"
+        f"predicts {config.model.coding.name} from {field_samples:,} samples ({milliseconds:.0f} ms) before; "
+        f"head {config.model.head}\n"
+        f"trains for {budget(run.plan)}; Ctrl-C stops early and keeps the model",
         highlight=False,
     )
     print_notes(console, run.notes)
@@ -114,6 +115,15 @@ def show_result(console: Console, result: TrainingResult, run: Run, judgement: J
         lines.append(f"the model needs more training; {train_on}")
     lines.append(f"evaluate it: wavegen eval {name} --report {name}.html")
     console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def unheard(result: TrainingResult, run: Run) -> str:
+    """Returns what an interrupt leaves while the clips for the verdict are made, and the command that makes some."""
+    return (
+        f"stopped; {result.checkpoint} is kept: {result.validation:.3f} bits per sample over all held-out clips "
+        f"(LPC-24 {result.baseline.lpc:.3f}); the clips for the verdict were not made; "
+        f"hear it with: wavegen {_first_use(result.model, run.config.name)}"
+    )
 
 
 def _twice_as_long(plan: FitPlan) -> str:

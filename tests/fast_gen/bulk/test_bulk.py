@@ -122,20 +122,23 @@ def test_options_that_contradict_each_other_are_one_line(checkpoint, tmp_path, m
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_generation_resumes_to_the_same_clips_in_any_number_of_processes(
     checkpoint, tmp_path, monkeypatch, number
 ):
     assert exit_code(monkeypatch, *_options(checkpoint, tmp_path / "whole", clips=300), "--processes", 1) == 0
     out = tmp_path / "clips"
     command = [sys.executable, "-m", "wavenet_app", *map(str, _options(checkpoint, out, clips=300))]
-    process = subprocess.Popen([*command, "--processes", "2"], start_new_session=True, stderr=subprocess.DEVNULL)
+    with (tmp_path / "errors.txt").open("w") as errors:
+        process = subprocess.Popen([*command, "--processes", "2"], start_new_session=True, stderr=errors)
     while not _listed(out):
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, number)
     assert process.wait(60) != 0
     _wait_until_none_writes(out)
+    if number == signal.SIGTERM:
+        assert (process.returncode, (tmp_path / "errors.txt").read_text()) == (128 + number, "")
     before = len(_listed(out))
     assert 0 < before < 300
     assert exit_code(monkeypatch, *_options(checkpoint, out, clips=300), "--processes", 2) == 0

@@ -402,5 +402,5 @@ def test_a_missing_device_or_portaudio_is_reported(fake_sounddevice, monkeypatch
     assert output_devices() == []
     put_in_place(monkeypatch, tmp_path, "raise OSError('PortAudio library not found')")
     monkeypatch.setattr(sound_device.sys, "platform", "linux")
-    with pytest.raises(NoSoundError, match="apt install libportaudio2"):
+    with pytest.raises(NoSoundError, match="apt install libportaudio2; macOS: brew install portaudio"):
         output_devices()

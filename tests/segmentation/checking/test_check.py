@@ -33,6 +33,33 @@ def test_the_command_prints_shares_and_draws_a_sheet(wavegen, tmp_path):
     assert sheet.read_bytes().startswith(PNG)
 
 
+def test_80_columns_cut_no_word_and_no_remark_comes_twice(wavegen, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "cells-of-a-very-long-name-in-a-folder-of-a-very-long-name-too"
+    write_custom(tmp_path / name, {f"{number}.png": stripes([0, 1]) for number in range(5)}, "sky\ncell")
+    code, out, err = wavegen("seg-check", name)
+    assert code == 0, err
+    assert "…" not in out
+    assert out.count("images are held out") == 1
+    flat = " ".join(out.split())
+    assert "skipped ┃ broken ┃ suspicious ┃ size ┃ ignored" in flat
+    assert f"check_{name}.png" in out.replace("\n", "")
+    assert "look whether the colours cover the right objects (background stays unpainted)" in flat
+
+
+def test_a_class_0_that_is_no_background_is_painted(wavegen, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "segmentation.datasets.overlays.overlay", lambda image, _, palette: drawn.append(palette) or image
+    )
+    for first in ("sky", "background", "void"):
+        write_custom(tmp_path / first, MASKS, f"{first}\ncell\nwall")
+        assert wavegen("seg-check", first).code == 0
+        colour = drawn[-1][0].tolist()
+        assert (colour == [0, 0, 0]) == (first != "sky"), first
+        assert colour not in drawn[-1][1:].tolist()
+
+
 def test_json_holds_every_file_and_nothing_else_is_printed(wavegen, tmp_path):
     write_custom(tmp_path / "cells", MASKS, "ground\ncell\nwall")
     save(tmp_path / "cells" / "images" / "train" / "lonely.png", picture())

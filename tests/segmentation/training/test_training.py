@@ -27,7 +27,7 @@ from segmentation.network.norm import BatchNorm, StatisticsWarmUp
 from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training.run import auto_preset, prepare_run
-from segmentation.training.task import balanced_weights, cross_entropy, fit_precision, pictures, train
+from segmentation.training.task import SegmentationTask, balanced_weights, cross_entropy, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.dilated import ResidualBlock
@@ -383,6 +383,17 @@ def test_a_run_resumes_from_any_current_folder_and_its_exported_file_names_none(
     assert wavegen("export", "set", "--data-dir", data)[0] == 0
     exported = (data / "pretrained" / "deeplab_v3plus_set.pth").read_bytes()
     assert str(tmp_path).encode() not in exported
+
+
+def test_the_header_is_in_plain_words(wavegen, monkeypatch):
+    def no_batches(*_):
+        raise UserError("no batches")
+
+    monkeypatch.setattr(SegmentationTask, "training_batches", no_batches)
+    said = wavegen("seg-train", "--minutes", 1, "--set=data.image_scale=0.5", *TINY_DEEPLAB, "--logger=none").out
+    assert " parameters, on cpu in float32\n" in said
+    assert "\neach step takes 2 crops of 32 x 32 pixels from images scaled to 50% of their size\n" in said
+    assert "\ntrains for 1 minute; Ctrl-C stops early and keeps the model\n" in said
 
 
 def test_skipped_and_repaired_files_are_named_before_training(wavegen, tmp_path):

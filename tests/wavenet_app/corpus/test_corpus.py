@@ -61,7 +61,7 @@ def reasons(corpus: Corpus) -> dict[str, str]:
 
 def test_an_empty_folder_gives_one_clear_line(tmp_path, open_here):
     (tmp_path / "nothing").mkdir()
-    with pytest.raises(UserError, match=r"no audio in .*nothing: there are no files; give .*\.flac.*\.wav"):
+    with pytest.raises(UserError, match=r"no audio in .*nothing: there are no files; give a folder of WAV, FLAC"):
         open_here(tmp_path / "nothing")
 
 

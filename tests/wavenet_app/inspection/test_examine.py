@@ -274,7 +274,10 @@ def test_the_report_is_json(tmp_path: Path) -> None:
     assert values["seconds_per_epoch"] == {"small": 12.5}
     assert values["files"][1]["path"].endswith("übung [x].wav")
     assert "12.5 s" in shown(report)
-    assert "takes 30 minutes, in which each preset goes through this audio about so often: small 144;" in shown(report)
+    assert (
+        "by default wavegen train runs for 30 minutes; in that time small reads all recordings about 144 times"
+        in shown(report)
+    )
 
 
 def test_a_truncated_file_is_read_in_part_and_named(tmp_path: Path) -> None:

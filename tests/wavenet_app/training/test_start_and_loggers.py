@@ -15,7 +15,7 @@ OPTIONS = ("--max-steps", 2, "--name", "x", *TINY)
 @pytest.fixture(autouse=True)
 def no_judgement(monkeypatch):
     """Leaves out the clips at the end of a run, which take longer than the run."""
-    monkeypatch.setattr(for_training, "judge", lambda _checkpoint, _corpus: Judgement("", usable=True))
+    monkeypatch.setattr(for_training, "judge", lambda _checkpoint, _corpus, _say: Judgement("", usable=True))
 
 
 def test_weights_and_biases_get_sounds_and_pictures(wavegen, tone_folder, tmp_path, monkeypatch):

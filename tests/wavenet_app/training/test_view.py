@@ -1,9 +1,12 @@
 """The terminal output of a training run."""
 
 import io
+import re
 
 from rich.console import Console
+from tiny_run import TINY
 
+from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.plan import FitStatus
 from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training import command, task, view
@@ -100,3 +103,18 @@ def test_a_fluctuating_validation_gets_no_note():
     output = shown([5.0, 4.4, 4.5, 4.3, 4.4])
     assert "note:" not in output
     assert output.count("not the best") == 2
+
+
+def no_batches(*_):
+    raise UserError("no batches")
+
+
+def test_the_header_is_in_plain_words(wavegen, tone_folder, monkeypatch):
+    monkeypatch.setattr(task.WaveNetTask, "training_batches", no_batches)
+    said = wavegen("train", tone_folder, "--minutes", "1.0", "--max-steps", 2000, "--logger", "none", *TINY).out
+    assert re.search(
+        r"run tones: [\d,]+ parameters, on cpu in b?float\d+\n"
+        r"predicts 256 mu-law codes from [\d,]+ samples \(\d+ ms\) before; head mu-law\n"
+        r"trains for 1 minute or 2,000 steps; Ctrl-C stops early and keeps the model\n",
+        said,
+    ), said

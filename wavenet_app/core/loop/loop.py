@@ -105,8 +105,8 @@ def _fit(task: Task, plan: FitPlan, watcher: Watcher, resume: dict[str, Any] | N
             trainer.fit(loop, task.training_batches(loop.status.step, group.rank, group.size))
     except BaseException as error:
         loop.save_progress()
-        if isinstance(error, SystemExit) and loop.status.interrupted == "SIGINT":
-            raise KeyboardInterrupt from None  # a second Ctrl-C, of which Lightning makes exit code 1
+        if isinstance(error, SystemExit):
+            raise KeyboardInterrupt from None  # Ctrl-C before the first step or a second one: Lightning exits with 1
         if isinstance(error, OSError):
             raise stopped(plan, loop.status, error) from None
         if isinstance(error, torch.OutOfMemoryError):
@@ -232,6 +232,8 @@ class _Loop(lightning.LightningModule):
             self._check_loss()
         self.watcher.on_step(status)
         validates, stops = self._agree(now)
+        if status.interrupted:
+            self.watcher.on_note(f"{status.interrupted}: validating and saving; another Ctrl-C saves at once")
         if validates or stops:
             self._validate()
         elif self.group.is_rank_zero and now - self.written > self.plan.checkpoint_seconds:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
-from wavenet_app.core.terminal import clock, run_bar
+from wavenet_app.core.terminal import clock, number_of, run_bar
 
 
 class RunView(ABC):
@@ -60,11 +60,16 @@ class RunView(ABC):
         """Prints a line for the user."""
         print_labelled(self.console, "note", note)
 
+    def on_phase(self, phase: str) -> None:
+        """Prints what begins after the last step, in place of the bar."""
+        self.progress.stop()
+        self.console.print(phase)
+
 
 def budget(plan: FitPlan) -> str:
     """Returns how long a run trains, such as "30 minutes or 500 steps"."""
-    minutes = [f"{plan.minutes:g} minutes"] if plan.minutes else []
-    steps = [f"{plan.max_steps} steps"] if plan.max_steps else []
+    minutes = [f"{plan.minutes:g} minute{'' if plan.minutes == 1 else 's'}"] if plan.minutes else []
+    steps = [number_of(plan.max_steps, "step")] if plan.max_steps else []
     return " or ".join([*minutes, *steps])
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, ClassList
 from segmentation.datasets.image_files import MaskPixels
 from segmentation.datasets.labels import (
+    BACKGROUND_NAMES,
     BORDER_COLOUR,
     DEEP_IGNORE,
     IGNORE,
@@ -25,7 +26,6 @@ from segmentation.datasets.labels import (
 )
 from wavenet_app.core.errors import UserError
 
-_BACKGROUND_NAMES = ("background", "_background_", "__background__", "bg", "void", "unlabeled", "unlabelled", "other")
 _FULL = 255
 _HALF = 128
 _JPEG_SLACK = 40  # how far JPEG moves the values of a two-valued mask, with some margin
@@ -222,7 +222,7 @@ def _count_from_one(ids: NDArray[np.int32], names: tuple[str, ...], class_file: 
             f"the masks hold the ids 0 to {count}, but {class_file} names {count} classes; if 0 is a class, write its "
             f"name as the first line, else 'ignore = 0' and a value beside each name, such as '{names[0]} = 1'"
         )
-    if lowest >= 1 and highest < count and names[0].lower() not in _BACKGROUND_NAMES:
+    if lowest >= 1 and highest < count and names[0].lower() not in BACKGROUND_NAMES:
         raise UserError(
             f"no mask holds the id 0 (they hold {_listing(ids.tolist())}), but {class_file} names {count} classes; "
             f"write a value beside each name, '{names[0]} = 1' if ids count from 1, or '{names[0]} = 0' if from 0"

@@ -250,7 +250,9 @@ def test_a_full_disk_under_the_curves_is_one_line_and_loses_no_step(tmp_path, mo
     assert read_checkpoint(tmp_path / "run" / "last.pth", "line")["training"]["step"] == 1
 
 
-def test_a_second_ctrl_c_ends_at_once_as_an_interrupt(tmp_path):
+def test_a_second_ctrl_c_ends_at_once_as_an_interrupt(tmp_path, monkeypatch):
+    monkeypatch.setattr("wavenet_app.core.loop.interrupts.ONE_PRESS", 0.0)
+
     def again(*_):
         os.kill(os.getpid(), signal.SIGINT)
 
