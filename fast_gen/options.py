@@ -29,7 +29,7 @@ MinP = Annotated[
 ]
 VocodingTemperature = Annotated[
     float | None,
-    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.8 for vocoding)."),
+    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.6 for vocoding)."),
 ]
 Refine = Annotated[
     int | None,

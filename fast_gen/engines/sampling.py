@@ -24,7 +24,7 @@ from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, STEP, SixteenBit
 from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Head, Rule
 
-VOCODING_TEMPERATURE = 0.8
+VOCODING_TEMPERATURE = 0.6
 """Default of vocoding; see docs/results/notebook.md."""
 
 if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound

@@ -53,7 +53,7 @@ function showModel() {
   $("continue-length-field").hidden = Boolean(found?.vocoder);
   $("continue-speaker-field").hidden = !found?.speakers.length;
   speakers.replaceChildren(...(found?.speakers ?? []).map((name, index) => new Option(name, index)));
-  temperature.input.value = found?.vocoder ? 0.8 : 1;
+  temperature.input.value = found?.vocoder ? 0.6 : 1;
   temperature.show();
   if (!clip) go.textContent = found?.vocoder ? "Vocode" : "Continue";
   if (sent) fetchOriginal();
