@@ -30,7 +30,7 @@ def studio(
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"the studio needs {' and '.join(missing)}; install with: pip install 'wavegen[studio]' (in a checkout: "
+            f"the studio needs {' and '.join(missing)}; install with: pip install {' '.join(missing)} (in a checkout: "
             "uv sync --extra studio)"
         )
     from studio.server.command import StudioRequest, run_studio

@@ -106,7 +106,7 @@ def intelligibility(reference: Waveform, test: Waveform, sample_rate: int) -> Me
     try:
         from pystoi import stoi
     except ImportError:
-        return Measure(np.nan, "not installed: pip install 'wavegen[eval]' brings pystoi")
+        return Measure(np.nan, "not installed: pip install pystoi")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # without this, it returns 1e-5 for too little speech
         try:
@@ -127,7 +127,7 @@ def perceived_quality(reference: Waveform, test: Waveform, sample_rate: int) -> 
     try:
         import pesq
     except ImportError:
-        return Measure(np.nan, "not installed: pip install 'wavegen[eval]' brings pesq, which needs a C compiler")
+        return Measure(np.nan, "not installed: pip install pesq, which needs a C compiler")
     import soxr
 
     rate, mode = (8_000, "nb") if sample_rate <= 8_000 else (16_000, "wb")

@@ -25,9 +25,7 @@ def loggers_of(plan: FitPlan) -> list[Logger]:
             plan.wandb_dir.mkdir(parents=True, exist_ok=True)
             loggers.append(WandbLogger(name=plan.run_dir.name, project="wavegen", save_dir=plan.wandb_dir))
         except ModuleNotFoundError:
-            raise UserError(
-                "--logger wandb needs the package wandb; install it with: pip install 'wavegen[wandb]'"
-            ) from None
+            raise UserError("--logger wandb needs the package wandb; install it with: pip install wandb") from None
     return loggers
 
 
