@@ -68,6 +68,7 @@ def ship(options: argparse.Namespace) -> Path:
     )
     evaluation = None if options.eval is None else read_evaluation(options.eval)
     card = model_card(target, CardExtras(evaluation=evaluation, figures=[figure]))
+    card = card.replace(f" {target.name}", f" {options.name}")  # commands take a shipped voice by its name
     target.with_suffix(".md").write_text(card, encoding="utf-8")
     size = target.stat().st_size
     print(f"{target} ({size / 1e6:.2f} MB)\n{target.with_suffix('.md')}\n{figure}")

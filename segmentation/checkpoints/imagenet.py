@@ -45,7 +45,10 @@ def load_imagenet(model: DeepLab, folder: Path) -> str:
     """
     name = model.config.backbone
     if name not in _WEIGHTS:
-        raise UserError(f"the backbone '{name}' has no ImageNet weights; take one of {', '.join(_WEIGHTS)}")
+        raise UserError(
+            f"the backbone '{name}' has no ImageNet weights; use --preset small, or one of the "
+            f"backbones {', '.join(_WEIGHTS)}"
+        )
     if model.config.norm == "group":
         raise UserError(
             "ImageNet's weights were trained with batch norm; take model.norm=batch, frozen or synchronised"

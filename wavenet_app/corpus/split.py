@@ -37,7 +37,7 @@ def split_files(names: Sequence[str], validation_fraction: float, split_by: str 
         UserError: the expression is invalid, or puts all files into one group.
 
     >>> split_files(["a.wav", "b.wav", "c.wav"], 0.1)
-    Split(training=(1, 2), validation=(0,), remarks=('no file hashes into the validation share, so a.wav is held out',))
+    Split(training=(1, 2), validation=(0,), remarks=('too few files for the usual share, so a.wav is held out',))
     """
     keys, unmatched = _keys(names, split_by)
     remarks = []
@@ -57,10 +57,10 @@ def split_files(names: Sequence[str], validation_fraction: float, split_by: str 
     held_out = {key for key in ordered if hash_fraction(key) < validation_fraction}
     if len(ordered) > 1 and not held_out:
         held_out = {ordered[0]}
-        remarks.append(_moved("validation", groups[ordered[0]], names, "held out"))
+        remarks.append(_moved(groups[ordered[0]], names, "held out"))
     elif len(ordered) > 1 and len(held_out) == len(ordered):
         held_out.discard(ordered[-1])
-        remarks.append(_moved("training", groups[ordered[-1]], names, "trained on"))
+        remarks.append(_moved(groups[ordered[-1]], names, "trained on"))
     return Split(
         training=tuple(index for index, key in enumerate(keys) if key not in held_out),
         validation=tuple(index for index, key in enumerate(keys) if key in held_out),
@@ -137,6 +137,6 @@ def _keys(names: Sequence[str], split_by: str | None) -> tuple[list[str], int]:
     return keys, unmatched
 
 
-def _moved(side: str, indices: Sequence[int], names: Sequence[str], use: str) -> str:
+def _moved(indices: Sequence[int], names: Sequence[str], use: str) -> str:
     files = f"{names[indices[0]]} is" if len(indices) == 1 else f"{names[indices[0]]} and {len(indices) - 1} more are"
-    return f"no file hashes into the {side} share, so {files} {use}"
+    return f"too few files for the usual share, so {files} {use}"

@@ -39,4 +39,4 @@ def test_a_mistake_is_one_line_with_what_to_type_instead(wavegen, arguments, lin
 def test_without_a_command_the_help_is_shown(wavegen):
     code, out, err = wavegen()
     assert code == 2
-    assert "Start with: wavegen demo" in out + err
+    assert "Start with: wavegen sample kathleen --play" in out + err
