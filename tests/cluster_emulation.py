@@ -1,12 +1,41 @@
-"""A kernel of clusters compiled for the CPU with `cluster_emulation.h`, as the engines want a kernel."""
+"""A kernel of clusters compiled for the CPU with `cluster_emulation.h`, and what the tests of such engines share."""
 
 import ctypes
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from engine_contract import SETTINGS, assert_picked_by, full_network, random_codes
+from numpy.typing import NDArray
 
 from fast_gen.engines.gpu.cluster.base import ClusterEngine, beside
 from fast_gen.engines.gpu.cluster.packing import Division
+from fast_gen.engines.gpu.prediction import DevicePredictor
+from fast_gen.engines.sampling import uniforms
+from wavenet_app.config import ModelConfig
 
+TINY = {
+    "two taps": ModelConfig(
+        residual_channels=5, dilation_channels=3, skip_channels=20, dilations=(1, 3, 2), quantization_channels=32
+    ),
+    "three taps": ModelConfig(
+        residual_channels=17,
+        dilation_channels=6,
+        skip_channels=4,
+        kernel_size=3,
+        dilations=(2, 1, 4, 1),
+        quantization_channels=8,
+    ),
+    "one layer": ModelConfig(
+        residual_channels=4, dilation_channels=20, skip_channels=70, dilations=(1,), quantization_channels=64
+    ),
+}
 MAIN = "static void thread_body() { append_codes(*arguments); end_thread(); }"
 
 
@@ -50,3 +79,52 @@ class EmulatedKernel:
         self.library.emulate(
             ctypes.byref(arguments), clusters, division.blocks, division.threads, division.shared_bytes, self.order
         )
+
+
+class OnTheCpu:
+    """What an engine with an `EmulatedKernel` does in another way than on a GPU; comes before the engine's class."""
+
+    _rings: Any
+
+    @staticmethod
+    def _shared_bytes() -> None:
+        return None
+
+    def _solve(self, prediction: DevicePredictor) -> None:
+        prediction.solve(self._rings.recent[:, -1])
+
+
+def need_compiler() -> None:
+    """Skips a test where kernels cannot be compiled for the CPU."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++ to compile the kernel for the CPU")
+
+
+@contextmanager
+def needs_nvrtc() -> Iterator[None]:
+    """Skips a test that compiles for a GPU where the compiler is not installed."""
+    pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed", exc_type=ImportError)
+    try:
+        yield
+    except RuntimeError as error:
+        if "libnvrtc" in str(error):
+            pytest.skip(f"NVRTC is not installed: {error}")
+        raise
+
+
+def assert_calls_equal_the_full_network(
+    engine: ClusterEngine, net: torch.nn.Module, clips: int, precision: str
+) -> None:
+    """Scores, generates, primes and scores again after a reset, and compares with the full network."""
+    tolerance = 1e-4 if precision == "float32" else 0.3
+    known: NDArray[np.int64] = random_codes(net.config, clips, 20)
+    numbers = uniforms(4, rows=clips, length=8)
+    first = engine.score(known[:, :6])
+    made = engine.generate(numbers, SETTINGS["plain"])
+    engine.prime(known[:, 6:13])
+    last = engine.score(known[:, 13:])
+    logits = full_network(net, np.concatenate([known[:, :6], made, known[:, 6:]], axis=1))
+    np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
+    np.testing.assert_allclose(last, logits[:, 21:], atol=tolerance, rtol=0)
+    if precision == "float32":
+        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance)

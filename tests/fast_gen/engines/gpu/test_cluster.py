@@ -1,16 +1,21 @@
 """The cluster kernel: run on the CPU thread by thread, compiled without a device, and run on one under the contract."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from cluster_emulation import EmulatedKernel
+from cluster_emulation import (
+    TINY,
+    EmulatedKernel,
+    OnTheCpu,
+    assert_calls_equal_the_full_network,
+    need_compiler,
+    needs_nvrtc,
+)
 from engine_contract import (
     CONDITIONED,
-    GAUSSIAN,
     PREDICTION,
     SETTINGS,
     ConditionContract,
@@ -24,39 +29,20 @@ from engine_contract import (
 
 from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine
-from fast_gen.engines.gpu.cluster import base as cluster_base
 from fast_gen.engines.gpu.cluster import engine as cluster_gpu
 from fast_gen.engines.gpu.cluster import nvrtc
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.packing import definitions, divide, divisions, pack_cluster, packed_matrix
 from fast_gen.engines.gpu.packing import pack
-from fast_gen.engines.gpu.prediction import DevicePredictor
-from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
+from fast_gen.engines.gpu.triton_engine import Plan
 from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.config import ModelConfig, preset
+from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
 
-TINY = {
-    "two taps": ModelConfig(
-        residual_channels=5, dilation_channels=3, skip_channels=20, dilations=(1, 3, 2), quantization_channels=32
-    ),
-    "three taps": ModelConfig(
-        residual_channels=17,
-        dilation_channels=6,
-        skip_channels=4,
-        kernel_size=3,
-        dilations=(2, 1, 4, 1),
-        quantization_channels=8,
-    ),
-    "one layer": ModelConfig(
-        residual_channels=4, dilation_channels=20, skip_channels=70, dilations=(1,), quantization_channels=64
-    ),
-}
 
-
-class EmulatedCluster(ClusterGpu):
+class EmulatedCluster(OnTheCpu, ClusterGpu):
     """The engine with its kernel on the CPU."""
 
     folder: Path
@@ -64,13 +50,6 @@ class EmulatedCluster(ClusterGpu):
 
     def plan(self, clips: int) -> Plan:
         return Plan(1, 4, 1)
-
-    @staticmethod
-    def _shared_bytes() -> None:
-        return None
-
-    def _solve(self, prediction: DevicePredictor) -> None:
-        prediction.solve(self._rings.recent[:, -1])
 
     def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
         return EmulatedKernel(type(self), macros, self._division, self.folder, self.order)
@@ -82,8 +61,7 @@ MakeEmulated = Callable[..., ClusterGpu]
 @pytest.fixture
 def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
     """A function that returns an engine with two clips, the layers in several blocks."""
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++ to compile the kernel for the CPU")
+    need_compiler()
 
     def make(net: torch.nn.Module, order: int, precision: str) -> ClusterGpu:
         monkeypatch.setattr(cluster_packing, "LEAST_THREADS", 64)
@@ -106,21 +84,13 @@ def test_the_emulated_kernel_equals_the_full_network(
 ) -> None:
     net = random_net(TINY[shape], seed=1)  # of seed 0, one logit moves by 0.25 in bfloat16 on every engine
     engine = emulated(net, order, precision)
-    tolerance = 1e-4 if precision == "float32" else 0.3
-    known, numbers = random_codes(net.config, 2, 20), uniforms(4, rows=2, length=8)
-    first = engine.score(known[:, :6])
-    made = engine.generate(numbers, SETTINGS["plain"])
-    engine.prime(known[:, 6:13])
-    last = engine.score(known[:, 13:])
-    logits = full_network(net, np.concatenate([known[:, :6], made, known[:, 6:]], axis=1))
-    np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
-    np.testing.assert_allclose(last, logits[:, 21:], atol=tolerance, rtol=0)
+    assert_calls_equal_the_full_network(engine, net, 2, precision)
     if precision == "float32":
-        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance)
+        numbers = uniforms(4, rows=2, length=8)
         for settings in SETTINGS.values():
             engine.reset(2)
             made = engine.generate(numbers, settings)
-            assert_picked_by(full_network(net, made), made, numbers, settings, tolerance)
+            assert_picked_by(full_network(net, made), made, numbers, settings, 1e-4)
 
 
 @pytest.mark.parametrize("how", [*SETTINGS.values(), SamplingSettings(top_k=3, min_p=0.2)], ids=str)
@@ -186,38 +156,19 @@ def test_the_emulated_kernel_gives_every_sample_its_own_condition(
     ],
 )
 def test_the_presets_fit_into_a_cluster_and_compile_for_an_h100(name: str, kind: torch.dtype, blocks: int) -> None:
-    pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed", exc_type=ImportError)
     weights = GeneratorWeights.of(random_net(preset(name).model))
     model = pack(weights, "cpu", kind)
     division = divide(model)
     assert division is not None
     assert division.blocks == blocks
-    try:
+    with needs_nvrtc():
         code = nvrtc.compiled(ClusterGpu.source(), definitions(model, division, weights))
-    except RuntimeError as error:
-        if "libnvrtc" in str(error):
-            pytest.skip(f"NVRTC is not installed: {error}")
-        raise
     assert code.startswith(b"\x7fELF")
 
 
 def test_a_model_too_large_for_a_cluster_is_left_to_triton() -> None:
     """An output layer lies in one block, so it has to fit there."""
     assert divide(pack(GeneratorWeights.of(random_net(preset("base").model)), "cpu", torch.float32)) is None
-
-
-def test_what_a_cluster_cannot_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TritonGpu, "missing", classmethod(lambda *_: None))
-    monkeypatch.setattr(cluster_base, "missing_nvrtc", lambda: None)
-    monkeypatch.setattr(ClusterGpu, "_shared_bytes", staticmethod(lambda: None))
-    tiny = GeneratorWeights.of(random_net(TINY["two taps"].model_copy(update=GAUSSIAN)))
-    assert ClusterGpu.missing(tiny, "cuda", "float32", 1) == "it takes mu-law codes alone, not the head gaussian"
-    base = GeneratorWeights.of(random_net(preset("base").model))
-    words = "the model does not fit into the 16 blocks of a cluster in float32"
-    assert ClusterGpu.missing(base, "cuda", "float32", 1) == words
-    assert ClusterGpu.missing(base, "cuda", "bfloat16", 1) is None
-    monkeypatch.setattr(cluster_base, "missing_nvrtc", lambda: "no compiler")
-    assert ClusterGpu.missing(base, "cuda", "bfloat16", 1) == "no compiler"
 
 
 def test_a_cluster_that_cannot_be_scheduled_is_said(emulated: MakeEmulated, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """The pipeline's kernel: run on the CPU thread by thread, compiled without a device, and run on one in the contract."""
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +8,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from cluster_emulation import EmulatedKernel
+from cluster_emulation import (
+    TINY,
+    EmulatedKernel,
+    OnTheCpu,
+    assert_calls_equal_the_full_network,
+    need_compiler,
+    needs_nvrtc,
+)
 from engine_contract import (
     CONDITIONED,
-    GAUSSIAN,
-    LOGISTICS,
     PREDICTION,
     SETTINGS,
     ConditionContract,
@@ -31,53 +35,27 @@ from fast_gen.engines import choice as engine_choice
 from fast_gen.engines.choice import choose_engine, fits
 from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine
-from fast_gen.engines.gpu.cluster import base as cluster_base
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster import pipeline_packing
 from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.cluster.pipeline_packing import divisions, pack_pipeline, packed_matrix
 from fast_gen.engines.gpu.packing import pack
-from fast_gen.engines.gpu.prediction import DevicePredictor
-from fast_gen.engines.gpu.triton_engine import TritonGpu
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
 from fast_gen.engines.self_check import self_check
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.config import ModelConfig, preset
+from wavenet_app.config import preset
 from wavenet_app.core.errors import UserError
 
-TINY = {
-    "two taps": ModelConfig(
-        residual_channels=5, dilation_channels=3, skip_channels=20, dilations=(1, 3, 2), quantization_channels=32
-    ),
-    "three taps": ModelConfig(
-        residual_channels=17,
-        dilation_channels=6,
-        skip_channels=4,
-        kernel_size=3,
-        dilations=(2, 1, 4, 1),
-        quantization_channels=8,
-    ),
-    "one layer": ModelConfig(
-        residual_channels=4, dilation_channels=20, skip_channels=70, dilations=(1,), quantization_channels=64
-    ),
-}
 IN_TURN, AT_RANDOM, AHEAD = 0, 1, -1
 """Orders of threads; see `cluster_emulation.h`."""
 
 
-class EmulatedPipeline(PipelineGpu):
+class EmulatedPipeline(OnTheCpu, PipelineGpu):
     """The engine with its kernel on the CPU; of threads in some order, on a device for some clusters at a time."""
 
     order: ClassVar[int] = 0
     clusters: ClassVar[int] = 2
-
-    @staticmethod
-    def _shared_bytes() -> None:
-        return None
-
-    def _solve(self, prediction: DevicePredictor) -> None:
-        prediction.solve(self._rings.recent[:, -1])
 
     def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -92,8 +70,7 @@ MakeEmulated = Callable[..., PipelineGpu]
 @pytest.fixture
 def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
     """A function that returns an engine whose layers lie in several blocks of two warps, with tiles of eight clips."""
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++ to compile the kernel for the CPU")
+    need_compiler()
     monkeypatch.setattr(pipeline_packing, "THREADS", 64)
     monkeypatch.setattr(pipeline_packing, "TILES", (8,))
     monkeypatch.setattr(EmulatedPipeline, "folder", tmp_path, raising=False)
@@ -177,17 +154,7 @@ def test_the_emulated_kernel_equals_the_full_network(
     net = random_net(TINY[shape], seed=1)
     engine = emulated(net, precision, order)
     engine.reset(11)
-    tolerance = 1e-4 if precision == "float32" else 0.3
-    known, numbers = random_codes(net.config, 11, 20), uniforms(4, rows=11, length=8)
-    first = engine.score(known[:, :6])
-    made = engine.generate(numbers, SETTINGS["plain"])
-    engine.prime(known[:, 6:13])
-    last = engine.score(known[:, 13:])
-    logits = full_network(net, np.concatenate([known[:, :6], made, known[:, 6:]], axis=1))
-    np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
-    np.testing.assert_allclose(last, logits[:, 21:], atol=tolerance, rtol=0)
-    if precision == "float32":
-        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance)
+    assert_calls_equal_the_full_network(engine, net, 11, precision)
 
 
 def test_a_clip_is_the_same_to_the_bit_in_any_place_of_any_batch(emulated: MakeEmulated) -> None:
@@ -293,22 +260,6 @@ def test_weights_beyond_the_memory_of_a_block_are_read_from_afar(
     np.testing.assert_array_equal(engine.score(codes), whole.score(codes))
 
 
-def test_what_the_pipeline_cannot_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TritonGpu, "missing", classmethod(lambda *_: None))
-    monkeypatch.setattr(cluster_base, "missing_nvrtc", lambda: None)
-    monkeypatch.setattr(PipelineGpu, "_shared_bytes", staticmethod(lambda: None))
-    for head in (GAUSSIAN, LOGISTICS):
-        weights = GeneratorWeights.of(random_net(TINY["two taps"].model_copy(update=head)))
-        words = f"it takes mu-law codes alone, not the head {head['head']}"
-        assert PipelineGpu.missing(weights, "cuda", "float32", 1) == words
-    base = GeneratorWeights.of(random_net(preset("base").model))
-    words = "the model does not fit into the 16 blocks of a cluster in float32"
-    assert PipelineGpu.missing(base, "cuda", "float32", 1) == words
-    assert PipelineGpu.missing(base, "cuda", "bfloat16", 1) is None
-    monkeypatch.setattr(cluster_base, "missing_nvrtc", lambda: "no compiler")
-    assert PipelineGpu.missing(base, "cuda", "bfloat16", 1) == "no compiler"
-
-
 def test_a_cluster_that_cannot_be_scheduled_is_said(emulated: MakeEmulated) -> None:
     with pytest.raises(UserError, match=r"cannot schedule a cluster of \d+( or \d+)* blocks; take --engine cuda"):
         emulated(random_net(TINY["two taps"]), clusters=0)
@@ -392,16 +343,11 @@ def test_presets_are_divided_so_that_no_block_has_much_more_to_do(
 def test_the_presets_compile_and_keep_to_their_registers_and_memory(chip: int, name: str, precision: str) -> None:
     """The kernel needs no stack, so nothing spills; 256 threads can have 255 registers each."""
     pytest.importorskip("triton", reason="triton is not installed")
-    pytest.importorskip("cuda.bindings.nvrtc", reason="cuda-bindings is not installed", exc_type=ImportError)
     from sm90 import SHARED_BYTES, compile_cluster
 
     weights = GeneratorWeights.of(random_net(preset(name).model))
-    try:
+    with needs_nvrtc():
         found = compile_cluster(PipelineGpu, weights, precision, chip)
-    except RuntimeError as error:
-        if "libnvrtc" in str(error):
-            pytest.skip(f"NVRTC is not installed: {error}")
-        raise
     assert found is not None
     division, compiled = found
     assert compiled.spilled_bytes == 0
