@@ -43,7 +43,7 @@ def results_of_processes(
     """Yields the results of tasks that other processes do, as they are done; their order is not that of the tasks.
 
     On leaving, also early, it waits until each process has ended its task; a task that takes long should ask
-    `IsStopped`.
+    `IsStopped`. SIGTERM and SIGHUP are exits meanwhile; see `ends_as_an_exit`.
 
     Args:
         ready: called in each process before its first task; returns what does the tasks. Can be pickled.
@@ -52,22 +52,9 @@ def results_of_processes(
         next_task: called for each new task; returns None if there is none left.
         on_late: called for the results of tasks that end after the generator is closed early.
 
-    SIGTERM and SIGHUP are exits, as in `ends_as_an_exit`.
-
     Raises:
         UserError: a process ended, or what a task raises.
     """
-    with ends_as_an_exit():
-        yield from _results_of_processes(ready, processes, devices, next_task, on_late)
-
-
-def _results_of_processes(
-    ready: Callable[[IsStopped], Callable[[Task], Result]],
-    processes: int,
-    devices: list[str] | None,
-    next_task: Callable[[], Task | None],
-    on_late: Callable[[Result], None],
-) -> Generator[Result]:
     context = multiprocessing.get_context("spawn")
     places, stop = context.SimpleQueue(), context.Event()
     for place in range(processes):
@@ -79,27 +66,28 @@ def _results_of_processes(
         if (task := next_task()) is not None:
             running.add(pool.submit(_make, task))
 
-    try:
-        for _ in range(processes):
-            submit()
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                result = future.result()
+    with ends_as_an_exit():
+        try:
+            for _ in range(processes):
                 submit()
-                yield result
-    except BrokenProcessPool:
-        raise UserError(
-            "a process that generates has ended; what is complete is in the manifest, and the same command resumes"
-        ) from None
-    finally:
-        stop.set()
-        for future in running:
-            future.cancel()
-        late = [future for future in wait(running).done if not future.cancelled() and future.exception() is None]
-        pool.shutdown(cancel_futures=True)
-        for future in late:
-            on_late(future.result())
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    submit()
+                    yield result
+        except BrokenProcessPool:
+            raise UserError(
+                "a process that generates has ended; what is complete is in the manifest, and the same command resumes"
+            ) from None
+        finally:
+            stop.set()
+            for future in running:
+                future.cancel()
+            late = [future for future in wait(running).done if not future.cancelled() and future.exception() is None]
+            pool.shutdown(cancel_futures=True)
+            for future in late:
+                on_late(future.result())
 
 
 _ready: Callable[[IsStopped], Callable[[Any], Any]] | None = None

@@ -1,4 +1,4 @@
-"""Visitors: what they are told, what ends with them, and ten at once."""
+"""Visitors: what they see, what ends with them, and ten at once."""
 
 import http.client
 import json
@@ -25,9 +25,9 @@ def state(response: http.client.HTTPResponse) -> dict:
 
 def now(studio: Served, client: str = "looking") -> dict:
     """Returns what a page sees that has just opened."""
-    connection, told = events(studio, client)
-    found = state(told)
-    told.close()
+    connection, stream = events(studio, client)
+    found = state(stream)
+    stream.close()
     connection.close()
     return found
 
@@ -37,9 +37,9 @@ def request(**changes: object) -> dict:
     return {"client": "page", "job": "clip", **clip, **changes}
 
 
-def test_a_page_is_told_of_its_clip_and_a_closed_page_ends_it(studio: Served, write_tone, tmp_path):
-    connection, told = events(studio, "page")
-    assert state(told)["jobs"] == []
+def test_a_page_sees_its_clip_and_a_closed_page_ends_it(studio: Served, write_tone, tmp_path):
+    connection, stream = events(studio, "page")
+    assert state(stream)["jobs"] == []
     tone = write_tone(tmp_path / "a.wav").read_bytes()
     sent = studio.post("/api/clips?client=page&name=a.wav", tone).json
     assert len(list(studio.scratch.iterdir())) == 1
@@ -47,11 +47,11 @@ def test_a_page_is_told_of_its_clip_and_a_closed_page_ends_it(studio: Served, wr
     playing.request("POST", "/api/play", json.dumps(request()), JSON)
     sound = playing.getresponse()
     sound.read(1_000)
-    while not (found := state(told))["jobs"] or found["jobs"][0]["state"] != "playing":
+    while not (found := state(stream))["jobs"] or found["jobs"][0]["state"] != "playing":
         pass
     assert found["jobs"][0]["job"] == "clip"
     assert found["running"] == 1
-    told.close()
+    stream.close()
     connection.close()  # only the stream of events: the browser closes the other one when it likes
     steer = {"client": "page", "job": "clip", "temperature": 0.5}
     assert eventually(lambda: studio.post("/api/steer", steer).status == 404, 2.0)
