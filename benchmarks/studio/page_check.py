@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import shutil
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from underruns import OPTIONS, studio, until
+from browsing import chromium, studio, until
 
 TABS = ("play", "continue", "compare", "train", "segment", "see")
 CURVES = {  # weight, median and 10th percentile of Lighthouse 12, desktop
@@ -161,23 +160,16 @@ def main() -> int:
     parser.add_argument("--loads", type=int, default=5)
     parser.add_argument("--data-dir", type=Path, help="keep the compiled code and caches here between runs")
     arguments = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("Chromium is not installed (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
     with (
         tempfile.TemporaryDirectory() as temporary,
         studio(arguments.data_dir or Path(temporary)) as address,
-        sync_playwright() as playwright,
+        chromium() as browser,
     ):
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
         scores = {
             "performance": performance(browser, address, arguments.loads),
             "accessibility": accessibility(browser, address),
             "good practice": practice(browser, address),
         }
-        browser.close()
     for name, score in scores.items():
         print(f"{name}: {100 * score:.0f}")
     return int(min(scores.values()) < 0.95)

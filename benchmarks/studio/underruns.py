@@ -13,50 +13,13 @@ import argparse
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-OPTIONS = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-
-
-@contextmanager
-def studio(folder: Path) -> Iterator[str]:
-    """Starts the studio on a data folder and yields its address."""
-    command = [sys.executable, str(ROOT / "cli.py"), "studio", "--port", "0", "--data-dir", str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            found = re.search(r"http://\S+", line)
-            if found:
-                yield found.group()
-                return
-        raise SystemExit("the studio printed no address")
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def until(page: Any, condition: str, seconds: float) -> Any:
-    """Waits until an expression is true in the page, and returns it."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        found = page.evaluate(condition)
-        if found:
-            return found
-        page.wait_for_timeout(50)
-    raise SystemExit(f"not within {seconds:.0f} s: {condition}")
+from browsing import chromium, studio, until
 
 
 def opened(page: Any, address: str, voice: str) -> None:
@@ -107,23 +70,13 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--data-dir", type=Path, help="keep the compiled code and caches here between runs")
     arguments = parser.parse_args()
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        raise SystemExit("Chromium is not installed (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with (
-        tempfile.TemporaryDirectory() as temporary,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=chromium, args=OPTIONS)
+    with tempfile.TemporaryDirectory() as temporary, chromium() as browser:
         page = browser.new_page()
         began = time.monotonic()
         with studio(arguments.data_dir or Path(temporary)) as address:
             opened(page, address, arguments.voice)
             usable = time.monotonic() - began
             found = measured(page, arguments.voice, arguments.precision, arguments.seconds)
-        browser.close()
     found["seconds_from_command_to_usable_page"] = round(usable, 2)
     found["load_average"] = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     print(json.dumps(found, indent=2))
