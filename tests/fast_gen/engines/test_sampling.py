@@ -2,6 +2,8 @@
 
 import math
 import random
+from pathlib import Path
+from typing import get_args
 
 import hypothesis
 import numpy as np
@@ -22,6 +24,7 @@ from fast_gen.engines.sampling import (
     uniforms,
     usual_settings,
 )
+from fast_gen.options import VocodingTemperature
 from wavenet_app.coding import STEP
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.errors import UserError
@@ -267,6 +270,13 @@ def test_vocoding_is_cooler_unless_a_temperature_is_given() -> None:
     assert usual_settings(vocoder) == SamplingSettings(VOCODING_TEMPERATURE)
     assert usual_settings(vocoder, 0.0) == SamplingSettings(0.0)
     assert VOCODING_TEMPERATURE < 1
+
+
+def test_the_help_and_the_studio_name_the_temperature_of_vocoding() -> None:
+    shown = f"{VOCODING_TEMPERATURE:g}"
+    assert f"{shown} for vocoding" in get_args(VocodingTemperature)[1].help
+    page = Path(__file__).parents[3] / "studio" / "page" / "continue.js"
+    assert f"vocoder ? {shown} : 1" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
