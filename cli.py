@@ -310,7 +310,7 @@ def main() -> None:
         if not sys.argv[1:]:
             error.show()  # the help, since there is no command
         else:
-            sys.stderr.write(f"error: {usage_line(error)}\n")
+            sys.stderr.write(f"error: {usage_line(error, sys.argv[1:], typer.main.get_command(app))}\n")
         sys.exit(2)
     except KeyboardInterrupt:  # before typer handles it, with the same exit code
         sys.exit(130)

@@ -114,7 +114,7 @@ class Voice:
             seconds: length of each clip; a vocoder's clip is as long as its frames.
             n: number of clips in a batch; None for a single clip without a batch axis.
             seed: of the random numbers; clip number `row` is the same in a batch of any size.
-            temperature: lower is safer, higher is wilder; None for 1, or 0.8 for a vocoder.
+            temperature: lower is safer, higher is wilder; None for 1, or 0.6 for a vocoder.
             top_k: sample from this many of the most likely codes; 0 for all.
             top_p: sample from the most likely codes that hold this much probability.
             min_p: sample from the codes at least this many times as likely as the most likely one.

@@ -27,6 +27,7 @@ from wavenet_app.core.receptive_field.report import FieldReport, FieldRequest
 from wavenet_app.core.receptive_field.touched import global_layers, reach, structural_twin, touched_map
 from wavenet_app.core.receptive_field.view import measuring, show
 from wavenet_app.core.settings import validated
+from wavenet_app.core.terminal import number_of
 
 DEFAULT_COUNT = 4
 DEFAULT_SIZE = 512
@@ -187,13 +188,14 @@ def _images(
     """
     if locate(inputs, data) is None:
         shapes = ShapesDataset("val", count=count, size=size)
-        return [_square(shapes.image(index), size) for index in range(count)], f"{count} images of the built-in shapes"
+        squares = [_square(shapes.image(index), size) for index in range(count)]
+        return squares, f"{number_of(count, 'image')} of the built-in shapes"
     dataset = open_dataset(inputs, data, "val")
     count = min(count, len(dataset))
     chosen = evenly_spread(len(dataset), count)
     seen = "" if image_scale == 1 else f" at {image_scale:.3g} of their size"
     squares = [_square(dataset.image(index), size, image_scale) for index in chosen]
-    return squares, f"{count} images of {dataset.name}{seen}"
+    return squares, f"{number_of(count, 'image')} of {dataset.name}{seen}"
 
 
 def _square(image: NDArray[np.uint8], size: int, image_scale: float = 1.0) -> Tensor:

@@ -133,6 +133,13 @@ def quick_verdict(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("fast_gen.evaluation.for_training._beside_real", lambda _made, _pieces, _rate: [])
 
 
+@pytest.fixture(autouse=True)
+def one_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the processes that a command starts for each core by default; each takes seconds to import torch."""
+    if "wavegen" in request.fixturenames:
+        monkeypatch.setattr("fast_gen.bulk.parts.usable_cores", lambda: 1)
+
+
 @pytest.fixture
 def wavegen(monkeypatch, capsys, tmp_path) -> Callable[..., Outcome]:
     """Runs a command like the installed script, but in this process and in an empty folder."""

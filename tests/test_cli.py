@@ -153,6 +153,32 @@ def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, 
     assert outcome.err.startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "help_page"),
+    [
+        (["sample", "--seconds"], "wavegen sample -h"),
+        (["data", "get", "--from"], "wavegen data get -h"),
+        (["sample", "--secs", "1"], "wavegen sample -h"),
+        (["data", "fetch"], "wavegen data -h"),
+        (["sampl"], "wavegen -h"),
+    ],
+)
+def test_a_mistyped_command_names_its_own_help(wavegen, arguments, help_page):
+    outcome = wavegen(*arguments)
+    assert outcome.code == 2
+    assert outcome.err.endswith(f" See: {help_page}\n")
+    assert outcome.err.count("\n") == 1
+
+
+def test_a_verdict_on_one_short_clip_is_marked_as_unsure(wavegen, tone_folder):
+    for file in sorted(tone_folder.glob("*.wav"))[2:]:
+        file.unlink()
+    outcome = wavegen("train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
+    assert outcome.code == 0, outcome.err
+    assert "note: only 1 clip (" in outcome.out
+    assert "other clips can give another verdict" in " ".join(outcome.out.split())
+
+
 def test_an_existing_name_and_options_of_the_checkpoint_are_refused(wavegen, tone_folder):
     assert wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY).code == 0
     taken = wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY)

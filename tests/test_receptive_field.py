@@ -96,7 +96,7 @@ def test_a_trained_deeplab_is_compared_with_an_untrained_one(receptive_field, tm
     code, out, err = receptive_field("streets", "--size", 97, "--count", 1, "--json", "--inputs", "set")
     assert code == 0, err
     facts = json.loads(out)
-    assert facts["inputs"] == "1 images of set at 0.5 of their size"
+    assert facts["inputs"] == "1 image of set at 0.5 of their size"
     # by hand, the reach of the layers at each stride: 3x3s and 5x5s of the backbone, the widest rate and the last 3x3
     # of the head, and two of the features for a pixel
     by_stride = {1: 2, 2: 2 + 2, 4: 2 + 4, 8: 4 + 4 + 2, 16: 3 * 2 + 2 * 2 + 3 * 2 * 4 + 2 * 18 + 2 + 1}

@@ -26,6 +26,7 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import HOUR, make_folder, sweep_parts
+from wavenet_app.core.terminal import number_of
 
 _DIGITS = 6  # of the numbers in the names, so that names sort and do not depend on how many clips are wanted
 
@@ -80,7 +81,7 @@ def run_bulk(request: SampleRequest, parts: Parts, folder: DataFolder, *, scores
     failures = ", ".join(f"{count} of {kind}" for kind, count in sorted(plan.failures.items()))
     if failures:
         print_labelled(console, "note", f"clips that failed ({failures}) are marked in the manifest")
-    console.print(f"{manifest}  ({len(wanted):,} clips)", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{manifest}  ({number_of(len(wanted), 'clip')})", highlight=False, markup=False, soft_wrap=True)
     return manifest
 
 
@@ -184,13 +185,13 @@ def _say_what_is_left(plan: _Plan, wanted: range, job: BulkJob, console: Console
     folder = job.request.destination.folder
     known = len(wanted) - plan.left
     if known:
-        print_labelled(console, "note", f"{known:,} of {len(wanted):,} clips are in {folder} already")
+        print_labelled(console, "note", f"already in {folder}: {known:,} of {number_of(len(wanted), 'clip')}")
     unlisted = sum((folder / job.file(number)).exists() for numbers in plan.ranges for number in numbers)
     if unlisted:
-        print_labelled(console, "note", f"{unlisted:,} files that no manifest lists are made again")
+        print_labelled(console, "note", f"made again, as no manifest lists them: {number_of(unlisted, 'file')}")
     if plan.left:
         shared = f" by {plan.processes} processes" if plan.processes > 1 else ""
-        console.print(f"{plan.left:,} clips to generate{shared}; Ctrl-C stops, and the same command resumes")
+        console.print(f"{number_of(plan.left, 'clip')} to generate{shared}; Ctrl-C stops, and the same command resumes")
 
 
 def _progress(console: Console) -> Progress:

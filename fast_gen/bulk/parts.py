@@ -53,5 +53,9 @@ class Parts:
             return len(self.devices)
         if engine_device == "cuda":
             return 1
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return max(1, cores // threads)
+        return max(1, usable_cores() // threads)
+
+
+def usable_cores() -> int:
+    """Returns how many cores of the CPU this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

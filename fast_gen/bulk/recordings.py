@@ -117,7 +117,7 @@ def run_folder(request: VocodeRequest, parts: Parts, folder: DataFolder, *, cons
     unlisted = _unlisted([one for one in recordings if one in kept], request, digest)
     if kept:
         console.print(
-            f"{len(kept)} of {len(recordings)} files exist in {request.out} and are kept; --overwrite makes them again",
+            f"kept in {request.out}: {len(kept)} of {number_of(len(recordings), 'file')}; --overwrite makes them again",
             highlight=False,
             soft_wrap=True,
         )
@@ -147,7 +147,8 @@ def run_folder(request: VocodeRequest, parts: Parts, folder: DataFolder, *, cons
             for outcome in outcomes:
                 note(outcome)
     if problems and not made and not kept:
-        raise UserError(f"none of the {len(problems)} files in {request.source} can be used; the first: {problems[0]}")
+        tried = number_of(len(problems), "file")
+        raise UserError(f"no recording in {request.source} can be used ({tried}); the first: {problems[0]}")
     console.print(f"{len(made)} made, {len(kept)} kept, {len(problems)} skipped", highlight=False)
     return sorted(made)
 

@@ -127,8 +127,8 @@ def _own_clips(trained: Trained, corpus: Corpus, say: Callable[[str], None]) -> 
     real_failures = tuple(failure(piece, rate) for piece in pieces)
     alike = bool(pieces) and None not in real_failures  # as in a corpus of rain or of organ tones
     sentences = [
-        failure_sentence(failures, f"generated clips of {SECONDS:g} s"),
-        *([f"{failure_sentence(real_failures, 'real pieces')} by the same rules"] if alike else []),
+        failure_sentence(failures, "generated clip", f" of {SECONDS:g} s"),
+        *([f"{failure_sentence(real_failures, 'real piece')} by the same rules"] if alike else []),
         *_beside_real(list(waveforms), pieces, rate),
         f"the model needs {own:.3f} bits per sample for its own clips",
     ]

@@ -9,7 +9,8 @@ from typing import Any
 
 from fast_gen.evaluation.vocoded import VocodedFacts, vocoded_sentence
 from fast_gen.generation.ranking import ScoredClip
-from wavenet_app.corpus.baseline import verdict
+from wavenet_app.core.terminal import number_of
+from wavenet_app.corpus.baseline import few_clips, verdict
 from wavenet_app.corpus.corpus import SkippedFile
 from wavenet_app.evaluation.held_out_bits import HeldOutBits
 from wavenet_app.evaluation.pair_table import Average
@@ -115,12 +116,15 @@ class EvalReport:
     def verdict(self) -> list[str]:
         """The result in plain words, the most important first."""
         lines = [verdict(self.bits.overall.model, self.bits.baseline)]
+        if (few := few_clips(self.bits.available_files, self.bits.available_seconds)) is not None:
+            lines.append(few)
         if self.generated is not None:
-            lines.append(failure_sentence(self.generated.failures, f"generated clips of {self.generated.seconds:g} s"))
+            length = f" of {self.generated.seconds:g} s"
+            lines.append(failure_sentence(self.generated.failures, "generated clip", length))
         if self.vocoded is not None:
             lines.append(vocoded_sentence(self.vocoded))
             lines.append(
-                failure_sentence(tuple(file.failure for file in self.vocoded.files), "vocoded clips as sampled")
+                failure_sentence(tuple(file.failure for file in self.vocoded.files), "vocoded clip", " as sampled")
             )
         return lines
 
@@ -129,14 +133,19 @@ class EvalReport:
         return json.dumps(_plain({"verdict": self.verdict, **asdict(self)}), allow_nan=False, ensure_ascii=False)
 
 
-def failure_sentence(failures: tuple[Failure | None, ...], what: str) -> str:
+def failure_sentence(failures: tuple[Failure | None, ...], noun: str, after: str = "") -> str:
     """Returns in words how many clips failed.
 
-    >>> failure_sentence((None, "noise", None), "generated clips of 2 s")
+    Args:
+        failures: of each clip.
+        noun: what the clips are, such as "generated clip".
+        after: what follows the noun, such as " of 2 s".
+
+    >>> failure_sentence((None, "noise", None), "generated clip", " of 2 s")
     'of 3 generated clips of 2 s, 1 ran away to noise, 0 ran away to a hum and 0 collapsed to silence'
     """
     return (
-        f"of {len(failures)} {what}, {failures.count('noise')} ran away to noise, "
+        f"of {number_of(len(failures), noun)}{after}, {failures.count('noise')} ran away to noise, "
         f"{failures.count('hum')} ran away to a hum and {failures.count('silence')} collapsed to silence"
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fast_gen.evaluation.report import SOUNDS, EvalReport, GeneratedFacts
 from fast_gen.evaluation.vocoded import FILTERED_NOISE, GRIFFIN_LIM, NOISE, SAMPLED
+from wavenet_app.core.terminal import number_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from wavenet_app.evaluation.pair_table import Average
 
 GREATEST_ROWS = 50
+FILE_ROWS = 8  # of bits: the mean is what counts, and --json has all
 
 Row = tuple[str, str, str]
 """Measure, this model, and figures to compare with."""
 
 
 def render(report: EvalReport) -> Group:
-    """Returns the report for `rich.console.Console.print`: the table, bits per file, skipped files, the verdict."""
+    """Returns the report for `rich.console.Console.print`: tables, skipped files, notes, and at the end the verdict."""
     from rich.console import Group, RenderableType
     from rich.table import Table
 
@@ -48,12 +50,13 @@ def render(report: EvalReport) -> Group:
             skipped.add_row(f"and {len(report.skipped) - GREATEST_ROWS:,} more", "all of them with --json")
         parts.append(skipped)
     # Text, not markup: a file's name may hold brackets.
-    parts += [f"- {line}" for line in (*report.verdict, *notes(report))]
+    parts += ["", "how it was measured:", *(f"- {line}" for line in notes(report))]
+    parts += ["", "verdict:", *(f"- {line}" for line in report.verdict)]
     return Group(*parts)
 
 
 def sections(report: EvalReport) -> list[list[Row]]:
-    """Returns the rows of the main table: bits; generated clips and their sound, or vocoded ones; the codes' floor."""
+    """Returns the rows of the main table: bits; then generated clips, or vocoded ones and the floor of the codes."""
     overall = report.bits.overall
     bits: list[Row] = [
         (
@@ -68,8 +71,8 @@ def sections(report: EvalReport) -> list[list[Row]]:
         rows += _generated_sections(report.generated)
     if report.vocoded is not None:
         rows += _vocoded_sections(report.vocoded)
-    floor = [(f"floor of {report.coding}: {label}", "-", average(value)) for label, value in report.floor.items()]
-    return [*rows, floor]
+        rows.append([(f"floor of {report.coding}: {label}", "-", average(one)) for label, one in report.floor.items()])
+    return rows
 
 
 def _own_bits(generated: GeneratedFacts) -> Row:
@@ -144,9 +147,8 @@ def notes(report: EvalReport) -> list[str]:
         lines += _generated_notes(report.generated, report.coding)
     if report.vocoded is not None:
         lines.append(_vocoded_note(report.vocoded))
-    lines.append(
-        f"the floor: {report.floor_pairs} real pieces as {report.coding} against themselves; no model can do better"
-    )
+        pieces = number_of(report.floor_pairs, "real piece")
+        lines.append(f"the floor: {pieces} as {report.coding} against themselves; no model can do better")
     return [*lines, *report.remarks, f"the evaluation took {report.seconds:.0f} s"]
 
 
@@ -162,8 +164,8 @@ def _vocoded_note(vocoded: VocodedFacts) -> str:
 
 def _generated_notes(generated: GeneratedFacts, coding: str) -> list[str]:
     lines = [
-        f"sound: {len(generated.failures)} generated clips of {generated.seconds:g} s beside "
-        f"{len(generated.real_failures)} real pieces of {generated.real_seconds:.3g} s, both as {coding}; "
+        f"sound: {number_of(len(generated.failures), 'generated clip')} of {generated.seconds:g} s beside "
+        f"{number_of(len(generated.real_failures), 'real piece')} of {generated.real_seconds:.3g} s, both as {coding}; "
         "distances are to one half of the real ones, real against real is the other half; Wasserstein, 0 is best",
         "the Frechet distance uses our own embedding, so it is not comparable with VGGish FAD figures",
     ]
@@ -199,7 +201,7 @@ def _file_table(report: EvalReport) -> Table:
     table.add_column("file", overflow="fold")
     for column in ("seconds", "this model", "LPC-24", "order-1", "unigram"):
         table.add_column(column, justify="right")
-    rows = report.bits.files[:GREATEST_ROWS]
+    rows = report.bits.files[:FILE_ROWS]
     for row in (*rows, report.bits.overall):
         if row is report.bits.overall:
             table.add_section()

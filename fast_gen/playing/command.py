@@ -129,10 +129,14 @@ def run_live(request: SampleRequest, live: LiveRequest, folder: DataFolder, *, c
         if file.path != path:
             write_audio_blocks(path, wav_blocks(file.path), sample_rate)
             file.path.unlink()
-        facts = f"{file.num_samples / sample_rate:.2f} s{f'; written {level.remark}' if level.remark else ''}"
-        console.print(f"{path}  ({facts})", highlight=False, soft_wrap=True)
+        facts = [f"{file.num_samples / sample_rate:.2f} s"]
         if not live.forever:
-            write_spectrogram(picture_of(path), read_audio(path, sample_rate), sample_rate, path.stem)
+            picture = picture_of(path)
+            write_spectrogram(picture, read_audio(path, sample_rate), sample_rate, path.stem)
+            facts.append(f"its spectrogram is {picture.name}")
+        if level.remark:
+            facts.append(f"written {level.remark}")
+        console.print(f"{path}  ({'; '.join(facts)})", highlight=False, soft_wrap=True)
         return path
     header = b"" if live.raw else wav_header(sample_rate, total)
     try:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from segmentation.checking.check import CheckReport, SplitReport
 from segmentation.datasets.dataset import FileNote
+from wavenet_app.core.terminal import number_of
 
 _EXAMPLES = 3
 _UNREADABLE = ("cannot be read", "cannot be used")
@@ -50,7 +51,8 @@ def remarks(splits: Sequence[SplitReport]) -> list[str]:
 
 
 def _splits(report: CheckReport) -> Table:
-    table = Table(title=f"{report.name} ({report.format}), {len(report.classes)} classes", title_justify="left")
+    classes = number_of(len(report.classes), "class")
+    table = Table(title=f"{report.name} ({report.format}), {classes}", title_justify="left")
     for heading in ("split", "images", "read", "skipped", "broken", "suspicious", "size", "ignored"):
         table.add_column(heading, justify="left" if heading == "split" else "right", overflow="fold")
     for split in report.splits:

@@ -18,7 +18,7 @@ from segmentation.network.deeplab import build_model
 from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.settings import validated
-from wavenet_app.core.terminal import clock, thinned
+from wavenet_app.core.terminal import clock, number_of, thinned
 
 _UNSAID = 16  # any stride has the same number of parameters
 _MOST_NAMES = 40  # of classes; --json has all
@@ -97,10 +97,11 @@ def _table(facts: dict[str, Any]) -> Table:
         ("classes", _classes(facts)),
     ]
     if data is not None:
-        rows.append(("trained on", f"{data['training_images']:,} images of {data['name']} ({data['format']})"))
+        images = number_of(data["training_images"], "image")
+        rows.append(("trained on", f"{images} of {data['name']} ({data['format']})"))
         rows.append(("images seen at", f"{facts['image_scale'] or 1:.3g} of their size"))
     if facts["history"]:
-        rows.append(("trained", f"{facts['steps']:,} steps in {clock(facts['seconds'])}"))
+        rows.append(("trained", f"{number_of(facts['steps'], 'step')} in {clock(facts['seconds'])}"))
         rows.append(("history", "\n".join(_history_lines(facts["history"]))))
     table = Table(title=facts["file"], title_justify="left", show_header=False)
     for heading, text in rows:

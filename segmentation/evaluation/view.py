@@ -11,6 +11,7 @@ from segmentation.evaluation.evaluate import Evaluation
 from segmentation.evaluation.metrics import SegmentationScores
 from segmentation.prediction.options import windows_line
 from wavenet_app.core.console import print_labelled
+from wavenet_app.core.terminal import number_of
 
 _MOST_CLASSES = 40  # rows of the table of classes; --json has all
 _SHOWN = 3  # skipped files; --json has all
@@ -22,7 +23,7 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     scores, dataset = evaluation.scores, evaluation.dataset
     some = "all" if evaluation.images == len(dataset) else f"{evaluation.images} of the"
     console.print(
-        f"{some} {len(dataset)} images of {dataset.name} ({dataset.format}, {dataset.split})",
+        f"{some} {number_of(len(dataset), 'image')} of {dataset.name} ({dataset.format}, {dataset.split})",
         highlight=False,
     )
     console.print(
@@ -36,21 +37,28 @@ def show_evaluation(console: Console, evaluation: Evaluation) -> None:
     if len(evaluation.skipped) > _SHOWN:
         console.print(f"{len(evaluation.skipped)} files are skipped in all; --json lists them", highlight=False)
     console.print(class_table(scores))
+    print_unlabelled(console, scores)
+    if math.isnan(scores.mean_iou):
+        console.print("no score: every pixel of these images is ignored")
+        return
+    console.print(
+        f"mIoU {scores.mean_iou:.2%} over {number_of(len(scores.classes) - len(scores.absent), 'class')}, "
+        f"pixel accuracy {scores.pixel_accuracy:.2%}",
+        highlight=False,
+    )
+
+
+def print_unlabelled(console: Console, scores: SegmentationScores) -> None:
+    """Prints the classes that no mask shows, and whether they count in the mean IoU; nothing if there are none."""
     for names, what in (
         (scores.absent, "neither labelled nor predicted, so without IoU and not in the mean"),
         (scores.only_predicted, "predicted, but nowhere labelled: IoU 0, in the mean"),
     ):
         if names:
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            console.print(f"{len(names)} classes {what}: {', '.join(names[:_LISTED])}{more}", highlight=False)
-    if math.isnan(scores.mean_iou):
-        console.print("no score: every pixel of these images is ignored")
-        return
-    console.print(
-        f"mIoU {scores.mean_iou:.2%} over {len(scores.classes) - len(scores.absent)} classes, "
-        f"pixel accuracy {scores.pixel_accuracy:.2%}",
-        highlight=False,
-    )
+            console.print(
+                f"{number_of(len(names), 'class')} {what}: {', '.join(names[:_LISTED])}{more}", highlight=False
+            )
 
 
 def class_table(scores: SegmentationScores) -> Table:

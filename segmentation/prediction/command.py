@@ -14,7 +14,7 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import make_console
-from wavenet_app.core.terminal import progress_bar
+from wavenet_app.core.terminal import number_of, progress_bar
 
 _MOST_CLASSES = 12  # rows of the table of classes
 
@@ -54,10 +54,10 @@ def run_prediction(
         print_labelled(console, "skipped", note.detail)
     if others:
         endings = ", ".join(sorted({note.path.suffix or note.path.name for note in others}))
-        console.print(f"{len(others)} files are no images ({endings})", highlight=False)
+        console.print(f"{number_of(len(others), 'other file')} skipped ({endings})", highlight=False)
     console.print(
-        f"{len(prediction.written)} of {len(inputs)} images labelled: {', '.join(FOLDERS)} in {target}; overlays have "
-        "a legend below the image",
+        f"{len(prediction.written)} of {number_of(len(inputs), 'image')} labelled: {', '.join(FOLDERS)} in {target}; "
+        "overlays have a legend below the image",
         highlight=False,
         soft_wrap=True,
         markup=False,

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from segmentation.datasets.catalogue import BUILT_IN
 from segmentation.datasets.dataset import FileNote
-from segmentation.evaluation.view import class_table
+from segmentation.evaluation.view import class_table, print_unlabelled
 from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
 from wavenet_app.core.console import print_labelled
@@ -43,8 +43,8 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
     settings = config.training
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     console.print(
-        f"{len(task.training)} images of {task.training.name} ({task.training.format}, "
-        f"{task.training.num_classes} classes) to train on, {len(task.validation)} held out",
+        f"{number_of(len(task.training), 'image')} of {task.training.name} ({task.training.format}, "
+        f"{number_of(task.training.num_classes, 'class')}) to train on, {len(task.validation)} held out",
         highlight=False,
     )
     assert settings.crop_size is not None
@@ -66,6 +66,7 @@ def show_result(console: Console, run: SegmentationRun, result: SegmentationResu
     name, dataset = run.config.name, run.config.data.dataset
     if result.scores is not None:
         console.print(class_table(result.scores))
+        print_unlabelled(console, result.scores)
     total = len(run.task.validation)
     some = "all" if result.validated == total else f"{result.validated} of the"
     console.print(

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.terminal import thinned
+from wavenet_app.core.terminal import number_of, thinned
 from wavenet_app.corpus.baseline import Baseline, verdict
 
 _MAX_ROWS = 8  # of the history
@@ -38,7 +38,7 @@ def run_info(checkpoint: str | None, folder: DataFolder, *, console: Console, as
     if facts["voice"] is not None:
         voice = facts["voice"]
         table.add_row("voice", "\n".join(f"{key} = {value}" for key, value in voice.items() if value is not None))
-    table.add_row("trained", f"{facts['steps']:,} steps in {facts['seconds'] / 60:.1f} minutes")
+    table.add_row("trained", f"{number_of(facts['steps'], 'step')} in {facts['seconds'] / 60:.1f} minutes")
     table.add_row("history", "\n".join(_history_lines(facts["history"])))
     if facts["validation"] is not None and facts["baseline"] is not None:
         baseline = Baseline(**facts["baseline"])

@@ -42,13 +42,14 @@ def clock(seconds: float) -> str:
 
 
 def number_of(count: int, noun: str) -> str:
-    """Returns a count with its noun, whose plural ends in s.
+    """Returns a count with its noun, whose plural ends in s, or in es after s.
 
     Example:
-        >>> number_of(1, "file"), number_of(2000, "file")
-        ('1 file', '2,000 files')
+        >>> number_of(1, "file"), number_of(2000, "file"), number_of(2, "class")
+        ('1 file', '2,000 files', '2 classes')
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else plural}"
 
 
 def run_bar(console: Console) -> Progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -65,14 +65,16 @@ _PLAIN = {
 """What the library says of a value, and the same in plain words."""
 
 
-def usage_line(error: Any) -> str:
+def usage_line(error: Any, typed: Sequence[str], program: Any) -> str:
     """Returns a mistake on the command line as one line: what is wrong, and what to type instead.
 
     Args:
         error: a `UsageError`.
+        typed: the arguments of the program.
+        program: the group of all commands.
     """
     context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "wavegen"
+    command = context.command_path if context is not None else _command_of(typed, program)
     text = " ".join(error.format_message().split()).rstrip(".")
     option = getattr(error, "option_name", None)
     if option is not None and context is not None and "No such option" in text:
@@ -86,6 +88,16 @@ def usage_line(error: Any) -> str:
         for found, plain in _PLAIN.items():
             text = re.sub(found, plain, text)
     return f"{text}{'' if text.endswith('?') else '.'} See: {command} -h"
+
+
+def _command_of(typed: Sequence[str], program: Any) -> str:
+    """Returns the command that was typed, with its groups, since some mistakes do not name it."""
+    path, group = ["wavegen"], program
+    for word in typed:
+        if word not in getattr(group, "commands", {}):
+            break
+        path, group = [*path, word], group.commands[word]
+    return " ".join(path)
 
 
 def _hint(name: str, known: Iterable[str], others: dict[str, str]) -> str:

@@ -36,6 +36,7 @@ MAX_CLASSES = 1_024
 # With more audio than this, the tables and the scale factor change only in the fourth digit.
 TABLE_SECONDS = 3_600
 SCALE_SECONDS = 60
+LITTLE_SECONDS = 20.0
 # Long clips are measured in pieces, so memory does not grow with their length.
 PIECE_SECONDS = 600
 # Frames predicted at once: enough to vectorise, few enough to stay in the processor's cache.
@@ -420,6 +421,28 @@ def _autocorrelation(frames: Floats) -> Floats:
     length = next_fast_len(frames.shape[1] + ORDER, real=True)
     spectrum = rfft(frames, length, axis=1)
     return irfft(spectrum.real**2 + spectrum.imag**2, length, axis=1)[:, : ORDER + 1].T.copy()
+
+
+def few_clips(clips: int, seconds: float) -> str | None:
+    """Returns a note if the held-out audio is too little for a sure verdict: one clip, or less than 20 s; else None.
+
+    Args:
+        clips: how many are held out.
+        seconds: their length in all.
+
+    >>> few_clips(39, 116.0) is None
+    True
+    >>> few_clips(2, 9.3)
+    'only 2 clips (9.3 s) are held out, so other clips can give another verdict; add recordings for a surer one'
+    """
+    if clips > 1 and seconds >= LITTLE_SECONDS:
+        return None
+    held_out = "1 clip" if clips == 1 else f"{clips} clips"
+    verb = "is" if clips == 1 else "are"
+    return (
+        f"only {held_out} ({seconds:.3g} s) {verb} held out, so other clips can give another verdict; "
+        "add recordings for a surer one"
+    )
 
 
 def verdict(validation: float, baseline: Baseline) -> str:

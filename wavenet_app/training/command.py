@@ -29,7 +29,7 @@ from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training.options import RunOptions
 from wavenet_app.training.run import prepare_run
-from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, train, validation_windows
+from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, start_score, train, validation_windows
 from wavenet_app.training.view import TrainingView, show_result, show_start, unheard
 
 Judge = Callable[[Path, Corpus, Callable[[str], None]], Judgement]
@@ -94,6 +94,8 @@ def _trained(
         show_start(console, run, device=device, dtype=dtype, parameters=parameters)
         _prepare_kernels(console, device, task.model.product_dtype)
         view = TrainingView(console, during)
+        if run.start is not None:
+            view.show_source(run.start.name, start_score(task))
         with view.progress, quiet_lightning():
             result = train(
                 task,

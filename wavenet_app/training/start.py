@@ -47,10 +47,12 @@ class Start:
     """What a run takes over from a model.
 
     Attributes:
+        name: of the model, as the user gave it.
         weights: the tensors to put into the new net; all others keep their initial values.
         notes: what was taken and what is new, a line each.
     """
 
+    name: str
     weights: dict[str, Tensor]
     notes: list[str]
 
@@ -142,7 +144,7 @@ def take_over(source: Source, config: ModelConfig) -> Start:
     if before != now:
         filtered = ("the waveform itself", "what the filter of the frames takes")
         notes.append(f"the codes of {source.name} are of {filtered[before]}, those of this run of {filtered[now]}")
-    return Start(taken, [*lines, *notes])
+    return Start(source.name, taken, [*lines, *notes])
 
 
 def _take_speakers(

@@ -282,6 +282,14 @@ def train(
             return _finish(task, plan, status, on_phase)
 
 
+def start_score(task: WaveNetTask) -> float:
+    """Returns the bits per sample of the net as it is now, on the audio that validations during training use."""
+    model = WaveNet(task.config.model).to(task.device)
+    model.product_dtype = task.model.product_dtype
+    model.load_state_dict(task.model.state_dict())
+    return score_of(task, model, task.validation_batches())
+
+
 def _unmeasured(plan: FitPlan) -> str:
     """Returns what an interrupt of the final measurement leaves, and the command that measures."""
     name = plan.run_dir.name

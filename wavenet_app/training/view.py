@@ -13,7 +13,7 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget, show_interruption
 from wavenet_app.core.terminal import clock, print_notes
-from wavenet_app.corpus.baseline import Baseline, verdict
+from wavenet_app.corpus.baseline import Baseline, few_clips, verdict
 from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.training.run import Run
 from wavenet_app.training.task import VALIDATION_SECONDS, TrainingResult
@@ -41,6 +41,15 @@ class TrainingView(RunView):
     def scores(self, row: HistoryRow) -> str:
         """Returns the bits per sample of training and validation, and those of the baseline."""
         return f"train {row['train']:.3f}  validation {row['validation']:.3f}  (LPC-24 {self.baseline.lpc:.3f})"
+
+    def show_source(self, name: str, bits: float) -> None:
+        """Prints what the model that the run starts from scores before any training."""
+        self.console.print(
+            f"{clock(0):>8}  step {0:>6}  validation {bits:.3f}  (LPC-24 {self.baseline.lpc:.3f})  "
+            f"{name}, before training",
+            highlight=False,
+            markup=False,
+        )
 
     def on_step(self, status: FitStatus) -> None:
         """Advances the bar every tenth step, because steps of small models are too short to draw each."""
@@ -104,6 +113,8 @@ def show_result(console: Console, result: TrainingResult, run: Run, judgement: J
     if judgement is not None:  # first, because a net can predict well and yet generate noise
         console.print(judgement.text, highlight=False)
     console.print(verdict(result.validation, result.baseline), highlight=False)
+    if (few := few_clips(len(run.corpus.validation), held_out)) is not None:
+        print_labelled(console, "note", few)
     name = run.config.name
     show_interruption(console, result.status, f"train --resume {name}")
     lines = [f"checkpoint: {result.checkpoint}"]

@@ -78,7 +78,7 @@ def test_what_is_there_is_not_made_again_and_what_is_missing_is(checkpoint, tmp_
         path.unlink()
     capsys.readouterr()
     assert exit_code(monkeypatch, *_options(checkpoint, out, clips=CLIPS + 2), "--processes", 1) == 0
-    assert "65 of 69 clips are in" in " ".join(capsys.readouterr().out.split())
+    assert ": 65 of 69 clips" in " ".join(capsys.readouterr().out.split())
     after = _sounds(out)
     assert sounds.items() <= after.items()
     assert len(after) == CLIPS + 2

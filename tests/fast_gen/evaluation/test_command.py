@@ -63,7 +63,8 @@ def test_json_stands_alone_and_agrees_with_training(evaluating, trained) -> None
     assert overall["samples"] == sum(file["samples"] for file in facts["bits"]["files"])
     assert len(facts["generated"]["bits"]) == 2
     assert facts["generated"]["whistles"] == [0, 0]  # the only held-out tone is below 500 Hz
-    assert len(facts["verdict"]) == 2
+    assert len(facts["verdict"]) == 3
+    assert facts["verdict"][1].startswith("only 1 clip (")
     again = json.loads(evaluating("eval", "tones", *QUICK, "--json", "--seconds", 0).out)
     assert {**again, "seconds": 0} == {**facts, "seconds": 0}
 

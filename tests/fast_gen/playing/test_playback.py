@@ -91,6 +91,8 @@ def test_without_a_device_a_line_is_printed_and_the_wav_is_written(noise, tmp_pa
     assert "not played: this machine has no sound output device that PortAudio can see; if PulseAudio or" in out
     assert "pipewire-alsa; the file is still written" in out
     assert len(soundfile.read(tmp_path / "noise-seed0-0.wav")[0]) == SAMPLE_RATE // 2
+    assert "its spectrogram is noise-seed0-0.png" in out
+    assert (tmp_path / "noise-seed0-0.png").exists()
     out, err = (process := wavegen("devices", environment=environment)).communicate(timeout=120)
     assert (process.returncode, out) == (2, "")
     assert err.startswith("error: this machine has no sound output device that PortAudio can see; if PulseAudio")

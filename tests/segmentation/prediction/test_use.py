@@ -190,7 +190,7 @@ def test_predict_mirrors_the_tree_and_writes_three_pictures_of_each(wavegen, tmp
     code, out, err = wavegen("seg-predict", shapes_checkpoint, "in", "--window", 16)
     assert code == 0, err
     results = tmp_path / "data" / "segmentation_results" / "net" / "in"
-    for part in ("3 of 4 images labelled", "broken.jpg", "1 files are no images (.txt)"):
+    for part in ("3 of 4 images labelled", "broken.jpg", "1 other file skipped (.txt)"):
         assert part in out
     for folder in ("masks", "overlays", "raw_ids"):
         written = sorted(

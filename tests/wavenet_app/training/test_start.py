@@ -52,6 +52,10 @@ def test_before_its_first_step_a_run_is_the_model_that_it_starts_from(wavegen, t
     line = f"note: starts from {given}: {tensors} of {tensors} tensors, {weights:,} of {weights:,} weights"
     assert line in flat(outcome.out)
     assert "new:" not in outcome.out
+    first_row, *_, last_row = [row for row in outcome.out.splitlines() if "  validation " in row]
+    assert first_row.endswith(f"  {given}, before training")
+    bits = [row.partition("validation ")[2].split()[0] for row in (first_row, last_row)]
+    assert bits[0] == bits[1]  # a run that moves no weight ends where it starts
 
 
 def test_the_averaged_weights_are_taken_over(wavegen, tone_folder, trained):
@@ -74,6 +78,7 @@ def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_f
     resumed = wavegen("train", "--resume", "next", "--max-steps", 4, "--logger", "none")
     assert resumed.code == 0, resumed.err
     assert "note: this run started from first" in flat(resumed.out)
+    assert "before training" not in resumed.out
     assert "starts from" not in resumed.out
     assert content(trained, "next")["config"]["training"]["start_from"] == "first"
 
