@@ -6,7 +6,7 @@ PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shel
 # A process for each core, with one thread each: more threads than cores wait for each other.
 TESTS := OMP_NUM_THREADS=1 $(UV) run pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: help demo test slow exhaustive gpu gpu-quick check format docs reference clean
+.PHONY: help demo test slow exhaustive gpu gpu-quick check static format docs reference clean
 
 help:
 	@echo "make demo    train a small model on the built-in corpus and play it, in about five minutes"
@@ -16,6 +16,7 @@ help:
 	@echo "make gpu     test the GPU engines, then measure their limits, speed and start; needs a CUDA device"
 	@echo "make gpu-quick    check and time the GPU engines in under fifteen minutes; needs a CUDA device"
 	@echo "make check   check format, lint, import rules, types, documentation and tests, as continuous integration does"
+	@echo "make static  check format, lint, import rules, types and documentation, without the tests"
 	@echo "make format  format the code and fix lint errors"
 	@echo "make docs    build the documentation into site/ and check its links; open site/index.html"
 	@echo "make reference   generate the pages of docs/reference and the manual pages from the code"
@@ -41,13 +42,14 @@ gpu: $(BOOTSTRAP)
 gpu-quick: $(BOOTSTRAP)
 	$(UV) run python benchmarks/gpu_quick.py
 
-check: $(BOOTSTRAP)
+check: static test
+
+static: $(BOOTSTRAP)
 	$(UV) run ruff format --check
 	$(UV) run ruff check
 	$(UV) run lint-imports
 	$(UV) run mypy
 	$(MAKE) docs
-	$(MAKE) test
 
 format: $(BOOTSTRAP)
 	$(UV) run ruff format

@@ -24,7 +24,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
 from wavenet_app.core.published import AbsentDataSetError
 from wavenet_app.core.text import without_control_characters
-from wavenet_app.core.usage import UsageError, usage_line
+from wavenet_app.core.usage import UsageError, missing_value, usage_line
 from wavenet_app.core.version import version_line
 from wavenet_app.downloads.cli import data
 
@@ -274,6 +274,9 @@ def _got(absent: AbsentDataSetError) -> bool:
 
 def _run() -> int:
     """Runs the command that was typed, twice if a data set had to be downloaded first; returns the exit code."""
+    problem = missing_value(sys.argv[1:], typer.main.get_command(app))
+    if problem is not None:
+        raise UserError(problem)
     try:
         code = app(prog_name="wavegen", standalone_mode=False)
     except AbsentDataSetError as absent:

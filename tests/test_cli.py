@@ -132,12 +132,12 @@ def test_skipped_files_are_listed_with_a_reason(wavegen, tone_folder):
         (["train", "--resume", "nothing"], "no run 'nothing' to resume"),
         (["train", "--split-by", "("], "--split-by"),
         (["sample"], "no trained model"),
-        (["sample", "nothing"], "no checkpoint is called 'nothing'"),
+        (["sample", "nothing"], "is called 'nothing'"),
         (["sample", "cut.pth"], "cut.pth"),
         (["info", "cut.pth"], "cut.pth"),
         (["inspect", "nowhere"], "no file or folder 'nowhere'"),
         (["inspect", "texts"], "no audio in"),
-        (["export", "nothing"], "no checkpoint is called 'nothing'"),
+        (["export", "nothing"], "is called 'nothing'"),
     ],
 )
 def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, message):
@@ -159,6 +159,8 @@ def test_bad_input_gets_one_clear_line_and_code_2(wavegen, tmp_path, arguments, 
         (["sample", "--seconds"], "wavegen sample -h"),
         (["data", "get", "--from"], "wavegen data get -h"),
         (["sample", "--secs", "1"], "wavegen sample -h"),
+        (["sample", "--seed", "--seconds", "1"], "wavegen sample -h"),
+        (["train", "--resume", "--minutes", "4"], "wavegen train -h"),
         (["data", "fetch"], "wavegen data -h"),
         (["sampl"], "wavegen -h"),
     ],
@@ -179,6 +181,24 @@ def test_a_verdict_on_one_short_clip_is_marked_as_unsure(wavegen, tone_folder):
     assert "other clips can give another verdict" in " ".join(outcome.out.split())
 
 
+def test_a_run_of_the_other_half_is_named_as_such(wavegen, tmp_path):
+    for place in ("checkpoints/voice", "checkpoints/segmentation/photos"):
+        for file in ("best.pth", "last.pth"):
+            (tmp_path / "data" / place).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "data" / place / file).write_bytes(b"")
+    for arguments, words in (
+        (["sample", "photos"], "'photos' is an image run; use it with: wavegen seg-predict photos IMAGE"),
+        (
+            ["train", "--resume", "photos"],
+            "'photos' is an image run; resume it with: wavegen seg-train --resume photos",
+        ),
+        (["seg-eval", "voice", "shapes"], "'voice' is an audio run; use it with: wavegen sample voice"),
+        (["seg-train", "--resume", "voice"], "'voice' is an audio run; resume it with: wavegen train --resume voice"),
+    ):
+        outcome = wavegen(*arguments)
+        assert (outcome.code, outcome.err) == (2, f"error: {words}\n"), arguments
+
+
 def test_an_existing_name_and_options_of_the_checkpoint_are_refused(wavegen, tone_folder):
     assert wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY).code == 0
     taken = wavegen("train", tone_folder, "--max-steps", 1, "--name", "x", "--logger", "none", *TINY)
@@ -192,7 +212,7 @@ def test_an_existing_name_and_options_of_the_checkpoint_are_refused(wavegen, ton
     assert exported.code == 2
     assert "was exported without its training state" in exported.err
     repeated = wavegen("train", tone_folder, "--resume", "x")
-    assert (repeated.code, "drop paths" in repeated.err) == (2, True)
+    assert (repeated.code, "leave out paths" in repeated.err) == (2, True)
 
 
 def test_inspect_prints_a_table_or_json(wavegen, tone_folder):

@@ -79,6 +79,7 @@ def test_training_imports_lightning(tone_folder, tmp_path):
 
 MISTAKES = [
     ["train", "nowhere"],
+    ["train", "no-audio"],
     ["train", "--preset", "bas"],
     ["train", "--set", "model.skip=1"],
     ["train", "--set", "skip_channels=1"],
@@ -192,6 +193,8 @@ def test_cheap_mistakes_are_answered_before_torch_is_imported(tmp_path):
     taken = tmp_path / "data" / "checkpoints" / "taken"
     taken.mkdir(parents=True)
     (taken / "last.pth").touch()
+    (tmp_path / "no-audio").mkdir()
+    (tmp_path / "no-audio" / "notes.txt").touch()
     command = [sys.executable, "-c", ANSWER_MISTAKES, json.dumps(MISTAKES)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("WAVEGEN_DATA", None)

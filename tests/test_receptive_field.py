@@ -110,7 +110,7 @@ def test_a_trained_deeplab_is_compared_with_an_untrained_one(receptive_field, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nobody",), "no checkpoint is called 'nobody'; none has been trained in data/checkpoints yet; presets are"),
+        (("nobody",), "is called 'nobody'; there is none yet; presets are"),
         (("tiny", "--size", 129), "--size 129 is for DeepLabs, but 'tiny' is a WaveNet"),
         (("tiny", "--output-stride", 8), "--output-stride 8 is for DeepLabs"),
         (("mobilenet", "--output-stride", 7), "output_stride"),

@@ -64,8 +64,8 @@ def test_a_ctrl_c_that_arrives_twice_stops_after_the_step(wavegen, tmp_path, mon
     monkeypatch.setattr(task, "loss", stopped_loss)
     found = wavegen(*command)
     assert found.code == 0, found.err
-    assert "SIGINT: validating and saving; another Ctrl-C saves at once" in found.out
-    assert f"stopped by SIGINT; resume with: wavegen {command[0]} --resume x" in found.out
+    assert "Ctrl-C: validating and saving; another Ctrl-C saves at once" in found.out
+    assert f"stopped by Ctrl-C; resume with: wavegen {command[0]} --resume x" in found.out
     assert len(list((tmp_path / "data").rglob("x/last.pth"))) == 1
 
 

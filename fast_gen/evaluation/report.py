@@ -116,6 +116,8 @@ class EvalReport:
     def verdict(self) -> list[str]:
         """The result in plain words, the most important first."""
         lines = [verdict(self.bits.overall.model, self.bits.baseline)]
+        if self.vocoded is not None:
+            lines[0] += "; judge a vocoder by its sound"
         if (few := few_clips(self.bits.available_files, self.bits.available_seconds)) is not None:
             lines.append(few)
         if self.generated is not None:

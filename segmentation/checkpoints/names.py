@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from wavenet_app.core.checkpoint import read_plain
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.runs import BEST, first_file, places_of, run_names
+from wavenet_app.core.runs import BEST, first_file, places_of, refuse_of_other_half, run_names
 from wavenet_app.core.safetensors_file import SUFFIX, read_parts
+from wavenet_app.core.text import did_you_mean
 
 PREFIXES = ("deeplab_v3plus_", "deeplab_v3_")
 SUFFIXES = (".pth", SUFFIX)
@@ -37,9 +39,12 @@ def find_segmenter(name: str, data: DataFolder) -> Path:
     path = first_file(*places_of(name, data.segmentation_runs, BEST)) or _pretrained(name, data)
     if path is not None:
         return path
+    audio_run = f"an audio run; use it with: wavegen sample {shlex.quote(name)}"
+    refuse_of_other_half(name, data.segmentation_runs, data.checkpoints, BEST, audio_run)
     known = run_names(data.segmentation_runs, BEST) + _pretrained_names(data)
+    hint = did_you_mean(name, known)
     listed = f"there are: {', '.join(known)}" if known else "none is there yet; make one with: wavegen seg-train"
-    raise UserError(f"no segmentation checkpoint is called '{name}'; {listed}")
+    raise UserError(f"no file, or run in {data.segmentation_runs}, is called '{name}'{hint}; {listed}")
 
 
 def find_of_either_half(name: str, data: DataFolder) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -10,7 +11,13 @@ from segmentation.config import preset
 from segmentation.datasets.catalogue import locate
 from segmentation.datasets.format import Options
 from wavenet_app.core.data_folder import DataFolder
-from wavenet_app.core.runs import TrainingOptions, find_resumed, refuse_existing
+from wavenet_app.core.runs import (
+    LAST,
+    TrainingOptions,
+    find_resumed,
+    refuse_existing,
+    refuse_of_other_half,
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ def check_early(options: SegmentationOptions, folder: DataFolder) -> None:
     """
     options.check_logger()
     if options.resume:
+        again = f"an audio run; resume it with: wavegen train --resume {shlex.quote(options.resume)}"
+        refuse_of_other_half(options.resume, folder.segmentation_runs, folder.checkpoints, LAST, again)
         find_resumed(options.resume, folder.segmentation_runs, called="segmentation run")
         return
     config = options.applied_to(preset("dilated" if options.preset == "auto" else options.preset))

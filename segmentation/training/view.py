@@ -13,7 +13,7 @@ from segmentation.training.run import SegmentationRun
 from segmentation.training.task import SegmentationResult
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
-from wavenet_app.core.loop.view import RunView, budget, show_curves, show_interruption
+from wavenet_app.core.loop.view import RunView, budget_line, show_curves, show_interruption
 from wavenet_app.core.terminal import number_of, print_notes
 
 _DTYPES = {"32-true": "float32", "bf16-mixed": "bfloat16"}  # by Lightning's name of the precision
@@ -55,7 +55,7 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
         f"run {config.name}: {config.model.architecture} on {config.model.backbone}, {parameters:,} parameters, on "
         f"{device} in {_DTYPES.get(run.plan.precision, run.plan.precision)}\n"
         f"each step takes {number_of(crops, 'crop')} of {height} x {width} pixels{scaled}\n"
-        f"trains for {budget(run.plan)}; Ctrl-C stops early and keeps the model",
+        f"{budget_line(run.plan, run.resume and run.resume['training'])}",
         highlight=False,
     )
     print_notes(console, run.notes)

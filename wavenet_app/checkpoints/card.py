@@ -57,16 +57,48 @@ class GeneratedClips(_Read):
     yardstick: Likeness | None = None
 
 
+class Metric(_Read):
+    """The mean of a pair metric over the vocoded clips.
+
+    Attributes:
+        value: None where it could not be measured.
+    """
+
+    value: float | None
+
+
+class VocodedVersion(_Read):
+    """Pair metrics of one version of the vocoded clips.
+
+    Attributes:
+        against_reference: label -> mean, to the original recordings.
+    """
+
+    against_reference: dict[str, Metric]
+
+
+class VocodedClips(_Read):
+    """What a card says of vocoded clips.
+
+    Attributes:
+        versions: name -> metrics, as sampled first; refined clips and sounds without the model stand beside.
+    """
+
+    versions: dict[str, VocodedVersion]
+
+
 class Evaluation(_Read):
     """What a card reads of what `wavegen eval --json` printed.
 
     Attributes:
         verdict: lines in words.
         generated: of a model that generates without frames.
+        vocoded: of a vocoder.
     """
 
     verdict: tuple[str, ...]
     generated: GeneratedClips | None = None
+    vocoded: VocodedClips | None = None
 
 
 @dataclass(frozen=True)
@@ -122,9 +154,12 @@ def _facts(path: Path, plain: Mapping[str, Any], config: RunConfig) -> str:
     weights = sum(math.prod(shape) for shape in parameter_shapes(config.model).values())
     rows = [
         ("language", plain["voice"].get("language") or "none"),
-        ("speakers", ", ".join(config.model.speakers) or "one voice"),
+        (
+            "speakers",
+            ", ".join(config.model.speakers) or ("one voice" if config.model.mel is None else "of the frames"),
+        ),
         ("sample rate", f"{rate} Hz"),
-        ("head", f"{config.model.head} of {config.model.coding.name}"),
+        ("predicts", f"{config.model.coding.name}, with the head {config.model.head}"),
         ("weights", f"{weights:,}, in bfloat16; {path.stat().st_size / 1e6:.2f} MB"),
         ("receptive field", f"{seen:,} samples, {1000 * seen / rate:.0f} ms"),
     ]
@@ -191,10 +226,11 @@ def _figures(plain: Mapping[str, Any], model: ModelConfig, extras: CardExtras) -
             )
         ]
         names = ("unigram", "order1", "lpc", "samples")
+        by_sound = "" if model.mel is None else "; judge a vocoder by its sound"
         parts.append(
             f"Bits per sample on all held-out clips, of {model.coding.name}, lower is better:\n\n"
             f"{_table(('predictor', 'bits'), rows)}\n\n"
-            f"{verdict(bits, Baseline(**{name: baseline[name] for name in names}))}."
+            f"{verdict(bits, Baseline(**{name: baseline[name] for name in names}))}{by_sound}."
         )
     parts += [*extras.figures]
     if extras.evaluation is not None:
@@ -215,7 +251,25 @@ def _evaluation(report: Evaluation) -> str:
         reached = f" (two sets of real ones: {generated.yardstick.frechet:.1f})" if generated.yardstick else ""
         frechet = generated.likeness.frechet
         lines.append(f"- Frechet distance of generated clips to real ones: {frechet:.1f} dB^2{reached}")
-    return "From `wavegen eval`:\n\n" + "\n".join(lines)
+    text = "From `wavegen eval`:\n\n" + "\n".join(lines)
+    if report.vocoded is not None and report.vocoded.versions:
+        text += f"\n\nHeld-out clips, vocoded from their own frames, to the recordings:\n\n{_vocoded(report.vocoded)}"
+    return text
+
+
+def _vocoded(clips: VocodedClips) -> str:
+    """Returns a table of the metrics that were measured, a row for each version of the clips."""
+    metrics = {name: version.against_reference for name, version in clips.versions.items()}
+    labels = [
+        label
+        for label, first in next(iter(metrics.values())).items()
+        if first.value is not None and all(label in version for version in metrics.values())
+    ]
+    rows = [
+        (name, *("-" if (value := version[label].value) is None else f"{value:.3f}" for label in labels))
+        for name, version in metrics.items()
+    ]
+    return _table(("clips", *labels), rows)
 
 
 def _share(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from wavenet_app.config import PRESETS, RunConfig
 from wavenet_app.core.checkpoint import export_name, read_checkpoint, write_exported
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.runs import BEST, LAST, first_file, places_of, run_names
+from wavenet_app.core.runs import BEST, LAST, first_file, places_of, refuse_of_other_half, run_names
 from wavenet_app.core.safetensors_file import SUFFIX
 from wavenet_app.core.settings import validated
 from wavenet_app.core.shipped import voice_names, voice_path
@@ -97,8 +98,11 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     known = run_names(runs, BEST)
     known += [path.stem.removeprefix("wavenet_") for path in exported if path.suffix in (".pth", SUFFIX)]
     known += voice_names()
-    listed = f"there are: {', '.join(sorted(set(known)))}" if known else f"none has been trained in {runs} yet"
-    raise UserError(f"no checkpoint is called '{name}'{did_you_mean(name, known)}; {listed}")
+    image_run = f"an image run; use it with: wavegen seg-predict {shlex.quote(name)} IMAGE"
+    refuse_of_other_half(name, runs, DataFolder(data_dir).segmentation_runs, BEST, image_run)
+    listed = f"there are: {', '.join(sorted(set(known)))}" if known else "there is none yet"
+    hint = did_you_mean(name, known)
+    raise UserError(f"no file, voice, or run in {runs} is called '{name}'{hint}; {listed}")
 
 
 def find_checkpoint_or_name_presets(name: str, folder: DataFolder) -> Path:

@@ -52,6 +52,12 @@ def run_voices(console: Console, *, as_json: bool) -> None:
             f"hear one: wavegen sample {first.name} --play\n"
             f"train from one: wavegen train FOLDER --start-from {first.name}"
         )
+    vocoder = next((voice for voice in voices if voice.vocoder), None)
+    if vocoder is not None:
+        console.print(
+            f"vocode with one: wavegen vocode {vocoder.name} RECORDING\n"
+            "the bits of a vocoder are of other codes, so they do not compare with those of a voice"
+        )
 
 
 def _facts(voice: ShippedVoice) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def refuse_beside_resume(options: Iterable[tuple[Any, str]]) -> None:
     """Raises a UserError for the first option, of (value, what it is called), that is given beside --resume."""
     for value, flag in options:
         if value:
-            raise UserError(f"--resume takes all settings from the checkpoint; drop {flag}")
+            raise UserError(f"--resume takes all settings from the checkpoint; leave out {flag}")
 
 
 def free_name(base: str, runs: Path) -> str:
@@ -246,6 +246,20 @@ def find_resumed(name: str, runs: Path, *, called: str) -> Path:
         hint = did_you_mean(name, known)
         raise UserError(f"there is no {called} '{name}' to resume{hint}; there are: {', '.join(known) or 'none'}")
     return path
+
+
+def refuse_of_other_half(name: str, runs: Path, others: Path, file: str, use: str) -> None:
+    """Raises a UserError if a name is that of a run of the other half of the program, audio or images, and of no own.
+
+    Args:
+        name: a run's folder or name.
+        runs: folder of the runs of the half that asks.
+        others: folder of the runs of the other half.
+        file: `BEST` or `LAST`, which the run must have.
+        use: what such a run is, and how to use it.
+    """
+    if first_file(*places_of(name, runs, file)) is None and first_file(*places_of(name, others, file)) is not None:
+        raise UserError(f"'{name}' is {use}")
 
 
 def previous_of(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import typer
@@ -88,6 +89,26 @@ def usage_line(error: Any, typed: Sequence[str], program: Any) -> str:
         for found, plain in _PLAIN.items():
             text = re.sub(found, plain, text)
     return f"{text}{'' if text.endswith('?') else '.'} See: {command} -h"
+
+
+def missing_value(typed: Sequence[str], program: Any) -> str | None:
+    """Returns a line if another option stands where the value of an option should be, else None.
+
+    The parser would take `--resume --minutes 4` as a run that is called --minutes.
+
+    Args:
+        typed: the arguments of the program.
+        program: the group of all commands.
+    """
+    words = _command_of(typed, program).split()[1:]
+    command = program
+    for word in words:
+        command = command.commands[word]
+    options = {flag: parameter for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
+    for flag, value in pairwise(typed[len(words) :]):
+        if value in options and flag in options and not options[flag].is_flag:
+            return f"{flag} needs a value before {value}. See: {' '.join(['wavegen', *words])} -h"
+    return None
 
 
 def _command_of(typed: Sequence[str], program: Any) -> str:

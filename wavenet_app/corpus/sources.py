@@ -78,12 +78,17 @@ def scan_sources(paths: Sequence[Path]) -> Sources:
             found = iter([(path.parent, path)])
         for root, file in found:
             suffix = file.suffix.lower()
-            if file != path and suffix not in AUDIO_SUFFIXES | UNDECODABLE_SUFFIXES:
+            if file != path and not is_audio(file):
                 others[suffix] += 1
             elif (identity := os.path.realpath(file)) not in seen_files:
                 seen_files.add(identity)
                 files.append((root, file))
     return Sources(tuple(files), dict(others), tuple(unlisted))
+
+
+def is_audio(file: Path) -> bool:
+    """Returns whether a file has the suffix of audio, decodable or not."""
+    return file.suffix.lower() in AUDIO_SUFFIXES | UNDECODABLE_SUFFIXES
 
 
 def no_audio_in(paths: Sequence[Path], sources: Sources, reason: str | None = None) -> str:

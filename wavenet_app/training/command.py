@@ -95,7 +95,7 @@ def _trained(
         _prepare_kernels(console, device, task.model.product_dtype)
         view = TrainingView(console, during)
         if run.start is not None:
-            view.show_source(run.start.name, start_score(task))
+            view.show_source(start_score(task))
         with view.progress, quiet_lightning():
             result = train(
                 task,

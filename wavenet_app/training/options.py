@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
 from wavenet_app.checkpoints.trained import find_checkpoint
 from wavenet_app.config import RunConfig, preset
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.runs import TrainingOptions, find_resumed, refuse_existing, section_of
+from wavenet_app.core.runs import (
+    LAST,
+    TrainingOptions,
+    find_resumed,
+    refuse_existing,
+    refuse_of_other_half,
+    section_of,
+)
 from wavenet_app.core.settings import override
+from wavenet_app.core.walk import walk
 
 CONDITIONS = ("mel",)
 
@@ -122,6 +132,8 @@ def check_early(options: RunOptions, folder: DataFolder) -> None:
     """
     options.check_choices()
     if options.resume:
+        again = f"an image run; resume it with: wavegen seg-train --resume {shlex.quote(options.resume)}"
+        refuse_of_other_half(options.resume, folder.checkpoints, folder.segmentation_runs, LAST, again)
         find_resumed(options.resume, folder.checkpoints, called="run")
         return
     start = options.source
@@ -130,9 +142,16 @@ def check_early(options: RunOptions, folder: DataFolder) -> None:
     else:  # the other settings are checked once that model is read
         given = options.given("corpus", "paths")
         paths = tuple(map(str, given)) if isinstance(given, list | tuple) else ()
-    for path in paths:
-        folder.data_set(path)
+    _refuse_without_audio([folder.data_set(path) for path in paths])
     if start is not None:
         find_checkpoint(folder.root, start)
     if options.name is not None:
         refuse_existing(options.name, folder.checkpoints)
+
+
+def _refuse_without_audio(paths: Sequence[Path]) -> None:
+    """Raises a UserError if no file in these folders has the suffix of audio; a file given directly may have any."""
+    from wavenet_app.corpus.sources import is_audio, no_audio_in, scan_sources
+
+    if paths and not any(not path.is_dir() or any(map(is_audio, walk(path))) for path in paths):
+        raise UserError(no_audio_in(paths, scan_sources(paths)))

@@ -33,11 +33,13 @@ class Source:
 
     Attributes:
         name: as the user gave it.
+        path: its file.
         config: all settings of its run.
         weights: its averaged weights by name.
     """
 
     name: str
+    path: Path
     config: RunConfig
     weights: Mapping[str, Tensor]
 
@@ -47,12 +49,10 @@ class Start:
     """What a run takes over from a model.
 
     Attributes:
-        name: of the model, as the user gave it.
         weights: the tensors to put into the new net; all others keep their initial values.
         notes: what was taken and what is new, a line each.
     """
 
-    name: str
     weights: dict[str, Tensor]
     notes: list[str]
 
@@ -77,7 +77,7 @@ def source_at(path: Path, name: str) -> Source:
         UserError: it cannot be read.
     """
     content = read_trained(path)
-    return Source(name, validated(RunConfig, content["config"]), content["weights"])
+    return Source(name, path, validated(RunConfig, content["config"]), content["weights"])
 
 
 def settings_from(source: Source, head: str | None) -> RunConfig:
@@ -132,8 +132,9 @@ def take_over(source: Source, config: ModelConfig) -> Start:
         notes.append(f"the net starts as the mean of the speakers of {source.name}, which it does not keep apart")
     fitting = set(taken)
     taken |= _silent_projections(shapes, taken)
-    counts = f"{len(fitting)} of {len(shapes)} tensors, {_size(taken, fitting):,} of {_total(shapes):,} weights"
-    lines = [f"starts from {source.name}: {counts}"]
+    total = _total(shapes)
+    share = "all" if len(fitting) == len(shapes) else f"{_size(taken, fitting):,} of"
+    lines = [f"starts from {source.name}, {source.path}: {share} {total:,} weights"]
     new, left = [name for name in shapes if name not in fitting], [name for name in own if name not in fitting]
     lines += [f"new: {_listed(new)}"] if new else []
     lines += [f"not taken from {source.name}: {_listed(left)}"] if left else []
@@ -144,7 +145,7 @@ def take_over(source: Source, config: ModelConfig) -> Start:
     if before != now:
         filtered = ("the waveform itself", "what the filter of the frames takes")
         notes.append(f"the codes of {source.name} are of {filtered[before]}, those of this run of {filtered[now]}")
-    return Start(source.name, taken, [*lines, *notes])
+    return Start(taken, [*lines, *notes])
 
 
 def _take_speakers(

@@ -11,7 +11,7 @@ from rich.table import Table
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
-from wavenet_app.core.loop.view import RunView, budget, show_interruption
+from wavenet_app.core.loop.view import RunView, budget_line, show_interruption
 from wavenet_app.core.terminal import clock, print_notes
 from wavenet_app.corpus.baseline import Baseline, few_clips, verdict
 from wavenet_app.evaluation.runaway import Judgement
@@ -42,11 +42,10 @@ class TrainingView(RunView):
         """Returns the bits per sample of training and validation, and those of the baseline."""
         return f"train {row['train']:.3f}  validation {row['validation']:.3f}  (LPC-24 {self.baseline.lpc:.3f})"
 
-    def show_source(self, name: str, bits: float) -> None:
+    def show_source(self, bits: float) -> None:
         """Prints what the model that the run starts from scores before any training."""
         self.console.print(
-            f"{clock(0):>8}  step {0:>6}  validation {bits:.3f}  (LPC-24 {self.baseline.lpc:.3f})  "
-            f"{name}, before training",
+            f"{clock(0):>8}  step {0:>6}  validation {bits:.3f}  (LPC-24 {self.baseline.lpc:.3f})  before training",
             highlight=False,
             markup=False,
         )
@@ -84,7 +83,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
         f"run {config.name}: {parameters:,} parameters, on {device} in {dtype}\n"
         f"predicts {config.model.coding.name} from {field_samples:,} samples ({milliseconds:.0f} ms) before; "
         f"head {config.model.head}\n"
-        f"trains for {budget(run.plan)}; Ctrl-C stops early and keeps the model",
+        f"{budget_line(run.plan, run.resume and run.resume['training'])}",
         highlight=False,
     )
     print_notes(console, run.notes)

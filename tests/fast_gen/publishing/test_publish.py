@@ -40,6 +40,12 @@ def test_a_run_becomes_a_folder_to_share(wavegen, trained, tmp_path):
                     "real_failures": [None, None],
                     "whistles": [1, 0],
                 },
+                "vocoded": {
+                    "versions": {
+                        "as sampled": {"against_reference": {"STOI": {"value": 0.9}, "PESQ": {"value": None}}},
+                        "refined": {"against_reference": {"STOI": {"value": 0.98}, "PESQ": {"value": None}}},
+                    }
+                },
             }
         ),
         encoding="utf-8",
@@ -71,6 +77,7 @@ def test_a_run_becomes_a_folder_to_share(wavegen, trained, tmp_path):
         "- frames with a pitch: 50% of the time in generated clips, 70% in real ones",
         "- pauses: 10% of the time in generated clips, ? in real ones",
         "- Frechet distance of generated clips to real ones: 12.3 dB^2\n",
+        "| clips | STOI |\n| --- | --- |\n| as sampled | 0.900 |\n| refined | 0.980 |\n",
         "[pure-seed0-1.wav](pure-seed0-1.wav)",
         "wavegen sample pure.safetensors --play",
         "it has no text to read",

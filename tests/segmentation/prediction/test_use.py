@@ -160,7 +160,7 @@ def test_eval_prints_the_protocol_and_the_absent_classes(wavegen, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing", "shapes"], "no segmentation checkpoint is called 'nothing'; none is there yet"),
+        (["nothing", "shapes"], "is called 'nothing'; none is there yet"),
         (["net.pth", "nowhere"], "no data set 'nowhere'"),
         (["net.pth", "shapes", "--scales", "0,1"], "--scales takes numbers"),
         (["net.pth", "shapes", "--scales", "big"], "--scales takes numbers"),

@@ -89,7 +89,7 @@ def test_a_stopped_run_resumes_to_the_same_bits(tmp_path):
         return train(run.task, run.plan, on_step=on_step, on_validation=lambda _status: None, resume=run.resume)
 
     trained("through")
-    assert trained("halted", stop_at=3).status.interrupted == "SIGINT"
+    assert trained("halted", stop_at=3).status.interrupted == "Ctrl-C"
     assert trained("halted", resume="halted").status.step == 6
     through, halted = (
         read_checkpoint(tmp_path / "checkpoints" / "segmentation" / name / "last.pth", "segmentation")

@@ -132,7 +132,7 @@ def test_a_closed_connection_frees_its_work_within_two_seconds(studio: Served):
 
 
 MISTAKES = [
-    ({"model": "nothing"}, "no checkpoint is called 'nothing'"),
+    ({"model": "nothing"}, "is called 'nothing'"),
     ({"temperature": -1}, "temperature"),
     ({"seconds": 0}, "seconds"),
     ({"seed": -1}, "seed"),

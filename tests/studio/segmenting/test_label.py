@@ -73,7 +73,7 @@ def test_black_classes_are_transparent():
 
 MISTAKES = [
     ("model=deeplab_v3_net.pth&name=a.png", b"no picture", 400, "cannot read the image a.png"),
-    ("model=nothing&name=a.png", b"x", 400, "no segmentation checkpoint is called 'nothing'"),
+    ("model=nothing&name=a.png", b"x", 400, "is called 'nothing'"),
     ("name=a.png", b"x", 400, "choose a model"),
     ("model=deeplab_v3_net.pth&scales=x", None, 400, "--scales takes numbers"),
     ("model=deeplab_v3_net.pth&stride=5", b"x", 400, "output stride"),

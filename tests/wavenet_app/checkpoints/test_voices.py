@@ -59,6 +59,7 @@ def test_voices_are_listed(wavegen, shipped):
     assert next(line for line in listed.out.splitlines() if "many" in line).split()[1:3] == ["2", "speakers"]
     assert next(line for line in listed.out.splitlines() if "a-vocoder" in line).split()[1:3] == ["Dutch,", "vocoder"]
     assert "wavegen sample bo --play" in listed.out
+    assert "wavegen vocode a-vocoder RECORDING" in listed.out
     facts = json.loads(wavegen("voices", "--json").out)
     assert [voice["name"] for voice in facts] == ["a-vocoder", "bo", "many"]
     assert [voice["vocoder"] for voice in facts] == [True, False, False]

@@ -32,7 +32,7 @@ def options_of(kind, tmp_path, way: str, section: str, value: str, others: dict)
 def test_of_a_wavenet(tmp_path, way, value, section, others):
     options = options_of(RunOptions, tmp_path, way, section, value, others)
     starts = "start_from" in others and way == "--config"  # settings are checked once that model is read
-    said = "no checkpoint is called 'x'" if starts else f"^{section} = .*: this is a section"
+    said = "is called 'x'" if starts else f"^{section} = .*: this is a section"
     with pytest.raises(UserError, match=said):
         check_early(options, DataFolder(tmp_path))
 

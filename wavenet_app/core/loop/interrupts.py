@@ -23,13 +23,13 @@ ONE_PRESS = 0.5
 def note_interrupts(on_interrupt: Callable[[str], None]) -> None:
     """Calls `on_interrupt` with the name of the first of `STOP_SIGNALS`; a second SIGINT or SIGTERM acts as usual.
 
-    A SIGINT within `ONE_PRESS` of the first is the same one. A closed terminal sends several SIGHUP, of which the later
-    ones are ignored; under nohup all are. Does nothing outside the main thread, which is the only one that gets signals
-    in Python.
+    The name of SIGINT is Ctrl-C, which is what users press. A SIGINT within `ONE_PRESS` of the first is the same one.
+    A closed terminal sends several SIGHUP, of which the later ones are ignored; under nohup all are. Does nothing
+    outside the main thread, which is the only one that gets signals in Python.
     """
 
     def note(number: int, _frame: FrameType | None) -> None:
-        on_interrupt(signal.Signals(number).name)
+        on_interrupt("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
         usual: dict[int, Any] = {
             signal.SIGINT: _interrupt_after(time.monotonic() + ONE_PRESS),
             signal.SIGTERM: signal.SIG_DFL,

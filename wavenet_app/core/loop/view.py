@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
@@ -52,7 +54,7 @@ class RunView(ABC):
         self.validation = row["validation"]
         self.console.print(
             f"{clock(status.seconds):>8}  step {status.step:>6}  {self.scores(row)}"
-            + ("" if status.improved else "  not the best"),
+            + ("" if status.improved else "  worse"),
             highlight=False,
         )
 
@@ -71,6 +73,19 @@ def budget(plan: FitPlan) -> str:
     minutes = [f"{plan.minutes:g} minute{'' if plan.minutes == 1 else 's'}"] if plan.minutes else []
     steps = [number_of(plan.max_steps, "step")] if plan.max_steps else []
     return " or ".join([*minutes, *steps])
+
+
+def budget_line(plan: FitPlan, resumed: Mapping[str, Any] | None) -> str:
+    """Returns how long a run trains, from where it resumes.
+
+    Args:
+        plan: the budget of the run in all.
+        resumed: the training state of the checkpoint that the run resumes from; None for a new run.
+    """
+    until = f"{budget(plan)}; Ctrl-C stops early and keeps the model"
+    if resumed is None:
+        return f"trains for {until}"
+    return f"resumes at {clock(resumed['seconds'])}, step {resumed['step']:,}, and trains to {until}"
 
 
 def show_interruption(console: Console, status: FitStatus, command: str) -> None:

@@ -171,7 +171,7 @@ def test_a_rank_without_a_validation_batch_adds_nothing(tmp_path):
 def test_two_ranks_stop_at_a_signal_and_resume_to_the_same_bits(tmp_path):
     fit(Line(), plan(tmp_path / "through", processes=2), watcher=Watcher())
     halted = fit(Line(), plan(tmp_path / "halted", processes=2), watcher=stop_at(23, signal.SIGINT))
-    assert (halted.step, halted.interrupted) == (23, "SIGINT")
+    assert (halted.step, halted.interrupted) == (23, "Ctrl-C")
     resume = read_checkpoint(tmp_path / "halted" / "last.pth", "line")
     fit(Line(), plan(tmp_path / "halted", processes=2), watcher=Watcher(), resume=resume)
     for one, other in zip(
