@@ -168,7 +168,7 @@ class Voice:
             min_p: sample from the codes at least this many times as likely as the most likely one.
             speaker: a name or a mix.
             prime: a recording to continue.
-            chunk_samples: samples in a chunk; the last one may be shorter.
+            chunk_samples: samples in a chunk, 1,024 unless given; the last one may be shorter.
 
         Raises:
             UserError: a value is out of range, or the model does not take it.

@@ -78,7 +78,8 @@ def sample(
     ] = None,
     threads: Threads = 1,
     rank: Annotated[
-        bool, typer.Option("--rank", help="Order the clips by likelihood, and replace clips that turn into noise.")
+        bool,
+        typer.Option("--rank", help="Most likely clips first; clips of noise, hum or silence are generated again."),
     ] = False,
     keep: Annotated[int | None, typer.Option(min=1, help="With --rank: keep this many of the most likely.")] = None,
     play: Annotated[bool, typer.Option("--play", help="Play while generating, and write the file too.")] = False,

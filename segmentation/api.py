@@ -42,7 +42,8 @@ def load(
         scales: sizes of the image to average over, as factors.
         flip: whether to average over the mirrored image too.
         window: side of overlapping windows in pixels; None for whole images, unless they are huge.
-        output_stride: 8 or 16, for files that do not store it; None for the stride in training.
+        output_stride: 1, 2, 4, 8 or 16 (1 and 2 for the backbone "dilated"), for files that do not store it; None for
+            the stride in training.
         device: "cpu" or "cuda"; None for the best one here.
         data_dir: the data folder; None for $WAVEGEN_DATA, else ./data.
 

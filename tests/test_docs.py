@@ -51,6 +51,18 @@ def test_the_page_of_commands_lists_every_command_and_option():
     assert documented() == actual, "docs/reference/commands.md is out of date; run: make reference"
 
 
+def test_each_list_of_commands_has_the_summaries_of_their_own_help():
+    """Two groups have a command of one name, `info`, with summaries of their own."""
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    head, *sections = re.split(r"^## `wavegen ([a-z-]+)`$", text, flags=re.MULTILINE)
+    listed: dict[str, str] = {}
+    for group, body in zip(["", *sections[::2]], [head, *sections[1::2]], strict=True):
+        list_of_commands = body.partition("**Commands**:")[2].partition("\n#")[0]
+        for name, summary in re.findall(r"^\* `([a-z-]+)`: (.*)$", list_of_commands, flags=re.MULTILINE):
+            listed[f"{group} {name}".strip()] = summary
+    assert listed == {name: " ".join(one.help.split("\n\n")[0].split()) for name, one in every_command().items()}
+
+
 def test_the_manual_pages_name_every_command_and_option():
     """Rendered, so that a page which groff cannot read is noticed too."""
     groff = shutil.which("groff")

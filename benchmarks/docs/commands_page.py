@@ -10,25 +10,32 @@ from typer.cli import get_docs_for_click
 
 from cli import app
 
+_HEADING = re.compile(r"^##+ `wavegen ([a-z -]+)`$")
+_LISTED = re.compile(r"^\* `([a-z][a-z-]*)`: ")
+
 
 def text() -> str:
     """Returns the page."""
     group: Any = typer.main.get_command(app)
-    context = typer.Context(group)
-    found = get_docs_for_click(obj=group, ctx=context, name="wavegen", title="Commands").strip() + "\n"
-    summaries = dict(_summaries(group))
+    found = get_docs_for_click(obj=group, ctx=typer.Context(group), name="wavegen", title="Commands").strip()
+    lines, section = [], ""
+    for line in found.splitlines():
+        if heading := _HEADING.match(line):
+            section = f"{heading[1]} "
+        listed = _LISTED.match(line)
+        # Two groups may have commands of one name, so a command is known by its group and its name.
+        lines.append(f"* `{listed[1]}`: {_summary(group, section + listed[1])}" if listed else line)
+    return "\n".join(lines) + "\n"
 
-    def whole(line: re.Match[str]) -> str:
-        return f"* `{line[1]}`: {summaries.get(line[1], line[2])}"
 
-    return re.sub(r"^\* `([a-z-]+)`: (.*)$", whole, found, flags=re.MULTILINE)
+def _summary(group: Any, path: str) -> str:
+    """Returns the first paragraph of a command's help; typer's own list cuts it after a few words.
 
-
-def _summaries(group: Any) -> list[tuple[str, str]]:
-    """Returns each command and its summary; typer's own list cuts them after a few words."""
-    found = []
-    for name, command in group.commands.items():
-        found.append((name, re.sub(r"\s+", " ", (command.help or "").split("\n\n")[0])))
-        if hasattr(command, "commands"):
-            found += [one for one in _summaries(command) if one[0] not in group.commands]
-    return found
+    Args:
+        group: the program.
+        path: the names of the command, such as "data info".
+    """
+    command = group
+    for name in path.split():
+        command = command.commands[name]
+    return re.sub(r"\s+", " ", (command.help or "").split("\n\n")[0])

@@ -53,7 +53,7 @@ def dilated(path: Path) -> None:
 def queues(path: Path) -> None:
     """The same layers while generating: a queue for each, of which only both ends are touched."""
     spacings = (1, 2, 4, 8)
-    _, axes = pyplot.subplots(figsize=(8, 3.2))
+    _, axes = pyplot.subplots(figsize=(7, 4.4))
     for layer, spacing in enumerate(spacings):
         left = 8 - spacing
         for place in range(spacing):
@@ -73,11 +73,18 @@ def queues(path: Path) -> None:
             arrowprops={"arrowstyle": "->", "color": ORANGE, "connectionstyle": "arc3,rad=-0.12"},
         )
     axes.text(9.6, 4.1, "next sample", va="center", color=BLUE)
-    axes.text(9.6, 0.25, "newest value: pushed onto the queue", va="center", color=BLUE)
-    axes.text(9.6, 1.25, "oldest value: popped, the second tap", va="center", color=ORANGE)
-    axes.text(9.6, 2.25, "waits, is not computed again", va="center", color=GREY)
-    axes.set_xlim(-2.6, 15.5)
-    axes.set_ylim(-0.2, 4.5)
+    # Below the layers: beside one of them, a line would look like a property of that layer.
+    for place, (color, meaning) in enumerate(
+        (
+            (BLUE, "newest value: pushed onto the queue"),
+            (LIGHT, "waits, is not computed again"),
+            (ORANGE, "oldest value: popped, the second tap"),
+        )
+    ):
+        axes.add_patch(Rectangle((0, -1.2 - 0.7 * place), 0.9, 0.5, facecolor=color, edgecolor=GREY))
+        axes.text(1.3, -0.95 - 0.7 * place, meaning, va="center")
+    axes.set_xlim(-2.6, 12.5)
+    axes.set_ylim(-2.7, 4.5)
     axes.set_axis_off()
     save(path)
 

@@ -57,6 +57,7 @@ def generation_speed(path: Path) -> None:
     axes.axhline(16_000, color=GREY, linestyle="--")
     axes.text(-0.45, 17_500, "real time at 16 kHz", fontsize=9, color=GREY)
     axes.set_yscale("log")
+    axes.set_ylim(bottom=500)  # low enough that the label of the lowest bar fits into it
     axes.set_xticks(places, names)
     axes.set_ylabel("samples a second, one core")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0, 1.02))
