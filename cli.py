@@ -9,6 +9,7 @@ import shlex
 import shutil
 import sys
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -274,9 +275,11 @@ def _got(absent: AbsentDataSetError) -> bool:
 
 def _run() -> int:
     """Runs the command that was typed, twice if a data set had to be downloaded first; returns the exit code."""
-    problem = missing_value(sys.argv[1:], typer.main.get_command(app))
-    if problem is not None:
-        raise UserError(problem)
+    typed = sys.argv[1:]
+    if any(one.startswith("--") and other.startswith("--") for one, other in pairwise(typed)):
+        problem = missing_value(typed, typer.main.get_command(app))
+        if problem is not None:
+            raise UserError(problem)
     try:
         code = app(prog_name="wavegen", standalone_mode=False)
     except AbsentDataSetError as absent:

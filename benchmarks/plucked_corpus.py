@@ -1,4 +1,4 @@
-r"""Writes the corpus of the shipped voice `plucked`: the built-in plucked strings, more clips and at another rate.
+r"""Writes the corpus of the shipped voice `strings`: the built-in plucked strings, more clips and at another rate.
 
     python benchmarks/plucked_corpus.py FOLDER [--clips 300] [--seconds 4] [--rate 16000] [--seed 1]
 

@@ -166,12 +166,12 @@ def place(wavegen, tone_folder, tmp_path, monkeypatch, write_tone) -> Callable:
         return "" if outcome.code == 0 else f"exit code {outcome.code}: {outcome.err.strip()[-300:]}"
 
     quick = ["--logger=none", "--max-steps=1", *TINY]
-    problem = run("train", "recordings", "--name", "kathleen", *quick)
-    problem = problem or run("publish", "kathleen", "--licence=CC0-1.0", "--clips=1", "--seconds=0.1")
-    assert not problem
     voices = tmp_path / "voices"
     voices.mkdir()
-    shutil.copy(tmp_path / "data" / "published" / "kathleen" / "kathleen.safetensors", voices)
+    for name, options in (("kathleen", []), ("trio-vocoder", ["--condition=mel", "--set=training.window=1024"])):
+        assert not run("train", "recordings", "--name", name, *quick, *options)
+        assert not run("publish", name, "--licence=CC0-1.0", "--clips=1", "--seconds=0.1")
+        shutil.copy(tmp_path / "data" / "published" / name / f"{name}.safetensors", voices)
     shutil.copy(ROOT / "wavenet_app" / "voices" / "trio.safetensors", voices)  # whose speakers a page names
     shutil.rmtree(tmp_path / "data" / "checkpoints")
     monkeypatch.setenv(VOICES_VARIABLE, str(voices))

@@ -34,7 +34,7 @@ def test_pictures_and_audio_point_to_each_others_check(wavegen, tmp_path, tone_f
 
 def test_an_absent_file_is_named_once_with_the_data_folder(wavegen, tmp_path, monkeypatch):
     said = wavegen("vocode", "kathleen", "data/a.wav", "--data-dir", "mine").err
-    assert "no checkpoint" in said or said == (
+    assert "is called 'kathleen'" in said or said == (
         "error: there is no file or folder data/a.wav; the data folder is mine\n"
     )
     monkeypatch.setenv("WAVEGEN_DATA", "mine")

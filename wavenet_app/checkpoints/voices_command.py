@@ -83,7 +83,7 @@ def _language(voice: ShippedVoice) -> str:
     """Returns the language, the number of speakers if there are several, and whether it is a vocoder."""
     speakers = len(voice.config.model.speakers)
     facts = (voice.language, f"{speakers} speakers" if speakers else None, "vocoder" if voice.vocoder else None)
-    return ", ".join(fact for fact in facts if fact)
+    return ", ".join(fact for fact in facts if fact) or "no speech"
 
 
 def _finite(value: float | None) -> float | None:

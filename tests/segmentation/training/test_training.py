@@ -353,7 +353,7 @@ def test_a_run_is_not_overwritten_and_resume_takes_nothing_twice(wavegen):
     code, _, err = wavegen("seg-train", "--max-steps", 1, *TINY_DEEPLAB, "--name=one")
     assert (code, "resume it with --resume one" in err) == (2, True)
     code, _, err = wavegen("seg-train", "shapes", "--resume=one")
-    assert (code, "drop the data set" in err) == (2, True)
+    assert (code, "leave out the data set" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one", "--set=model.output_stride=8")
     assert (code, "keeps the model as it is" in err) == (2, True)
     code, _, err = wavegen("seg-train", "--resume=one")

@@ -28,7 +28,7 @@ import pytest
             "wavegen sample",
         ),
         (["vocode", "x"], "missing argument 'IN'.", "wavegen vocode"),
-        (["train", "--minutes"], "option '--minutes' requires an argument.", "wavegen"),
+        (["train", "--minutes"], "option '--minutes' requires an argument.", "wavegen train"),
     ],
 )
 def test_a_mistake_is_one_line_with_what_to_type_instead(wavegen, arguments, line, command):

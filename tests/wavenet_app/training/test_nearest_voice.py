@@ -41,7 +41,7 @@ def test_a_run_starts_from_the_voice_that_predicts_best(wavegen, shipped, tone_f
     outcome = wavegen("train", tone_folder, *QUICK, *TINY, "--name", "next")
     assert outcome.code == 0, outcome.err
     assert outcome.out.count(reason) == 1
-    assert "starts from tones: " in outcome.out
+    assert "starts from tones, " in outcome.out
     assert "start_from = tones" in wavegen("info", "next").out
     (shipped / "tones.safetensors").unlink()
     assert "note: this run starts from random" in wavegen("train", tone_folder, *QUICK, *TINY).out
@@ -51,7 +51,7 @@ def test_a_run_of_that_name_is_not_taken_for_the_voice(wavegen, shipped, tone_fo
     """The run `tones` has many steps of its own by now, and the voice is the file that ships."""
     monkeypatch.setattr(nearest_voice, "MARGIN", -100.0)
     Path("data/checkpoints/tones/best.pth").write_bytes(b"")
-    assert "starts from tones: " in wavegen("train", tone_folder, *QUICK, *TINY).out
+    assert "starts from tones, " in wavegen("train", tone_folder, *QUICK, *TINY).out
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_the_last_figure_is_over_all_held_out_clips_and_those_before_over_some(w
 def test_a_fluctuating_validation_gets_no_note():
     output = shown([5.0, 4.4, 4.5, 4.3, 4.4])
     assert "note:" not in output
-    assert output.count("not the best") == 2
+    assert output.count("  worse") == 2
 
 
 def no_batches(*_):
