@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,18 @@ from fast_gen.options import (
 from wavenet_app.core.completion import choices, wavenets
 from wavenet_app.core.data_folder import DataFolder, elsewhere
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, loading, make_console
+from wavenet_app.core.options import (
+    NOTHING_WRITTEN,
+    AsJson,
+    CheckpointName,
+    DataDir,
+    finite,
+    loading,
+    make_console,
+    stopped_in_words,
+)
+
+RESUMES = "stopped; what is complete is kept, and the same command resumes"
 
 Speaker = Annotated[
     str | None,
@@ -143,7 +155,8 @@ def sample(
         if live_options:
             raise UserError("--shard, --processes, --devices and --bits are for clips that are written, not played")
         parts = Parts.of(shard, processes, devices)
-        run_bulk(request, parts, folder, scores=bits, console=make_console())
+        with stopped_in_words(RESUMES):
+            run_bulk(request, parts, folder, scores=bits, console=make_console())
         return
     if not live_options:
         run_sampling(request, folder, console=make_console())
@@ -227,7 +240,8 @@ def vocode(
         overwrite=overwrite,
     )
     if source.is_dir():
-        run_folder(request, Parts.of(shard, processes, devices), folder, console=make_console())
+        with stopped_in_words(RESUMES):
+            run_folder(request, Parts.of(shard, processes, devices), folder, console=make_console())
     elif shard is not None or processes is not None or devices is not None:
         raise UserError(f"--shard, --processes and --devices divide the files of a folder, and {source} is one file")
     else:
@@ -268,6 +282,7 @@ def evaluate(
 
     Compares its bits per sample with classical predictors, and its clips with real ones.
     """
+    began = time.monotonic()
     folder, console = DataFolder.at(data_dir), make_console()
     _check_checkpoint(checkpoint, folder)
     with loading(make_console(stderr=True)):
@@ -286,7 +301,8 @@ def evaluate(
         seed=seed,
         engine=engine,
     )
-    run_eval(request, folder, console=console, as_json=as_json, page=report)
+    with stopped_in_words(NOTHING_WRITTEN):
+        run_eval(request, folder, console=console, as_json=as_json, page=report, began=began)
 
 
 def bench(

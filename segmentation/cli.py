@@ -14,6 +14,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import found_launch
 from wavenet_app.core.options import (
     NOTHING_TRAINED,
+    NOTHING_WRITTEN,
     UNCHANGED,
     AsJson,
     Assignments,
@@ -30,6 +31,7 @@ from wavenet_app.core.options import (
     make_console,
     stopped_in_words,
 )
+from wavenet_app.core.text import without_control_characters
 
 DataSet = Annotated[
     str | None,
@@ -174,16 +176,17 @@ def seg_eval(
         from segmentation.evaluation.command import run_evaluation
         from segmentation.prediction.options import LabelOptions
 
-    run_evaluation(
-        LabelOptions(checkpoint, scales, flip, window, output_stride),
-        dataset,
-        folder,
-        console=make_console(),
-        as_json=as_json,
-        split=split,
-        images=images,
-        format_options={"coco_classes": coco_classes},
-    )
+    with stopped_in_words(NOTHING_WRITTEN):
+        run_evaluation(
+            LabelOptions(checkpoint, scales, flip, window, output_stride),
+            dataset,
+            folder,
+            console=make_console(),
+            as_json=as_json,
+            split=split,
+            images=images,
+            format_options={"coco_classes": coco_classes},
+        )
 
 
 def seg_predict(
@@ -232,8 +235,7 @@ def seg_check(
     if write_classes:
         from segmentation.checking.write_classes import write_classes as write
 
-        path, count = write(dataset, DataFolder.at(data_dir))
-        typer.echo(f"wrote {path} with {count} classes; give them their names there", err=as_json)
+        typer.echo(without_control_characters(write(dataset, DataFolder.at(data_dir))), err=as_json)
     fit_to_train = run_check(
         dataset,
         DataFolder.at(data_dir),
