@@ -28,6 +28,7 @@ from fast_gen.options import (
 from wavenet_app.core.completion import choices, wavenets
 from wavenet_app.core.data_folder import DataFolder, elsewhere
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.options import (
     NOTHING_WRITTEN,
     AsJson,
@@ -38,6 +39,7 @@ from wavenet_app.core.options import (
     make_console,
     stopped_in_words,
 )
+from wavenet_app.core.swapped import FRAMES, RECORDING, refuse_data_as_model
 
 RESUMES = "stopped; what is complete is kept, and the same command resumes"
 
@@ -119,6 +121,7 @@ def sample(
     Writes an audio file and a picture of its spectrogram for each clip. More than 64 clips are written as they are
     made, without pictures, and listed in manifest.jsonl; the same command resumes.
     """
+    refuse_data_as_model(checkpoint, "sample MODEL --prime", RECORDING)
     from fast_gen.bulk.shard import MOST_AT_ONCE
     from fast_gen.generation.command import run_sampling
     from fast_gen.generation.session import SampleRequest
@@ -212,9 +215,10 @@ def vocode(
     Run it again to resume where it stopped. The files of a folder are listed in manifest.jsonl.
     """
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "vocode MODEL", RECORDING, FRAMES)
     _check_checkpoint(checkpoint, folder)
     if not source.exists():
-        raise UserError(f"there is no file or folder {source}{elsewhere(source, data_dir)}")
+        raise UserError(f"there is no file or folder {source}{elsewhere(source, data_dir)}{did_you_mean_path(source)}")
     with loading(make_console(stderr=True)):
         from fast_gen.bulk.parts import Parts
         from fast_gen.bulk.recordings import run_folder
@@ -284,6 +288,7 @@ def evaluate(
     """
     began = time.monotonic()
     folder, console = DataFolder.at(data_dir), make_console()
+    refuse_data_as_model(checkpoint, "eval MODEL", RECORDING)
     _check_checkpoint(checkpoint, folder)
     with loading(make_console(stderr=True)):
         from fast_gen.evaluation.command import run_eval

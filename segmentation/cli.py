@@ -12,6 +12,7 @@ from wavenet_app.core.completion import choices, deeplabs, image_sets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import found_launch
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.options import (
     NOTHING_TRAINED,
     NOTHING_WRITTEN,
@@ -31,6 +32,7 @@ from wavenet_app.core.options import (
     make_console,
     stopped_in_words,
 )
+from wavenet_app.core.swapped import IMAGE, refuse_data_as_model
 from wavenet_app.core.text import without_control_characters
 
 DataSet = Annotated[
@@ -171,6 +173,7 @@ def seg_eval(
 ) -> None:
     """Score a segmentation model: IoU per class, mean IoU and pixel accuracy."""
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "seg-eval MODEL")
     _check_segmenter(checkpoint, folder)
     with loading(make_console(stderr=True)):
         from segmentation.evaluation.command import run_evaluation
@@ -206,9 +209,10 @@ def seg_predict(
     Writes a colour mask and a mask of class ids of the image's size, and an overlay with a legend below it.
     """
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "seg-predict MODEL", IMAGE)
     _check_segmenter(checkpoint, folder)
     if not path.exists():
-        raise UserError(f"there is no image or folder {path}")
+        raise UserError(f"there is no image or folder {path}{did_you_mean_path(path)}")
     with loading(make_console(stderr=True)):
         from segmentation.prediction.command import run_prediction
         from segmentation.prediction.options import LabelOptions

@@ -37,7 +37,7 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
         parts.append(Text(f"overlays: {sheet}", overflow="fold"))
-        parts.append("look whether the colours cover the right objects (background stays unpainted)")
+        parts.append("check that the colours cover the right objects (background stays unpainted)")
     if not report.problems:
         parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
     return Group(*parts)

@@ -26,15 +26,10 @@ def checked_number(name: str, value: Any, *, least: float | None = None, most: f
     >>> checked_number("seconds", 2, least=0.01)
     2.0
     """
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Real)
-        or not math.isfinite(value)
-        or (least is not None and value < least)
-        or (most is not None and value > most)
-    ):
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
         raise UserError(f"{name} must be a number{_limits(least, most)}, not {value!r}")
-    return float(value)
+    return number
 
 
 def checked_whole(name: str, value: Any, *, least: int | None = None, most: int | None = None) -> int:

@@ -44,7 +44,7 @@ def test_80_columns_cut_no_word_and_no_remark_comes_twice(wavegen, tmp_path, mon
     flat = " ".join(out.split())
     assert "skipped ┃ broken ┃ suspicious ┃ size ┃ ignored" in flat
     assert f"check_{name}.png" in out.replace("\n", "")
-    assert "look whether the colours cover the right objects (background stays unpainted)" in flat
+    assert "check that the colours cover the right objects (background stays unpainted)" in flat
 
 
 def test_a_class_0_that_is_no_background_is_painted(wavegen, tmp_path, monkeypatch):

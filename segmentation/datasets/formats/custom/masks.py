@@ -197,7 +197,7 @@ def _listed(
     if not any(mask.values is not None and np.isin(mask.values, allowed).all() for mask in scanned):
         raise UserError(
             f"the masks hold the ids {_listing(ids.tolist())}, but {class_file} names {len(listed.names)} classes, "
-            f"0 to {len(names) - 1}; write a value beside each, such as '{listed.names[0]} = "
+            f"0 to {len(names) - 1}; add the names of the missing classes, or write a value beside each, such as '{listed.names[0]} = "
             f"{int(ids[0]) if ids.size else 0}' ('ignore = 0' leaves a value out)"
         )
     remark = "masks are palette files; their indices are the ids" if palette is not None else ""
@@ -219,8 +219,8 @@ def _count_from_one(ids: NDArray[np.int32], names: tuple[str, ...], class_file: 
         return True
     if lowest == 0 and highest == count:
         raise UserError(
-            f"the masks hold the ids 0 to {count}, but {class_file} names {count} classes; if 0 is a class, write its "
-            f"name as the first line, else 'ignore = 0' and a value beside each name, such as '{names[0]} = 1'"
+            f"the masks hold the ids 0 to {count}, but {class_file} names {count} classes; if a class is missing, add its "
+            f"name, the first line being 0, else 'ignore = 0' and a value beside each name, such as '{names[0]} = 1'"
         )
     if lowest >= 1 and highest < count and names[0].lower() not in BACKGROUND_NAMES:
         raise UserError(
