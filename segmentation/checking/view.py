@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +40,8 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
         parts.append(Text(f"overlays: {sheet}", overflow="fold"))
         parts.append("check that the colours cover the right objects (background stays unpainted)")
     if not report.problems:
-        parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
+        dataset = f" {shlex.quote(argument)}" if argument else ""
+        parts.append(Text(f"fit to train on: wavegen seg-train{dataset}", style="green"))
     return Group(*parts)
 
 

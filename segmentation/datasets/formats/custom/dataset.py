@@ -135,7 +135,8 @@ class CustomDataset(SegmentationDataset):
             what = "colours" if by_colour else "ids"
             raise UserError(
                 f"the mask {pair.mask} holds the {what} {', '.join(shown)}, which stand for none of the "
-                f"{self.num_classes} classes; mend it, add the names of missing classes, or write 'ignore = {shown[0]}' into {FILE_NAME}"
+                f"{self.num_classes} classes; mend it, add the names of missing classes, or "
+                f"write 'ignore = {shown[0]}' into {FILE_NAME}"
                 + ("" if by_colour else " with a value for every class")
                 + self._from_one(unknown.ids)
             ) from None
