@@ -70,9 +70,9 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: 
     named_voice = _named_voice(request, config.model)
     weights = GeneratorWeights.of(trained.model)
     choose_engine(request.engine, weights)  # fails here, not after a minute of measuring
-    console.print(_plan(request, vocoder=config.model.mel is not None), highlight=False, soft_wrap=True)
     with progress_bar(console, "decoding") as on_decode:
         audio = held_out_audio(trained, request.paths, folder, on_decode, voice_is_named=named_voice is not None)
+    console.print(_plan(request, vocoder=config.model.mel is not None), highlight=False, soft_wrap=True)
     corpus, rate = audio.corpus, audio.corpus.sample_rate
     mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
     conditioning = ClipConditioning(config.model.speakers, mel, named_voice)
