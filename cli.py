@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from fast_gen import cli as audio
 from fast_gen.vocoding.cli import mel
@@ -22,17 +23,34 @@ from studio.cli import studio
 from wavenet_app.cli import inspect, train_command, voices
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console
+from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, make_console, say_stopped
 from wavenet_app.core.published import AbsentDataSetError
 from wavenet_app.core.text import without_control_characters
 from wavenet_app.core.usage import UsageError, missing_value, usage_line
 from wavenet_app.core.version import version_line
 from wavenet_app.downloads.cli import data
 
+STOPPED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 AUDIO, IMAGES, MODELS, DATA = "Audio", "Images", "Models", "Data sets"
+
+
+class _Commands(TyperGroup):
+    """The commands; one that Ctrl-C ends says so in a line, with the exit code that typer gives it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command of a context."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            say_stopped(stop)
+            raise typer.Exit(STOPPED) from None
+
 
 app = typer.Typer(
     name="wavegen",
+    cls=_Commands,
     help="Train WaveNet on a folder of audio, and hear it.",
     epilog="Start with: wavegen sample kathleen --play, or wavegen demo",
     no_args_is_help=True,
@@ -318,8 +336,9 @@ def main() -> None:
         else:
             sys.stderr.write(f"error: {usage_line(error, sys.argv[1:], typer.main.get_command(app))}\n")
         sys.exit(2)
-    except KeyboardInterrupt:  # before typer handles it, with the same exit code
-        sys.exit(130)
+    except KeyboardInterrupt as stop:  # outside a command
+        say_stopped(stop)
+        sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

@@ -31,12 +31,16 @@ from wavenet_app.checkpoints.voices import find_to_generate
 from wavenet_app.config import RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.numbers import checked_number, checked_whole
 from wavenet_app.corpus.speakers import speaker_shares
 
 if TYPE_CHECKING:
     from wavenet_app.audio.mel import MelFrames
 
 Waveform = NDArray[np.float32]
+
+LEAST_SECONDS = 0.01
+"""The shortest clip, as for the command."""
 
 
 def load(
@@ -62,6 +66,7 @@ def load(
         UserError: no checkpoint has that name, it cannot be read, or the engine cannot run here.
     """
     folder = DataFolder.at(None if data_dir is None else Path(data_dir))
+    threads = checked_whole("threads", threads, least=1)
     path, _ = find_to_generate(folder.root, None if name is None else str(name))
     config, weights = read_weights(path, folder.cache / "weights")
     job = Job(trials=TrialCache(folder.cache / "trials"))
@@ -111,7 +116,7 @@ class Voice:
         """Returns generated audio. The same seed gives the same audio.
 
         Args:
-            seconds: length of each clip; a vocoder's clip is as long as its frames.
+            seconds: length of each clip, at least 0.01; a vocoder's clip is as long as its frames.
             n: number of clips in a batch; None for a single clip without a batch axis.
             seed: of the random numbers; clip number `row` is the same in a batch of any size.
             temperature: lower is safer, higher is wilder; None for 1, or 0.6 for a vocoder.
@@ -134,8 +139,8 @@ class Voice:
             if n is not None or prime is not None:
                 raise UserError("a vocoder makes one clip from its frames; leave out n and prime")
             return self._vocode(mel, seed, self._settings(temperature, top_k, top_p, min_p), speaker, refine)
-        clips = 1 if n is None else n
-        samples = max(1, round(seconds * self.sample_rate))
+        clips = 1 if n is None else checked_whole("n", n, least=1)
+        samples = self._samples(seconds)
         settings = self._settings(temperature, top_k, top_p, min_p)
         chunks = self._chunks(samples, clips, seed, settings, speaker, prime, CHUNK_SAMPLES)
         waveform = np.concatenate(list(chunks), axis=1)
@@ -160,7 +165,7 @@ class Voice:
         is exhausted or dropped: a new call starts a new clip.
 
         Args:
-            seconds: length of the clip; None for an endless one.
+            seconds: length of the clip, at least 0.01; None for an endless one.
             seed: as in `generate`, like the next five.
             temperature: lower is safer, higher is wilder.
             top_k: sample from this many of the most likely codes; 0 for all.
@@ -173,7 +178,8 @@ class Voice:
         Raises:
             UserError: a value is out of range, or the model does not take it.
         """
-        samples = None if seconds is None else max(1, round(seconds * self.sample_rate))
+        samples = None if seconds is None else self._samples(seconds)
+        chunk_samples = checked_whole("chunk_samples", chunk_samples, least=1)
         settings = self._settings(temperature, top_k, top_p, min_p)
         chunks = self._chunks(samples, 1, seed, settings, speaker, prime, chunk_samples)
         return (chunk[0] for chunk in chunks)
@@ -202,9 +208,18 @@ class Voice:
     def _trained(self) -> Trained:
         return load_trained(self.path)
 
+    def _samples(self, seconds: float) -> int:
+        return max(1, round(checked_number("seconds", seconds, least=LEAST_SECONDS) * self.sample_rate))
+
     def _settings(self, temperature: float | None, top_k: int, top_p: float, min_p: float) -> SamplingSettings:
-        usual = usual_settings(self.config.model, temperature)
-        settings = SamplingSettings(usual.temperature, top_k, top_p, min_p)
+        chosen = None if temperature is None else checked_number("temperature", temperature)
+        usual = usual_settings(self.config.model, chosen)
+        settings = SamplingSettings(
+            usual.temperature,
+            checked_whole("top_k", top_k),
+            checked_number("top_p", top_p),
+            checked_number("min_p", min_p),
+        )
         check_head(settings, self.config.model.output_head)
         return settings
 
@@ -234,6 +249,7 @@ class Voice:
         if self.config.model.mel is not None:
             raise UserError(f"{self.config.name} is a vocoder; give it frames: generate(mel=...)")
         model = self.config.model
+        seed = checked_whole("seed", seed)
         codes = None
         if prime is not None:
             codes = prime_codes(
@@ -279,17 +295,17 @@ class Voice:
 
         if self._mel is None:
             raise UserError(f"{self.config.name} does not take mel frames; train with condition='mel' for a vocoder")
-        frames = checked_frames(mel, self._mel, "mel", warn=_warn)
+        turns = USUAL_TURNS if refine is None else checked_whole("refine", refine, least=0)
+        frames = checked_frames(np.asarray(mel), self._mel, "mel", warn=_warn)
         blocks = vocode(
             self._engine,
             self._trained.model,
             self._mel.conditioning([frames]),
             frame_filter=self._mel.filter,
             shares=self._shares(speaker, 1)[0] if self.speakers else None,
-            seed=seed,
+            seed=checked_whole("seed", seed),
             settings=settings,
         )
-        turns = USUAL_TURNS if refine is None else refine
         return self._unscaled(refined(np.concatenate(list(blocks)), frames, self._mel, turns))
 
     def _own_frames(self, scaled: Waveform) -> NDArray[np.float32] | None:

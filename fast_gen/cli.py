@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +28,20 @@ from fast_gen.options import (
 from wavenet_app.core.completion import choices, wavenets
 from wavenet_app.core.data_folder import DataFolder, elsewhere
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.options import AsJson, CheckpointName, DataDir, finite, loading, make_console
+from wavenet_app.core.near import did_you_mean_path
+from wavenet_app.core.options import (
+    NOTHING_WRITTEN,
+    AsJson,
+    CheckpointName,
+    DataDir,
+    finite,
+    loading,
+    make_console,
+    stopped_in_words,
+)
+from wavenet_app.core.swapped import FRAMES, RECORDING, refuse_data_as_model
+
+RESUMES = "stopped; what is complete is kept, and the same command resumes"
 
 Speaker = Annotated[
     str | None,
@@ -108,6 +122,7 @@ def sample(
     Writes an audio file and a picture of its spectrogram for each clip. More than 64 clips are written as they are
     made, without pictures, and listed in manifest.jsonl; the same command resumes.
     """
+    refuse_data_as_model(checkpoint, "sample MODEL --prime", RECORDING)
     from fast_gen.bulk.shard import MOST_AT_ONCE
     from fast_gen.generation.command import run_sampling
     from fast_gen.generation.session import SampleRequest
@@ -144,7 +159,8 @@ def sample(
         if live_options:
             raise UserError("--shard, --processes, --devices and --bits are for clips that are written, not played")
         parts = Parts.of(shard, processes, devices)
-        run_bulk(request, parts, folder, scores=bits, console=make_console())
+        with stopped_in_words(RESUMES):
+            run_bulk(request, parts, folder, scores=bits, console=make_console())
         return
     if not live_options:
         run_sampling(request, folder, console=make_console())
@@ -200,9 +216,10 @@ def vocode(
     Run it again to resume where it stopped. The files of a folder are listed in manifest.jsonl.
     """
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "vocode MODEL", RECORDING, FRAMES)
     _check_checkpoint(checkpoint, folder)
     if not source.exists():
-        raise UserError(f"there is no file or folder {source}{elsewhere(source, data_dir)}")
+        raise UserError(f"there is no file or folder {source}{elsewhere(source, data_dir)}{did_you_mean_path(source)}")
     with loading(make_console(stderr=True)):
         from fast_gen.bulk.parts import Parts
         from fast_gen.bulk.recordings import run_folder
@@ -228,7 +245,8 @@ def vocode(
         overwrite=overwrite,
     )
     if source.is_dir():
-        run_folder(request, Parts.of(shard, processes, devices), folder, console=make_console())
+        with stopped_in_words(RESUMES):
+            run_folder(request, Parts.of(shard, processes, devices), folder, console=make_console())
     elif shard is not None or processes is not None or devices is not None:
         raise UserError(f"--shard, --processes and --devices divide the files of a folder, and {source} is one file")
     else:
@@ -269,7 +287,9 @@ def evaluate(
 
     Compares its bits per sample with classical predictors, and its clips with real ones.
     """
+    began = time.monotonic()
     folder, console = DataFolder.at(data_dir), make_console()
+    refuse_data_as_model(checkpoint, "eval MODEL", RECORDING)
     _check_checkpoint(checkpoint, folder)
     with loading(make_console(stderr=True)):
         from fast_gen.evaluation.command import run_eval
@@ -287,7 +307,8 @@ def evaluate(
         seed=seed,
         engine=engine,
     )
-    run_eval(request, folder, console=console, as_json=as_json, page=report)
+    with stopped_in_words(NOTHING_WRITTEN):
+        run_eval(request, folder, console=console, as_json=as_json, page=report, began=began)
 
 
 def bench(

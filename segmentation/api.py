@@ -20,9 +20,11 @@ from segmentation.checkpoints.names import find_segmenter
 from segmentation.checkpoints.segmenter import Segmenter, class_names, load_segmenter
 from segmentation.datasets.image_files import read_image, rgb_of
 from segmentation.prediction import inference
+from segmentation.prediction.options import LARGEST_SCALE, SMALLEST_WINDOW, fit_scales
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.numbers import checked_number, checked_whole
 
 
 def load(
@@ -39,20 +41,27 @@ def load(
 
     Args:
         name: a checkpoint file, the name of a run, or a deeplab_*.pth in the data folder.
-        scales: sizes of the image to average over, as factors.
+        scales: sizes of the image to average over, as factors of at most 8.
         flip: whether to average over the mirrored image too.
-        window: side of overlapping windows in pixels; None for whole images, unless they are huge.
+        window: side of overlapping windows in pixels, at least 16; None for whole images, unless they are huge.
         output_stride: 1, 2, 4, 8 or 16 (1 and 2 for the backbone "dilated"), for files that do not store it; None for
             the stride in training.
         device: "cpu" or "cuda"; None for the best one here.
         data_dir: the data folder; None for $WAVEGEN_DATA, else ./data.
 
     Raises:
-        UserError: no checkpoint has that name, or it cannot be read.
+        UserError: no checkpoint has that name, it cannot be read, or a value is out of range.
     """
+    factors = tuple(checked_number("each of scales", scale) for scale in scales)
+    if not fit_scales(factors):
+        raise UserError(f"scales must be numbers above 0 and at most {LARGEST_SCALE:g}, not {list(scales)}")
+    if window is not None:
+        window = checked_whole("window", window, least=SMALLEST_WINDOW)
+    if output_stride is not None:
+        output_stride = checked_whole("output_stride", output_stride)
     folder = DataFolder.at(None if data_dir is None else Path(data_dir))
     segmenter = load_segmenter(find_segmenter(str(name), folder), output_stride)
-    protocol = inference.Protocol(tuple(scales), flip, window)
+    protocol = inference.Protocol(factors, flip, window)
     return Labeller(segmenter, protocol, device or training_device())
 
 

@@ -12,8 +12,10 @@ from wavenet_app.core.completion import choices, deeplabs, image_sets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.launch import found_launch
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.options import (
     NOTHING_TRAINED,
+    NOTHING_WRITTEN,
     UNCHANGED,
     AsJson,
     Assignments,
@@ -30,6 +32,8 @@ from wavenet_app.core.options import (
     make_console,
     stopped_in_words,
 )
+from wavenet_app.core.swapped import IMAGE, refuse_data_as_model
+from wavenet_app.core.text import without_control_characters
 
 DataSet = Annotated[
     str | None,
@@ -169,21 +173,23 @@ def seg_eval(
 ) -> None:
     """Score a segmentation model: IoU per class, mean IoU and pixel accuracy."""
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "seg-eval MODEL")
     _check_segmenter(checkpoint, folder)
     with loading(make_console(stderr=True)):
         from segmentation.evaluation.command import run_evaluation
         from segmentation.prediction.options import LabelOptions
 
-    run_evaluation(
-        LabelOptions(checkpoint, scales, flip, window, output_stride),
-        dataset,
-        folder,
-        console=make_console(),
-        as_json=as_json,
-        split=split,
-        images=images,
-        format_options={"coco_classes": coco_classes},
-    )
+    with stopped_in_words(NOTHING_WRITTEN):
+        run_evaluation(
+            LabelOptions(checkpoint, scales, flip, window, output_stride),
+            dataset,
+            folder,
+            console=make_console(),
+            as_json=as_json,
+            split=split,
+            images=images,
+            format_options={"coco_classes": coco_classes},
+        )
 
 
 def seg_predict(
@@ -203,9 +209,10 @@ def seg_predict(
     Writes a colour mask and a mask of class ids of the image's size, and an overlay with a legend below it.
     """
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "seg-predict MODEL", IMAGE)
     _check_segmenter(checkpoint, folder)
     if not path.exists():
-        raise UserError(f"there is no image or folder {path}")
+        raise UserError(f"there is no image or folder {path}{did_you_mean_path(path)}")
     with loading(make_console(stderr=True)):
         from segmentation.prediction.command import run_prediction
         from segmentation.prediction.options import LabelOptions
@@ -232,8 +239,7 @@ def seg_check(
     if write_classes:
         from segmentation.checking.write_classes import write_classes as write
 
-        path, count = write(dataset, DataFolder.at(data_dir))
-        typer.echo(f"wrote {path} with {count} classes; give them their names there", err=as_json)
+        typer.echo(without_control_characters(write(dataset, DataFolder.at(data_dir))), err=as_json)
     fit_to_train = run_check(
         dataset,
         DataFolder.at(data_dir),

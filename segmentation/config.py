@@ -250,7 +250,6 @@ def preset(name: str) -> SegmentationConfig:
     (6, 12, 18)
     """
     if name not in PRESETS:
-        raise UserError(
-            f"no preset is called '{name}'{did_you_mean(name, PRESETS)}; choose one of {', '.join(PRESETS)}"
-        )
+        known = f"choose one of {', '.join(PRESETS)}"
+        raise UserError(f"no preset is called '{name}'{did_you_mean(name, PRESETS, known)}")
     return SegmentationConfig.model_validate(PRESETS[name])

@@ -9,6 +9,7 @@ import typer
 
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.extras import how_to_install
 from wavenet_app.core.options import DataDir, make_console
 
 _NEEDED = ("starlette", "uvicorn")
@@ -29,10 +30,7 @@ def studio(
     """
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"the studio needs {' and '.join(missing)}; install with: pip install {' '.join(missing)} (in a checkout: "
-            "uv sync --extra studio)"
-        )
+        raise UserError(f"the studio needs {' and '.join(missing)}; {how_to_install('studio')}")
     from studio.server.command import StudioRequest, run_studio
 
     run_studio(StudioRequest(host, port, open_page, data_dir), DataFolder.at(data_dir), console=make_console())

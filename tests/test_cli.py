@@ -233,12 +233,42 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_generated(wa
     assert found.err == f"error: cannot write in {tmp_path}/taken/clips: Not a directory; choose another folder\n"
 
 
-def test_ctrl_c_at_the_start_prints_no_traceback(wavegen, monkeypatch):
+def test_ctrl_c_prints_one_line_and_no_traceback(wavegen, monkeypatch):
     def interrupted(**_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cli.app", interrupted)
-    assert wavegen("devices") == (130, "", "")
+    assert wavegen("devices") == (130, "", "stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "arguments", "said"),
+    [
+        ("fast_gen.generation.command.generate", ("sample", "noise.pth", "--engine", "torch"), "; nothing was written"),
+        ("fast_gen.evaluation.command.evaluate", ("eval", "noise.pth"), "; nothing was written"),
+        ("wavenet_app.inspection.command.examine", ("inspect", "."), ""),
+        ("segmentation.checking.command.check_datasets", ("seg-check",), ""),
+        ("wavenet_app.downloads.cli.make_console", ("data",), ""),
+    ],
+)
+def test_a_command_that_ctrl_c_ends_says_so_once(wavegen, tmp_path, monkeypatch, place, arguments, said):
+    write_random_checkpoint(tmp_path / "noise.pth", SHAPES["one layer"])
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(place, interrupted)
+    found = wavegen(*arguments)
+    assert (found.code, found.err.splitlines()[-1:]) == (130, [f"stopped{said}"])
+    assert found.err.count("stopped") == 1
+
+
+def test_what_an_interrupt_says_is_printed_without_a_command_that_prints_it(wavegen, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt("stopped; x is kept")
+
+    monkeypatch.setattr("wavenet_app.training.command.run_training", interrupted)
+    assert wavegen("demo") == (130, "", "stopped; x is kept\n")
 
 
 def test_importing_the_command_line_imports_nothing_heavy():
@@ -286,7 +316,8 @@ def test_a_signal_ends_a_run_cleanly_with_a_checkpoint(tone_folder, tmp_path, nu
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert f"stopped by {number.name}; resume with: wavegen train --resume tones" in out
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert f"stopped by {name}; resume with: wavegen train --resume tones" in out
     assert "Traceback" not in err
 
 

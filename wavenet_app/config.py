@@ -402,7 +402,6 @@ def preset(name: str) -> RunConfig:
     3071
     """
     if name not in PRESETS:
-        raise UserError(
-            f"no preset is called '{name}'{did_you_mean(name, PRESETS)}; choose one of {', '.join(PRESETS)} (or auto)"
-        )
+        known = f"choose one of {', '.join(PRESETS)} (or auto)"
+        raise UserError(f"no preset is called '{name}'{did_you_mean(name, PRESETS, known)}")
     return RunConfig.model_validate(PRESETS[name])

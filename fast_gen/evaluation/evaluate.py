@@ -24,7 +24,7 @@ from wavenet_app.config import ModelConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.device import training_device
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.terminal import progress_bar
+from wavenet_app.core.terminal import number_of, progress_bar
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.speakers import speaker_shares
 from wavenet_app.evaluation.held_out_audio import held_out_audio
@@ -48,18 +48,18 @@ class EvalSound:
     history_lpc: float
 
 
-def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tuple[EvalReport, EvalSound]:
+def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: float) -> tuple[EvalReport, EvalSound]:
     """Returns the report and the waveforms behind it.
 
     Args:
         request: what to measure.
         folder: the data folder.
         console: for progress only.
+        began: when the command began, on the clock of `time.monotonic`.
 
     Raises:
         UserError: the checkpoint or the audio is missing, or a setting is invalid.
     """
-    began = time.monotonic()
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
     config = trained.config
@@ -72,6 +72,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     choose_engine(request.engine, weights)  # fails here, not after a minute of measuring
     with progress_bar(console, "decoding") as on_decode:
         audio = held_out_audio(trained, request.paths, folder, on_decode, voice_is_named=named_voice is not None)
+    console.print(_plan(request, vocoder=config.model.mel is not None), highlight=False, soft_wrap=True)
     corpus, rate = audio.corpus, audio.corpus.sample_rate
     mel = None if config.model.mel is None else MelFrames(config.model.mel, rate)
     conditioning = ClipConditioning(config.model.speakers, mel, named_voice)
@@ -118,6 +119,14 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console) -> tupl
     )
     baseline = trained.content.get("baseline") or {"lpc": math.nan}
     return report, EvalSound(spoken, clips, trained.content["history"], baseline["lpc"])
+
+
+def _plan(request: EvalRequest, *, vocoder: bool) -> str:
+    """Returns what is about to be done, in a line: it takes minutes."""
+    audio = f"up to {request.seconds:g} s of held-out audio" if request.seconds else "all held-out audio"
+    what, source = ("vocoding", " of it") if vocoder else ("generating", "")
+    clips = f"{number_of(request.clips, 'clip')} of {request.clip_seconds:g} s{source}"
+    return f"measuring bits per sample on {audio}, then {what} {clips} and comparing them with real ones"
 
 
 def _named_voice(request: EvalRequest, model: ModelConfig) -> NDArray[np.float32] | None:

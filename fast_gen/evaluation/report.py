@@ -93,7 +93,7 @@ class EvalReport:
         floor_pairs: how many real pieces the floor was measured on.
         skipped: files that were not measured, each with its reason.
         remarks: notes about the audio for the user.
-        seconds: that the evaluation took.
+        seconds: from the start of the command, with loading, to the last measurement.
     """
 
     checkpoint: str

@@ -149,7 +149,7 @@ def notes(report: EvalReport) -> list[str]:
         lines.append(_vocoded_note(report.vocoded))
         pieces = number_of(report.floor_pairs, "real piece")
         lines.append(f"the floor: {pieces} as {report.coding} against themselves; no model can do better")
-    return [*lines, *report.remarks, f"the evaluation took {report.seconds:.0f} s"]
+    return [*lines, *report.remarks, f"the evaluation took {report.seconds:.0f} s, loading included"]
 
 
 def _vocoded_note(vocoded: VocodedFacts) -> str:

@@ -21,6 +21,7 @@ from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
+from wavenet_app.core.options import NOTHING_WRITTEN, stopped_in_words
 
 
 def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console) -> list[Path]:
@@ -40,17 +41,19 @@ def run_sampling(request: SampleRequest, folder: DataFolder, *, console: Console
     if destination.file is not None:
         destination.check_free(picture_of(destination.file))
     destination.check_count(_kept(request, request.clips or 1))
-    ready = get_ready(request, folder, console)
+    with stopped_in_words(NOTHING_WRITTEN):
+        ready = get_ready(request, folder, console)
     destination.check_count(_kept(request, ready.clips))
     if request.rank and ready.shares is not None and request.speaker is None:
         raise UserError("--rank compares clips of one speaker; choose one with --speaker")
     if request.rank and len(ready.primes) > 1:
         raise UserError(f"--rank compares clips that continue one recording, not {len(ready.primes)}; pass one --prime")
     make_folder(destination.folder)
-    if request.rank:
-        waveforms = _ranked_clips(ready, request, console)
-    else:
-        waveforms = _clips(ready, request, console, first_row=0, count=ready.clips)
+    with stopped_in_words(NOTHING_WRITTEN):
+        if request.rank:
+            waveforms = _ranked_clips(ready, request, console)
+        else:
+            waveforms = _clips(ready, request, console, first_row=0, count=ready.clips)
     return _write_clips(waveforms, request, ready, destination, console)
 
 

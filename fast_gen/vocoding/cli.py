@@ -10,7 +10,9 @@ import typer
 from wavenet_app.core.completion import choices, wavenets
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.options import DataDir, finite, loading, make_console
+from wavenet_app.core.swapped import FRAMES, refuse_data_as_model
 
 _MAKERS = "hifi-gan|tacotron2|librosa|torchaudio"
 _VALUES = "ln|ln-power|log10|log10-power|db|magnitude|power"
@@ -85,9 +87,10 @@ def mel(
     from wavenet_app.checkpoints.trained import find_checkpoint
 
     folder = DataFolder.at(data_dir)
+    refuse_data_as_model(checkpoint, "mel MODEL", FRAMES)
     find_checkpoint(folder.root, checkpoint)
     if not source.exists():
-        raise UserError(f"there is no file {source}")
+        raise UserError(f"there is no file {source}{did_you_mean_path(source)}")
     with loading(make_console(stderr=True)):
         from fast_gen.vocoding.making import Making
         from fast_gen.vocoding.mel_command import MelRequest, run_mel

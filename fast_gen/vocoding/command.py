@@ -93,6 +93,7 @@ class Vocoder:
     """Everything that vocoding needs.
 
     Attributes:
+        name: of the model, as the user gave it.
         trained: the model.
         engine: generates the samples.
         mel: computes its frames.
@@ -103,6 +104,7 @@ class Vocoder:
         turns: iterations of the refinement.
     """
 
+    name: str
     trained: Trained
     engine: Engine
     mel: MelFrames
@@ -190,7 +192,7 @@ def get_vocoder(request: VocodeRequest, folder: DataFolder, console: Console) ->
     mel = MelFrames(model.mel, trained.config.audio.sample_rate)
     if shares is not None:
         print_labelled(console, "note", CONVERSION)
-    return Vocoder(trained, engine, mel, shares, settings, request.seed, key, request.turns)
+    return Vocoder(request.checkpoint, trained, engine, mel, shares, settings, request.seed, key, request.turns)
 
 
 def _shares(speaker: str | None, model: ModelConfig) -> NDArray[np.float32] | None:
@@ -233,7 +235,7 @@ def vocode_file(
         UserError: the source cannot be used, or the file cannot be written.
     """
     with console.status("measuring its level"):
-        source = open_source(path, vocoder.mel, vocoder.trained.config)
+        source = open_source(path, vocoder.mel, vocoder.trained.config, vocoder.name)
     for remark in source.remarks:
         print_labelled(console, "note", f"{printable(path.name)} {remark}")
     config = vocoder.trained.config

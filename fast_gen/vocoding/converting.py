@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 
 from fast_gen.vocoding.bands import Bands, taken_over
 from fast_gen.vocoding.making import VALUES, Making, Normalisation, likely_values
+from fast_gen.vocoding.training_options import training_options
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.core.errors import UserError
 
 SAME, CONVERTED, ABOUT, KEPT, REFUSED = "the same", "converted", "converted, about", "kept", "cannot be converted"
 TAKEN = "taken as the same"
 _STATED = {"scale": "{}", "norm": "{}", "window": "{:,}", "hop": "{:,}", "sample_rate": "{:,} Hz"}
-_FINEST = 20
-"""Learned steps per frame that a training takes where the settings do not say."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Conversion:
 
     Attributes:
         making: how they were made; everything is known but `values`, which may be None.
+        bands: of a frame.
         normalisation: of the values, or None.
         statistics: (2, bands), mean and standard deviation of each band that the values were divided by, or None.
         gain: factor on the waveform that the frames still need.
@@ -52,6 +51,7 @@ class Conversion:
     """
 
     making: Making
+    bands: int
     normalisation: Normalisation | None
     statistics: NDArray[np.floating] | None
     gain: float
@@ -133,6 +133,7 @@ def planned(
     rows = [
         Row("order", order[not turned], order[1], CONVERTED if turned else SAME),
         Row("values", said, VALUES["ln"][0], _values_outcome(values, normalisation, statistics)),
+        _count(frames.shape[1], mel.mel.n_mels),
     ]
     for what, field in (("sample rate", "sample_rate"), ("hop", "hop"), ("window", "window")):
         rows.append(_exact(what, field, stated, own))
@@ -140,7 +141,7 @@ def planned(
     wanted = f"as in training, factor {gain:g}" if gain != 1 else "as in training"
     rows.append(Row("level", "as saved", wanted, CONVERTED if gain != 1 else f"{KEPT}; --gain changes it"))
     made = Making(**{**vars(made), "values": values})
-    return Conversion(made, normalisation, statistics, gain, mel, rows)
+    return Conversion(made, frames.shape[1], normalisation, statistics, gain, mel, rows)
 
 
 def _values(
@@ -193,6 +194,10 @@ def _exact(what: str, field: str, stated: Making, own: Making) -> Row:
     return Row(what, shown.format(found), shown.format(wanted), SAME if found == wanted else REFUSED)
 
 
+def _count(found: int, wanted: int) -> Row:
+    return Row("bands in a frame", f"{found}", f"{wanted}", SAME if found == wanted else REFUSED)
+
+
 def _range(stated: Making, own: Making) -> Row:
     assert own.fmin is not None
     assert own.fmax is not None
@@ -236,31 +241,9 @@ def refusal(conversion: Conversion, name: str) -> UserError:
     if [row.what for row in rows] == ["values"]:
         return UserError(f"{name} holds {rows[0].found}; say which: --values magnitude, --values power or --normalised")
     differ = ", ".join(f"{row.what} {row.found} instead of {row.wanted}" for row in rows if row.what != "values")
-    settings = " ".join(_training(conversion))
-    return UserError(
-        f"{name} cannot be converted: {differ}; compute the frames again with the model's settings, "
-        f"or train a vocoder for them with {settings}"
-    )
-
-
-def _training(conversion: Conversion) -> list[str]:
-    """Returns the options of a training whose vocoder takes such frames."""
-    made = conversion.making
-    assert made.hop is not None
-    settings: list[tuple[str, Callable[[], object]]] = [
-        ("sample rate", lambda: f"--sample-rate {made.sample_rate}"),
-        ("hop", lambda: f"--set model.mel.hop_length={made.hop} --set model.mel.upsampling={_steps(made.hop or 1)}"),
-        ("window", lambda: f"--set model.mel.n_fft={made.window}"),
-        ("bands", lambda: f"--set model.mel.fmin={made.fmin:g} --set model.mel.fmax={made.fmax:g}"),
-    ]
-    differing = {row.what for row in conversion.refused}
-    return ["--condition mel", *(str(text()) for what, text in settings if what in differing)]
-
-
-def _steps(hop: int) -> int:
-    """Returns the divisor of a hop that is nearest to the usual number of learned steps.
-
-    >>> _steps(256)
-    16
-    """
-    return min((steps for steps in range(1, hop + 1) if hop % steps == 0), key=lambda steps: abs(steps - _FINEST))
+    again = f"{name} cannot be converted: {differ}; compute the frames again with the model's settings"
+    try:
+        options = " ".join(training_options(conversion.making, conversion.bands))
+    except UserError as error:
+        return UserError(f"{again}; no vocoder can be trained for them ({error})")
+    return UserError(f"{again}, or train a vocoder for them with {options}, and convert them for that one")

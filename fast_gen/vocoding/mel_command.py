@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ from rich.table import Table
 
 from fast_gen.vocoding.converting import Conversion, planned, refusal
 from fast_gen.vocoding.making import MAKERS, VALUES, Making, Normalisation
-from fast_gen.vocoding.saved import arranged_frames, check_finite, load_array
+from fast_gen.vocoding.not_stated import not_stated
+from fast_gen.vocoding.saved import arranged_frames, check_finite, likely_bands, load_array
 from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
+from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import replacing
@@ -67,8 +70,9 @@ def run_mel(request: MelRequest, folder: DataFolder, *, console: Console) -> Non
     mel = MelFrames(trained.config.model.mel, trained.config.audio.sample_rate)
     name = printable(str(request.source))
     saved = load_array(request.source)
+    bands = _bands_of(saved, mel)
     frames = arranged_frames(
-        saved, mel, name, lambda remark: console.print(f"note: {name} {remark}", highlight=False, soft_wrap=True)
+        saved, bands, name, lambda remark: console.print(f"note: {name} {remark}", highlight=False, soft_wrap=True)
     )
     check_finite(name, frames)
     conversion = planned(
@@ -77,10 +81,13 @@ def run_mel(request: MelRequest, folder: DataFolder, *, console: Console) -> Non
         stated,
         mel,
         normalisation=normalisation,
-        statistics=None if request.statistics is None else _read_statistics(request.statistics, mel),
+        statistics=None if request.statistics is None else _read_statistics(request.statistics, bands),
         gain=request.gain,
     )
     _show(conversion, console)
+    unsure = None if request.made_by is None else not_stated(request.made_by, stated, mel)
+    if unsure is not None:
+        print_labelled(console, "warning", unsure)
     if conversion.refused:
         raise refusal(conversion, name)
     if request.out is None:
@@ -124,8 +131,15 @@ def _check_out(out: Path, *, overwrite: bool) -> None:
         raise UserError(f"{out} exists; choose another --out, or --overwrite")
 
 
-def _read_statistics(path: Path, mel: MelFrames) -> NDArray[np.float32]:
-    wanted = (2, mel.mel.n_mels)
+def _bands_of(saved: NDArray[Any], mel: MelFrames) -> int:
+    """Returns how many bands the frames of a file have: as many as the model's where they can."""
+    if mel.mel.n_mels in saved.shape[-2:]:
+        return mel.mel.n_mels
+    return likely_bands(saved.shape) or mel.mel.n_mels
+
+
+def _read_statistics(path: Path, bands: int) -> NDArray[np.float32]:
+    wanted = (2, bands)
     found = load_array(path)
     if found.shape != wanted or not np.isfinite(found).all():
         raise UserError(

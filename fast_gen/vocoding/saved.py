@@ -10,13 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.audio.files import printable
-from wavenet_app.audio.mel import MelFrames
 from wavenet_app.core.array_file import DamagedArrayError, read_array, read_arrays
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.tensor_file import read_tensors
 
 MEL_SUFFIXES = (".npy", ".npz", ".pt")
 FRAMES_AT_ONCE = 4096
+_USUAL_BANDS = (80, 128, 100, 64, 40, 96, 160, 256, 512)
+"""What other programs make, the most common first."""
+_MOST_BANDS = 1_024
+
+
+class OtherBandsError(UserError):
+    """Frames have another number of bands than the model's."""
 
 
 def load_array(path: Path) -> NDArray[Any]:
@@ -61,25 +67,24 @@ def _load_numpy(path: Path, name: str) -> NDArray[Any]:
     raise UserError(f"{name} holds {len(arrays)} arrays and none named mel: {', '.join(sorted(arrays)) or 'nothing'}")
 
 
-def arranged_frames(
-    array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None]
-) -> NDArray[np.floating]:
-    """Returns frames (frames, n_mels) from those, (n_mels, frames), or either in a batch of one.
+def arranged_frames(array: NDArray[Any], bands: int, name: str, warn: Callable[[str], None]) -> NDArray[np.floating]:
+    """Returns frames (frames, bands) from those, (bands, frames), or either in a batch of one.
 
     Args:
         array: the frames.
-        mel: the settings of the model.
+        bands: of a frame.
         name: what to call the array in errors.
         warn: receives what the user should know, as the end of a sentence about the array.
 
     Raises:
-        UserError: it holds no frames, or not as many bands as the model.
+        OtherBandsError: it holds frames of another number of bands.
+        UserError: it holds no frames.
     """
-    bands = mel.mel.n_mels
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
     if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
-        raise UserError(
+        kind = OtherBandsError if array.ndim == 2 and np.issubdtype(array.dtype, np.floating) else UserError
+        raise kind(
             f"{name} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
             f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"
         )
@@ -89,6 +94,18 @@ def arranged_frames(
     if not len(array):
         raise UserError(f"{name} holds no frames")
     return array
+
+
+def likely_bands(shape: tuple[int, ...]) -> int | None:
+    """Returns which length of a two-dimensional array, or of a batch of one, is that of a frame; None if none can be.
+
+    >>> likely_bands((128, 900)), likely_bands((90, 100)), likely_bands((1, 500, 60))
+    (128, 100, 60)
+    """
+    lengths = [length for length in shape[-2:] if 0 < length <= _MOST_BANDS]
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1) or 0 in shape:
+        return None
+    return next((bands for bands in _USUAL_BANDS if bands in lengths), min(lengths, default=None))
 
 
 def check_finite(name: str, frames: NDArray[np.floating], first: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.generation.level import matched_gain, second_peaks
-from fast_gen.vocoding.saved import FRAMES_AT_ONCE, MEL_SUFFIXES, arranged_frames, check_finite, load_array
+from fast_gen.vocoding.making import MAKERS
+from fast_gen.vocoding.saved import (
+    FRAMES_AT_ONCE,
+    MEL_SUFFIXES,
+    OtherBandsError,
+    arranged_frames,
+    check_finite,
+    load_array,
+)
 from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.audio.mono import read_blocks
@@ -100,17 +109,22 @@ class SavedFrames:
         return self.num_samples
 
     @classmethod
-    def at(cls, path: Path, mel: MelFrames) -> SavedFrames:
+    def at(cls, path: Path, mel: MelFrames, convert: str = "") -> SavedFrames:
         """Opens frames as `MelFrames` makes them: (frames, n_mels), (n_mels, frames), or either in a batch of one.
 
         A file does not say how its frames were made. What cannot be of the model's settings is refused: other bands,
         and values that lie below its floor or above all sound.
 
+        Args:
+            path: the file.
+            mel: the settings of the model.
+            convert: ends the error about other settings with what to do.
+
         Raises:
             UserError: the file cannot be read, holds no frames, NaN, or frames of other settings.
         """
         remarks: list[str] = []
-        array = checked_frames(load_array(path), mel, printable(str(path)), remarks.append)
+        array = checked_frames(load_array(path), mel, printable(str(path)), remarks.append, convert)
         return cls(path, array, len(array) * mel.hop, remarks)
 
     def frames(self) -> Iterator[Frames]:
@@ -119,7 +133,9 @@ class SavedFrames:
             yield np.array(self.array[first : first + FRAMES_AT_ONCE], np.float32)
 
 
-def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None]) -> NDArray[np.floating]:
+def checked_frames(
+    array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None], convert: str = ""
+) -> NDArray[np.floating]:
     """Returns frames as `MelFrames` makes them, (frames, n_mels), from those, (n_mels, frames), or a batch of one.
 
     Args:
@@ -127,14 +143,18 @@ def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callabl
         mel: the settings of the model.
         name: what to call the array in errors.
         warn: receives what the user should know, as the end of a sentence about the array.
+        convert: ends the error about other settings with what to do.
 
     Raises:
         UserError: it holds no frames, NaN, or frames of other settings: other bands, or values below the floor or
             above all sound.
     """
-    array = arranged_frames(array, mel, name, warn)
+    try:
+        array = arranged_frames(array, mel.mel.n_mels, name, warn)
+    except OtherBandsError as error:
+        raise OtherBandsError(f"{error}{convert}") from None
     lowest = min(
-        _checked_lowest(name, array[first : first + FRAMES_AT_ONCE], first, mel)
+        _checked_lowest(name, array[first : first + FRAMES_AT_ONCE], first, mel, convert)
         for first in range(0, len(array), FRAMES_AT_ONCE)
     )
     if lowest >= 0:
@@ -142,26 +162,40 @@ def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callabl
     return array
 
 
+def conversion_hint(checkpoint: str, path: Path) -> str:
+    """Returns the end of an error about frames of other settings: the command that says more, and converts them."""
+    *others, last = MAKERS
+    parts = ["wavegen", "mel", checkpoint, str(path), "--out", f"{path.stem}_converted.npy", "--made-by", "PROGRAM"]
+    command = " ".join(shlex.quote(printable(part)) for part in parts)
+    return f"; convert it with: {command} ({', '.join(others)} or {last})"
+
+
 Source = Recording | SavedFrames
 
 
-def open_source(path: Path, mel: MelFrames, config: RunConfig) -> Source:
+def open_source(path: Path, mel: MelFrames, config: RunConfig, checkpoint: str | None = None) -> Source:
     """Opens a recording or saved frames, by the suffix.
+
+    Args:
+        path: the file.
+        mel: the settings of the model.
+        config: of the model.
+        checkpoint: the model as the user gave it, for the command that converts frames of other settings.
 
     Raises:
         UserError: it is neither, or invalid.
     """
     if path.suffix.lower() in MEL_SUFFIXES:
-        return SavedFrames.at(path, mel)
+        return SavedFrames.at(path, mel, "" if checkpoint is None else conversion_hint(checkpoint, path))
     return Recording.at(path, mel, config)
 
 
-def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
+def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames, convert: str) -> float:
     """Returns the least value of frames that can be of the model's settings, raises UserError where they cannot."""
     check_finite(name, frames, first)
     if frames.min() < mel.silence - _TOLERANCE or frames.max() > _HIGHEST:
         raise UserError(
             f"{name} holds values from {frames.min():.4g} to {frames.max():.4g}, so it was made with other settings; "
-            f"the model takes {mel.described}"
+            f"the model takes {mel.described}{convert}"
         )
     return float(frames.min())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,9 +38,10 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
         parts.append(Text(f"overlays: {sheet}", overflow="fold"))
-        parts.append("look whether the colours cover the right objects (background stays unpainted)")
+        parts.append("check that the colours cover the right objects (background stays unpainted)")
     if not report.problems:
-        parts.append(Text(f"fit to train on: wavegen seg-train {argument or ''}".rstrip(), style="green"))
+        dataset = f" {shlex.quote(argument)}" if argument else ""
+        parts.append(Text(f"fit to train on: wavegen seg-train{dataset}", style="green"))
     return Group(*parts)
 
 

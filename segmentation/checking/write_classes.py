@@ -17,17 +17,19 @@ from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
 
+_BACKGROUND = "background"
 _BLACK = 0
 _TWO = 2
 
 
-def write_classes(argument: str | None, folder: DataFolder) -> tuple[Path, int]:
+def write_classes(argument: str | None, folder: DataFolder) -> str:
     """Writes a classes.txt with a line for each colour or value of a data set's masks, to be given names by hand.
 
-    Black comes first, as "background"; the other colours follow by their share of the pixels.
+    Black comes first, as "background"; the other colours follow by their share of the pixels. Of values, 0 is called
+    background in masks of two values alone, as such are read without a list too.
 
     Returns:
-        The file, and the number of classes in it.
+        What was done, in a line.
 
     Raises:
         UserError: there is no such data set, its format has its own classes, it has a list already, or its masks hold
@@ -44,7 +46,10 @@ def write_classes(argument: str | None, folder: DataFolder) -> tuple[Path, int]:
         raise UserError(f"{target} exists already; edit it, or move it away to have it written again")
     lines = _lines(format.mask_files(root), root)
     write_whole(target, ("\n".join(lines) + "\n").encode())
-    return target, sum(not line.startswith(IGNORED_NAME) for line in lines)
+    count = sum(not line.startswith(f"{IGNORED_NAME} =") for line in lines)
+    guessed = lines[0] if lines[0].startswith(f"{_BACKGROUND} =") else None
+    guess = "" if guessed is None else f"; '{guessed}' is a guess, and overlays leave a class of that name unpainted"
+    return f"wrote {target} with {count} classes; give them their names there{guess}"
 
 
 def _lines(masks: Iterable[Path], root: Path) -> list[str]:
@@ -69,12 +74,14 @@ def _lines(masks: Iterable[Path], root: Path) -> list[str]:
         border = int(packed(np.array(BORDER_COLOUR)))
         ignored = [f"{IGNORED_NAME} = {_spaced(border)}"] if colours.pop(border, 0) else []
         order = sorted(colours, key=lambda colour: (colour != _BLACK, -colours[colour]))
-        return [f"{_name(place, colour)} = {_spaced(colour)}" for place, colour in enumerate(order)] + ignored
+        names = (_BACKGROUND if colour == _BLACK else f"class_{place}" for place, colour in enumerate(order))
+        return [f"{name} = {_spaced(colour)}" for name, colour in zip(names, order, strict=True)] + ignored
     if len(values) > _TWO:
         del values[IGNORE]  # beside 0 alone it is a class, as in masks of black and white
     if not values:
         raise UserError(f"{root} has no mask that can be read")
-    return [f"{_name(place, value)} = {value}" for place, value in enumerate(sorted(values))]
+    zero = _BACKGROUND if len(values) == _TWO else "class_0"
+    return [f"{f'class_{place}' if value else zero} = {value}" for place, value in enumerate(sorted(values))]
 
 
 def _counts(codes: NDArray[np.int32]) -> dict[int, int]:
@@ -84,10 +91,6 @@ def _counts(codes: NDArray[np.int32]) -> dict[int, int]:
 
 def _is_grey(colours: NDArray[np.uint8]) -> bool:
     return bool((colours == colours[..., :1]).all())
-
-
-def _name(place: int, code: int) -> str:
-    return "background" if code == 0 else f"class_{place}"
 
 
 def _spaced(colour: int) -> str:

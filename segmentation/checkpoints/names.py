@@ -42,9 +42,10 @@ def find_segmenter(name: str, data: DataFolder) -> Path:
     audio_run = f"an audio run; use it with: wavegen sample {shlex.quote(name)}"
     refuse_of_other_half(name, data.segmentation_runs, data.checkpoints, BEST, audio_run)
     known = run_names(data.segmentation_runs, BEST) + _pretrained_names(data)
-    hint = did_you_mean(name, known)
     listed = f"there are: {', '.join(known)}" if known else "none is there yet; make one with: wavegen seg-train"
-    raise UserError(f"no file, or run in {data.segmentation_runs}, is called '{name}'{hint}; {listed}")
+    raise UserError(
+        f"no file, or run in {data.segmentation_runs}, is called '{name}'{did_you_mean(name, known, listed)}"
+    )
 
 
 def find_of_either_half(name: str, data: DataFolder) -> Path | None:

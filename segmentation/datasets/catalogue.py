@@ -15,6 +15,7 @@ from segmentation.datasets.formats.voc import dataset as voc
 from segmentation.datasets.label_studio import label_studio_remedy
 from wavenet_app.core.data_folder import DataFolder, below_in_any_case, folder_names
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.published import PUBLISHED
 from wavenet_app.core.text import did_you_mean
 
@@ -113,7 +114,7 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
     known = {*default_folders, BUILT_IN.argument, *(name for parent in parents[1:] for name in folder_names(parent))}
     if bare.lower() in default_folders and bare.lower() in PUBLISHED:
         raise folder.absent(bare.lower())
-    hint = did_you_mean(bare, known - {bare})
+    hint = did_you_mean_path(argument, folder.root) or did_you_mean(bare, known - {bare})
     looked = " and ".join(f"for {place}" for place in (named, *below))
     raise UserError(
         f"there is no data set '{argument}': looked for the folder {argument}, {looked}; "

@@ -102,6 +102,31 @@ def voc_palette(num_classes: int) -> NDArray[np.uint8]:
     return palette
 
 
+_DISTINCT = (
+    (0, 0, 0), (0, 0, 255), (255, 0, 64), (0, 255, 128), (255, 128, 255), (0, 160, 255), (32, 96, 0), (128, 64, 0),
+    (160, 96, 128), (64, 32, 160), (0, 160, 160), (192, 224, 128), (255, 128, 0), (224, 0, 128), (160, 255, 0),
+    (255, 160, 128), (224, 0, 255), (32, 64, 128), (128, 128, 96), (0, 255, 224),
+)  # fmt: skip
+"""Black, then each time the colour farthest in CIELAB from all before, from white and from the overlays' yellow.
+
+Source of the method: Glasbey et al. 2007, "Colour displays for categorical images"; here from the colours whose parts
+are 0, 32, ... 224 or 255 and whose lightness is above 25. The least distance is 39.6.
+"""
+
+
+def distinct_palette(num_classes: int) -> NDArray[np.uint8]:
+    """Returns colours for classes that have none of their own, shape (num_classes, 3), at most 256: black for class 0.
+
+    The first 20 are easy to tell apart, the others are those of `voc_palette` that are left. All are distinct.
+
+    >>> distinct_palette(3).tolist()
+    [[0, 0, 0], [0, 0, 255], [255, 0, 64]]
+    """
+    others = (tuple(colour) for colour in voc_palette(256).tolist())
+    palette = [*_DISTINCT, *(colour for colour in others if colour not in _DISTINCT)][:num_classes]
+    return np.array(palette, dtype=np.uint8).reshape(num_classes, 3)
+
+
 def packed(colours: NDArray[np.integer]) -> NDArray[np.int32]:
     """Returns colours (..., 3) of 8 bits each as one integer (...,), red highest.
 

@@ -14,7 +14,7 @@ from segmentation.prediction.options import LabelOptions, open_labeller
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.options import make_console
-from wavenet_app.core.terminal import progress_bar
+from wavenet_app.core.terminal import number_of, progress_bar
 
 
 def run_evaluation(
@@ -48,7 +48,10 @@ def run_evaluation(
     chosen = {name: choice for name, choice in (format_options or {}).items() if choice is not None}
     opened = open_dataset(dataset, folder, _split(split), {**in_training, **chosen})
     check_classes(segmenter, opened)
-    with progress_bar(make_console(stderr=True), "reading") as on_image:
+    aside = make_console(stderr=True)
+    count = min(images or len(opened), len(opened))
+    aside.print(f"scoring {number_of(count, 'image')} of {opened.name} ({opened.split})", soft_wrap=True)
+    with progress_bar(aside, "reading") as on_image:
         evaluation = evaluate(labeller, opened, limit=images, progress=on_image)
     if as_json:
         console.print_json(data={"checkpoint": str(segmenter.path), **evaluation.to_dict()})

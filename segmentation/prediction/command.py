@@ -13,7 +13,7 @@ from segmentation.prediction.predict import FOLDERS, Prediction, find_images, pr
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.options import make_console
+from wavenet_app.core.options import make_console, stopped_in_words
 from wavenet_app.core.terminal import number_of, progress_bar
 
 _MOST_CLASSES = 12  # rows of the table of classes
@@ -38,8 +38,20 @@ def run_prediction(
     below = folder.segmentation_results / segmenter.name
     target = out or (below / path.resolve().name if path.is_dir() else below)
     inputs, others = find_images(path, target)
-    with progress_bar(make_console(stderr=True), "reading") as on_image:
-        prediction = predict(labeller, segmenter.table, inputs, target, progress=on_image)
+    finished = 0
+
+    def so_far() -> str:
+        results = f"; the results so far are in {target}" if finished else ""
+        return f"stopped after {finished} of {number_of(len(inputs), 'image')}{results}"
+
+    with stopped_in_words(so_far), progress_bar(make_console(stderr=True), "reading") as on_image:
+
+        def moved(done: int, total: int) -> None:
+            nonlocal finished
+            finished = done
+            on_image(done, total)
+
+        prediction = predict(labeller, segmenter.table, inputs, target, progress=moved)
     if not prediction.written:
         raise UserError(
             prediction.skipped[0].detail + f" (none of {len(inputs)} images could be read)" * (len(inputs) > 1)

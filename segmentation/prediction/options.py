@@ -60,11 +60,16 @@ def _scales(text: str) -> tuple[float, ...]:
         scales = tuple(float(part) for part in text.split(","))
     except ValueError:
         scales = ()
-    if not scales or not all(0 < scale <= LARGEST_SCALE for scale in scales):
+    if not fit_scales(scales):
         raise UserError(
             f"--scales takes numbers up to {LARGEST_SCALE:g} separated by commas, such as 0.5,1,1.5; not '{text}'"
         )
     return scales
+
+
+def fit_scales(scales: tuple[float, ...]) -> bool:
+    """Returns whether images can be enlarged by these factors; there must be one."""
+    return bool(scales) and all(0 < scale <= LARGEST_SCALE for scale in scales)
 
 
 def _window(window: int | None) -> int | None:

@@ -21,6 +21,7 @@ from segmentation.datasets.overlays import IGNORE_COLOUR, legend, overlay, overl
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.near import did_you_mean_path
 
 FOLDERS = ("masks", "overlays", "raw_ids")
 """What is written of an image: class ids with a palette, colours over the image, ids as the data set's tools want."""
@@ -77,7 +78,7 @@ def find_images(path: Path, out: Path) -> tuple[list[Input], list[FileNote]]:
     if path.is_file():
         return [Input(path, Path(f"{path.stem}.png"))], []
     if not path.is_dir():
-        raise UserError(f"there is no image or folder {path}")
+        raise UserError(f"there is no image or folder {path}{did_you_mean_path(path)}")
     files = [file for file in files_below(path) if not file.resolve().is_relative_to(out.resolve())]
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     others = [FileNote(file, "is no image by its name") for file in files if file not in set(images)]

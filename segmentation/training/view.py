@@ -14,6 +14,7 @@ from segmentation.training.task import SegmentationResult
 from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget_line, show_curves, show_interruption
+from wavenet_app.core.shown import typed_path
 from wavenet_app.core.terminal import number_of, print_notes
 
 _DTYPES = {"32-true": "float32", "bf16-mixed": "bfloat16"}  # by Lightning's name of the precision
@@ -63,7 +64,8 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
 
 def show_result(console: Console, run: SegmentationRun, result: SegmentationResult) -> None:
     """Prints the classes of the last validation, the best mIoU and what to do next."""
-    name, dataset = run.config.name, run.config.data.dataset
+    name = run.config.name
+    dataset = None if run.config.data.dataset is None else typed_path(run.config.data.dataset)
     if result.scores is not None:
         console.print(class_table(result.scores))
         print_unlabelled(console, result.scores)

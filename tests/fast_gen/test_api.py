@@ -128,3 +128,45 @@ def test_bad_input_is_one_clear_line(folder, call, message):
     with pytest.raises(UserError, match=message) as found:
         call(load(folder, "plain"))
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seconds": -1},
+        {"seconds": 0},
+        {"seconds": "two"},
+        {"seconds": float("nan")},
+        {"n": 0},
+        {"n": 1.5},
+        {"seed": "x"},
+        {"seed": 0.5},
+        {"temperature": "hot"},
+        {"top_k": 2.5},
+        {"top_p": "all"},
+        {"min_p": None},
+    ],
+)
+def test_numbers_that_make_no_sense_are_errors_that_name_the_argument(folder, wrong):
+    voice = load(folder, "plain")
+    name = next(iter(wrong))
+    with pytest.raises(UserError, match=name):
+        voice.generate(**{"seconds": 0.05, **wrong})
+    if name != "n":
+        with pytest.raises(UserError, match=name):
+            voice.stream(**{"seconds": 0.05, **wrong})
+
+
+def test_numbers_of_numpy_are_numbers(folder):
+    voice = load(folder, "plain")
+    clip = voice.generate(seconds=np.float32(0.05), n=np.int64(1), seed=np.int32(3))
+    np.testing.assert_array_equal(clip[0], voice.generate(seconds=0.05, seed=3))
+
+
+def test_wrong_counts_are_errors(folder):
+    with pytest.raises(UserError, match="threads must be a whole number of at least 1, not 0"):
+        fast_gen.load(folder / "plain.pth", threads=0)
+    with pytest.raises(UserError, match="chunk_samples must be a whole number"):
+        load(folder, "plain").stream(seconds=0.05, chunk_samples=0)
+    with pytest.raises(UserError, match="refine must be a whole number of at least 0, not -1"):
+        load(folder, "vocoder").generate(mel=np.zeros((9, MEL.n_mels), np.float32), refine=-1)

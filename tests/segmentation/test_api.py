@@ -43,3 +43,12 @@ def test_an_array_that_is_no_image_is_refused(labeller, array):
 def test_an_unknown_name_lists_the_runs(labeller, tmp_path):
     with pytest.raises(UserError, match="x"):
         segmentation.load("y", data_dir=tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"scales": ()}, {"scales": (0,)}, {"scales": ("x",)}, {"scales": (9,)}, {"window": 3}, {"output_stride": 8.5}],
+)
+def test_numbers_that_make_no_sense_are_errors_that_name_the_argument(tmp_path, wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        segmentation.load("y", data_dir=tmp_path / "data", **wrong)

@@ -38,3 +38,11 @@ def test_a_run_records_the_software_that_made_it(tone_folder, tmp_path, wavegen)
 def test_bad_input_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         wavenet_app.train("nowhere", data_dir=tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"minutes": -1}, {"minutes": "two"}, {"max_steps": 0}, {"sample_rate": 1.5}, {"seed": "x"}]
+)
+def test_numbers_that_make_no_sense_are_errors_that_name_the_argument(tmp_path, wrong):
+    with pytest.raises(UserError, match=next(iter(wrong))):
+        wavenet_app.train(data_dir=tmp_path, quiet=True, **wrong)

@@ -94,7 +94,7 @@ def test_any_value_fits_or_gets_a_plain_line(config, data):
 
 
 def test_a_misspelt_preset_gets_the_closest():
-    with pytest.raises(UserError, match=r"'bas'; did you mean 'base'\?; choose one of tiny"):
+    with pytest.raises(UserError, match=r"'bas'; did you mean 'base'\? Choose one of tiny"):
         preset("bas")
 
 

@@ -101,8 +101,7 @@ def find_checkpoint(data_dir: Path, name: str | None) -> Path:
     image_run = f"an image run; use it with: wavegen seg-predict {shlex.quote(name)} IMAGE"
     refuse_of_other_half(name, runs, DataFolder(data_dir).segmentation_runs, BEST, image_run)
     listed = f"there are: {', '.join(sorted(set(known)))}" if known else "there is none yet"
-    hint = did_you_mean(name, known)
-    raise UserError(f"no file, voice, or run in {runs} is called '{name}'{hint}; {listed}")
+    raise UserError(f"no file, voice, or run in {runs} is called '{name}'{did_you_mean(name, known, listed)}")
 
 
 def find_checkpoint_or_name_presets(name: str, folder: DataFolder) -> Path:

@@ -91,6 +91,6 @@ def output_may_vanish(console: Console) -> Iterator[None]:
         console.file = before
 
 
-def print_labelled(console: Console, label: Literal["note", "skipped"], text: str) -> None:
+def print_labelled(console: Console, label: Literal["note", "warning", "skipped"], text: str) -> None:
     """Prints one line that starts with a label in colour."""
     console.print(Text.assemble((f"{label}:", "yellow"), " ", without_control_characters(text)), soft_wrap=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.published import PUBLISHED, AbsentDataSetError, published_audio
 from wavenet_app.core.text import did_you_mean
 
@@ -105,7 +106,7 @@ class DataFolder:
         for one in PUBLISHED.values():
             if not one.images and self.root / one.folder == named:
                 raise self.absent(one.name)
-        hint = did_you_mean(argument.strip("/"), data_set_names(self.root))
+        hint = did_you_mean_path(argument, self.root) or did_you_mean(argument.strip("/"), data_set_names(self.root))
         raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}{hint}")
 
     def absent(self, name: str) -> AbsentDataSetError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -96,21 +96,32 @@ def loading(console: Console) -> Iterator[None]:
 
 NOTHING_TRAINED = "stopped before the first step: nothing was trained, so nothing is kept"
 UNCHANGED = "stopped before the first step: the run is as it was"
+NOTHING_WRITTEN = "stopped; nothing was written"
+
+
+class SaidStop(KeyboardInterrupt):
+    """A KeyboardInterrupt after which the user has been told what it ended."""
+
+
+def say_stopped(stop: KeyboardInterrupt, otherwise: str = "stopped") -> None:
+    """Prints what a KeyboardInterrupt says on standard error, or `otherwise` if it says nothing, and only once."""
+    if not isinstance(stop, SaidStop):
+        with suppress(OSError):
+            typer.echo(without_control_characters(str(stop) or otherwise), err=True)
 
 
 @contextmanager
-def stopped_in_words(otherwise: str) -> Iterator[None]:
+def stopped_in_words(otherwise: str | Callable[[], str]) -> Iterator[None]:
     """Prints what a KeyboardInterrupt says, such as what is kept, and lets it end the command.
 
     Args:
-        otherwise: printed if it says nothing.
+        otherwise: printed if it says nothing; called at the interrupt if it is a function.
     """
     try:
         yield
     except KeyboardInterrupt as stop:
-        with suppress(OSError):
-            typer.echo(without_control_characters(str(stop) or otherwise), err=True)
-        raise
+        say_stopped(stop, otherwise if isinstance(otherwise, str) else otherwise())
+        raise SaidStop(str(stop)) from None
 
 
 def make_console(*, stderr: bool = False) -> Console:

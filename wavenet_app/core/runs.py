@@ -243,8 +243,8 @@ def find_resumed(name: str, runs: Path, *, called: str) -> Path:
     path = first_file(*places_of(name, runs, LAST))
     if path is None:
         known = run_names(runs, LAST)
-        hint = did_you_mean(name, known)
-        raise UserError(f"there is no {called} '{name}' to resume{hint}; there are: {', '.join(known) or 'none'}")
+        hint = did_you_mean(name, known, f"there are: {', '.join(known) or 'none'}")
+        raise UserError(f"there is no {called} '{name}' to resume{hint}")
     return path
 
 

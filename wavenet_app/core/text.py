@@ -47,16 +47,25 @@ def without_control_characters(text: str) -> str:
 _REPLACEMENTS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], then: str = "") -> str:
     """Returns "; did you mean ...?" with the known name closest to a misspelt one, or nothing if none is close.
+
+    Args:
+        name: the misspelt one.
+        known: those that exist.
+        then: what follows: a new sentence after the question, else a clause.
 
     >>> did_you_mean("Bas", ["tiny", "base"])
     "; did you mean 'base'?"
-    >>> did_you_mean("xyz", ["tiny", "base"])
-    ''
+    >>> did_you_mean("Bas", ["tiny", "base"], "there are: tiny, base")
+    "; did you mean 'base'? There are: tiny, base"
+    >>> did_you_mean("xyz", ["tiny", "base"], "there are: tiny, base")
+    '; there are: tiny, base'
     """
     close = closest(name, known)
-    return f"; did you mean '{close}'?" if close else ""
+    if not close:
+        return f"; {then}" if then else ""
+    return f"; did you mean '{close}'?" + (f" {then[0].upper()}{then[1:]}" if then else "")
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
 from wavenet_app.core.data_folder import elsewhere
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.walk import walk
 
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8", ".pls", ".cue", ".xspf", ".asx", ".wpl"})
@@ -112,4 +113,4 @@ def no_audio_in(paths: Sequence[Path], sources: Sources, reason: str | None = No
 def _absent(path: Path, error: OSError) -> str:
     known = isinstance(error, FileNotFoundError)
     why = "" if known else f" ({(error.strerror or str(error)).lower()})"
-    return f"there is no file or folder {path}{why}{elsewhere(path)}"
+    return f"there is no file or folder {path}{why}{elsewhere(path)}{did_you_mean_path(path) if known else ''}"

@@ -100,7 +100,8 @@ def listed_speakers(speakers: Sequence[str]) -> str:
 
 
 def _unknown(name: str, speakers: Sequence[str]) -> str:
-    return f"no speaker is called '{name}'{did_you_mean(name, speakers)}; there are: {listed_speakers(speakers)}"
+    known = f"there are: {listed_speakers(speakers)}"
+    return f"no speaker is called '{name}'{did_you_mean(name, speakers, known)}"
 
 
 def _by_folder(level: int) -> SpeakerRule:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import make_folder
+from wavenet_app.core.options import SaidStop
 from wavenet_app.core.published import in_bytes
 from wavenet_app.core.run_lock import locked
 from wavenet_app.downloads.data_set import Archive, DataSet
@@ -208,7 +209,7 @@ def _get_archive(
             path, checksum = fetch(archive, folder, move, patience)
     except KeyboardInterrupt:
         console.print(f"{archive.name} is not complete; the same command resumes", soft_wrap=True)
-        raise
+        raise SaidStop from None
     try:
         with transfer_bar(console, f"unpacking {archive.name}") as move, path.open("rb") as file:
             content = install(archive, file, root, move)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.core.extras import how_to_install
 from wavenet_app.evaluation.sound_frames import Floats, frame_lengths, log_mel, power_spectra
 
 Waveform = NDArray[np.floating]
@@ -106,7 +107,7 @@ def intelligibility(reference: Waveform, test: Waveform, sample_rate: int) -> Me
     try:
         from pystoi import stoi
     except ImportError:
-        return Measure(np.nan, "not installed: pip install pystoi")
+        return Measure(np.nan, f"not installed: pystoi; {how_to_install('eval')}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # without this, it returns 1e-5 for too little speech
         try:
@@ -127,7 +128,7 @@ def perceived_quality(reference: Waveform, test: Waveform, sample_rate: int) -> 
     try:
         import pesq
     except ImportError:
-        return Measure(np.nan, "not installed: pip install pesq, which needs a C compiler")
+        return Measure(np.nan, f"not installed: pesq; {how_to_install('eval')} (it needs a C compiler)")
     import soxr
 
     rate, mode = (8_000, "nb") if sample_rate <= 8_000 else (16_000, "wb")

@@ -188,7 +188,7 @@ def _amount(report: Report) -> str:
     if not 0 < minutes < FEW_MINUTES:
         return ""
     return (
-        f"{minutes:.1f} minutes of audio are few, so a model overfits; 20 minutes of one voice or instrument are "
+        f"{minutes:.1f} minutes of audio is little, so a model overfits; 20 minutes of one voice or instrument are "
         "a good start"
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from segmentation.datasets.dataset import SegmentationDataset, Split, existing_pairs, refuse_empty
 from segmentation.datasets.format import Format, has_folders
 from segmentation.datasets.image_files import files_below, read_mask
-from segmentation.datasets.labels import IGNORE, LabelMap, voc_palette
+from segmentation.datasets.labels import IGNORE, LabelMap, distinct_palette
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.walk import walk
 
@@ -98,7 +98,7 @@ class AdeDataset(SegmentationDataset):
             format=format,
             split=split,
             classes=CLASSES,
-            palette=voc_palette(len(CLASSES) + 1)[1:],
+            palette=distinct_palette(len(CLASSES) + 1)[1:],
             labels=labels,
             images=[image for image, _ in whole],
             masks=[mask for _, mask in whole],

@@ -12,7 +12,7 @@ from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, 
 from segmentation.datasets.format import Format
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, file_facts, files_below, read_image, read_mask
-from segmentation.datasets.labels import LabelMap, voc_palette
+from segmentation.datasets.labels import LabelMap, distinct_palette
 from wavenet_app.core.errors import UserError
 
 NAME = "masks of single objects"
@@ -63,7 +63,7 @@ class InstanceMaskDataset(SegmentationDataset):
             format=NAME,
             split=split,
             classes=CLASSES,
-            palette=voc_palette(len(CLASSES)),
+            palette=distinct_palette(len(CLASSES)),
             labels=LabelMap.identity(len(CLASSES)),
             images=images,
             masks=[own[0] for own in masks],

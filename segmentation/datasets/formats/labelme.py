@@ -16,7 +16,7 @@ from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, 
 from segmentation.datasets.format import Format
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import files_below, has_upright_size, read_image
-from segmentation.datasets.labels import IGNORE, MOST_CLASSES, LabelMap, voc_palette
+from segmentation.datasets.labels import IGNORE, MOST_CLASSES, LabelMap, distinct_palette
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.text import decoded_text
 
@@ -103,7 +103,7 @@ class LabelmeDataset(SegmentationDataset):
             format=NAME,
             split=split,
             classes=classes,
-            palette=voc_palette(len(classes)),
+            palette=distinct_palette(len(classes)),
             labels=LabelMap.identity(len(classes)),
             images=[entry.image for entry in self._entries],
             masks=[entry.labels for entry in self._entries],

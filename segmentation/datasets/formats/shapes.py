@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from segmentation.datasets.dataset import SegmentationDataset, Split
 from segmentation.datasets.format import Format
-from segmentation.datasets.labels import LabelMap, voc_palette
+from segmentation.datasets.labels import LabelMap, distinct_palette
 
 NAME = "shapes"
 FORMAT_NAME = "built-in shapes"
@@ -47,7 +47,7 @@ class ShapesDataset(SegmentationDataset):
             format=FORMAT_NAME,
             split=split,
             classes=CLASSES,
-            palette=voc_palette(len(CLASSES)),
+            palette=distinct_palette(len(CLASSES)),
             labels=LabelMap.identity(len(CLASSES)),
             images=paths,
             masks=paths,

@@ -44,6 +44,9 @@ QUICK = ("-n", 2, "--clip-seconds", 0.3)
 def test_the_table_shows_bits_failures_and_distances(evaluating) -> None:
     found = evaluating("eval", "tones", *QUICK)
     assert found.code == 0, found.err
+    plan = "measuring bits per sample on up to 60 s of held-out audio, then generating 2 clips of 0.3 s and comparing"
+    assert found.err.startswith(plan)
+    assert " s, loading included" in found.out
     for text in ("bits per sample, held-out audio", "LPC-24", "ran away to noise", "collapsed to silence",
                  "clips with a whistle", "not comparable with VGGish", "the run's training clips",
                  "real against real"):  # fmt: skip

@@ -2,6 +2,8 @@
 
 import math
 import re
+from dataclasses import replace
+from itertools import pairwise
 
 import librosa
 import numpy as np
@@ -13,9 +15,13 @@ from hypothesis import strategies as st
 from random_checkpoint import write_random_checkpoint
 
 from fast_gen.vocoding.bands import Bands, taken_over
+from fast_gen.vocoding.converting import own_making
 from fast_gen.vocoding.making import MAKERS, VALUES, Making, likely_values
+from fast_gen.vocoding.training_options import training_options
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.config import MelConfig
+from wavenet_app.core.errors import UserError
+from wavenet_app.training.options import RunOptions, settings_of
 
 RATE = 8_000
 MEL = MelConfig(n_mels=40, melody=False).resolved(RATE)
@@ -125,13 +131,19 @@ def test_vocode_reads_what_mel_writes(wavegen, vocoder, waveform, tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("bands", [], "the model takes floating-point frames of 40 bands"),
+        ("bands", [], "bands in a frame 30 instead of 40; compute"),
+        ("bands", [], "--condition mel --sample-rate 8000 --set model.mel.n_mels=30, and convert them for that one"),
         (
             "ln",
             ["--made-by", "hifi-gan"],
             "sample rate 22,050 Hz instead of 8,000 Hz, hop 256 instead of 100, window 1,024 instead of 400; ",
         ),
-        ("ln", ["--made-by", "hifi-gan"], "--sample-rate 22050 --set model.mel.hop_length=256 --set model.mel.upsa"),
+        (
+            "ln",
+            ["--made-by", "hifi-gan"],
+            "=256 --set model.mel.upsampling=16 --set model.mel.n_mels=40 --set model.mel.fmax=8000,",
+        ),
+        ("ln", ["--hop", "101", "--window", "400"], "no vocoder can be trained for them (model.mel: n_fft = 400"),
         ("ln", ["--fmax", "3000"], "bands 0 to 3,000 Hz instead of 0 to 4,000 Hz"),
         ("magnitude", [], "say which: --values magnitude, --values power or --normalised"),
         ("ln", ["--values", "power"], "powers cannot be below 0, and the lowest value is -"),
@@ -172,3 +184,82 @@ def test_what_is_stated_comes_before_what_the_program_is_known_for():
     assert Making(hop=300).or_else(MAKERS["hifi-gan"]) == Making(
         "ln", 22_050, 300, 1_024, 0.0, 8_000.0, "slaney", "slaney", centred=False
     )
+
+
+PROGRAMS_AND_RATES = [
+    *(made for made in MAKERS.values() if made.sample_rate),
+    *(replace(made, sample_rate=rate) for made in MAKERS.values() for rate in (8_000, 16_000, 22_050, 44_100)),
+]
+
+
+@pytest.mark.parametrize("bands", [40, 80, 128])
+@pytest.mark.parametrize("fmax", [None, 3_000.0, 4_000.0, 7_600.5, 8_000.0])
+@pytest.mark.parametrize("hop", [None, 200, 256, 275, 1_009])
+def test_a_training_with_the_printed_options_has_the_stated_settings(hop, fmax, bands):
+    own = own_making(MelFrames(MEL, RATE))
+    trained = 0
+    for made in PROGRAMS_AND_RATES:
+        stated = Making(hop=hop, fmax=fmax).or_else(made).or_else(own)
+        try:
+            options = " ".join(training_options(stated, bands)).split()
+        except UserError:
+            with pytest.raises(UserError):
+                MelConfig(hop_length=stated.hop, n_fft=stated.window, fmax=stated.fmax, upsampling=1).resolved(
+                    stated.sample_rate
+                )
+            continue
+        assignments = [after for before, after in pairwise(options) if before == "--set"]
+        assert options[:4] == ["--condition", "mel", "--sample-rate", str(stated.sample_rate)]
+        run = RunOptions(condition="mel", sample_rate=stated.sample_rate, assignments=tuple(assignments))
+        mel = settings_of(run, "cpu").model.mel.resolved(stated.sample_rate)
+        assert (mel.hop, mel.n_fft, mel.fmin, mel.fmax) == (stated.hop, stated.window, stated.fmin, stated.fmax)
+        assert mel.n_mels == bands
+        trained += 1
+    assert trained or stated.hop % 2 or stated.hop > stated.window
+
+
+def test_every_setting_that_equals_the_model_but_not_the_defaults_of_the_new_rate_is_named():
+    assert " ".join(training_options(MAKERS["hifi-gan"], 80)) == (
+        "--condition mel --sample-rate 22050 --set model.mel.hop_length=256 --set model.mel.upsampling=16 "
+        "--set model.mel.fmax=8000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        (["--made-by=librosa"], "--sample-rate 22,050 Hz, --hop 512, --window 2,048; state"),
+        (["--made-by=torchaudio"], "--sample-rate 16,000 Hz, --hop 200; state"),
+        (
+            ["--made-by=librosa", "--sample-rate=8000"],
+            "(--hop 100, --window 400), but librosa's defaults are --hop 512",
+        ),
+        (["--made-by=librosa", "--sample-rate=8000", "--hop=100", "--window=400"], None),
+        ([], None),
+    ],
+)
+def test_what_a_library_does_otherwise_by_default_is_said(wavegen, vocoder, waveform, tmp_path, options, warned):
+    np.save(tmp_path / "theirs.npy", bands_of(waveform) ** 2)
+    outcome = wavegen("mel", vocoder, "theirs.npy", *(options or ["--values=power"]))
+    assert outcome.code == 0, outcome.err
+    assert ("warning" in outcome.out) == (warned is not None)
+    assert warned is None or warned in " ".join(outcome.out.split())
+
+
+@pytest.mark.parametrize(("bands", "level"), [(40, 60.0), (128, 1.0)])
+def test_vocode_says_how_frames_of_other_settings_are_converted(wavegen, vocoder, tmp_path, bands, level):
+    np.save(tmp_path / "their frames.npy", level * np.ones((bands, 300), np.float32))
+    outcome = wavegen("vocode", vocoder, "their frames.npy")
+    assert outcome.code == 2
+    assert (
+        f"; convert it with: wavegen mel {vocoder} 'their frames.npy' --out 'their frames_converted.npy'" in outcome.err
+    )
+    assert "--made-by PROGRAM (hifi-gan, tacotron2, librosa or torchaudio)\n" in outcome.err
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_frames_of_another_number_of_bands_are_recognised(wavegen, vocoder, tmp_path, turned):
+    frames = np.random.default_rng(0).random((128, 300))
+    np.save(tmp_path / "theirs.npy", frames if turned else frames.T)
+    outcome = wavegen("mel", vocoder, "theirs.npy", "--made-by", "librosa")
+    assert "--sample-rate 8000 --set model.mel.n_mels=128, and convert" in outcome.err

@@ -197,7 +197,7 @@ def test_speakers_from_training_to_sampling(wavegen, speaker_folder, tmp_path):
 
     wrong = wavegen("sample", "--speaker", "tho")
     assert wrong.code == 2
-    assert "no speaker is called 'tho'; did you mean 'theo'?; there are: ann, jo, theo" in wrong.err
+    assert "no speaker is called 'tho'; did you mean 'theo'? There are: ann, jo, theo" in wrong.err
     piped = wavegen("vocode", "voices", speaker_folder)
     assert piped.code == 2
     assert "is not a vocoder; train one with --condition mel" in piped.err

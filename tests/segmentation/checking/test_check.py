@@ -13,7 +13,7 @@ from segmentation.checking.check import check_datasets, quick_check
 from segmentation.datasets.batches import TrainingCrops, ValidationImages
 from segmentation.datasets.formats.custom.dataset import CustomDataset
 from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
-from segmentation.datasets.labels import voc_palette
+from segmentation.datasets.labels import distinct_palette
 from segmentation.datasets.overlays import IGNORE_COLOUR, Picture, coloured, legend, overlay, write_sheet
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, CropNormaliser, normalise
 from segmentation.evaluation.metrics import ConfusionMatrix
@@ -44,7 +44,7 @@ def test_80_columns_cut_no_word_and_no_remark_comes_twice(wavegen, tmp_path, mon
     flat = " ".join(out.split())
     assert "skipped ┃ broken ┃ suspicious ┃ size ┃ ignored" in flat
     assert f"check_{name}.png" in out.replace("\n", "")
-    assert "look whether the colours cover the right objects (background stays unpainted)" in flat
+    assert "check that the colours cover the right objects (background stays unpainted)" in flat
 
 
 def test_a_class_0_that_is_no_background_is_painted(wavegen, tmp_path, monkeypatch):
@@ -206,7 +206,7 @@ def test_a_legend_names_the_classes_that_occur():
     colours = {tuple(colour) for colour in one.reshape(-1, 3).tolist()}
     assert (200, 0, 0) in colours
     assert (0, 0, 200) not in colours
-    many = legend(200, list(range(20)), [f"a long name {number}" for number in range(20)], voc_palette(20))
+    many = legend(200, list(range(20)), [f"a long name {number}" for number in range(20)], distinct_palette(20))
     assert len(many) > len(one) > 0
     assert one.shape[1:] == (200, 3)
     assert legend(200, [255], ["ground"], palette).shape == (0, 200, 3)
@@ -239,3 +239,19 @@ def test_a_tiny_net_learns_the_shapes():
         image = normalise(item["image"], IMAGENET_MEAN, IMAGENET_STD)[None]
         matrix.update(net(image).argmax(1)[0], item["mask"])
     assert matrix.scores().mean_iou > 0.6
+
+
+def test_an_image_without_a_mask_is_listed_once_where_the_split_is_chosen(wavegen, tmp_path):
+    root = write_custom(tmp_path / "set", {f"{name}.png": stripes([0, 1]) for name in "abcdef"}, None)
+    save(root / "images" / "alone.png", picture())
+    found = json.loads(wavegen("seg-check", root, "--json").out)
+    skipped = [note["file"] for split in found["splits"].values() for note in split["skipped"]]
+    assert skipped == [str(root / "images" / "alone.png")]
+
+
+def test_a_class_list_that_is_too_short_says_so(wavegen, tmp_path):
+    names = ("train/a.png", "train/b.png", "val/c.png")
+    for count, remedy in ((2, "add the names of the missing classes, or"), (3, "the first line is 0, the last 3")):
+        classes = "".join(f"class{place}\n" for place in range(count))
+        root = write_custom(tmp_path / f"set{count}", dict.fromkeys(names, stripes([0, 1, 2, 3])), classes)
+        assert remedy in wavegen("seg-check", root).err

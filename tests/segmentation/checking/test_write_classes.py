@@ -25,7 +25,14 @@ def test_colours_become_lines_and_the_check_goes_on(wavegen, tmp_path):
 def test_values_become_lines(wavegen, tmp_path):
     root = write_custom(tmp_path / "set", dict.fromkeys(NAMES, stripes([0, 100, 200, 255])), None)
     assert wavegen("seg-check", root, "--write-classes").code == 0
-    assert (root / "classes.txt").read_text() == "background = 0\nclass_1 = 100\nclass_2 = 200\n"
+    assert (root / "classes.txt").read_text() == "class_0 = 0\nclass_1 = 100\nclass_2 = 200\n"
+
+
+def test_zero_is_called_background_where_it_likely_is_and_the_guess_is_said(wavegen, tmp_path):
+    root = write_custom(tmp_path / "set", dict.fromkeys(NAMES, stripes([0, 255])), None)
+    outcome = wavegen("seg-check", root, "--write-classes")
+    assert (root / "classes.txt").read_text() == "background = 0\nclass_1 = 255\n"
+    assert "'background = 0' is a guess, and overlays leave a class of that name unpainted" in outcome.out
 
 
 def test_a_folder_in_vocs_layout_gets_a_list_with_its_border_ignored(wavegen, tmp_path):

@@ -368,7 +368,9 @@ def test_ids_that_may_count_from_zero_or_from_one_are_asked_about(tmp_path):
     (tmp_path / "classes.txt").write_text("background\ntree\nsky")
     assert row(CustomDataset(tmp_path, "train")) == [1, 2], "background may well be nowhere"
     write_custom(tmp_path, same_masks(stripes([0, 1, 3])), "road\ntree\nsky")
-    refused(tmp_path, "the ids 0 to 3", "names 3 classes", "if 0 is a class", "'ignore = 0'", "'road = 1'")
+    refused(
+        tmp_path, "the ids 0 to 3", "names 3 classes", "the first line is 0, the last 3", "'ignore = 0'", "'road = 1'"
+    )
     (tmp_path / "classes.txt").write_text("road = 1\ntree = 2\nsky = 3\nignore = 0\n")
     assert row(CustomDataset(tmp_path, "train")) == [IGNORE, 0, 2]
 

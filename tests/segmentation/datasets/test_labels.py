@@ -18,11 +18,13 @@ from segmentation.datasets.labels import (
     MOST_CLASSES,
     LabelMap,
     UnknownIds,
+    distinct_palette,
     ids_of_colours,
     packed,
     unpacked,
     voc_palette,
 )
+from segmentation.datasets.overlays import IGNORE_COLOUR, IN_PLACE_OF_BLACK
 
 MAPS = {
     "identity": LabelMap.identity(21),
@@ -139,3 +141,22 @@ def test_masks_are_read_by_colour_and_unknown_colours_named():
     with pytest.raises(UnknownIds) as error:
         ids_of_colours(np.array([[[1, 2, 3]]], dtype=np.uint8), classes)
     assert [unpacked(one) for one in error.value.ids] == [(1, 2, 3)]
+
+
+def cielab(colours: np.ndarray) -> np.ndarray:
+    """Returns sRGB colours (..., 3) from 0 to 255 in CIELAB, white point D65."""
+    parts = np.asarray(colours, np.float64) / 255
+    linear = np.where(parts > 0.04045, ((parts + 0.055) / 1.055) ** 2.4, parts / 12.92)
+    matrix = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    ratios = linear @ matrix.T / matrix.sum(axis=1)
+    x, y, z = np.moveaxis(np.where(ratios > 216 / 24_389, np.cbrt(ratios), (24_389 / 27 * ratios + 16) / 116), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def test_the_first_20_classes_are_easy_to_tell_apart_and_from_ignored_pixels():
+    shown = cielab(np.array([*distinct_palette(20).tolist(), IGNORE_COLOUR, IN_PLACE_OF_BLACK]))
+    distances = np.linalg.norm(shown[:, None] - shown[None], axis=-1)
+    assert distances[~np.eye(len(shown), dtype=bool)].min() > 35
+    assert len(np.unique(distinct_palette(256), axis=0)) == 256
+    vocs = cielab(voc_palette(20))
+    assert np.linalg.norm(vocs[9] - vocs[1]) < 35, "which is why they are not used"

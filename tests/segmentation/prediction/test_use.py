@@ -14,7 +14,7 @@ from tiny_segmentation import TINY_DEEPLAB
 from segmentation.checkpoints.segmenter import ClassTable, load_segmenter
 from segmentation.config import SegmentationConfig, SegmentationDataConfig, SegmentationModelConfig
 from segmentation.datasets.formats.shapes import ShapesDataset
-from segmentation.datasets.labels import voc_palette
+from segmentation.datasets.labels import distinct_palette
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
 from segmentation.network.deeplab import build_model
 from segmentation.prediction import inference
@@ -200,9 +200,9 @@ def test_predict_mirrors_the_tree_and_writes_three_pictures_of_each(wavegen, tmp
     with Image.open(results / "masks" / "a.png") as mask:
         assert (mask.mode, mask.size) == ("P", (30, 20))
         ids = np.asarray(mask)
-        assert mask.getpalette()[:12] == voc_palette(4).ravel().tolist()
+        assert mask.getpalette()[:12] == distinct_palette(4).ravel().tolist()
     with Image.open(results / "overlays" / "a.png") as laid_over:
-        mixed = np.round(picture(0, 20, 30) * 0.45 + voc_palette(4)[ids] * 0.55)
+        mixed = np.round(picture(0, 20, 30) * 0.45 + distinct_palette(4)[ids] * 0.55)
         expected = np.where((ids == 0)[..., None], picture(0, 20, 30), mixed)
         np.testing.assert_allclose(np.asarray(laid_over)[:20], expected, atol=1)
         assert laid_over.width == 30

@@ -100,7 +100,7 @@ def test_a_name_is_a_path_then_a_run_then_an_export_then_a_voice(shipped, tmp_pa
     path = write_random_checkpoint(tmp_path / "bo", TINY_MODEL)
     assert find_checkpoint(data, "bo") == Path("bo")
     path.unlink()
-    with pytest.raises(UserError, match=r"'manny'; did you mean 'many'\?; there are: a-vocoder, bo, many"):
+    with pytest.raises(UserError, match=r"'manny'; did you mean 'many'\? There are: a-vocoder, bo, many"):
         find_checkpoint(data, "manny")
 
 
@@ -133,7 +133,7 @@ def test_training_starts_from_a_voice(wavegen, shipped, tone_folder, tmp_path):
         "train", tone_folder, "--start-from", "bo", "--max-steps", 1, "--logger", "none", "--set=training.processes=1"
     )
     assert outcome.code == 0, outcome.err
-    assert "note: starts from bo: " in outcome.out
+    assert "note: starts from bo, " in outcome.out
     assert find_checkpoint(tmp_path / "data", "tones").is_file()
 
 

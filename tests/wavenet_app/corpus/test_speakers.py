@@ -72,7 +72,7 @@ def test_a_single_name_may_contain_commas_and_colons():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("jakson", "no speaker is called 'jakson'; did you mean 'jackson'.; there are: ann, jackson, theo"),
+        ("jakson", "no speaker is called 'jakson'; did you mean 'jackson'. There are: ann, jackson, theo"),
         ("theo:x", "the weight of theo must be a number"),
         ("theo:-1", "the weight of theo"),
         ("theo:nan", "the weight of theo"),

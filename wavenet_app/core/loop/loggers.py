@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.extras import how_to_install
 from wavenet_app.core.loop.plan import FitPlan
 
 
@@ -25,7 +26,7 @@ def loggers_of(plan: FitPlan) -> list[Logger]:
             plan.wandb_dir.mkdir(parents=True, exist_ok=True)
             loggers.append(WandbLogger(name=plan.run_dir.name, project="wavegen", save_dir=plan.wandb_dir))
         except ModuleNotFoundError:
-            raise UserError("--logger wandb needs the package wandb; install it with: pip install wandb") from None
+            raise UserError(f"--logger wandb needs the package wandb; {how_to_install('wandb')}") from None
     return loggers
 
 

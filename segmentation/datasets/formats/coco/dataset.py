@@ -23,9 +23,10 @@ from segmentation.datasets.formats.coco.annotations import (
 from segmentation.datasets.formats.coco.categories import CocoClasses, class_table, is_whole_coco
 from segmentation.datasets.formats.coco.files import holds_coco, split_files
 from segmentation.datasets.formats.coco.other_split import joined_categories, read_other_split
+from segmentation.datasets.formats.voc import dataset as voc
 from segmentation.datasets.held_out import is_held_out
 from segmentation.datasets.image_files import file_facts, has_upright_size, read_image
-from segmentation.datasets.labels import IGNORE, voc_palette
+from segmentation.datasets.labels import IGNORE, distinct_palette, voc_palette
 from wavenet_app.core.errors import UserError
 
 NAME = "COCO"
@@ -122,7 +123,7 @@ class CocoDataset(SegmentationDataset):
             format=NAME,
             split=split,
             classes=table.names,
-            palette=voc_palette(len(table.names)),
+            palette=(voc_palette if table.names == voc.CLASSES else distinct_palette)(len(table.names)),
             labels=table.labels,
             images=[entry.path for entry in self._entries],
             masks=[annotations] * len(self._entries),

@@ -135,7 +135,8 @@ class CustomDataset(SegmentationDataset):
             what = "colours" if by_colour else "ids"
             raise UserError(
                 f"the mask {pair.mask} holds the {what} {', '.join(shown)}, which stand for none of the "
-                f"{self.num_classes} classes; mend it, or write 'ignore = {shown[0]}' into {FILE_NAME}"
+                f"{self.num_classes} classes; mend it, add the names of missing classes, or "
+                f"write 'ignore = {shown[0]}' into {FILE_NAME}"
                 + ("" if by_colour else " with a value for every class")
                 + self._from_one(unknown.ids)
             ) from None
@@ -173,7 +174,8 @@ def _paired(layout: Layout, split: Split) -> tuple[Pairing, list[str]]:
         f"no folder {layout.base.name}/val: {sum(held_out)} of {len(held_out)} images are held out, chosen by name; "
         "make train/ and val/ yourself where images resemble each other, as frames of a film do"
     )
-    return Pairing(pairs, whole.skipped, whole.remark), [remark]
+    # files without a partner belong to neither split; the training split lists them for both
+    return Pairing(pairs, whole.skipped if split == "train" else [], whole.remark), [remark]
 
 
 def _pairs_of_other_split(layout: Layout, split: Split) -> list[_Pair]:

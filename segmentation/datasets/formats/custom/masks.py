@@ -19,6 +19,7 @@ from segmentation.datasets.labels import (
     IGNORE,
     LabelMap,
     UnknownIds,
+    distinct_palette,
     ids_of_colours,
     packed,
     unpacked,
@@ -197,8 +198,8 @@ def _listed(
     if not any(mask.values is not None and np.isin(mask.values, allowed).all() for mask in scanned):
         raise UserError(
             f"the masks hold the ids {_listing(ids.tolist())}, but {class_file} names {len(listed.names)} classes, "
-            f"0 to {len(names) - 1}; write a value beside each, such as '{listed.names[0]} = "
-            f"{int(ids[0]) if ids.size else 0}' ('ignore = 0' leaves a value out)"
+            f"0 to {len(names) - 1}; add the names of the missing classes, or write a value beside each, such as "
+            f"'{listed.names[0]} = {int(ids[0]) if ids.size else 0}' ('ignore = 0' leaves a value out)"
         )
     remark = "masks are palette files; their indices are the ids" if palette is not None else ""
     if len(listed.names) == 1:
@@ -219,8 +220,9 @@ def _count_from_one(ids: NDArray[np.int32], names: tuple[str, ...], class_file: 
         return True
     if lowest == 0 and highest == count:
         raise UserError(
-            f"the masks hold the ids 0 to {count}, but {class_file} names {count} classes; if 0 is a class, write its "
-            f"name as the first line, else 'ignore = 0' and a value beside each name, such as '{names[0]} = 1'"
+            f"the masks hold the ids 0 to {count}, but {class_file} names {count} classes; add the name of the missing "
+            f"one (the first line is 0, the last {count}), or write 'ignore = 0' and a value beside each name, such as "
+            f"'{names[0]} = 1'"
         )
     if lowest >= 1 and highest < count and names[0].lower() not in BACKGROUND_NAMES:
         raise UserError(
@@ -273,7 +275,7 @@ def _by_value(
         raw_ids=raw_ids,
         raw_ignore=IGNORE if IGNORE in ignored or not ignored else ignored[0],
     )
-    colours = palette[raw_ids] if palette is not None and max(raw_ids) < len(palette) else voc_palette(len(names))
+    colours = palette[raw_ids] if palette is not None and max(raw_ids) < len(palette) else distinct_palette(len(names))
     return MaskCoding("values", names, colours, labels, {}, (remark,) if remark else ())
 
 
