@@ -43,15 +43,15 @@ class Step(NamedTuple):
 STEPS = (
     Step("device", 30, "import, device, clusters of 12 and 16 blocks that fit at a time"),
     Step("floors", 40, "bandwidth of cache and shared memory, barrier, hop"),
-    Step("triton", 150, "Triton, small and base: scores against the CPU, 20 repetitions to the bit"),
+    Step("triton", 120, "Triton, small and base: scores against the CPU, 20 repetitions to the bit"),
     Step("cluster", 60, "cluster, small and base: the same, 1 and 8 clips"),
     Step("cluster_speed", 40, "cluster, samples/s of 1 and 8 clips"),
     Step("triton_speed", 60, "Triton, one clip, with 1 and 3 stages"),
-    Step("tiles", 150, "Triton tiles: 1,024 clips in 16 rows with 1 and 3 stages, and in 32; 4,096 in 16 and 32"),
+    Step("tiles", 100, "Triton tiles: 1,024 clips in 16 rows with 1 and 3 stages, and in 32; 4,096 in 16 and 32"),
     Step("pipeline", 55, "pipeline, small and base: the same with 40 clips, and samples/s of 1,024 and 4,096"),
     Step("graph", 45, "graph engine, 1 and 128 clips"),
-    Step("training", 120, "40 steps of base, 16 windows, against the textbook net"),
-    Step("step_graphs", 90, "a training step of base as operations, as Triton's kernels, and each as a CUDA graph"),
+    Step("training", 100, "40 steps of base, 16 windows, against the textbook net"),
+    Step("step_graphs", 70, "a training step of base as operations, as Triton's kernels, and each as a CUDA graph"),
     Step("top_p", 60, "Triton, 40 clips with top-p"),
 )
 

@@ -103,7 +103,7 @@ def test_a_quick_step_that_fails_or_hangs_does_not_stop_the_others(module, tmp_p
 
 def test_the_quick_steps_exist_and_end_within_fifteen_minutes(module) -> None:
     quick = module("gpu_quick")
-    assert sum(step.seconds for step in quick.STEPS) <= 15 * 60
+    assert sum(step.seconds for step in quick.STEPS) <= 13 * 60  # the rest is for installing and starting
     text = quick.STEPS_FILE.read_text()
     assert all(f"\ndef {step.name}() -> None:" in text for step in quick.STEPS)
     found = subprocess.run(
