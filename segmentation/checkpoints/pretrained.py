@@ -46,7 +46,7 @@ class Pretrained:
         """Returns the shape of the model in the file.
 
         Args:
-            output_stride: 8 or 16, to override that of the file.
+            output_stride: 1, 2, 4, 8 or 16, to override that of the file.
 
         Raises:
             UserError: neither the file nor the caller gives the output stride.
@@ -88,7 +88,7 @@ def load_pretrained(pretrained: Pretrained, output_stride: int | None = None) ->
 
     Args:
         pretrained: the file.
-        output_stride: 8 or 16, for files that do not store it, or to override it.
+        output_stride: 1, 2, 4, 8 or 16, for files that do not store it, or to override it.
 
     Raises:
         UserError: the output stride is not known, or the tensors do not fit each other.

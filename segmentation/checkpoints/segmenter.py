@@ -101,7 +101,7 @@ def load_segmenter(path: Path, output_stride: int | None = None) -> Segmenter:
 
     Args:
         path: the file.
-        output_stride: 8 or 16, for files that do not store it, or to override it.
+        output_stride: 1, 2, 4, 8 or 16, for files that do not store it, or to override it.
 
     Raises:
         UserError: the file is absent, damaged, no DeepLab, or does not store its output stride.

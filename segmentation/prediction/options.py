@@ -24,7 +24,7 @@ class LabelOptions:
         scales: numbers separated by commas, such as "0.5,1,1.5".
         flip: whether to average over the mirrored image too.
         window: side of sliding windows in pixels; None labels images whole.
-        output_stride: 8 or 16, for files that do not store it, or to override it.
+        output_stride: 1, 2, 4, 8 or 16, for files that do not store it, or to override it.
     """
 
     checkpoint: str

@@ -54,6 +54,7 @@ def test_without_folders_a_fifth_is_held_out_by_name(tmp_path):
     training, validation = CustomDataset(tmp_path, "train"), CustomDataset(tmp_path, "val")
     assert (len(training), len(validation)) == (8, 2)
     assert "held out" in training.remarks[0]
+    assert "sort them into images/train and images/val and masks/train and masks/val yourself" in training.remarks[0]
     paths = [dataset.image_path(place) for dataset in (training, validation) for place in range(len(dataset))]
     assert len(set(paths)) == 10
 

@@ -170,9 +170,11 @@ def _paired(layout: Layout, split: Split) -> tuple[Pairing, list[str]]:
         raise UserError(f"{images} has one labelled image, too few to hold one out; add images, or make val/")
     held_out = is_held_out([image.relative_to(layout.base).as_posix() for image, _ in whole.pairs])
     pairs = [pair for pair, out in zip(whole.pairs, held_out, strict=True) if out == (split == "val")]
+    parents = [images.name, layout.train.masks.name] if images == layout.base else [layout.base.name]
+    folders = " and ".join(f"{parent}/{name}" for parent in dict.fromkeys(parents) for name in ("train", "val"))
     remark = (
         f"no folder {layout.base.name}/val: {sum(held_out)} of {len(held_out)} images are held out, chosen by name; "
-        "make train/ and val/ yourself where images resemble each other, as frames of a film do"
+        f"where images resemble each other, as frames of a film do, sort them into {folders} yourself"
     )
     # files without a partner belong to neither split; the training split lists them for both
     return Pairing(pairs, whole.skipped if split == "train" else [], whole.remark), [remark]
