@@ -208,7 +208,7 @@ def _file_table(report: EvalReport) -> Table:
         figures = (row.model, row.lpc, row.order1, row.unigram)
         table.add_row(row.name, f"{row.seconds:.2f}", *map(number, figures))
     if len(rows) < len(report.bits.files):
-        table.caption = f"{len(report.bits.files) - len(rows):,} more files with --json"
+        table.caption = f"{number_of(len(report.bits.files) - len(rows), 'more file')} with --json and on the page"
     return table
 
 

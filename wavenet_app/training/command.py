@@ -112,7 +112,7 @@ def _trained(
     if judge is not None and result.status.interrupted is None:  # a user who stops a run does not want to wait
         with explained(lambda: unheard(result, run)):
             judgement = judge(result.checkpoint, run.corpus, console.print)
-    show_result(console, result, run, judgement)
+    show_result(console, result, run, judgement, view.before_training)
     show_curves(console, run.plan)
     return result
 

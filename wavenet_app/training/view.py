@@ -33,6 +33,7 @@ class TrainingView(RunView):
         super().__init__(console)
         self.baseline = baseline
         self.rise_noted = False
+        self.before_training = math.inf
 
     def figures(self, status: FitStatus) -> str:
         """Returns the loss in bits per sample, the validation, and the speed in seconds of audio per second."""
@@ -44,11 +45,16 @@ class TrainingView(RunView):
 
     def show_source(self, bits: float) -> None:
         """Prints what the model that the run starts from scores before any training."""
+        self.before_training = bits
         self.console.print(
             f"{clock(0):>8}  step {0:>6}  validation {bits:.3f}  (LPC-24 {self.baseline.lpc:.3f})  before training",
             highlight=False,
             markup=False,
         )
+
+    def is_worse(self, status: FitStatus) -> bool:
+        """Returns whether an earlier validation, or the model that the run starts from, was better than the newest."""
+        return super().is_worse(status) or round(self.validation, 3) > round(self.before_training, 3)
 
     def on_step(self, status: FitStatus) -> None:
         """Advances the bar every tenth step, because steps of small models are too short to draw each."""
@@ -89,8 +95,40 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     print_notes(console, run.notes)
 
 
-def show_result(console: Console, result: TrainingResult, run: Run, judgement: Judgement | None) -> None:
-    """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands."""
+def gained(before: float, best: float) -> str | None:
+    """Returns in words what training has added to the model that a run starts from; None for a run from scratch.
+
+    Args:
+        before: bits per sample before training; infinity from scratch.
+        best: the best validation of the run, on the same audio.
+
+    >>> gained(2.836, 2.853)
+    'training has added nothing yet: 2.853 bits at best, 2.836 before training; train longer, or add recordings'
+    >>> gained(3.027, 2.96)
+    'training has added 0.067 bits: 2.960 at best, 3.027 before training'
+    """
+    if not math.isfinite(before) or not math.isfinite(best):
+        return None
+    if round(best, 3) >= round(before, 3):
+        return (
+            f"training has added nothing yet: {best:.3f} bits at best, {before:.3f} before training; "
+            "train longer, or add recordings"
+        )
+    return f"training has added {before - best:.3f} bits: {best:.3f} at best, {before:.3f} before training"
+
+
+def show_result(
+    console: Console, result: TrainingResult, run: Run, judgement: Judgement | None, before: float = math.inf
+) -> None:
+    """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands.
+
+    Args:
+        console: to print on.
+        result: of the training.
+        run: that was trained.
+        judgement: of clips that the model made; None if none were made.
+        before: bits per sample of the model that the run starts from, before training; infinity from scratch.
+    """
     held_out = run.corpus.duration(run.corpus.validation)
     length = clock(held_out) if held_out >= 60 else f"{held_out:.3g} s"
     sampled = f" (during training: over {VALIDATION_SECONDS:g} s of them)" if held_out > VALIDATION_SECONDS else ""
@@ -112,6 +150,8 @@ def show_result(console: Console, result: TrainingResult, run: Run, judgement: J
     if judgement is not None:  # first, because a net can predict well and yet generate noise
         console.print(judgement.text, highlight=False)
     console.print(verdict(result.validation, result.baseline), highlight=False)
+    if (added := gained(before, result.status.best)) is not None:
+        console.print(added, highlight=False)
     if (few := few_clips(len(run.corpus.validation), held_out)) is not None:
         print_labelled(console, "note", few)
     name = run.config.name

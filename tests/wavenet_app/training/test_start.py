@@ -55,6 +55,7 @@ def test_before_its_first_step_a_run_is_the_model_that_it_starts_from(wavegen, t
     assert first_row.endswith("  before training")
     bits = [row.partition("validation ")[2].split()[0] for row in (first_row, last_row)]
     assert bits[0] == bits[1]  # a run that moves no weight ends where it starts
+    assert f"training has added nothing yet: {bits[1]} bits at best, {bits[0]} before training" in flat(outcome.out)
 
 
 def test_the_averaged_weights_are_taken_over(wavegen, tone_folder, trained):

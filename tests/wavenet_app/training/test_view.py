@@ -28,6 +28,16 @@ def shown(validations: list[float]) -> str:
     return text.getvalue()
 
 
+def test_lines_above_the_model_that_a_run_starts_from_are_worse():
+    text = io.StringIO()
+    lines = TrainingView(Console(file=text, width=80), BASELINE)
+    lines.show_source(4.5)
+    for validation in (4.7, 4.6, 4.5004, 4.4):
+        lines.on_validation(FitStatus(history=[{"validation": validation, "train": 5.0}], improved=True))
+    rows = text.getvalue().splitlines()
+    assert [row.endswith("  worse") for row in rows] == [False, True, True, False, False]
+
+
 def test_a_diverging_run_gets_one_note():
     output = shown([5.0, 4.4, 4.5, 4.7, 5.9, 6.4])
     assert output.count("note:") == 1

@@ -54,9 +54,13 @@ class RunView(ABC):
         self.validation = row["validation"]
         self.console.print(
             f"{clock(status.seconds):>8}  step {status.step:>6}  {self.scores(row)}"
-            + ("" if status.improved else "  worse"),
+            + ("  worse" if self.is_worse(status) else ""),
             highlight=False,
         )
+
+    def is_worse(self, status: FitStatus) -> bool:
+        """Returns whether an earlier validation was better than the newest one."""
+        return not status.improved
 
     def on_note(self, note: str) -> None:
         """Prints a line for the user."""
@@ -85,6 +89,12 @@ def budget_line(plan: FitPlan, resumed: Mapping[str, Any] | None) -> str:
     until = f"{budget(plan)}; Ctrl-C stops early and keeps the model"
     if resumed is None:
         return f"trains for {until}"
+    if (plan.minutes and resumed["seconds"] >= 60 * plan.minutes) or (
+        plan.max_steps and resumed["step"] >= plan.max_steps
+    ):
+        return (
+            f"nothing is left to train of {budget(plan)}; --minutes and --max-steps count from the beginning of a run"
+        )
     return f"resumes at {clock(resumed['seconds'])}, step {resumed['step']:,}, and trains to {until}"
 
 
