@@ -114,7 +114,7 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
     known = {*default_folders, BUILT_IN.argument, *(name for parent in parents[1:] for name in folder_names(parent))}
     if bare.lower() in default_folders and bare.lower() in PUBLISHED:
         raise folder.absent(bare.lower())
-    hint = did_you_mean_path(argument, folder.root) or did_you_mean(bare, known - {bare})
+    hint = ("" if "/" in bare else did_you_mean(bare, known - {bare})) or did_you_mean_path(argument, folder.root)
     looked = " and ".join(f"for {place}" for place in (named, *below))
     raise UserError(
         f"there is no data set '{argument}': looked for the folder {argument}, {looked}; "

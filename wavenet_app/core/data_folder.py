@@ -106,7 +106,9 @@ class DataFolder:
         for one in PUBLISHED.values():
             if not one.images and self.root / one.folder == named:
                 raise self.absent(one.name)
-        hint = did_you_mean_path(argument, self.root) or did_you_mean(argument.strip("/"), data_set_names(self.root))
+        name = argument.strip("/")
+        known = "" if "/" in name else did_you_mean(name, data_set_names(self.root))
+        hint = known or did_you_mean_path(argument, self.root, _NO_DATA_SETS)
         raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}{hint}")
 
     def absent(self, name: str) -> AbsentDataSetError:

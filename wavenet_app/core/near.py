@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
@@ -12,17 +13,19 @@ _MOST_LISTED = 4_000
 """Entries of a folder that are compared, so that an error about a huge folder comes at once."""
 
 
-def did_you_mean_path(argument: str | Path, root: Path | None = None) -> str:
+def did_you_mean_path(argument: str | Path, root: Path | None = None, without: Collection[str] = ()) -> str:
     """Returns "; did you mean ...?" with the path closest to one that does not exist, or nothing if none is close.
 
     Args:
         argument: the path, as the user gave it.
         root: the data folder, below which names count too; None for paths alone.
+        without: names in the data folder that do not count.
     """
     near = nearest_path(Path(argument))
     if near is None and root is not None and not Path(argument).is_absolute():
         below = nearest_path(root / argument)
         near = None if below is None else below.relative_to(root)
+        near = None if near is None or near.parts[0] in without else near
     return "" if near is None else f"; did you mean '{near}'?"
 
 
