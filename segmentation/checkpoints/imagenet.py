@@ -46,8 +46,8 @@ def load_imagenet(model: DeepLab, folder: Path) -> str:
     name = model.config.backbone
     if name not in _WEIGHTS:
         raise UserError(
-            f"the backbone '{name}' has no ImageNet weights; use --preset small, or one of the "
-            f"backbones {', '.join(_WEIGHTS)}"
+            f"the backbone '{name}' has no ImageNet weights; use --preset small, or "
+            f"--set model.backbone= with one of {', '.join(_WEIGHTS)}"
         )
     if model.config.norm == "group":
         raise UserError(
