@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from fast_gen import cli as audio
+from fast_gen.publishing.cli import publish
 from fast_gen.vocoding.cli import mel
 from segmentation import cli as images
 from studio.cli import studio
@@ -241,7 +242,7 @@ for panel, name, command in (
     (IMAGES, "seg-check", images.seg_check),
     (MODELS, "info", info),
     (MODELS, "export", export),
-    (MODELS, "publish", audio.publish),
+    (MODELS, "publish", publish),
     (MODELS, "receptive-field", receptive_field),
 ):
     app.command(name, rich_help_panel=panel)(command)
