@@ -21,8 +21,8 @@ _USUAL_BANDS = (80, 128, 100, 64, 40, 96, 160, 256, 512)
 _MOST_BANDS = 1_024
 
 
-class OtherBandsError(UserError):
-    """Frames have another number of bands than the model's."""
+class OtherFramesError(UserError):
+    """Frames were made with other settings than the model's."""
 
 
 def load_array(path: Path) -> NDArray[Any]:
@@ -77,13 +77,13 @@ def arranged_frames(array: NDArray[Any], bands: int, name: str, warn: Callable[[
         warn: receives what the user should know, as the end of a sentence about the array.
 
     Raises:
-        OtherBandsError: it holds frames of another number of bands.
+        OtherFramesError: it holds frames of another number of bands.
         UserError: it holds no frames.
     """
     if array.ndim == 3 and len(array) == 1:
         array = array[0]
     if array.ndim != 2 or bands not in array.shape or not np.issubdtype(array.dtype, np.floating):
-        kind = OtherBandsError if array.ndim == 2 and np.issubdtype(array.dtype, np.floating) else UserError
+        kind = OtherFramesError if array.ndim == 2 and np.issubdtype(array.dtype, np.floating) else UserError
         raise kind(
             f"{name} holds {array.dtype} numbers of the shape {array.shape}; the model takes "
             f"floating-point frames of {bands} bands: ({bands}, frames) or (frames, {bands})"

@@ -16,7 +16,7 @@ from fast_gen.vocoding.making import MAKERS
 from fast_gen.vocoding.saved import (
     FRAMES_AT_ONCE,
     MEL_SUFFIXES,
-    OtherBandsError,
+    OtherFramesError,
     arranged_frames,
     check_finite,
     load_array,
@@ -25,7 +25,6 @@ from wavenet_app.audio.files import printable
 from wavenet_app.audio.mel import Frames, MelFrames
 from wavenet_app.audio.mono import read_blocks
 from wavenet_app.config import RunConfig
-from wavenet_app.core.errors import UserError
 
 _HIGHEST = 15.0  # natural logarithms of magnitudes are well below; decibels and many plain magnitudes are not
 _TOLERANCE = 0.01  # rounding of the floor in half precision
@@ -109,22 +108,18 @@ class SavedFrames:
         return self.num_samples
 
     @classmethod
-    def at(cls, path: Path, mel: MelFrames, convert: str = "") -> SavedFrames:
+    def at(cls, path: Path, mel: MelFrames) -> SavedFrames:
         """Opens frames as `MelFrames` makes them: (frames, n_mels), (n_mels, frames), or either in a batch of one.
 
         A file does not say how its frames were made. What cannot be of the model's settings is refused: other bands,
         and values that lie below its floor or above all sound.
 
-        Args:
-            path: the file.
-            mel: the settings of the model.
-            convert: ends the error about other settings with what to do.
-
         Raises:
-            UserError: the file cannot be read, holds no frames, NaN, or frames of other settings.
+            OtherFramesError: the frames were made with other settings.
+            UserError: the file cannot be read, or holds no frames, or NaN.
         """
         remarks: list[str] = []
-        array = checked_frames(load_array(path), mel, printable(str(path)), remarks.append, convert)
+        array = checked_frames(load_array(path), mel, printable(str(path)), remarks.append)
         return cls(path, array, len(array) * mel.hop, remarks)
 
     def frames(self) -> Iterator[Frames]:
@@ -133,9 +128,7 @@ class SavedFrames:
             yield np.array(self.array[first : first + FRAMES_AT_ONCE], np.float32)
 
 
-def checked_frames(
-    array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None], convert: str = ""
-) -> NDArray[np.floating]:
+def checked_frames(array: NDArray[Any], mel: MelFrames, name: str, warn: Callable[[str], None]) -> NDArray[np.floating]:
     """Returns frames as `MelFrames` makes them, (frames, n_mels), from those, (n_mels, frames), or a batch of one.
 
     Args:
@@ -143,18 +136,14 @@ def checked_frames(
         mel: the settings of the model.
         name: what to call the array in errors.
         warn: receives what the user should know, as the end of a sentence about the array.
-        convert: ends the error about other settings with what to do.
 
     Raises:
-        UserError: it holds no frames, NaN, or frames of other settings: other bands, or values below the floor or
-            above all sound.
+        OtherFramesError: they are of other settings: other bands, or values below the floor or above all sound.
+        UserError: it holds no frames, or NaN.
     """
-    try:
-        array = arranged_frames(array, mel.mel.n_mels, name, warn)
-    except OtherBandsError as error:
-        raise OtherBandsError(f"{error}{convert}") from None
+    array = arranged_frames(array, mel.mel.n_mels, name, warn)
     lowest = min(
-        _checked_lowest(name, array[first : first + FRAMES_AT_ONCE], first, mel, convert)
+        _checked_lowest(name, array[first : first + FRAMES_AT_ONCE], first, mel)
         for first in range(0, len(array), FRAMES_AT_ONCE)
     )
     if lowest >= 0:
@@ -186,16 +175,20 @@ def open_source(path: Path, mel: MelFrames, config: RunConfig, checkpoint: str |
         UserError: it is neither, or invalid.
     """
     if path.suffix.lower() in MEL_SUFFIXES:
-        return SavedFrames.at(path, mel, "" if checkpoint is None else conversion_hint(checkpoint, path))
+        try:
+            return SavedFrames.at(path, mel)
+        except OtherFramesError as error:
+            hint = "" if checkpoint is None else conversion_hint(checkpoint, path)
+            raise OtherFramesError(f"{error}{hint}") from None
     return Recording.at(path, mel, config)
 
 
-def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames, convert: str) -> float:
+def _checked_lowest(name: str, frames: NDArray[np.floating], first: int, mel: MelFrames) -> float:
     """Returns the least value of frames that can be of the model's settings, raises UserError where they cannot."""
     check_finite(name, frames, first)
     if frames.min() < mel.silence - _TOLERANCE or frames.max() > _HIGHEST:
-        raise UserError(
+        raise OtherFramesError(
             f"{name} holds values from {frames.min():.4g} to {frames.max():.4g}, so it was made with other settings; "
-            f"the model takes {mel.described}{convert}"
+            f"the model takes {mel.described}"
         )
     return float(frames.min())
