@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from segmentation.datasets.catalogue import locate, recognise
 from segmentation.datasets.formats.custom.class_list import FILE_NAME, IGNORED_NAME
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, read_mask
+from segmentation.datasets.image_files import read_mask
 from segmentation.datasets.labels import BORDER_COLOUR, IGNORE, MOST_CLASSES, packed, unpacked
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 
 _BACKGROUND = "background"
 _BLACK = 0

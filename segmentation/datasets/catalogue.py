@@ -15,9 +15,8 @@ from segmentation.datasets.formats.voc import dataset as voc
 from segmentation.datasets.label_studio import label_studio_remedy
 from wavenet_app.core.data_folder import DataFolder, below_in_any_case, folder_names
 from wavenet_app.core.errors import UserError
-from wavenet_app.core.near import did_you_mean_path
 from wavenet_app.core.published import PUBLISHED
-from wavenet_app.core.text import did_you_mean
+from wavenet_app.core.suffixes import RECORDING_SUFFIXES
 
 FORMATS: tuple[Format, ...] = (
     voc.FORMAT,
@@ -36,7 +35,6 @@ BUILT_IN = next(format for format in FORMATS if format.default_folder is None)
 
 _DEPTH = 2  # how many levels below the given folder a data set may start, as in VOCdevkit/VOC2012
 _FOUND_SHOWN = 6
-_SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aiff", ".aif", ".wma"})
 
 
 def recognise(path: Path) -> tuple[Format, Path]:
@@ -114,7 +112,7 @@ def locate(argument: str | None, folder: DataFolder) -> Path | None:
     known = {*default_folders, BUILT_IN.argument, *(name for parent in parents[1:] for name in folder_names(parent))}
     if bare.lower() in default_folders and bare.lower() in PUBLISHED:
         raise folder.absent(bare.lower())
-    hint = ("" if "/" in bare else did_you_mean(bare, known - {bare})) or did_you_mean_path(argument, folder.root)
+    hint = folder.suggestion(argument, known - {bare})
     looked = " and ".join(f"for {place}" for place in (named, *below))
     raise UserError(
         f"there is no data set '{argument}': looked for the folder {argument}, {looked}; "
@@ -172,7 +170,7 @@ def _nothing_found(path: Path) -> str:
                     f"{folder} looks like {format.name} because it has {there[0]}/, but {' and '.join(missing)} "
                     f"{'are' if len(missing) > 1 else 'is'} missing; unpack or move it there"
                 )
-    if any(Path(name).suffix.lower() in _SOUND_SUFFIXES for name in names):
+    if any(Path(name).suffix.lower() in RECORDING_SUFFIXES for name in names):
         return f"{path} holds audio ({content}), not images; check it with: wavegen inspect {shlex.quote(str(path))}"
     names_of = ", ".join(sorted({format.name for format in _on_disk()}))
     return (

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageFile import ImageFile
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg"})
 SIDEWAYS = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 

@@ -15,13 +15,14 @@ from PIL import Image
 
 from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.datasets.dataset import FileNote
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, files_below, read_image
+from segmentation.datasets.image_files import deep_bits, files_below, read_image
 from segmentation.datasets.labels import IGNORE
 from segmentation.datasets.overlays import IGNORE_COLOUR, legend, overlay, overlay_palette
 from segmentation.prediction.inference import Labeller
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_whole
 from wavenet_app.core.near import did_you_mean_path
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 
 FOLDERS = ("masks", "overlays", "raw_ids")
 """What is written of an image: class ids with a palette, colours over the image, ids as the data set's tools want."""

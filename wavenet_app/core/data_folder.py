@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,10 +107,21 @@ class DataFolder:
         for one in PUBLISHED.values():
             if not one.images and self.root / one.folder == named:
                 raise self.absent(one.name)
-        name = argument.strip("/")
-        known = "" if "/" in name else did_you_mean(name, data_set_names(self.root))
-        hint = known or did_you_mean_path(argument, self.root, _NO_DATA_SETS)
+        hint = self.suggestion(argument, data_set_names(self.root))
         raise UserError(f"there is no file or folder '{argument}', neither here nor as {named}{hint}")
+
+    def suggestion(self, argument: str, known: Iterable[str]) -> str:
+        """Returns "; did you mean ...?" for a data set that does not exist, or nothing if none is close.
+
+        A known name goes before a path, as the argument of one part is a name most often.
+
+        Args:
+            argument: a name or a path, as the user gave it.
+            known: names of data sets.
+        """
+        name = argument.strip("/")
+        by_name = "" if "/" in name else did_you_mean(name, known)
+        return by_name or did_you_mean_path(argument, self.root, _NO_DATA_SETS)
 
     def absent(self, name: str) -> AbsentDataSetError:
         """Returns the error for a published data set that is not here, with the command that gets it."""

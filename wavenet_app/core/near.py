@@ -24,8 +24,8 @@ def did_you_mean_path(argument: str | Path, root: Path | None = None, without: C
     near = nearest_path(Path(argument))
     if near is None and root is not None and not Path(argument).is_absolute():
         below = nearest_path(root / argument)
-        near = None if below is None else below.relative_to(root)
-        near = None if near is None or near.parts[0] in without else near
+        if below is not None and below.relative_to(root).parts[0] not in without:
+            near = below.relative_to(root)
     return "" if near is None else f"; did you mean '{near}'?"
 
 

@@ -100,7 +100,7 @@ NOTHING_WRITTEN = "stopped; nothing was written"
 
 
 class SaidStop(KeyboardInterrupt):
-    """A KeyboardInterrupt after which the user has been told what it ended."""
+    """A KeyboardInterrupt whose line for the user is printed already."""
 
 
 def say_stopped(stop: KeyboardInterrupt, otherwise: str = "stopped") -> None:

@@ -6,13 +6,10 @@ import shlex
 from pathlib import Path
 
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES, RECORDING_SUFFIXES
 
 IMAGE, RECORDING, FRAMES = "an image", "a recording", "an array"
-_SUFFIXES = {
-    IMAGE: (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"),
-    RECORDING: (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aiff", ".aif", ".wma"),
-    FRAMES: (".npy", ".npz"),
-}
+_SUFFIXES = {IMAGE: IMAGE_SUFFIXES, RECORDING: RECORDING_SUFFIXES, FRAMES: frozenset({".npy", ".npz"})}
 
 
 def refuse_data_as_model(name: str | None, usage: str, *taken: str) -> None:

@@ -75,7 +75,7 @@ def usage_line(error: Any, typed: Sequence[str], program: Any) -> str:
         program: the group of all commands.
     """
     context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else _command_of(typed, program)
+    command = context.command_path if context is not None else _command_of(typed, program)[0]
     text = " ".join(error.format_message().split()).rstrip(".")
     option = getattr(error, "option_name", None)
     if option is not None and context is not None and "No such option" in text:
@@ -100,25 +100,22 @@ def missing_value(typed: Sequence[str], program: Any) -> str | None:
         typed: the arguments of the program.
         program: the group of all commands.
     """
-    words = _command_of(typed, program).split()[1:]
-    command = program
-    for word in words:
-        command = command.commands[word]
+    name, command = _command_of(typed, program)
     options = {flag: parameter for parameter in command.params for flag in parameter.opts if flag.startswith("--")}
-    for flag, value in pairwise(typed[len(words) :]):
+    for flag, value in pairwise(typed):
         if value in options and flag in options and not options[flag].is_flag:
-            return f"{flag} needs a value before {value}. See: {' '.join(['wavegen', *words])} -h"
+            return f"{flag} needs a value before {value}. See: {name} -h"
     return None
 
 
-def _command_of(typed: Sequence[str], program: Any) -> str:
-    """Returns the command that was typed, with its groups, since some mistakes do not name it."""
-    path, group = ["wavegen"], program
+def _command_of(typed: Sequence[str], program: Any) -> tuple[str, Any]:
+    """Returns the name of the command that was typed, with its groups, and the command itself."""
+    name, command = "wavegen", program
     for word in typed:
-        if word not in getattr(group, "commands", {}):
+        if word not in getattr(command, "commands", {}):
             break
-        path, group = [*path, word], group.commands[word]
-    return " ".join(path)
+        name, command = f"{name} {word}", command.commands[word]
+    return name, command
 
 
 def _hint(name: str, known: Iterable[str], others: dict[str, str]) -> str:

@@ -14,10 +14,10 @@ from wavenet_app.audio.decoding import AUDIO_SUFFIXES, UNDECODABLE_SUFFIXES
 from wavenet_app.core.data_folder import elsewhere
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.near import did_you_mean_path
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 from wavenet_app.core.walk import walk
 
 PLAYLIST_SUFFIXES = frozenset({".m3u", ".m3u8", ".pls", ".cue", ".xspf", ".asx", ".wpl"})
-_PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def no_audio_in(paths: Sequence[Path], sources: Sources, reason: str | None = No
     what = sources.remark or reason or "there are no files"
     if found and found <= PLAYLIST_SUFFIXES:
         return f"no audio in {given}: a playlist; give the folder of its files"
-    if found & _PICTURE_SUFFIXES:
+    if found & IMAGE_SUFFIXES:
         return f"no audio in {given}: {what}; pictures are checked with: wavegen seg-check {shlex.quote(str(paths[0]))}"
     return f"no audio in {given}: {what}; give a folder of WAV, FLAC, OGG, MP3 or other audio files"
 

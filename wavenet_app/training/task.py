@@ -284,10 +284,16 @@ def train(
 
 def start_score(task: WaveNetTask) -> float:
     """Returns the bits per sample of the net as it is now, on the audio that validations during training use."""
-    model = WaveNet(task.config.model).to(task.device)
-    model.product_dtype = task.model.product_dtype
+    model = _net_to_score(task)
     model.load_state_dict(task.model.state_dict())
     return score_of(task, model, task.validation_batches())
+
+
+def _net_to_score(task: WaveNetTask) -> WaveNet:
+    """Returns a net of the shape and arithmetic of a run, on its device, whose weights are still to be loaded."""
+    model = WaveNet(task.config.model).to(task.device)
+    model.product_dtype = task.model.product_dtype
+    return model
 
 
 def _unmeasured(plan: FitPlan) -> str:
@@ -303,8 +309,7 @@ def _unmeasured(plan: FitPlan) -> str:
 def _finish(task: WaveNetTask, plan: FitPlan, status: FitStatus, on_phase: Callable[[str], None]) -> TrainingResult:
     scores: dict[str, float] = {}
     contents: dict[str, dict[str, Any]] = {}
-    model = WaveNet(task.config.model).to(task.device)
-    model.product_dtype = task.model.product_dtype
+    model = _net_to_score(task)
     for name in ("last", "best"):
         if (plan.run_dir / f"{name}.pth").exists():
             contents[name] = read_checkpoint(plan.run_dir / f"{name}.pth", KIND, WaveNetContent)

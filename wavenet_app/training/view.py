@@ -41,16 +41,12 @@ class TrainingView(RunView):
 
     def scores(self, row: HistoryRow) -> str:
         """Returns the bits per sample of training and validation, and those of the baseline."""
-        return f"train {row['train']:.3f}  validation {row['validation']:.3f}  (LPC-24 {self.baseline.lpc:.3f})"
+        return f"train {row['train']:.3f}  {self._validation(row['validation'])}"
 
     def show_source(self, bits: float) -> None:
         """Prints what the model that the run starts from scores before any training."""
         self.before_training = bits
-        self.console.print(
-            f"{clock(0):>8}  step {0:>6}  validation {bits:.3f}  (LPC-24 {self.baseline.lpc:.3f})  before training",
-            highlight=False,
-            markup=False,
-        )
+        self.print_row(FitStatus(), f"{self._validation(bits)}  before training")
 
     def is_worse(self, status: FitStatus) -> bool:
         """Returns whether an earlier validation, or the model that the run starts from, was better than the newest."""
@@ -73,6 +69,9 @@ class TrainingView(RunView):
                 "the learning rate is too high for this run, or the model overfits; start again with half the "
                 "learning rate (--set training.learning_rate=...), or with more audio",
             )
+
+    def _validation(self, bits: float) -> str:
+        return f"validation {bits:.3f}  (LPC-24 {self.baseline.lpc:.3f})"
 
     def _held_out(self) -> str:
         if math.isnan(self.validation):

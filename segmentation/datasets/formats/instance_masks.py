@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, Split, refuse_empty
 from segmentation.datasets.format import Format
 from segmentation.datasets.held_out import is_held_out
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, deep_bits, file_facts, files_below, read_image, read_mask
+from segmentation.datasets.image_files import deep_bits, file_facts, files_below, read_image, read_mask
 from segmentation.datasets.labels import LabelMap, distinct_palette
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 
 NAME = "masks of single objects"
 CLASSES = ("background", "object")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from wavenet_app.core.console import print_labelled
-from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
+from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow, progress_of
 from wavenet_app.core.terminal import clock, number_of, run_bar
 
 
@@ -52,11 +52,11 @@ class RunView(ABC):
         """Prints the figures of a validation."""
         row = status.history[-1]
         self.validation = row["validation"]
-        self.console.print(
-            f"{clock(status.seconds):>8}  step {status.step:>6}  {self.scores(row)}"
-            + ("  worse" if self.is_worse(status) else ""),
-            highlight=False,
-        )
+        self.print_row(status, f"{self.scores(row)}{'  worse' if self.is_worse(status) else ''}")
+
+    def print_row(self, status: FitStatus, scores: str) -> None:
+        """Prints scores behind the time and the step that they are of."""
+        self.console.print(f"{clock(status.seconds):>8}  step {status.step:>6}  {scores}", highlight=False)
 
     def is_worse(self, status: FitStatus) -> bool:
         """Returns whether an earlier validation was better than the newest one."""
@@ -89,9 +89,7 @@ def budget_line(plan: FitPlan, resumed: Mapping[str, Any] | None) -> str:
     until = f"{budget(plan)}; Ctrl-C stops early and keeps the model"
     if resumed is None:
         return f"trains for {until}"
-    if (plan.minutes and resumed["seconds"] >= 60 * plan.minutes) or (
-        plan.max_steps and resumed["step"] >= plan.max_steps
-    ):
+    if progress_of(plan, FitStatus(step=resumed["step"], seconds=resumed["seconds"])) >= 1:
         return (
             f"nothing is left to train of {budget(plan)}; --minutes and --max-steps count from the beginning of a run"
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from segmentation.datasets.dataset import Split
 from segmentation.datasets.formats.custom.pairs import Pairing, pair_by_name, pair_side_by_side
-from segmentation.datasets.image_files import IMAGE_SUFFIXES
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 from wavenet_app.core.walk import walk
 
 FOLDERS_OF_SPLIT: dict[Split, tuple[str, ...]] = {

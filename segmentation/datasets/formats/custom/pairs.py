@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segmentation.datasets.dataset import FileNote
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, files_below
+from segmentation.datasets.image_files import files_below
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 
 _LEFT_FOR_CORES = "0123456789"
 

@@ -13,7 +13,7 @@ from segmentation.datasets.formats.custom.masks import coding_of_list
 from segmentation.datasets.formats.voc.classes import find_classes, refuse_foreign_masks
 from segmentation.datasets.formats.voc.sbd import read_sbd_mask
 from segmentation.datasets.held_out import is_held_out
-from segmentation.datasets.image_files import IMAGE_SUFFIXES, MaskPixels, files_below, read_mask
+from segmentation.datasets.image_files import MaskPixels, files_below, read_mask
 from segmentation.datasets.labels import (
     BORDER_COLOUR,
     IGNORE,
@@ -25,6 +25,7 @@ from segmentation.datasets.labels import (
     voc_palette,
 )
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.suffixes import IMAGE_SUFFIXES
 from wavenet_app.core.text import decoded_text
 
 NAME = "PASCAL VOC"
