@@ -433,7 +433,7 @@ def few_clips(clips: int, seconds: float) -> str | None:
     >>> few_clips(39, 116.0) is None
     True
     >>> few_clips(2, 9.3)
-    'only 2 clips (9.3 s) are held out, so other clips can give another verdict; add recordings for a surer one'
+    'only 2 clips (9.3 s) are held out, so other clips can give another verdict; add recordings to be sure'
     """
     if clips > 1 and seconds >= LITTLE_SECONDS:
         return None
@@ -441,7 +441,7 @@ def few_clips(clips: int, seconds: float) -> str | None:
     verb = "is" if clips == 1 else "are"
     return (
         f"only {held_out} ({seconds:.3g} s) {verb} held out, so other clips can give another verdict; "
-        "add recordings for a surer one"
+        "add recordings to be sure"
     )
 
 
