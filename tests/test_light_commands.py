@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,24 @@ from wavenet_app.core.checkpoint import write_checkpoint
 from wavenet_app.core.shipped import VOICES_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
-REPORT = "import sys, cli; sys.argv[0] = 'wavegen'; cli.app(standalone_mode=False); print('lightning' in sys.modules)"
+REPORT = """
+import json, sys
+import cli
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["wavegen", *arguments]
+    cli.app(standalone_mode=False)
+print("lightning" in sys.modules)
+"""
 
 
-def imports_lightning(folder: Path, *arguments: object) -> bool:
-    """Runs a command in a fresh interpreter and returns whether that imported Lightning.
+def import_lightning(folder: Path, *commands: Sequence[object]) -> bool:
+    """Runs commands one after the other in a fresh interpreter and returns whether one imported Lightning.
 
     The answer is the last line of standard output.
     """
+    arguments = json.dumps([[str(argument) for argument in command] for command in commands])
     found = subprocess.run(
-        [sys.executable, "-c", REPORT, *map(str, arguments)],
+        [sys.executable, "-c", REPORT, arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -58,23 +67,25 @@ def tiny_deeplab(tmp_path) -> Path:
 
 def test_labelling_and_scoring_images_do_not_import_lightning(tiny_deeplab, tmp_path):
     save(tmp_path / "a.png", picture())
-    assert not imports_lightning(tmp_path, "seg-predict", tiny_deeplab, "a.png")
+    assert not import_lightning(
+        tmp_path, ["seg-predict", tiny_deeplab, "a.png"], ["seg-eval", tiny_deeplab, "shapes", "--images", 1]
+    )
     assert (tmp_path / "data" / "segmentation_results" / "net" / "masks" / "a.png").is_file()
-    assert not imports_lightning(tmp_path, "seg-eval", tiny_deeplab, "shapes", "--images", 1)
 
 
 def test_measuring_audio_models_does_not_import_lightning(wavegen, tone_folder, tmp_path):
     assert wavegen("train", tone_folder, "--max-steps", 2, "--name", "x", "--logger", "none", *TINY).code == 0
-    assert not imports_lightning(tmp_path, "info", "x")
-    assert not imports_lightning(tmp_path, "inspect", tone_folder)
-    assert not imports_lightning(
-        tmp_path, "eval", "x", "--clips", 1, "--clip-seconds", 0.1, "--seconds", 1, "--engine", "torch"
+    assert not import_lightning(
+        tmp_path,
+        ["info", "x"],
+        ["inspect", tone_folder],
+        ["eval", "x", "--clips", 1, "--clip-seconds", 0.1, "--seconds", 1, "--engine", "torch"],
     )
 
 
 def test_training_imports_lightning(tone_folder, tmp_path):
     """So that the tests above look for the right name."""
-    assert imports_lightning(tmp_path, "train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY)
+    assert import_lightning(tmp_path, ["train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY])
 
 
 MISTAKES = [

@@ -4,40 +4,27 @@ import functools
 import itertools
 import math
 import multiprocessing
-import os
 import signal
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
 from line_task import Line, plan, stop_at, weights
+from rank_work import exchange, fail, fail_late, vanish
 from torch import nn
 
 from wavenet_app.core.checkpoint import read_checkpoint
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.loop import fit
 from wavenet_app.core.loop.plan import FitStatus, Watcher
-from wavenet_app.core.loop.process_group import ProcessGroup, explained, process_group
+from wavenet_app.core.loop.process_group import explained, process_group
 from wavenet_app.core.loop.scoring import score_of
-
-
-def _exchange(folder: Path, group: ProcessGroup) -> None:
-    model = nn.Linear(3, 2)
-    loss, weight = torch.tensor(10.0 * group.rank), torch.tensor(group.rank + 1)  # weights 1, 2, 3
-    for number, parameter in enumerate(model.parameters()):
-        parameter.grad = torch.full_like(parameter, group.own_sum(loss, weight).item() + number)
-    mean = group.average_gradients(model, loss, weight).item()
-    means = [parameter.grad.unique().tolist() for parameter in model.parameters()]
-    said = group.broadcast([100.0 + group.rank, 0.5]), group.sum([1.0, group.rank])
-    (folder / str(group.rank)).write_text(repr((mean, means, *said)))
 
 
 def test_all_ranks_get_the_mean_the_sum_and_the_values_of_rank_0(tmp_path):
     threads = torch.get_num_threads()
-    with process_group(3, functools.partial(_exchange, tmp_path)) as group:
-        _exchange(tmp_path, group)
+    with process_group(3, functools.partial(exchange, tmp_path)) as group:
+        exchange(tmp_path, group)
     mean = (0 * 1 + 10 * 2 + 20 * 3) / 6
     expected = repr(
         (
@@ -52,29 +39,14 @@ def test_all_ranks_get_the_mean_the_sum_and_the_values_of_rank_0(tmp_path):
     assert not torch.distributed.is_initialized()
 
 
-def _fail(group: ProcessGroup) -> None:
-    raise ValueError(f"no such clip on {group.rank}")
-
-
-def _vanish(group: ProcessGroup) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.parametrize(("run", "reason"), [(_fail, "no such clip on 1"), (_vanish, "exit code -9")])
+@pytest.mark.parametrize(("run", "reason"), [(fail, "no such clip on 1"), (vanish, "exit code -9")])
 def test_a_rank_that_fails_is_an_error_with_its_reason(run, reason):
     with pytest.raises(UserError, match=reason), process_group(2, run) as group:
         group.sum([1.0])
 
 
-def _fail_late(folder: Path) -> None:
-    (folder / "started").touch()
-    time.sleep(2.0)
-    (folder / "failure-1").write_text("no such clip", encoding="utf-8")
-    sys.exit(1)
-
-
 def test_rank_0_waits_for_the_reason_of_a_closed_connection(tmp_path):
-    process = multiprocessing.get_context("spawn").Process(target=_fail_late, args=(tmp_path,))
+    process = multiprocessing.get_context("spawn").Process(target=fail_late, args=(tmp_path,))
     process.start()
     while not (tmp_path / "started").exists():
         time.sleep(0.01)
@@ -84,7 +56,7 @@ def test_rank_0_waits_for_the_reason_of_a_closed_connection(tmp_path):
 
 def test_an_error_of_rank_0_ends_the_other_ranks(tmp_path):
     before = time.monotonic()
-    with pytest.raises(KeyError), process_group(2, functools.partial(_exchange, tmp_path)):
+    with pytest.raises(KeyError), process_group(2, functools.partial(exchange, tmp_path)):
         raise KeyError
     assert time.monotonic() - before < 30
 
