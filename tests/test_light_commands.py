@@ -83,9 +83,11 @@ def test_measuring_audio_models_does_not_import_lightning(wavegen, tone_folder, 
     )
 
 
-def test_training_imports_lightning(tone_folder, tmp_path):
+def test_training_imports_lightning():
     """So that the tests above look for the right name."""
-    assert import_lightning(tmp_path, ["train", tone_folder, "--max-steps", 1, "--logger", "none", *TINY])
+    import wavenet_app.core.loop.loop  # noqa: F401
+
+    assert "lightning" in sys.modules
 
 
 MISTAKES = [

@@ -1,6 +1,5 @@
 """Generation at its edges: a million samples in one go, and checkpoints of odd sizes through the command line."""
 
-import io
 import os
 import subprocess
 import sys
@@ -25,22 +24,16 @@ MILLION = 1_000_000
 WIDE = ModelConfig(residual_channels=50, dilation_channels=33, skip_channels=70, kernel_size=3, dilations=(1, 9_000))
 
 
-def sample(*arguments):
-    """Runs `wavegen sample --stdout` in a process of its own and returns the samples."""
-    command = [sys.executable, str(ROOT / "cli.py"), "sample", *map(str, arguments), "--stdout"]
-    found = subprocess.run(command, capture_output=True, check=False)
-    assert found.returncode == 0, found.stderr.decode()
-    return soundfile.read(io.BytesIO(found.stdout), dtype="int16")[0]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [*SHAPES.values(), WIDE], ids=[*SHAPES, "wide and far"])
-def test_odd_sizes_sound_alike_from_both_engines(tmp_path, model):
-    checkpoint = write_random_checkpoint(tmp_path / "odd.pth", model, sample_rate=8_000)
-    common = (checkpoint, "--seconds", 0.1, "--data-dir", tmp_path)
-    compiled, reference = sample(*common, "--engine", "cpu"), sample(*common, "--engine", "torch")
-    assert len(compiled) == 800
-    np.testing.assert_array_equal(compiled, reference)
+def test_odd_sizes_sound_alike_from_both_engines(wavegen, tmp_path, model):
+    write_random_checkpoint(tmp_path / "odd.pth", model, sample_rate=8_000)
+    sounds = {}
+    for engine in ("cpu", "torch"):
+        assert wavegen("sample", "odd.pth", "--seconds", 0.1, "--engine", engine, "--out", f"{engine}.wav").code == 0
+        sounds[engine] = soundfile.read(tmp_path / f"{engine}.wav", dtype="int16")[0]
+    assert len(sounds["cpu"]) == 800
+    np.testing.assert_array_equal(sounds["cpu"], sounds["torch"])
 
 
 @pytest.mark.slow
