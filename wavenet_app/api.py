@@ -47,7 +47,7 @@ def train(
         preset: "tiny", "small", "base", "large", or "auto".
         minutes: stop after this many minutes; 30 if `max_steps` is None too.
         max_steps: stop after this many optimizer steps.
-        name: of the run; None for the name of the data set.
+        name: of the run; None for the name of the data set, followed by the preset unless that is "auto".
         resume: a run to resume exactly from its last checkpoint.
         sample_rate: in Hz; None for the most common rate of the files, at most 16000.
         split_by: regular expression; files with an equal match are on one side of the validation split.

@@ -79,7 +79,7 @@ def _own_bits(generated: GeneratedFacts) -> Row:
     return (
         "bits per sample, its own clips",
         number(sum(generated.bits) / len(generated.bits)),
-        f"{number(min(generated.bits))} to {number(max(generated.bits))}; close to the line above if it "
+        f"from {number(min(generated.bits))} to {number(max(generated.bits))} by clip; close to the line above if it "
         "samples what it has learned",
     )
 
@@ -208,7 +208,9 @@ def _file_table(report: EvalReport) -> Table:
         figures = (row.model, row.lpc, row.order1, row.unigram)
         table.add_row(row.name, f"{row.seconds:.2f}", *map(number, figures))
     if len(rows) < len(report.bits.files):
-        table.caption = f"{number_of(len(report.bits.files) - len(rows), 'more file')} with --json and on the page"
+        table.caption = (
+            f"{number_of(len(report.bits.files) - len(rows), 'more file')} with --json, or on the page of --report"
+        )
     return table
 
 

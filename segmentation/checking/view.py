@@ -13,6 +13,7 @@ from rich.text import Text
 
 from segmentation.checking.check import CheckReport, SplitReport
 from segmentation.datasets.dataset import FileNote
+from segmentation.datasets.labels import BACKGROUND_NAMES
 from wavenet_app.core.terminal import number_of
 
 _EXAMPLES = 3
@@ -38,7 +39,10 @@ def render(report: CheckReport, argument: str | None, sheet: Path | None) -> Ren
     parts += [Text(f"problem: {problem}", style="bold red") for problem in report.problems]
     if sheet is not None:
         parts.append(Text(f"overlays: {sheet}", overflow="fold"))
-        parts.append("check that the colours cover the right objects (background stays unpainted)")
+        unpainted = (
+            " (background stays unpainted)" if any(name.lower() in BACKGROUND_NAMES for name in report.classes) else ""
+        )
+        parts.append(f"check that the colours cover the right objects{unpainted}")
     if not report.problems:
         dataset = f" {shlex.quote(argument)}" if argument else ""
         parts.append(Text(f"fit to train on: wavegen seg-train{dataset}", style="green"))

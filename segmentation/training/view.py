@@ -56,7 +56,7 @@ def show_start(console: Console, run: SegmentationRun, device: str) -> None:
         f"run {config.name}: {config.model.architecture} on {config.model.backbone}, {parameters:,} parameters, on "
         f"{device} in {_DTYPES.get(run.plan.precision, run.plan.precision)}\n"
         f"each step takes {number_of(crops, 'crop')} of {height} x {width} pixels{scaled}\n"
-        f"{budget_line(run.plan, run.resume and run.resume['training'])}",
+        f"{budget_line(run.plan, run.resume)}",
         highlight=False,
     )
     print_notes(console, run.notes)

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from wavenet_app.checkpoints.voice_file import read_plain_voice
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.settings import validated
-from wavenet_app.corpus.baseline import Baseline, verdict
+from wavenet_app.corpus.baseline import Baseline
+from wavenet_app.corpus.verdict import verdict
 from wavenet_app.network.shapes import parameter_shapes
 
 _OF_THIS_MACHINE = ("processes", "max_steps", "minutes", "validate_seconds", "checkpoint_seconds", "start_from")

@@ -50,6 +50,7 @@ class WaveNetDescription(Content):
     baseline: BaselineBits | None = None
     split: Split | None = None
     validation: float | None = None
+    before_training: Annotated[float, Field(allow_inf_nan=False)] | None = None
     voice: VoiceFacts | None = None
 
 

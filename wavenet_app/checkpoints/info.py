@@ -12,7 +12,8 @@ from rich.table import Table
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained, plain_config
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.terminal import number_of, thinned
-from wavenet_app.corpus.baseline import Baseline, verdict
+from wavenet_app.corpus.baseline import Baseline
+from wavenet_app.corpus.verdict import verdict
 
 _MAX_ROWS = 8  # of the history
 

@@ -37,7 +37,10 @@ CheckpointName = Annotated[
         autocompletion=wavenets,
     ),
 ]
-RunName = Annotated[str | None, typer.Option("--name", help="Name of the run (default: the name of the data set).")]
+RunName = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the run (default: the name of the data set, and the preset if you give one)."),
+]
 Minutes = Annotated[
     float | None, typer.Option("--minutes", callback=finite, help="Stop after this many minutes (default: 30).")
 ]

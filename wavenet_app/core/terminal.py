@@ -11,11 +11,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
+from rich.text import Text
 
 from wavenet_app.core.console import print_labelled
 
@@ -52,12 +55,22 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else plural}"
 
 
+class _CutColumn(TextColumn):
+    """Text that is cut where the terminal is narrow, in its table the only column that may shrink."""
+
+    def render(self, task: Task) -> Text:
+        """Returns the text of a task, on one line of any width."""
+        text = super().render(task)
+        text.no_wrap, text.overflow = True, "ellipsis"
+        return text
+
+
 def run_bar(console: Console) -> Progress:
     """Returns the bar of a run, hidden if the console is no terminal; its tasks have fields `text` and `left`."""
     return Progress(
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
+        _CutColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=False)),
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}", markup=False),
         console=console,

@@ -36,7 +36,6 @@ MAX_CLASSES = 1_024
 # With more audio than this, the tables and the scale factor change only in the fourth digit.
 TABLE_SECONDS = 3_600
 SCALE_SECONDS = 60
-LITTLE_SECONDS = 20.0
 # Long clips are measured in pieces, so memory does not grow with their length.
 PIECE_SECONDS = 600
 # Frames predicted at once: enough to vectorise, few enough to stay in the processor's cache.
@@ -421,41 +420,3 @@ def _autocorrelation(frames: Floats) -> Floats:
     length = next_fast_len(frames.shape[1] + ORDER, real=True)
     spectrum = rfft(frames, length, axis=1)
     return irfft(spectrum.real**2 + spectrum.imag**2, length, axis=1)[:, : ORDER + 1].T.copy()
-
-
-def few_clips(clips: int, seconds: float) -> str | None:
-    """Returns a note if the held-out audio is too little for a sure verdict: one clip, or less than 20 s; else None.
-
-    Args:
-        clips: how many are held out.
-        seconds: their length in all.
-
-    >>> few_clips(39, 116.0) is None
-    True
-    >>> few_clips(2, 9.3)
-    'only 2 clips (9.3 s) are held out, so other clips can give another verdict; add recordings to be sure'
-    """
-    if clips > 1 and seconds >= LITTLE_SECONDS:
-        return None
-    held_out = "1 clip" if clips == 1 else f"{clips} clips"
-    verb = "is" if clips == 1 else "are"
-    return (
-        f"only {held_out} ({seconds:.3g} s) {verb} held out, so other clips can give another verdict; "
-        "add recordings to be sure"
-    )
-
-
-def verdict(validation: float, baseline: Baseline) -> str:
-    """Says whether a model has learned more than a classical linear predictor.
-
-    >>> verdict(3.0, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
-    '1.10 bits below LPC-24: it has learned more than a linear predictor can'
-    >>> verdict(4.3, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
-    'not yet better than LPC-24 (0.20 bits above): expect noise, train longer'
-    """
-    gap = baseline.lpc - validation
-    if math.isnan(gap):
-        return "no verdict: the validation clips are too short for the LPC-24 baseline"
-    if gap > 0:
-        return f"{gap:.2f} bits below LPC-24: it has learned more than a linear predictor can"
-    return f"not yet better than LPC-24 ({-gap:.2f} bits above): expect noise, train longer"

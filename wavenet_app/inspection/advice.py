@@ -135,10 +135,10 @@ def _duplicates(report: Report) -> str:
     if not extra:
         return ""
     first = " = ".join(report.duplicates[0].names[:2])
-    return (
-        f"{_files(extra)} {'repeats' if extra == 1 else 'repeat'} the audio of another file ({first}): remove the "
-        "copies, because a copy on each side of the split makes the held-out bits too low"
-    )
+    what = f"{_files(extra)} {'repeats' if extra == 1 else 'repeat'} the audio of another file ({first})"
+    if all(group.same_bytes for group in report.duplicates):
+        return f"{what}, byte for byte: training skips the copies, so you can leave them"
+    return f"{what}: remove the copies, because a copy on each side of the split makes the held-out bits too low"
 
 
 def _offset(report: Report) -> str:

@@ -22,13 +22,13 @@ from wavenet_app.core.loop.process_group import StartRanks
 from wavenet_app.core.loop.view import show_curves
 from wavenet_app.core.settings import override
 from wavenet_app.core.terminal import progress_bar
-from wavenet_app.corpus.baseline import corpus_baselines
+from wavenet_app.corpus.baseline import Baseline, corpus_baselines
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.corpus.view import show_corpus
 from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.network.stack.skip_sum import kernels_to_compile, missing_kernels
 from wavenet_app.training.options import RunOptions
-from wavenet_app.training.run import prepare_run
+from wavenet_app.training.run import Run, prepare_run
 from wavenet_app.training.task import Preview, TrainingResult, WaveNetTask, start_score, train, validation_windows
 from wavenet_app.training.view import TrainingView, show_result, show_start, unheard
 
@@ -81,21 +81,21 @@ def _trained(
     with console.status("measuring the classical predictors on this corpus"):
         spans = validation_windows(run.config, run.corpus).spans
         baseline, during = corpus_baselines(run.corpus, spans, coding=run.config.model.coding)
-    weights = None if run.start is None else run.start.weights
-    task = WaveNetTask(run.config, run.corpus, baseline, device, weights)
+    task = _task(run, baseline, device)
     if run.config.training.fit_batch:
         with console.status("finding the largest batch that fits the GPU"):
             found = fitting_batch(task, run.plan, device)
         run = replace(run, config=override(run.config, found.changes), notes=[*run.notes, str(found)])
-        task = WaveNetTask(run.config, run.corpus, baseline, device, weights)
+        task = _task(run, baseline, device)
     dtype = str(task.model.product_dtype).removeprefix("torch.")
     parameters = sum(parameter.numel() for parameter in task.model.parameters())
     with kept_explained(run.plan, "train"):
         show_start(console, run, device=device, dtype=dtype, parameters=parameters)
         _prepare_kernels(console, device, task.model.product_dtype)
-        view = TrainingView(console, during)
+        view = TrainingView(console, during, task.before_training)
         if run.start is not None:
-            view.show_source(start_score(task))
+            task.before_training = start_score(task)
+            view.show_source(task.before_training)
         with view.progress, quiet_lightning():
             result = train(
                 task,
@@ -112,9 +112,16 @@ def _trained(
     if judge is not None and result.status.interrupted is None:  # a user who stops a run does not want to wait
         with explained(lambda: unheard(result, run)):
             judgement = judge(result.checkpoint, run.corpus, console.print)
-    show_result(console, result, run, judgement, view.before_training)
+    show_result(console, result, run, judgement, task.before_training)
     show_curves(console, run.plan)
     return result
+
+
+def _task(run: Run, baseline: Baseline, device: str) -> WaveNetTask:
+    """Returns the task of a run, which knows how good the model that it starts from, or started from, was."""
+    task = WaveNetTask(run.config, run.corpus, baseline, device, None if run.start is None else run.start.weights)
+    task.before_training = run.resume.get("before_training") if run.resume else None
+    return task
 
 
 def _prepare_kernels(console: Console, device: str, dtype: torch.dtype) -> None:

@@ -44,7 +44,7 @@ class NearestVoice(NamedTuple):
     def reason(self) -> str:
         """A line for the user: why the run starts from it."""
         return (
-            f"this run starts from {self.name}, the nearest shipped voice: without training, it needs "
+            f"{self.name} is the nearest shipped voice: without training, it needs "
             f"{self.bits:.2f} bits per sample of a few seconds of these recordings (order-1 {self.order1:.2f}); "
             f"--start-from {FROM_SCRATCH} starts from random weights"
         )

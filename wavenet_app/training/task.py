@@ -79,6 +79,10 @@ class WaveNetTask(Task):
         baseline: classical predictors' bits, stored in the checkpoints.
         device: "cpu", "cuda" or "mps", where the loop runs.
         start: weights by name in the place of random ones; None for none.
+
+    Attributes:
+        before_training: bits per sample of the model that the run starts from, by `start_score`; None from scratch, or
+            where it was not measured.
     """
 
     kind = KIND
@@ -93,6 +97,7 @@ class WaveNetTask(Task):
         start: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.config, self.corpus, self.baseline, self.device = config, corpus, baseline, device
+        self.before_training: float | None = None
         self.model: WaveNet = WaveNet(config.model, torch.Generator().manual_seed(config.training.seed))
         self.model.product_dtype = product_dtype(config.training.precision, device, self.model.head)
         self.model.in_triton = config.training.layer_kernels == "triton" and device == "cuda"
@@ -194,11 +199,12 @@ class WaveNetTask(Task):
         return batch["mask"].numel() / self.corpus.sample_rate
 
     def content(self) -> dict[str, Any]:
-        """Returns config, baseline and split, as plain values."""
+        """Returns config, baseline, split and the score before training, as plain values."""
         return {
             "config": plain_config(self.config),
             "baseline": asdict(self.baseline),
             "split": split_record(self.corpus),
+            "before_training": self.before_training,
         }
 
 

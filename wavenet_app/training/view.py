@@ -13,7 +13,8 @@ from wavenet_app.core.console import print_labelled
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, HistoryRow
 from wavenet_app.core.loop.view import RunView, budget_line, show_interruption
 from wavenet_app.core.terminal import clock, print_notes
-from wavenet_app.corpus.baseline import Baseline, few_clips, verdict
+from wavenet_app.corpus.baseline import Baseline
+from wavenet_app.corpus.verdict import few_clips, gained, verdict
 from wavenet_app.evaluation.runaway import Judgement
 from wavenet_app.training.run import Run
 from wavenet_app.training.task import VALIDATION_SECONDS, TrainingResult
@@ -27,13 +28,14 @@ class TrainingView(RunView):
     Args:
         console: console to print to.
         baseline: bits to show beside those of the model.
+        before: bits per sample of the model that a resumed run started from, before training; None for none.
     """
 
-    def __init__(self, console: Console, baseline: Baseline) -> None:
+    def __init__(self, console: Console, baseline: Baseline, before: float | None = None) -> None:
         super().__init__(console)
         self.baseline = baseline
         self.rise_noted = False
-        self.before_training = math.inf
+        self.before_training = math.inf if before is None else before
 
     def figures(self, status: FitStatus) -> str:
         """Returns the loss in bits per sample, the validation, and the speed in seconds of audio per second."""
@@ -88,36 +90,14 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
         f"run {config.name}: {parameters:,} parameters, on {device} in {dtype}\n"
         f"predicts {config.model.coding.name} from {field_samples:,} samples ({milliseconds:.0f} ms) before; "
         f"head {config.model.head}\n"
-        f"{budget_line(run.plan, run.resume and run.resume['training'])}",
+        f"{budget_line(run.plan, run.resume)}",
         highlight=False,
     )
     print_notes(console, run.notes)
 
 
-def gained(before: float, best: float) -> str | None:
-    """Returns in words what training has added to the model that a run starts from; None for a run from scratch.
-
-    Args:
-        before: bits per sample before training; infinity from scratch.
-        best: the best validation of the run, on the same audio.
-
-    >>> gained(2.836, 2.853)
-    'training has added nothing yet: 2.853 bits at best, 2.836 before training; train longer, or add recordings'
-    >>> gained(3.027, 2.96)
-    'training has added 0.067 bits: 2.960 at best, 3.027 before training'
-    """
-    if not math.isfinite(before) or not math.isfinite(best):
-        return None
-    if round(best, 3) >= round(before, 3):
-        return (
-            f"training has added nothing yet: {best:.3f} bits at best, {before:.3f} before training; "
-            "train longer, or add recordings"
-        )
-    return f"training has added {before - best:.3f} bits: {best:.3f} at best, {before:.3f} before training"
-
-
 def show_result(
-    console: Console, result: TrainingResult, run: Run, judgement: Judgement | None, before: float = math.inf
+    console: Console, result: TrainingResult, run: Run, judgement: Judgement | None, before: float | None = None
 ) -> None:
     """Prints the final table, the verdict, the judgement of its clips if there is one, and the next commands.
 
@@ -126,7 +106,7 @@ def show_result(
         result: of the training.
         run: that was trained.
         judgement: of clips that the model made; None if none were made.
-        before: bits per sample of the model that the run starts from, before training; infinity from scratch.
+        before: bits per sample of the model that the run starts from, before training; None from scratch.
     """
     held_out = run.corpus.duration(run.corpus.validation)
     length = clock(held_out) if held_out >= 60 else f"{held_out:.3g} s"

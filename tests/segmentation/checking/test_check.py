@@ -44,7 +44,13 @@ def test_80_columns_cut_no_word_and_no_remark_comes_twice(wavegen, tmp_path, mon
     flat = " ".join(out.split())
     assert "skipped ┃ broken ┃ suspicious ┃ size ┃ ignored" in flat
     assert f"check_{name}.png" in out.replace("\n", "")
-    assert "check that the colours cover the right objects (background stays unpainted)" in flat
+    assert "check that the colours cover the right objects" in flat
+
+
+@pytest.mark.parametrize(("names", "unpainted"), [("sky\ncell", False), ("Background\ncell", True)])
+def test_only_a_background_is_said_to_stay_unpainted(wavegen, tmp_path, names, unpainted):
+    write_custom(tmp_path / "cells", {f"{number}.png": stripes([0, 1]) for number in range(5)}, names)
+    assert ("(background stays unpainted)" in " ".join(wavegen("seg-check", "cells").out.split())) == unpainted
 
 
 def test_a_class_0_that_is_no_background_is_painted(wavegen, tmp_path, monkeypatch):

@@ -244,7 +244,15 @@ def test_the_problems_of_a_folder_are_listed(tmp_path: Path) -> None:
     ]
     assert report.sample_rates == {"16000": 7, "48000": 1}
     advice = "\n".join(report.advice)
-    for word in ("cannot be read", "--sample-rate 16000", "clipped", "repeat", "DC", "shorter", "digital silence"):
+    for word in (
+        "cannot be read",
+        "--sample-rate 16000",
+        "clipped",
+        "remove the copies",
+        "DC",
+        "shorter",
+        "digital silence",
+    ):
         assert word in advice
     text = shown(report)
     for name in ("nan.wav", "empty.flac", "text.wav", ".txt"):
@@ -253,7 +261,9 @@ def test_the_problems_of_a_folder_are_listed(tmp_path: Path) -> None:
 
 def test_identical_files_are_reported_as_such(tmp_path: Path) -> None:
     shutil.copy(written(tmp_path / "a.wav", noise()), tmp_path / "b.wav")
-    assert [group.same_bytes for group in examine([tmp_path]).duplicates] == [True]
+    report = examine([tmp_path])
+    assert [group.same_bytes for group in report.duplicates] == [True]
+    assert "byte for byte: training skips the copies, so you can leave them" in "\n".join(report.advice)
 
 
 def test_a_healthy_folder_gets_no_advice(tmp_path: Path) -> None:

@@ -37,14 +37,14 @@ def shipped(wavegen, tone_folder, tmp_path, monkeypatch) -> Path:
 
 def test_a_run_starts_from_the_voice_that_predicts_best(wavegen, shipped, tone_folder, monkeypatch):
     monkeypatch.setattr(nearest_voice, "MARGIN", -100.0)
-    reason = "note: this run starts from tones, the nearest shipped voice: "
+    reason = "note: tones is the nearest shipped voice: "
     outcome = wavegen("train", tone_folder, *QUICK, *TINY, "--name", "next")
     assert outcome.code == 0, outcome.err
     assert outcome.out.count(reason) == 1
     assert "starts from tones, " in outcome.out
     assert "start_from = tones" in wavegen("info", "next").out
     (shipped / "tones.safetensors").unlink()
-    assert "note: this run starts from random" in wavegen("train", tone_folder, *QUICK, *TINY).out
+    assert "note: starts from random" in wavegen("train", tone_folder, *QUICK, *TINY).out
 
 
 def test_a_run_of_that_name_is_not_taken_for_the_voice(wavegen, shipped, tone_folder, monkeypatch):

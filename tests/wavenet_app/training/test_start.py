@@ -70,7 +70,9 @@ def test_the_averaged_weights_are_taken_over(wavegen, tone_folder, trained):
 
 def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_folder, trained):
     start = ["train", tone_folder, "--name", "next", "--start-from", "first", "--max-steps", 2, *QUICK]
-    assert wavegen(*start).code == 0
+    begun = wavegen(*start)
+    assert begun.code == 0
+    (before,) = [row.split()[4] for row in begun.out.splitlines() if row.endswith("  before training")]
     recorded = json.loads((trained / "checkpoints" / "next" / "config.json").read_text(encoding="utf-8"))
     assert recorded["training"]["start_from"] == "first"
     assert "start_from = first" in wavegen("info", "next").out
@@ -78,9 +80,22 @@ def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_f
     resumed = wavegen("train", "--resume", "next", "--max-steps", 4, "--logger", "none")
     assert resumed.code == 0, resumed.err
     assert "note: this run started from first" in flat(resumed.out)
-    assert "before training" not in resumed.out
     assert "starts from" not in resumed.out
+    # the verdict is of the whole run, and so is that of eval
+    evaluated = wavegen("eval", "next", "--clips", 1, "--clip-seconds", 0.1, "--seconds", 1)
+    best = min(row["validation"] for row in content(trained, "next")["history"])
+    for outcome in (resumed, evaluated):
+        assert "training has added " in outcome.out
+        assert f"{best:.3f}" in flat(outcome.out).partition("training has added ")[2]
+        assert f"{before} before training" in flat(outcome.out)
     assert content(trained, "next")["config"]["training"]["start_from"] == "first"
+
+
+def test_a_larger_budget_is_said_to_raise_the_learning_rate_again(wavegen, tone_folder, trained):
+    said = "the learning rate rises again and the first results may be worse"
+    start = ["train", tone_folder, "--name", "next", "--max-steps", 2, *QUICK]
+    assert said not in flat(wavegen(*start).out)
+    assert said in flat(wavegen("train", "--resume", "next", "--max-steps", 4, "--logger", "none").out)
 
 
 def test_resume_and_another_start_exclude_each_other(wavegen, trained):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -84,16 +85,25 @@ def budget_line(plan: FitPlan, resumed: Mapping[str, Any] | None) -> str:
 
     Args:
         plan: the budget of the run in all.
-        resumed: the training state of the checkpoint that the run resumes from; None for a new run.
+        resumed: the content of the checkpoint that the run resumes from; None for a new run.
     """
     until = f"{budget(plan)}; Ctrl-C stops early and keeps the model"
     if resumed is None:
         return f"trains for {until}"
-    if progress_of(plan, FitStatus(step=resumed["step"], seconds=resumed["seconds"])) >= 1:
+    training, earlier = resumed["training"], resumed["config"]["training"]
+    done = FitStatus(step=training["step"], seconds=training["seconds"])
+    if progress_of(plan, done) >= 1:
         return (
             f"nothing is left to train of {budget(plan)}; --minutes and --max-steps count from the beginning of a run"
         )
-    return f"resumes at {clock(resumed['seconds'])}, step {resumed['step']:,}, and trains to {until}"
+    line = f"resumes at {clock(done.seconds)}, step {done.step:,}, and trains to {until}"
+    planned = replace(plan, minutes=earlier["minutes"], max_steps=earlier["max_steps"])
+    if progress_of(plan, done) < progress_of(planned, done):
+        line += (
+            "\nit has more time than before, so the learning rate rises again and the first results may be worse; "
+            "the best model is kept"
+        )
+    return line
 
 
 def show_interruption(console: Console, status: FitStatus, command: str) -> None:
