@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
+
+SCHEMAS = Path(__file__).resolve().parents[1] / "docs" / "reference" / "schemas"
 
 TYPES = {
     "object": dict,
@@ -98,3 +102,12 @@ def _of_number(value: Any, keyword: str, limit: float, path: str) -> list[str]:
         "exclusiveMaximum": value < limit,
     }[keyword]
     return [] if good else [f"{path}: {value} breaks {keyword} {limit}"]
+
+
+def checked(name: str, text: str) -> Any:
+    """Returns what a command printed as JSON, after a comparison with its schema in docs/reference."""
+    value = json.loads(text)
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
+    found = problems(value, schema)
+    assert not found, f"{name}: {found[:5]}"
+    return value

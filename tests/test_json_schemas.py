@@ -1,12 +1,11 @@
 """The JSON that commands print is what their schemas in docs/reference say."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
-from json_schema import problems
+from json_schema import SCHEMAS, checked, problems
 from PIL import Image
 from tiny_run import TINY
 from tiny_segmentation import TINY_DEEPLAB
@@ -15,16 +14,7 @@ from cli import app
 from wavenet_app.core.shipped import VOICES_VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMAS = ROOT / "docs" / "reference" / "schemas"
 MEL = ["--condition", "mel", "--set=training.window=1024"]
-
-
-def checked(name: str, text: str) -> object:
-    value = json.loads(text)
-    schema = json.loads((SCHEMAS / f"{name}.json").read_text(encoding="utf-8"))
-    found = problems(value, schema)
-    assert not found, f"{name}: {found[:5]}"
-    return value
 
 
 @pytest.mark.parametrize(
@@ -110,9 +100,3 @@ def test_outputs_about_an_image_run(wavegen, tmp_path):
     checked("seg-check", wavegen("seg-check", "photos", "--json").out)
     checked("receptive-field", wavegen("receptive-field", "net", "--count", 1, "--size", 65, "--json").out)
     checked("segmentation-config", Path("data/checkpoints/segmentation/net/config.json").read_text())
-
-
-@pytest.mark.slow
-def test_the_output_of_bench(wavegen, tone_folder):
-    assert wavegen("train", tone_folder, "--name", "tones", "--max-steps", 1, "--logger", "none", *TINY).code == 0
-    checked("bench", wavegen("bench", "tones", "--seconds", 5, "--verify", "--json").out)

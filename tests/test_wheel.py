@@ -61,7 +61,7 @@ def test_the_wheel_works_in_an_environment_of_its_own(uv, wheel, tmp_path):
     assert wavegen("--version").startswith("wavegen ")
     assert "wavegen data get voc" in wavegen("data")
     assert "VOCdevkit/VOC2012/JPEGImages" in wavegen("data", "info", "voc")
-    assert "environment/bin/wavegen train FOLDER" in wavegen("demo", "--minutes", 0.33)
+    assert "environment/bin/wavegen train FOLDER" in wavegen("demo", "--minutes", 0.1)
     wavegen("seg-train", "--name", "net", "--max-steps", 2, "--logger", "none")
     save(tmp_path / "a.png", picture())
     wavegen("seg-predict", "net", "a.png")

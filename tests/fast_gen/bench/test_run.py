@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 from engine_contract import SHAPES, random_net
+from json_schema import checked
 from random_checkpoint import write_random_checkpoint
 from rich.console import Console
 
@@ -256,6 +257,6 @@ def test_the_whole_bench_of_a_tiny_net(wavegen, tmp_path):
     checkpoint = write_random_checkpoint(tmp_path / "noise.pth", preset("tiny").model)
     code, out, err = wavegen("bench", checkpoint, "--verify", "--json", "--seconds", 5)
     assert code == 0, err
-    engines = json.loads(out)["engines"]
+    engines = checked("bench", out)["engines"]
     measured = {(row["engine"], row["precision"], row["threads"]) for row in engines if not row["skipped"]}
     assert {("textbook", "float32", 1), ("torch", "float32", 1), ("cpu", "float32", 1)} <= measured

@@ -31,9 +31,9 @@ librosa_with_pitch()
 def test_processes_that_start_together_take_turns(tmp_path):
     trace = tmp_path / "trace"
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "code")}
-    processes = [subprocess.Popen([sys.executable, "-c", TRACE, str(trace)], env=environment) for _ in range(3)]
-    assert [process.wait(300) for process in processes] == [0, 0, 0]
-    assert trace.read_text().split() == ["begins", "ends"] * 3
+    processes = [subprocess.Popen([sys.executable, "-c", TRACE, str(trace)], env=environment) for _ in range(2)]
+    assert [process.wait(300) for process in processes] == [0, 0]
+    assert trace.read_text().split() == ["begins", "ends"] * 2
 
 
 def test_it_runs_once_a_process(monkeypatch):

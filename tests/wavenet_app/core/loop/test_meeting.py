@@ -109,17 +109,16 @@ def test_torchrun_gives_the_bits_of_processes_of_our_own(tone_folder, runs, monk
 
 
 @pytest.mark.slow
-def test_one_two_and_four_processes_learn_the_same_from_the_same_batch(tone_folder, runs, monkeypatch):
+def test_one_and_four_processes_learn_the_same_from_the_same_batch(tone_folder, runs, monkeypatch):
     curves = []
-    for processes in (1, 2, 4):
+    for processes in (1, 4):
         options = ["--max-steps", 5, "--logger", "none", *TINY_NET, f"--set=training.processes={processes}"]
         options += ["--name", f"p{processes}", f"--set=training.batch_size={4 // processes}"]
         options.append("--set=training.validate_seconds=3600")  # else a slow machine validates before the end, too
         assert exit_code(monkeypatch, "train", tone_folder, *options) == 0
         with (runs / f"p{processes}" / "metrics.csv").open(newline="") as table:
             curves.append([[float(row["train"]), float(row["validation"])] for row in csv.DictReader(table)])
-    for other in curves[1:]:
-        torch.testing.assert_close(torch.tensor(other), torch.tensor(curves[0]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(torch.tensor(curves[1]), torch.tensor(curves[0]), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -137,6 +136,7 @@ def test_a_killed_rank_ends_all_and_a_restart_resumes(tone_folder, runs, victim)
     assert training.returncode != 0
     if victim == 1:
         assert re.search(r"error: another rank of this training ended .*continue with\s+--resume", output)
+        return
     steps = read_checkpoint(runs / "killed" / "last.pth", "wavenet")["training"]["step"]
     again = _torchrun("--resume", "killed", "--max-steps", steps + 3)
     output, _ = again.communicate(timeout=400)
