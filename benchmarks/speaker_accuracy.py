@@ -66,6 +66,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="of the speaker: 1 as trained, more goes beyond, away from the mean"
+    )
     parser.add_argument("--data-dir", type=Path)
     options = parser.parse_args()
 
@@ -103,6 +106,8 @@ def main() -> None:
 
     weights = GeneratorWeights.of(trained.model)
     requested = np.repeat(np.arange(len(speakers)), options.clips)
+    mean_share = 1 / len(speakers)
+    shares = mean_share + options.strength * (np.eye(len(speakers), dtype=np.float32) - mean_share)
     began = time.monotonic()
     waveforms = generate(
         load_engine("auto", weights),
@@ -110,7 +115,7 @@ def main() -> None:
         batch_size=len(requested),
         seed=options.seed,
         settings=SamplingSettings(options.temperature),
-        condition=voice(weights, np.eye(len(speakers), dtype=np.float32)[requested]),
+        condition=voice(weights, shares[requested].astype(np.float32)),
     )
     seconds = time.monotonic() - began
     classified = classify(np.stack([features(waveform, rate) for waveform in waveforms]))
