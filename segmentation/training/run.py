@@ -115,8 +115,6 @@ def prepare_run(
         config = fit_to_images(config, report.splits[0], device)
         config = override(config, {"training": fit_to_start(config.training, from_scratch=start.from_scratch)})
     config = fit_to_budget(config)
-    if resume is not None:
-        _refuse_spent(config, resume["training"])
     if config.training.processes is None:
         # runs from before this setting existed had one process
         config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
@@ -190,20 +188,6 @@ def auto_preset(start_from: str, folder: DataFolder, device: str) -> str:
     if backbone == mobilenet:
         return "mobilenet" if device == "cuda" else "small"
     return backbone if backbone in PRESETS else "dilated"
-
-
-def _refuse_spent(config: SegmentationConfig, done: dict[str, Any]) -> None:
-    """Raises a UserError if a resumed run has spent its budget."""
-    steps, minutes = config.training.max_steps, config.training.minutes
-    for limit, is_spent, option in (
-        (f"{steps} steps", steps is not None and done["step"] >= steps, "--max-steps"),
-        (f"{minutes} minutes", minutes is not None and done["seconds"] >= 60 * minutes, "--minutes"),
-    ):
-        if is_spent:
-            raise UserError(
-                f"the run '{config.name}' has spent its budget of {limit}; give it more, counted from its beginning, "
-                f"with {option}"
-            )
 
 
 def _resumed_settings(options: SegmentationOptions, resume: dict[str, Any]) -> SegmentationConfig:
