@@ -87,7 +87,7 @@ class EvalReport:
         bits: bits per sample on held-out audio.
         trained_validation: the last validation of training, in bits per sample over all held-out clips, or None.
         before_training: bits per sample of the model that the run started from, on the audio of `best_validation`; None
-            from scratch.
+            from scratch, or if other audio was measured.
         best_validation: the best validation during training, in bits per sample; None without any.
         fitted_on: the audio that the classical predictors were fitted on, in words.
         generated: of the generated clips; None for a vocoder.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,8 +95,9 @@ def _trained(
         _prepare_kernels(console, device, task.model.product_dtype)
         view = TrainingView(console, during, task.before_training)
         if run.start is not None:
-            task.before_training = start_score(task)
-            view.show_source(task.before_training)
+            score = start_score(task)
+            view.show_source(score)
+            task.before_training = score if math.isfinite(score) else None  # no clip is long enough to measure
         with view.progress, quiet_lightning():
             result = train(
                 task,

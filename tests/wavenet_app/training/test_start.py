@@ -68,7 +68,7 @@ def test_the_averaged_weights_are_taken_over(wavegen, tone_folder, trained):
     assert torch.equal(content(trained, "next")["weights"]["output2.weight"], saved["weights"]["output2.weight"])
 
 
-def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_folder, trained):
+def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_folder, trained, write_tone):
     start = ["train", tone_folder, "--name", "next", "--start-from", "first", "--max-steps", 2, *QUICK]
     begun = wavegen(*start)
     assert begun.code == 0
@@ -88,6 +88,10 @@ def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_f
         assert "training has added " in outcome.out
         assert f"{best:.3f}" in flat(outcome.out).partition("training has added ")[2]
         assert f"{before} before training" in flat(outcome.out)
+    other = write_tone(trained / "other" / "a.wav", seconds=1.0, frequency=250.0)
+    elsewhere = wavegen("eval", "next", other, "--clips", 1, "--clip-seconds", 0.1)
+    assert elsewhere.code == 0, elsewhere.err
+    assert "before training" not in elsewhere.out
     assert content(trained, "next")["config"]["training"]["start_from"] == "first"
 
 

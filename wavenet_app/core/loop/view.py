@@ -97,7 +97,7 @@ def budget_line(plan: FitPlan, resumed: Mapping[str, Any] | None) -> str:
             f"nothing is left to train of {budget(plan)}; --minutes and --max-steps count from the beginning of a run"
         )
     line = f"resumes at {clock(done.seconds)}, step {done.step:,}, and trains to {until}"
-    planned = replace(plan, minutes=earlier["minutes"], max_steps=earlier["max_steps"])
+    planned = replace(plan, minutes=earlier.get("minutes"), max_steps=earlier.get("max_steps"))
     if progress_of(plan, done) < progress_of(planned, done):
         line += (
             "\nit has more time than before, so the learning rate rises again and the first results may be worse; "
