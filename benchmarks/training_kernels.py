@@ -101,7 +101,7 @@ def deeplab_step(preset_name: str, batch: int, side: int) -> tuple[Operations, O
     from segmentation.config import preset
     from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, CropNormaliser
     from segmentation.network.deeplab import build_model
-    from segmentation.training.task import cross_entropy
+    from segmentation.training.loss import cross_entropy
 
     model = build_model(preset(preset_name).model, torch.Generator()).to(DEVICE).train()
     images = torch.zeros(batch, 3, side, side, dtype=torch.uint8, device=DEVICE)

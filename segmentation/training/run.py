@@ -18,9 +18,10 @@ from segmentation.config import PRESETS, SegmentationConfig, preset
 from segmentation.datasets.catalogue import locate, name_of, open_dataset
 from segmentation.datasets.dataset import SegmentationDataset
 from segmentation.network.deeplab import build_model
+from segmentation.training.loss import balanced_weights
 from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import LEAST_VALIDATE_SECONDS, fit_to_budget, fit_to_images, fit_to_start
-from segmentation.training.task import SegmentationTask, balanced_weights, fit_precision
+from segmentation.training.task import SegmentationTask, fit_precision
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.devices import default_processes, refuse_processes

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -20,15 +19,14 @@ from segmentation.checkpoints.pretrained import KIND
 from segmentation.checkpoints.segmenter import ClassTable
 from segmentation.config import SMALLEST_CROP, SegmentationConfig
 from segmentation.datasets.batches import TrainingCrops, ValidationImages, loaded
-from segmentation.datasets.broken import BrokenFiles
 from segmentation.datasets.dataset import FileNote, SegmentationDataset, evenly_spread
-from segmentation.datasets.labels import IGNORE
 from segmentation.datasets.overlays import overlay, overlay_palette
 from segmentation.datasets.transforms import IMAGENET_MEAN, IMAGENET_STD, Augmentation, CropNormaliser
 from segmentation.evaluation.metrics import ConfusionMatrix, SegmentationScores
 from segmentation.network.deeplab import DeepLab
 from segmentation.network.norm import StatisticsWarmUp
 from segmentation.prediction.inference import Labeller
+from segmentation.training.loss import cross_entropy, pixel_weight
 from segmentation.training.randomness import Seeded, own_randomness
 from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.errors import UserError
@@ -41,9 +39,6 @@ from wavenet_app.core.loop.task import BatchSize, Task
 from wavenet_app.core.run_lock import run_lock
 from wavenet_app.core.runs import refuse_existing
 from wavenet_app.core.version import software
-
-BALANCING_MASKS = 500
-"""Most training masks that class weights are computed from, evenly spread."""
 
 _MOST_WORKERS = 8
 _PICTURES = 3  # of the validation images, in TensorBoard
@@ -249,62 +244,6 @@ class SegmentationTask(Task):
                 "validation_images": len(self.validation),
             },
         }
-
-
-def cross_entropy(scores: Tensor, mask: Tensor, class_weights: Tensor | None = None) -> Tensor:
-    """Returns the mean cross-entropy over the pixels that are not ignored; 0 if there are none, where torch's is NaN.
-
-    Args:
-        scores: before the softmax, (batch, num_classes, height, width).
-        mask: class ids, 255 = ignore, int64 (batch, height, width).
-        class_weights: shape (num_classes,); the mean is weighted by them.
-
-    >>> ignored = torch.full((1, 2, 2), IGNORE)
-    >>> cross_entropy(torch.zeros(1, 3, 2, 2), ignored).item()
-    0.0
-    """
-    total = F.cross_entropy(scores.float(), mask, class_weights, ignore_index=IGNORE, reduction="sum")
-    least = 1 if class_weights is None else torch.finfo(torch.float32).tiny
-    return total / pixel_weight(mask, class_weights).clamp(min=least)
-
-
-def pixel_weight(mask: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Returns the number of pixels that are not ignored, each times its class weight, shape ().
-
-    Args:
-        mask: class ids, 255 = ignore, int64 (batch, height, width).
-        class_weights: shape (num_classes,); None for 1 each.
-
-    >>> pixel_weight(torch.tensor([[[0, 1, IGNORE]]]), torch.tensor([0.5, 2.0])).item()
-    2.5
-    """
-    counts = mask != IGNORE
-    return counts.sum() if class_weights is None else (class_weights[mask.where(counts, 0)] * counts).sum()
-
-
-def balanced_weights(dataset: SegmentationDataset, progress: Callable[[int, int], None]) -> list[float]:
-    """Returns a weight per class that is greater for rarer ones, 1.4 to 50: 1 / ln(1.02 + share of the pixels).
-
-    Source: Paszke et al. 2016, "ENet", section 5.2.
-
-    Args:
-        dataset: the training split; at most `BALANCING_MASKS` masks are read.
-        progress: called with the number of masks read, and of all.
-
-    Raises:
-        UserError: more masks cannot be used than `BrokenFiles` allows.
-    """
-    broken = BrokenFiles(dataset)
-    chosen = evenly_spread(len(dataset), BALANCING_MASKS)
-    counts: NDArray[np.int64] = np.zeros(IGNORE + 1, dtype=np.int64)
-    for done, index in enumerate(chosen, start=1):
-        try:
-            counts += np.bincount(dataset.mask(index).ravel(), minlength=IGNORE + 1)
-        except UserError as error:
-            broken.add(index, error)
-        progress(done, len(chosen))
-    pixels = counts[: dataset.num_classes]
-    return (1 / np.log(1.02 + pixels / max(1, int(pixels.sum())))).tolist()
 
 
 def fit_precision(precision: str, device: str) -> str:

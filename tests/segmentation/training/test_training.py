@@ -24,10 +24,11 @@ from segmentation.datasets.formats.shapes import CLASSES, ShapesDataset
 from segmentation.datasets.labels import IGNORE
 from segmentation.network.deeplab import build_model
 from segmentation.network.norm import BatchNorm, StatisticsWarmUp
+from segmentation.training.loss import balanced_weights, cross_entropy
 from segmentation.training.options import SegmentationOptions
 from segmentation.training.recipe import fit_to_budget, fit_to_images, fit_to_start
 from segmentation.training.run import auto_preset, prepare_run
-from segmentation.training.task import SegmentationTask, balanced_weights, cross_entropy, fit_precision, pictures, train
+from segmentation.training.task import SegmentationTask, fit_precision, pictures, train
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.dilated import ResidualBlock
