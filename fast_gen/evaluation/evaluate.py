@@ -108,10 +108,11 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: 
         coding=coding.name,
         bits=bits,
         trained_validation=trained.content.get("validation"),
-        before_training=None if request.paths else trained.content.get("before_training"),
+        before_training=trained.content.get("before_training"),
         best_validation=min(
             filter(math.isfinite, (row["validation"] for row in trained.content["history"])), default=None
         ),
+        is_elsewhere=bool(request.paths),
         fitted_on=audio.fitted_on,
         generated=generated,
         vocoded=vocoded,

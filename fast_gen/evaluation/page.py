@@ -116,7 +116,7 @@ def _generated_clips(sound: GeneratedSound, speakers: Sequence[str], sample_rate
     return f"""<h2>Generated clips</h2>
 <p>All pictures of generated and real clips have the same scale.</p>
 <div class="clips">{"".join(generated)}</div>
-<h2>Real clips, quantised</h2>
+<h2>Real clips, in the codes of the model</h2>
 <div class="clips">{"".join(real)}</div>
 <h2>Sound, generated beside real</h2>
 {curves}"""

@@ -11,7 +11,7 @@ from fast_gen.evaluation.vocoded import VocodedFacts, vocoded_sentence
 from fast_gen.generation.ranking import ScoredClip
 from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import SkippedFile
-from wavenet_app.corpus.verdict import few_clips, gained, verdict
+from wavenet_app.corpus.verdict import few_clips, gained, verdict, verdict_elsewhere
 from wavenet_app.evaluation.held_out_bits import HeldOutBits
 from wavenet_app.evaluation.pair_table import Average
 from wavenet_app.evaluation.runaway import Failure
@@ -87,8 +87,9 @@ class EvalReport:
         bits: bits per sample on held-out audio.
         trained_validation: the last validation of training, in bits per sample over all held-out clips, or None.
         before_training: bits per sample of the model that the run started from, on the audio of `best_validation`; None
-            from scratch, or if other audio was measured.
+            from scratch.
         best_validation: the best validation during training, in bits per sample; None without any.
+        is_elsewhere: whether other audio than the held-out audio of the run was measured.
         fitted_on: the audio that the classical predictors were fitted on, in words.
         generated: of the generated clips; None for a vocoder.
         vocoded: of held-out clips vocoded from their own mel frames; None for any other model.
@@ -108,6 +109,7 @@ class EvalReport:
     trained_validation: float | None
     before_training: float | None
     best_validation: float | None
+    is_elsewhere: bool
     fitted_on: str
     generated: GeneratedFacts | None
     vocoded: VocodedFacts | None
@@ -120,10 +122,11 @@ class EvalReport:
     @property
     def verdict(self) -> list[str]:
         """The result in plain words, the most important first."""
-        lines = [verdict(self.bits.overall.model, self.bits.baseline)]
+        judge = verdict_elsewhere if self.is_elsewhere else verdict
+        lines = [judge(self.bits.overall.model, self.bits.baseline)]
         if self.vocoded is not None:
             lines[0] += "; judge a vocoder by its sound"
-        if (added := gained(self.before_training, self.best_validation)) is not None:
+        if not self.is_elsewhere and (added := gained(self.before_training, self.best_validation)) is not None:
             lines.append(added)
         if (few := few_clips(self.bits.available_files, self.bits.available_seconds)) is not None:
             lines.append(few)

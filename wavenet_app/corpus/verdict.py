@@ -25,6 +25,18 @@ def verdict(validation: float, baseline: Baseline) -> str:
     return f"not yet better than LPC-24 ({-gap:.2f} bits above): expect noise, train longer"
 
 
+def verdict_elsewhere(bits: float, baseline: Baseline) -> str:
+    """Says how a model does on audio that is not that of its run, of which it may know nothing.
+
+    >>> verdict_elsewhere(4.3, Baseline(unigram=7.0, order1=5.0, lpc=4.1, samples=1))
+    '0.20 bits above LPC-24 on this audio, which the model was not trained for'
+    """
+    gap = baseline.lpc - bits
+    if math.isnan(gap) or gap > 0:
+        return verdict(bits, baseline)
+    return f"{-gap:.2f} bits above LPC-24 on this audio, which the model was not trained for"
+
+
 def gained(before: float | None, best: float | None) -> str | None:
     """Returns in words what training has added to the model that a run starts from; None for a run from scratch.
 

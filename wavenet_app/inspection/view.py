@@ -63,8 +63,8 @@ def _facts(report: Report) -> Table:
         ("DC offset", number_of(len(report.offset), "file")),
         (
             "silence",
-            f"{report.silent_share:.1%}; {report.leading_silence:.1f} s before and {report.trailing_silence:.1f} s "
-            "after the sound",
+            f"{report.silent_share:.1%}; in all files together {report.leading_silence:.1f} s before and "
+            f"{report.trailing_silence:.1f} s after the sound",
         ),
         ("shorter than 0.1 s", f"{len(report.short):,}"),
         ("duplicates", f"{sum(len(group.names) - 1 for group in report.duplicates):,}"),

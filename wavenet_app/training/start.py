@@ -129,6 +129,7 @@ def take_over(source: Source, config: ModelConfig) -> Start:
         notes += _take_speakers(source.config.model.speakers, own, config, shapes, taken)
     if _EMBEDDINGS in own and not _projections_of(taken, "global"):
         _fold_mean_speaker(own, taken)
+        own = {name: tensor for name, tensor in own.items() if name != _EMBEDDINGS and "global_projection" not in name}
         notes.append(f"the net starts as the mean of the speakers of {source.name}, which it does not keep apart")
     fitting = set(taken)
     taken |= _silent_projections(shapes, taken)

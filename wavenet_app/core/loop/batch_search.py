@@ -143,7 +143,7 @@ def _train(task: Task, plan: FitPlan, batch: Any) -> None:
             loss = task.device_loss(batch)
         loss.backward()
         optimizer.step()
-    float(loss)  # a GPU may find out late that its memory is full
+    float(loss.detach())  # a GPU may find out late that its memory is full
 
 
 def _largest(task: Task) -> Any:

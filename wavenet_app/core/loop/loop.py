@@ -39,6 +39,8 @@ from wavenet_app.core.tensors import not_finite
 DIVERGED = 1e9
 """A mean loss that no run comes back from; not knowing anything costs 16 bits, a single bad batch far more."""
 
+_LOSS_SHARE = 0.02  # of a step in the running mean of the loss
+
 
 def fit(
     task: Task,
@@ -165,7 +167,8 @@ class _Loop(lightning.LightningModule):
         self.paused = 0.0
         self.work_done = 0.0
         self.first_step = self.status.step
-        self.running = self.step_loss = self.step_weight = torch.tensor(0.0)
+        self.step_loss = self.step_weight = torch.tensor(0.0)
+        self.running: Tensor | None = None if math.isnan(self.status.loss) else torch.tensor(self.status.loss)
         self.automatic_optimization = not plan.cuda_graphs
         self.graphed: GraphedTraining | None = None
 
@@ -206,9 +209,13 @@ class _Loop(lightning.LightningModule):
         self._note_loss(self.group.average_gradients(self.model, self.step_loss, self.step_weight))
 
     def _note_loss(self, loss: Tensor) -> None:
-        """Takes a loss into the running mean over some fifty steps, which stays on the device: no step waits for it."""
-        before = self.running if self.status.step > self.first_step else loss
-        self.running = before.lerp(loss, 0.02)
+        """Takes a loss into the running mean over some fifty steps, which stays on the device: no step waits for it.
+
+        The first steps of a run count alike, so that their mean does not hang on the very first; a resumed run goes on
+        with the mean of its checkpoint.
+        """
+        before = loss if self.running is None else self.running.to(loss.device)
+        self.running = before.lerp(loss, max(_LOSS_SHARE, 1 / (self.status.step + 1)))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         share = self._rate_share()
@@ -322,7 +329,7 @@ class _Loop(lightning.LightningModule):
         self.watcher.on_validation(status, self.averaged, media_of(self.trainer.loggers))
 
     def _check_loss(self) -> None:
-        self.status.loss = float(self.running) if self.status.step > self.first_step else self.status.loss
+        self.status.loss = self.status.loss if self.running is None else float(self.running)
         if self.status.step > self.first_step and not abs(self.status.loss) < DIVERGED:
             raise self._diverged(f"the loss is {self.status.loss:.3g}")
 

@@ -66,6 +66,26 @@ def test_history_continues_over_a_resume(tmp_path):
     assert second.seconds > first.seconds
 
 
+class Noisy(Line):
+    """Every other loss is ten times the one before, so that a mean that begins anew shows."""
+
+    def loss(self, batch):
+        self.count = getattr(self, "count", 0) + 1
+        return super().loss(batch) * 0 + (10.0 if self.count % 2 else 1.0)
+
+
+def test_the_mean_loss_of_the_first_steps_is_plain_and_goes_on_over_a_resume(tmp_path):
+    seen = []
+    rare = {"validate_seconds": 60, "checkpoint_seconds": 60}
+    watcher = Watcher(on_step=lambda status: seen.append((status.step, status.loss)))
+    fit(Noisy(), plan(tmp_path, max_steps=30, **rare), watcher=watcher)
+    assert dict(seen)[10] == pytest.approx(5.5)
+    resume = read_checkpoint(tmp_path / "last.pth", "line")
+    before = resume["training"]["loss"]
+    fit(Noisy(), plan(tmp_path, max_steps=40, **rare), watcher=watcher, resume=resume)
+    assert dict(seen)[40] == pytest.approx(before, abs=0.5)
+
+
 def test_a_spent_budget_trains_no_further(tmp_path):
     fit(Line(), plan(tmp_path, max_steps=5), watcher=Watcher())
     resume = read_checkpoint(tmp_path / "last.pth", "line")
