@@ -32,6 +32,7 @@ DRAWN: dict[str, Callable[[Path], None]] = {
     "effective.svg": signals.effective,
     "kathleen.png": signals.spectrogram,
     "bits_over_minutes.svg": results.bits_over_minutes,
+    "bits_over_steps.svg": results.bits_over_steps,
     "generation_speed.svg": results.generation_speed,
     "miou_over_minutes.svg": results.miou_over_minutes,
 }

@@ -37,6 +37,21 @@ def bits_over_minutes(path: Path) -> None:
     save(path)
 
 
+def bits_over_steps(path: Path) -> None:
+    """Bits per sample over 10,000 steps with and without linear prediction as an input, beside LPC-24."""
+    heading = "Linear prediction as an input"
+    steps = row(heading, "steps of two windows")
+    _, axes = pyplot.subplots(figsize=(7, 3))
+    axes.plot(steps, row(heading, "without it"), "o-", color=BLUE, label="without prediction input")
+    axes.plot(steps, row(heading, "with it"), "s-", color=ORANGE, label="with prediction input")
+    axes.axhline(4.035, color=GREY, linestyle="--", label="LPC-24")
+    axes.set_xlabel("steps of two windows, small")
+    axes.set_ylabel("bits per sample, held out")
+    axes.set_ylim(3.6, 4.4)
+    axes.legend(frameon=False)
+    save(path)
+
+
 def generation_speed(path: Path) -> None:
     """Samples a second of one clip on one core, by precision, beside real time, the textbook and what a core allows."""
     text = NOTEBOOK.read_text(encoding="utf-8").partition("\n## Generation speed\n")[2]
