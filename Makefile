@@ -12,7 +12,7 @@ help:
 	@echo "make demo    train a small model on the built-in corpus and play it, in about five minutes"
 	@echo "make test    run the tests"
 	@echo "make slow    run the tests that take minutes: killed and interrupted runs, long files, the wheel"
-	@echo "make exhaustive    run all emulated GPU kernel tests on the CPU; use it when you change the kernels"
+	@echo "make exhaustive    run all emulated GPU kernel tests and those of many ranks on the CPU; use it when you change these"
 	@echo "make gpu     test the GPU engines, then measure their limits, speed and start; needs a CUDA device"
 	@echo "make gpu-quick    check and time the GPU engines in under fifteen minutes; needs a CUDA device"
 	@echo "make check   check format, lint, import rules, types, documentation and tests, as continuous integration does"

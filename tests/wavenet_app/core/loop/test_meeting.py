@@ -108,7 +108,7 @@ def test_torchrun_gives_the_bits_of_processes_of_our_own(tone_folder, runs, monk
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_one_and_four_processes_learn_the_same_from_the_same_batch(tone_folder, runs, monkeypatch):
     curves = []
     for processes in (1, 4):
@@ -121,8 +121,9 @@ def test_one_and_four_processes_learn_the_same_from_the_same_batch(tone_folder, 
     torch.testing.assert_close(torch.tensor(curves[1]), torch.tensor(curves[0]), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize(
+    "victim", [pytest.param(0, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
+)
 def test_a_killed_rank_ends_all_and_a_restart_resumes(tone_folder, runs, victim):
     training = _torchrun(
         tone_folder, "--name", "killed", "--max-steps", 100_000, "--set=training.checkpoint_seconds=0",
@@ -144,7 +145,7 @@ def test_a_killed_rank_ends_all_and_a_restart_resumes(tone_folder, runs, victim)
     assert read_checkpoint(runs / "killed" / "last.pth", "wavenet")["training"]["step"] == steps + 3
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_named_run_resumes_by_itself_when_torchrun_restarts_it(tone_folder, runs):
     training = _torchrun(
         tone_folder, "--name", "elastic", "--minutes", 30, "--set=training.checkpoint_seconds=0",
