@@ -211,7 +211,7 @@ class _Loop(lightning.LightningModule):
     def _note_loss(self, loss: Tensor) -> None:
         """Takes a loss into the running mean over some fifty steps, which stays on the device: no step waits for it.
 
-        The first steps of a run count alike, so that their mean does not hang on the very first; a resumed run goes on
+        The first steps of a run count alike, so that their mean does not depend on one step; a resumed run continues
         with the mean of its checkpoint.
         """
         before = loss if self.running is None else self.running.to(loss.device)
