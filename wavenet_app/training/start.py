@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _BODY = ".dilated.weight"
 _EMBEDDINGS = "global_condition.embeddings"
-_PROJECTIONS = ("global_projection.weight", "local_projection.weight")
+_OF_SPEAKERS = "global_projection.weight"
+_PROJECTIONS = (_OF_SPEAKERS, "local_projection.weight")
 _SHAPE_SETTINGS = ("residual_channels", "dilation_channels", "kernel_size")
 
 
@@ -129,7 +130,7 @@ def take_over(source: Source, config: ModelConfig) -> Start:
         notes += _take_speakers(source.config.model.speakers, own, config, shapes, taken)
     if _EMBEDDINGS in own and not _projections_of(taken, "global"):
         _fold_mean_speaker(own, taken)
-        own = {name: tensor for name, tensor in own.items() if name != _EMBEDDINGS and "global_projection" not in name}
+        own = {name: tensor for name, tensor in own.items() if not name.endswith((_EMBEDDINGS, _OF_SPEAKERS))}
         notes.append(f"the net starts as the mean of the speakers of {source.name}, which it does not keep apart")
     fitting = set(taken)
     taken |= _silent_projections(shapes, taken)
@@ -174,8 +175,8 @@ def _fold_mean_speaker(own: Mapping[str, Tensor], taken: dict[str, Tensor]) -> N
     """Adds what the source's speakers add to its gates on average to the biases that were taken."""
     mean = own[_EMBEDDINGS].mean(dim=0)
     for name, projection in own.items():
-        bias = name.replace("global_projection.weight", "dilated.bias")
-        if name.endswith("global_projection.weight") and bias in taken:
+        bias = name.replace(_OF_SPEAKERS, "dilated.bias")
+        if name.endswith(_OF_SPEAKERS) and bias in taken:
             taken[bias] = taken[bias] + projection.flatten(1) @ mean
 
 
