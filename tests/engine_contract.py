@@ -275,7 +275,7 @@ class EngineContract:
         batch = engine.generate(numbers, SETTINGS["plain"])
         logits = engine.score(following)
         assert not np.array_equal(batch[0], batch[1])
-        for row in (0, 1, 4):
+        for row in range(5):
             engine.reset(1)
             engine.prime(known[row : row + 1])
             alone = engine.generate(uniforms(2, rows=1, first_row=row, length=150), SETTINGS["plain"])
@@ -295,7 +295,7 @@ class EngineContract:
                 )
 
     @pytest.mark.parametrize("shape", SHAPES)
-    @pytest.mark.parametrize("lengths", [(1,), (61,), (400,), (5, 1, 40, 0, 2)])
+    @pytest.mark.parametrize("lengths", [(1,), (3,), (61,), (400,), (5, 1, 40), (0, 2)])
     def test_prime_equals_stepping(self, shape: str, lengths: tuple[int, ...]) -> None:
         net, engine = self.ready(shape, 2)
         known = random_codes(net.config, 2, sum(lengths))

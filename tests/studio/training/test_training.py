@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -213,3 +214,8 @@ def test_a_real_training_from_the_page(studio: Served, tone_folder, data):
     assert sound.headers["content-type"] == "audio/wav"
     models = studio.get("/api/models").json["models"]
     assert "tones" in [model["name"] for model in models if model["kind"] == "run"]
+    assert studio.post("/api/training/resume", {"name": "tones"}).status == 200
+    time.sleep(1)
+    assert state()["training"]["running"]
+    studio.post("/api/training/stop", b"")
+    assert eventually(lambda: not state()["training"]["running"], 120)
