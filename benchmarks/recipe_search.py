@@ -69,17 +69,7 @@ def train(name: str, paths: list[str], settings: list[str], steps: int, options:
 def evaluated(name: str, options: argparse.Namespace) -> str:
     """Returns the cells of a run: bits on all held-out clips, and what it generates on its own beside real clips."""
     asked = command(
-        "eval",
-        name,
-        "-n",
-        options.clips,
-        "--clip-seconds",
-        "4",
-        "--seconds",
-        0,
-        "--json",
-        "--data-dir",
-        options.data_dir,
+        "eval", name, "-n", options.clips, "--clip-seconds", 4, "--seconds", 0, "--json", "--data-dir", options.data_dir
     )
     found = json.loads(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
     clips = found["generated"]

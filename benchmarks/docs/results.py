@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from diagrams import BLUE, GREY, ORANGE, save
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "results" / "notebook.md"
 
@@ -22,6 +23,15 @@ def row(heading: str, label: str) -> list[float]:
     return [float(cell.strip(" *").split()[0].replace(",", "")) for cell in found[1].split("|") if cell.strip()]
 
 
+def _finish(axes: Axes, path: Path, *, x: str, y: str, limits: tuple[float, float]) -> None:
+    """Names the axes of curves, sets the range of the vertical one, adds the legend, and writes the chart."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.set_ylim(*limits)
+    axes.legend(frameon=False)
+    save(path)
+
+
 def bits_over_minutes(path: Path) -> None:
     """Bits per sample over half an hour of training, beside LPC-24."""
     heading = "Half an hour on real speech"
@@ -30,11 +40,7 @@ def bits_over_minutes(path: Path) -> None:
     axes.plot(minutes, row(heading, "bits"), "o-", color=BLUE, label="small, without prediction input")
     axes.plot([5, 30], [3.814, 3.689], "s-", color=ORANGE, label="small, with prediction input")
     axes.axhline(4.048, color=GREY, linestyle="--", label="LPC-24")
-    axes.set_xlabel("minutes of training, two CPU cores")
-    axes.set_ylabel("bits per sample, held out")
-    axes.set_ylim(3.5, 4.25)
-    axes.legend(frameon=False)
-    save(path)
+    _finish(axes, path, x="minutes of training, two CPU cores", y="bits per sample, held out", limits=(3.5, 4.25))
 
 
 def bits_over_steps(path: Path) -> None:
@@ -44,12 +50,8 @@ def bits_over_steps(path: Path) -> None:
     _, axes = pyplot.subplots(figsize=(7, 3))
     axes.plot(steps, row(heading, "without it"), "o-", color=BLUE, label="without prediction input")
     axes.plot(steps, row(heading, "with it"), "s-", color=ORANGE, label="with prediction input")
-    axes.axhline(4.035, color=GREY, linestyle="--", label="LPC-24")
-    axes.set_xlabel("steps of two windows, small")
-    axes.set_ylabel("bits per sample, held out")
-    axes.set_ylim(3.6, 4.4)
-    axes.legend(frameon=False)
-    save(path)
+    axes.plot(steps, row(heading, "LPC-24"), color=GREY, linestyle="--", label="LPC-24")
+    _finish(axes, path, x="steps of two windows, small", y="bits per sample, held out", limits=(3.6, 4.4))
 
 
 def generation_speed(path: Path) -> None:
@@ -95,8 +97,4 @@ def miou_over_minutes(path: Path) -> None:
     _, axes = pyplot.subplots(figsize=(7, 3))
     axes.plot(numbers[0], numbers[1], "o-", color=BLUE, label="mobilenet_v3_large")
     axes.plot(numbers[2], numbers[3], "s-", color=ORANGE, label="dilated (WaveNet's block)")
-    axes.set_xlabel("minutes of training, one CPU core")
-    axes.set_ylabel("mean IoU, %")
-    axes.set_ylim(25, 60)
-    axes.legend(frameon=False)
-    save(path)
+    _finish(axes, path, x="minutes of training, one CPU core", y="mean IoU, %", limits=(25, 60))
