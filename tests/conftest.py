@@ -21,10 +21,15 @@ ToneWriter = Callable[..., Path]
 collect_ignore = [] if os.environ.get("TRITON_INTERPRET") == "1" else ["interpreted_triton.py", "interpreted_layers.py"]
 
 
-@pytest.fixture(autouse=True)
-def no_shipped_voices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hides the voices that ship, also from processes that a test starts: which those are must not decide a test."""
-    monkeypatch.setenv(VOICES_VARIABLE, f"{os.devnull}/voices")
+@pytest.fixture(scope="session", autouse=True)
+def no_shipped_voices() -> Iterator[None]:
+    """Hides the voices that ship, also from processes that a test starts: which those are must not decide a test.
+
+    It lasts the whole session, so that a studio or a run that several tests share sees the same voices throughout.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VOICES_VARIABLE, f"{os.devnull}/voices")
+        yield
 
 
 @pytest.fixture(scope="session")

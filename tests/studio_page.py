@@ -14,12 +14,18 @@ def opened(browser: Any, studio: Any, **context: Any) -> Iterator[Any]:
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    page.on("response", lambda answer: wrong.append(asked(answer)) if answer.status >= 400 else None)
     page.goto(f"http://127.0.0.1:{studio.port}/")
     until(page, "document.documentElement.dataset.ready && document.querySelector('#play-model').options.length")
     page.wrong = wrong
     yield page
     window.close()
     assert wrong == [], wrong
+
+
+def asked(answer: Any) -> str:
+    """Returns a request and its status; the console names neither."""
+    return f"{answer.request.method} {answer.url} {answer.request.post_data}: {answer.status}"
 
 
 def until(page: Any, condition: str, seconds: float = 60.0) -> Any:
