@@ -162,6 +162,7 @@ static u32 __reduce_add_sync(u32, u32 value) {
 #define __uint_as_float same_bits<float, u32>
 #define __float_as_uint same_bits<u32, float>
 #define __expf expf
+#define __fdividef(one, other) ((float)(one) / (other))
 
 static u32 __umulhi(u32 one, u32 other) { return (u64)one * other >> 32; }
 

@@ -29,7 +29,7 @@ class ClusterGpu(ClusterEngine):
     """
 
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
-    files = ("common.cu", "loop.cu")
+    files = ("tile_primitives.cu", "common.cu", "products.cu", "chain.cu", "loop.cu")
     most_clips = FEW_CLIPS
     divisions = staticmethod(divisions)
     definitions = staticmethod(definitions)

@@ -14,20 +14,6 @@
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
 // prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES.
 
-#define UNIT (HALF ? 8 : 4)  // operands of 16 bytes, which a thread reads at a time
-#define PARTS(in, out) LEAST(LEAST(16, (in) / UNIT), MOST(1, THREADS / (out)))  // threads that share an output
-
-// What a block keeps in shared memory before its weights. A place has the same address in every block, whatever lies there.
-struct alignas(16) LayerDesk {
-    u64 hidden_box[R];
-    u64 code_box;
-    alignas(16) float past[MOST_LAYERS][PAST][R];
-    alignas(16) float gates[MOST_LAYERS][2 * D];
-    alignas(16) float inputs[R];
-    alignas(16) float activated[MOST_LAYERS][D];
-    LayerConstants constants;
-};
-
 struct alignas(16) OutputDesk {
     u64 skip_box[LAYER_BLOCKS][S];
     u64 output_box[S];
@@ -41,41 +27,6 @@ struct alignas(16) OutputDesk {
 
 static_assert(sizeof(LayerDesk) <= LAYER_DESK_BYTES, "the host reckons with less");
 static_assert(sizeof(OutputDesk) <= OUTPUT_DESK_BYTES, "the host reckons with less");
-
-// Returns this thread's share of inputs @ matrix: of output `output`, the inputs of part `part`.
-//
-// The 16 bytes of input group j x parts + part and an output lie at place (j x out + output) x parts + part, so threads
-// that follow each other read what lies side by side.
-__device__ float share(const Words* matrix, const float* inputs, int in, int out, int parts, int output, int part) {
-    float total = 0;
-    for (int group = 0; group < in / UNIT / parts; group++) {
-        Words words = matrix[(group * out + output) * parts + part];
-        const float* x = inputs + (group * parts + part) * UNIT;
-        for (int place = 0; place < 4; place++) {
-            if (HALF) {
-                total += as_float(words.word[place] << 16) * x[2 * place];
-                total += as_float(words.word[place] & 0xffff0000) * x[2 * place + 1];
-            } else {
-                total += as_float(words.word[place]) * x[place];
-            }
-        }
-    }
-    return total;
-}
-
-// Returns the sum over the threads that share an output, to each of them.
-__device__ float joined(float total, int parts) {
-    for (int far = parts / 2; far > 0; far /= 2) total += __shfl_xor_sync(0xffffffff, total, far);
-    return total;
-}
-
-// Runs a statement for each output of a product with `output`, `part` and `active` set. Threads beyond the outputs take
-// part in the shuffles too, and so compute output 0 for nothing.
-#define FOR_OUTPUTS(in, out)                                                                    \
-    for (int first_ = 0; first_ < (out) * PARTS(in, out); first_ += THREADS)                    \
-        for (int at_ = first_ + (int)threadIdx.x, active = at_ < (out) * PARTS(in, out),        \
-                 output = active ? at_ / PARTS(in, out) : 0, part = at_ % PARTS(in, out), once_ = 1; \
-             once_; once_ = 0)
 
 // Returns the sum of a number over threads 0 to this one, and over all; every thread of the block calls it.
 __device__ u64 running_sum(u64 value, u64* warp_sums, u64* total) {
@@ -176,8 +127,9 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
     Predictor predictor = {};
     if (PREDICTED && block == 0) predictor = {all.predictions[clip], all.sizes[clip]};
     keep_constants(all, &desk->constants, first, count);
+    Chain chain;
+    chain.keep(weights, count);
     for (int step = 0; step < all.steps; step++) {
-        u32 time = (u32)all.start_time + step;
         look_back(all, weights, desk, first, count, step, clip);
         if (block == 0 && step > 0) {
             for (int tap = 0; tap < PAST; tap++) codes[tap] = codes[tap + 1];
@@ -185,10 +137,9 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
         }
         // each warp computes the same, so that no barrier is needed
         if (PREDICTED && block == 0) predict(all, &predictor, codes[PAST], step, clip, threadIdx.x == 0);
-        // The residual stream of channel c stays with the threads of output c of the residual product.
-        float hidden = 0;
-        int channel = threadIdx.x / PARTS(D, R);
+        int channel = threadIdx.x / CHANNEL_THREADS;
         if (channel < R) {
+            float hidden = 0;
             if (block == 0) {
                 for (int tap = 0; tap < KERNEL_SIZE; tap++)
                     hidden += all.tables[(tap * (CODES + 1) + codes[tap]) * R + channel];
@@ -197,35 +148,10 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
                               all.prediction_sizes[predictor.size_row * R + channel];
             } else
                 hidden = as_float(receive(&desk->hidden_box[channel], step + 1));
-            desk->inputs[channel] = rounded(hidden);  // the threads of a channel write the same
+            chain.begin(desk, channel, hidden);
         }
         __syncthreads();  // the input and the looked-back gates are there
-        for (int layer = 0; layer < count; layer++) {
-            const char* matrix = weights.of(layer) + PAST * MATRIX_BYTES(R, 2 * D);
-            int slot = time & desk->constants.ring_masks[layer];
-            long long place = ((desk->constants.ring_starts[layer] + slot) * all.batch + clip) * R;
-            if (threadIdx.x < R) set_ring_value(all.slots, place + threadIdx.x, desk->inputs[threadIdx.x]);
-            FOR_OUTPUTS(R, 2 * D) {
-                int parts = PARTS(R, 2 * D);
-                float total = joined(share((const Words*)matrix, desk->inputs, R, 2 * D, parts, output, part), parts);
-                total += desk->gates[layer][output];
-                float gate = __shfl_down_sync(0xffffffff, total, parts);  // outputs alternate
-                if (active && part == 0 && output % 2 == 0)
-                    desk->activated[layer][output / 2] = rounded((2 * sigmoid(2 * total) - 1) * sigmoid(gate));
-            }
-            __syncthreads();  // all inputs are read and stored, all activations written
-            if (first + layer + 1 == LAYERS) break;
-            int output = channel < R ? channel : 0, part = threadIdx.x % PARTS(D, R);
-            matrix += MATRIX_BYTES(R, 2 * D);
-            float total = share((const Words*)matrix, desk->activated[layer], D, R, PARTS(D, R), output, part);
-            hidden += joined(total, PARTS(D, R)) + desk->constants.residual_biases[layer][output];
-            if (layer + 1 < count) {
-                if (channel < R) desk->inputs[channel] = rounded(hidden);
-                __syncthreads();  // the next layer's input is there
-            } else if (channel < R && part == 0) {
-                send(&desk->hidden_box[channel], block + 1, step + 1, as_bits(hidden));
-            }
-        }
+        chain.run(all, weights, desk, block, first, count, step, clip);
         FOR_OUTPUTS(D, S) {
             float total = 0;
             for (int layer = 0; layer < count; layer++) {

@@ -32,6 +32,12 @@ PICK_NAMES = ("FRACTION_BITS", "GUARD_BITS", "MOST_HALVINGS", "SHARE_BITS", "UNI
 LEAST_THREADS = 512
 """Of a block: enough to read shared memory at full speed, with registers to spare."""
 
+MOST_REGISTERS = 48
+"""Registers of a thread that weights may take, of the 128 that each of 512 threads has."""
+
+TILE = 16
+"""Outputs, and inputs in bfloat16, of one product of tensor cores."""
+
 
 class Division(NamedTuple):
     """Which block holds what.
@@ -45,6 +51,8 @@ class Division(NamedTuple):
         output_desk_bytes: shared memory that an output layer's block needs besides weights.
         shared_bytes: shared memory of a block.
         rows: clips that a cluster takes together.
+        sets: how many layers a block's warps hold at a time, as registers go, of the weights that a sample waits for;
+            0 if these are read from shared memory. See `chain.cu`.
     """
 
     threads: int
@@ -54,6 +62,7 @@ class Division(NamedTuple):
     output_desk_bytes: int
     shared_bytes: int
     rows: int = 1
+    sets: int = 0
 
     @property
     def blocks(self) -> int:
@@ -113,14 +122,26 @@ def _divided(model: PackedModel, layer_blocks: int, most_bytes: int) -> Division
     most = -(-layers // layer_blocks)
     changing = 8 * (residual + 2) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual)
     constant = most * (4 * (2 * gate + residual) + 8 + 2 * 4)
-    layer_desk = lines(changing + constant + 8)
+    sets = _sets(model, threads // 32, most)
+    operands = 2 * (residual + gate) if sets else 0
+    layer_desk = lines(changing + operands + constant + 8)
     output_desk = lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
     held = min(most, (most_bytes - layer_desk) // layer)
     shared = max(layer_desk + held * layer, output_desk + outputs)
     if held < 1 or shared > most_bytes or threads > 1024:
         return None
     firsts = [layers * block // layer_blocks for block in range(layer_blocks + 1)]
-    return Division(threads, tuple(firsts), held, layer_desk, output_desk, shared)
+    return Division(threads, tuple(firsts), held, layer_desk, output_desk, shared, sets=sets)
+
+
+def _sets(model: PackedModel, warps: int, most_layers: int) -> int:
+    """Returns how many sets of warps hold a layer each of a block's weights that a sample waits for; 0 if none can."""
+    residual, gate = model.dilated.shape[2], model.skips.shape[1]
+    sets = warps // ((2 * gate + residual) // TILE)
+    if model.dilated.element_size() != 2 or sets == 0:
+        return 0
+    registers = -(-most_layers // sets) * 4 * max(residual, gate) // TILE
+    return sets if registers <= MOST_REGISTERS else 0
 
 
 def parts(division: Division, inputs: int, outputs: int, unit: int) -> int:
@@ -136,12 +157,37 @@ def packed_matrix(matrix: Tensor, division: Division) -> Tensor:
     return groups.contiguous().view(torch.uint8).flatten()
 
 
+def filters_before_gates(matrix: Tensor) -> Tensor:
+    """Returns a matrix (in, 2 x gate), whose outputs alternate, with 8 filters and then the gates of their channels.
+
+    A thread has outputs i and i + 8 of each 16 from a tensor core, and so both of a channel.
+    """
+    return matrix.unflatten(1, (-1, 8, 2)).transpose(2, 3).flatten(1)
+
+
+def fragments(matrix: Tensor) -> Tensor:
+    """Returns a matrix (in, out) in bfloat16 as bytes: 16 of each thread of a warp for 16 outputs and 16 inputs.
+
+    A word is two consecutive inputs. Of all words, the threads 4 i + t have those from t to t + 1 quarters, so that the
+    inputs of a thread lie side by side. Words of a thread have the order of `multiply` in `tile_primitives.cu`.
+    """
+    words = matrix.T.contiguous().view(torch.int32)  # (out, words)
+    outputs, count = words.shape
+    pieces = words.view(outputs // TILE, 2, 8, 4, count // 8, 2)
+    return pieces.permute(0, 4, 2, 3, 5, 1).contiguous().view(torch.uint8).flatten()
+
+
 def pack_cluster(model: PackedModel, division: Division) -> tuple[Tensor, Tensor]:
     """Returns all weights in the order of `loop.cu`; see `pack_blocks`."""
-    layers = [
-        torch.cat([packed_matrix(matrix, division) for matrix in (*taps, residual, skip)])
-        for taps, residual, skip in zip(model.dilated, model.residuals, model.skips, strict=True)
-    ]
+    layers = []
+    for taps, residual, skip in zip(model.dilated, model.residuals, model.skips, strict=True):
+        *past, newest = taps
+        if division.sets:
+            chain = [fragments(filters_before_gates(newest)), fragments(residual)]
+        else:
+            chain = [packed_matrix(newest, division), packed_matrix(residual, division)]
+        past_and_skip = [packed_matrix(matrix, division) for matrix in (*past, skip)]
+        layers.append(torch.cat([*past_and_skip[:-1], *chain, past_and_skip[-1]]))
     outputs = [packed_matrix(matrix, division) for matrix in (model.output1, model.output2)]
     return pack_blocks(layers, outputs, division)
 
@@ -172,6 +218,7 @@ def definitions(model: PackedModel, division: Division, weights: GeneratorWeight
         "LAYER_BLOCKS": len(counts),
         "MOST_LAYERS": int(counts.max()),
         "HELD_LAYERS": division.held_layers,
+        "SETS": division.sets,
         "LAYERS": layers,
         "KERNEL_SIZE": taps,
         "CODES": weights.quantization_channels,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fast_gen.engines import pick_weights
 from fast_gen.engines.gpu.cluster import packing
-from fast_gen.engines.gpu.cluster.packing import Division, pack_blocks
+from fast_gen.engines.gpu.cluster.packing import Division, filters_before_gates, pack_blocks
 from fast_gen.engines.gpu.packing import PackedModel
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -95,15 +95,10 @@ def packed_matrix(matrix: Tensor) -> Tensor:
 
 
 def pack_pipeline(model: PackedModel, division: Division) -> tuple[Tensor, Tensor]:
-    """Returns all weights in the order of `pipeline.cu`; see `pack_blocks`.
-
-    Of each 16 outputs of the gates the first 8 are filters and the others the gates of the same channels, so that a
-    thread has both.
-    """
+    """Returns all weights in the order of `pipeline.cu`; see `pack_blocks`."""
     layers = []
     for taps, residual, skip in zip(model.dilated, model.residuals, model.skips, strict=True):
-        whole = taps.flatten(0, 1)
-        gates = whole.unflatten(1, (-1, 8, 2)).transpose(2, 3).flatten(1)
+        gates = filters_before_gates(taps.flatten(0, 1))
         layers.append(torch.cat([packed_matrix(matrix) for matrix in (gates, residual, skip)]))
     return pack_blocks(layers, [packed_matrix(model.output1), packed_matrix(model.output2)], division)
 

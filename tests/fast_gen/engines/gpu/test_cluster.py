@@ -33,7 +33,14 @@ from fast_gen.engines.gpu.cluster import engine as cluster_gpu
 from fast_gen.engines.gpu.cluster import nvrtc
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
-from fast_gen.engines.gpu.cluster.packing import definitions, divide, divisions, pack_cluster, packed_matrix
+from fast_gen.engines.gpu.cluster.packing import (
+    definitions,
+    divide,
+    divisions,
+    fragments,
+    pack_cluster,
+    packed_matrix,
+)
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.gpu.triton_engine import Plan
 from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
@@ -63,10 +70,13 @@ def emulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeEmulated:
     """A function that returns an engine with two clips, the layers in several blocks."""
     need_compiler()
 
-    def make(net: torch.nn.Module, order: int, precision: str) -> ClusterGpu:
-        monkeypatch.setattr(cluster_packing, "LEAST_THREADS", 64)
+    def make(
+        net: torch.nn.Module, order: int, precision: str, threads: int = 64, shared_bytes: int | None = None
+    ) -> ClusterGpu:
+        monkeypatch.setattr(cluster_packing, "LEAST_THREADS", threads)
         # as much as makes several blocks of the layers
-        monkeypatch.setattr(cluster_packing, "SHARED_BYTES", 80_000 if len(net.config.dilations) == 1 else 16_640)
+        several = shared_bytes or (80_000 if len(net.config.dilations) == 1 else 16_640)
+        monkeypatch.setattr(cluster_packing, "SHARED_BYTES", several)
         monkeypatch.setattr(EmulatedCluster, "folder", tmp_path, raising=False)
         monkeypatch.setattr(EmulatedCluster, "order", order, raising=False)
         engine = EmulatedCluster(GeneratorWeights.of(net), "cpu", precision)
@@ -91,6 +101,73 @@ def test_the_emulated_kernel_equals_the_full_network(
             engine.reset(2)
             made = engine.generate(numbers, settings)
             assert_picked_by(full_network(net, made), made, numbers, settings, 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "threads", "shared_bytes", "sets", "firsts"),
+    [
+        ("two taps", 128, 7_000, 1, (0, 1, 2, 3)),
+        ("two taps", 256, 16_640, 2, (0, 3)),
+        ("three taps", 128, 40_000, 1, (0, 4)),
+        ("three taps", 256, 20_000, 2, (0, 2, 4)),
+        ("one layer", 256, 80_000, 1, (0, 1)),
+    ],
+)
+@pytest.mark.parametrize("order", [-1, pytest.param(1, marks=pytest.mark.exhaustive)], ids=["ahead", "at random"])
+def test_weights_in_registers_give_the_logits_of_those_in_shared_memory(
+    shape: str,
+    threads: int,
+    shared_bytes: int,
+    sets: int,
+    firsts: tuple[int, ...],
+    order: int,
+    emulated: MakeEmulated,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The same operands in another order of the sums, and so the same but where a sum is close to two of bfloat16."""
+    net = random_net(TINY[shape], seed=1)
+    kept = emulated(net, order, "bfloat16", threads, shared_bytes)
+    assert (kept._division.sets, kept._division.first_layers) == (sets, firsts)
+    assert_calls_equal_the_full_network(kept, net, 2, "bfloat16")
+    codes = random_codes(net.config, 2, 60)
+    kept.reset(2)
+    logits = kept.score(codes)
+    monkeypatch.setattr(cluster_packing, "MOST_REGISTERS", 0)
+    read = emulated(net, 0, "bfloat16", threads, shared_bytes)
+    assert read._division.sets == 0
+    difference = np.abs(logits - read.score(codes))
+    assert difference.max() < 0.05
+    assert np.median(difference) < 1e-5
+
+
+def test_the_presets_keep_in_registers_what_fits() -> None:
+    """The rest of 128 registers is the kernel's own; without spills, as its stack is empty."""
+    from sm90 import SHARED_BYTES, compile_cluster
+
+    found = {}
+    with needs_nvrtc():
+        for chip in (90, 120):
+            for name in ("tiny", "small", "base"):
+                weights = GeneratorWeights.of(random_net(preset(name).model))
+                compiled = compile_cluster(ClusterGpu, weights, "bfloat16", chip)
+                if compiled is not None:
+                    division, needed = compiled
+                    found[chip, name] = division.sets
+                    assert needed.registers <= 65_536 // division.threads
+                    assert needed.spilled_bytes == 0
+                    assert division.shared_bytes <= SHARED_BYTES[chip]
+    assert found == {(90, "tiny"): 2, (90, "small"): 2, (90, "base"): 1, (120, "tiny"): 2, (120, "small"): 2}
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 16), (64, 32), (32, 128)])
+def test_each_thread_of_a_warp_has_the_weights_of_its_outputs_and_inputs(inputs: int, outputs: int) -> None:
+    """Threads 4 i to 4 i + 3 have outputs i and i + 8, and each of them a quarter of the inputs."""
+    matrix = torch.arange(inputs * outputs, dtype=torch.int16).view(torch.bfloat16).view(inputs, outputs)
+    packed = fragments(matrix).view(torch.bfloat16).view(outputs // 16, inputs // 16, 8, 4, 2, 2, 2)
+    quarters = matrix.view(4, inputs // 4, outputs)
+    for tile, row, quarter, half in ((0, 0, 0, 0), (outputs // 16 - 1, 5, 3, 1), (0, 7, 2, 0)):
+        found = packed[tile, :, row, quarter, :, half].flatten()
+        assert torch.equal(found.view(torch.int16), quarters[quarter, :, 16 * tile + 8 * half + row].view(torch.int16))
 
 
 @pytest.mark.parametrize("how", [*SETTINGS.values(), SamplingSettings(top_k=3, min_p=0.2)], ids=str)
