@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
 from fast_gen.bulk.shard import WHOLE, Shard
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.errors import UserError
 
 
@@ -54,8 +54,3 @@ class Parts:
         if engine_device == "cuda":
             return 1
         return max(1, usable_cores() // threads)
-
-
-def usable_cores() -> int:
-    """Returns how many cores of the CPU this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

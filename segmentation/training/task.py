@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from segmentation.network.norm import StatisticsWarmUp
 from segmentation.prediction.inference import Labeller
 from segmentation.training.loss import cross_entropy, pixel_weight
 from segmentation.training.randomness import Seeded, own_randomness
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.device import multiplies_bfloat16
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_json
@@ -137,7 +137,7 @@ class SegmentationTask(Task):
         """Processes that read and crop images."""
         if self.config.training.workers is not None:
             return self.config.training.workers
-        return 0 if self.device == "cpu" else min(_MOST_WORKERS, os.cpu_count() or 1)
+        return 0 if self.device == "cpu" else min(_MOST_WORKERS, usable_cores())
 
     def validation_batches(self) -> Iterable[Any]:
         """Returns whole images, as `ValidationImages` gives them."""

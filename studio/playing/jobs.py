@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from studio.playing.fair_queue import FairQueue, Ticket
 from studio.playing.request import PlayRequest, Sampling, speaker_text
 from studio.web.requests import RefusedError
 from wavenet_app.audio.files import pcm16
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.speakers import speaker_shares
 
@@ -108,7 +108,7 @@ class Jobs:
     """
 
     def __init__(self, pool: EnginePool, cores: int | None = None) -> None:
-        count = cores or os.cpu_count() or 1
+        count = cores or usable_cores()
         self.pool, self.queue = pool, FairQueue(count)
         self.changed = asyncio.Event()
         self._threads = ThreadPoolExecutor(count, "engine")

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from wavenet_app.audio.decoding import UnreadableAudioError, probe, readable_status
 from wavenet_app.audio.mono import read_blocks
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import HOUR, replacing, sweep_parts
 from wavenet_app.corpus.stored_samples import BlockChecksums, read_samples
@@ -150,7 +151,7 @@ class AudioCache:
         known = dict(memo)
         results: list[CachedAudio | UnreadableAudioError] = []
         # Decoding and resampling release the interpreter's lock, so threads suffice.
-        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(max_workers=min(8, usable_cores())) as pool:
             try:
                 # In batches, because a waiting future takes more memory than its result.
                 for first in range(0, len(paths), _BATCH_FILES):

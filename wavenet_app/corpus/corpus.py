@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from wavenet_app.audio.decoding import UnreadableAudioError, probe
 from wavenet_app.audio.files import printable
 from wavenet_app.config import AudioConfig, CorpusConfig
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus import plucked
 from wavenet_app.corpus.cache import AudioCache, CachedAudio, Progress
@@ -413,7 +413,7 @@ def _auto_rate(paths: Sequence[Path]) -> int:
         except UnreadableAudioError:  # decoding fails again and reports it
             return None
 
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(8, usable_cores())) as pool:
         rates = Counter(rate for rate in pool.map(native_rate, paths) if rate)
     most_common = max(rates, key=lambda rate: (rates[rate], rate), default=MAX_AUTO_RATE)
     return min(most_common, MAX_AUTO_RATE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,6 +13,7 @@ import numpy as np
 
 from wavenet_app.audio.decoding import UnreadableAudioError
 from wavenet_app.config import AudioConfig, CorpusConfig
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.baseline import corpus_baseline
 from wavenet_app.corpus.cache import Progress
@@ -74,7 +74,7 @@ def _measure_all(paths: Sequence[Path], progress: Progress | None) -> tuple[list
     """Returns the facts of readable files and the problems of the others, each in the order of `paths`."""
     found: dict[int, FileFacts | Problem] = {}
     # decoding, numpy and the hashes release the interpreter's lock, so threads suffice.
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(8, usable_cores())) as pool:
         futures = {pool.submit(_measured, path): index for index, path in enumerate(paths)}
         try:
             for done, future in enumerate(as_completed(futures), start=1):

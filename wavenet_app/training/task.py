@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.trained import KIND, plain_config
 from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
+from wavenet_app.core.cores import usable_cores
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.kept import explained
 from wavenet_app.core.loop.loading import Loader
@@ -129,7 +129,7 @@ class WaveNetTask(Task):
         """Processes that make batches: none without a GPU, whose cores they would take."""
         if self.config.training.workers is not None:
             return self.config.training.workers
-        return min(_MOST_WORKERS, os.cpu_count() or 1) if self.device == "cuda" else 0
+        return min(_MOST_WORKERS, usable_cores()) if self.device == "cuda" else 0
 
     def _loader(self, windows: torch.utils.data.Dataset[Any], workers: int) -> Loader:
         return Loader(windows, workers=workers, pins=self.device == "cuda")
