@@ -137,9 +137,11 @@ def held_in_cluster(model: PackedModel, measured: Measured, clips: int) -> tuple
     division = divide(model)
     if division is None:
         return None
-    # The chain: the newest tap and the residual of each layer, the skips of the last block, and both output layers.
+    # The chain: the newest tap and the residual of each layer, unless they lie in registers, the skips of the last
+    # block, and both output layers.
     last = division.first_layers[-1] - division.first_layers[-2]
-    chain = [*model.dilated[:, -1], *model.residuals, *model.skips[-last:], model.output1, model.output2]
+    layers = [] if division.sets else [*model.dilated[:, -1], *model.residuals]
+    chain = [*layers, *model.skips[-last:], model.output1, model.output2]
     found = Chain(
         reads=sum(map(_bytes, chain)) / measured.shared,
         barriers=(BARRIERS_PER_LAYER * len(model.dilations) + 6) * measured.barrier,

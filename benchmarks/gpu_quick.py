@@ -45,7 +45,7 @@ STEPS = (
     Step("floors", 40, "bandwidth of cache and shared memory, barrier, hop"),
     Step("triton", 120, "Triton, small and base: scores against the CPU, 20 repetitions to the bit"),
     Step("cluster", 60, "cluster, small and base: the same, 1 and 8 clips"),
-    Step("cluster_speed", 40, "cluster, samples/s of 1 and 8 clips"),
+    Step("cluster_speed", 40, "cluster, samples/s of 1 and 8 clips, and of 1 without weights in registers"),
     Step("triton_speed", 60, "Triton, one clip, with 1 and 3 stages"),
     Step("tiles", 100, "Triton tiles: 1,024 clips in 16 rows with 1 and 3 stages, and in 32; 4,096 in 16 and 32"),
     Step("pipeline", 55, "pipeline, small and base: the same with 40 clips, and samples/s of 1,024 and 4,096"),

@@ -18,9 +18,11 @@ from fast_gen.engines.contract import Engine
 from fast_gen.engines.gpu.cluster.base import ClusterEngine
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.nvrtc import missing_nvrtc
+from fast_gen.engines.gpu.cluster.packing import Division
 from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.device import missing_gpu
 from fast_gen.engines.gpu.graph_engine import GraphQueue
+from fast_gen.engines.gpu.packing import PackedModel
 from fast_gen.engines.gpu.triton_engine import Plan, TritonGpu
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.self_check import self_check
@@ -49,6 +51,15 @@ class SinglePlan(TritonGpu):
 
 
 Triton = SinglePlan if DRY else TritonGpu
+
+
+class SharedMemoryCluster(ClusterGpu):
+    """The cluster's kernel as it would be without weights in registers, to compare with."""
+
+    @staticmethod
+    def divisions(model: PackedModel, shared_bytes: int | None) -> list[Division]:
+        """Returns the same divisions, with all weights in shared memory."""
+        return [division._replace(sets=0) for division in ClusterGpu.divisions(model, shared_bytes)]
 
 
 def weights_of(name: str) -> GeneratorWeights:
@@ -152,9 +163,11 @@ def cluster_speed() -> None:
     if DRY:
         print("left out: the cluster's kernel needs a device")
         return
-    for label, engine in _clusters(ClusterGpu, "cluster"):
-        for clips in (1, 8):
-            timed(label, engine, clips)
+    kinds = ((ClusterGpu, "cluster"), (SharedMemoryCluster, "cluster without weights in registers,"))
+    for kind, name in kinds:
+        for label, engine in _clusters(kind, name):
+            for clips in (1, 8) if kind is ClusterGpu else (1,):
+                timed(label, engine, clips)
 
 
 def pipeline() -> None:
