@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_contract import SETTINGS, assert_picked_by, full_network, random_codes
+from engine_contract import SETTINGS, assert_picked_by
 from numpy.typing import NDArray
+from random_nets import full_network, random_codes
 
 from fast_gen.engines.gpu.cluster.base import ClusterEngine, beside
 from fast_gen.engines.gpu.cluster.packing import Division

@@ -16,15 +16,12 @@ import pytest
 import torch
 import triton
 import triton.language as tl
-from engine_contract import (
+from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
+from random_nets import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
     PREDICTION,
-    SETTINGS,
-    ConditionContract,
-    EngineContract,
-    assert_picked_by,
     full_network,
     random_codes,
     random_conditioning,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine_contract import random_net
+from random_nets import random_net
 
 from wavenet_app.checkpoints.trained import KIND, load_trained, plain_config
 from wavenet_app.checkpoints.voice_file import write_voice

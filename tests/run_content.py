@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from engine_contract import random_net
+from random_nets import random_net
 from torch import Tensor
 
 from segmentation.config import SegmentationConfig

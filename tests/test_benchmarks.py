@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from engine_contract import random_net
+from random_nets import random_net
 
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.weights import GeneratorWeights

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 from tiny_run import TINY, TINY_NET
 
 from wavenet_app.core.checkpoint import read_checkpoint

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from engine_contract import random_net
 from image_sets import stripes, write_custom
 from random_checkpoint import write_random_checkpoint
+from random_nets import random_net
 
 import segmentation.receptive_field
 from segmentation.checkpoints.pretrained import KIND

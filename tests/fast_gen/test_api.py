@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import soundfile
-from engine_contract import CONDITIONED, MEL, SHAPES
 from random_checkpoint import write_random_checkpoint
+from random_nets import CONDITIONED, MEL, SHAPES
 
 import fast_gen
 from wavenet_app.checkpoints.trained import KIND

@@ -12,9 +12,9 @@ from typing import Any
 
 import content_mutations
 import torch
-from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES
 from mutations import json_of, mutated_bytes, mutated_values, mutated_zip
 from random_checkpoint import write_random_voice
+from random_nets import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES
 from run_content import deeplab_content, wavenet_content
 from worker import Door
 

@@ -14,9 +14,9 @@ import content_mutations
 import numpy as np
 import soundfile
 import torch
-from engine_contract import CONDITIONED, MEL, SHAPES
 from mutations import mutated_bytes, mutated_text, mutated_zip
 from random_checkpoint import write_random_checkpoint
+from random_nets import CONDITIONED, MEL, SHAPES
 from worker import Door
 
 from families.audio import sound

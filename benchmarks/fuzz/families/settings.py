@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import soundfile
-from engine_contract import SHAPES
 from mutations import TEXTS, json_of, mutated_text, mutated_values
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 from worker import Door
 
 import cli

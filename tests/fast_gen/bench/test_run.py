@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from engine_contract import SHAPES, random_net
 from json_schema import checked
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES, random_net
 from rich.console import Console
 
 from fast_gen.bench import command as bench_command

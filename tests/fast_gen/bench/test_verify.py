@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from engine_contract import SHAPES, full_network, random_codes, random_net
+from random_nets import SHAPES, full_network, random_codes, random_net
 
 from fast_gen.bench.verify import Verification, verify
 from fast_gen.engines.reference import TorchQueue

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, random_net
 from numpy.typing import NDArray
+from random_nets import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, random_net
 
 from fast_gen.engines import choice as engine_choice
 from fast_gen.engines import fastest, trial, trial_cache

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from engine_contract import GAUSSIAN, LOGISTICS, SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
+from random_nets import GAUSSIAN, LOGISTICS, SHAPES, random_net
 from tiny_run import TINY
 
 from fast_gen.bench.verify import verify

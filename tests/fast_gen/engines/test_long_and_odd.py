@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES, random_net
 
 from fast_gen.engines.cpu.engine import NumbaCpu
 from fast_gen.engines.reference import TorchQueue

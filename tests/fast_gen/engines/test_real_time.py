@@ -1,7 +1,7 @@
 """The precision that playing takes: the first that keeps up, else the fastest."""
 
 import pytest
-from engine_contract import SHAPES, random_net
+from random_nets import SHAPES, random_net
 
 from fast_gen.engines import real_time
 from fast_gen.engines.contract import PRECISIONS

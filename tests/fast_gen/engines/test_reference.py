@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, ConditionContract, EngineContract, random_net
+from engine_contract import ConditionContract, EngineContract
+from random_nets import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, random_net
 
 from fast_gen.engines import choice as engines
 from fast_gen.engines.choice import choose_engine

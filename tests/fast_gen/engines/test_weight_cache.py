@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 
 from fast_gen.engines import weight_cache
 from fast_gen.engines.weight_cache import WeightCache

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 
 from fast_gen.generation.destination import Destination
 from wavenet_app.core.errors import UserError

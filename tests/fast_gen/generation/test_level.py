@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 from tiny_run import TINY
 
 from fast_gen.engines.sampling import SamplingSettings

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.start import load_engine

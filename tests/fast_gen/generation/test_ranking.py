@@ -1,7 +1,7 @@
 """Ranking: the most likely first, failed clips again with new rows, and a limit on the tries."""
 
 import numpy as np
-from engine_contract import SHAPES, random_codes, random_net
+from random_nets import SHAPES, random_codes, random_net
 
 from fast_gen.generation.ranking import ROUNDS, ScoredClip, ranked, scored
 from wavenet_app.coding import MuLawCoding

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from engine_contract import SHAPES, random_codes, random_net
+from random_nets import SHAPES, random_codes, random_net
 
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, uniforms

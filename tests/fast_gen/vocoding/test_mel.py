@@ -9,10 +9,10 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from engine_contract import SHAPES
 from hypothesis import given
 from hypothesis import strategies as st
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES
 
 from fast_gen.vocoding.bands import Bands, taken_over
 from fast_gen.vocoding.converting import own_making

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from engine_contract import CONDITIONED, MEL, SHAPES, random_net
 from random_checkpoint import forget_training
+from random_nets import CONDITIONED, MEL, SHAPES, random_net
 from tiny_run import TINY
 
 from fast_gen.engines.reference import TorchQueue

@@ -7,9 +7,9 @@ import zipfile
 import pytest
 import torch
 from content_mutations import mutated, used
-from engine_contract import SHAPES, random_net
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from random_nets import SHAPES, random_net
 from run_content import wavenet_content
 
 from wavenet_app.checkpoints.content import WaveNetContent

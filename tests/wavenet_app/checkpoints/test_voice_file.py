@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 from content_mutations import mutated, used
-from engine_contract import SHAPES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_checkpoint import write_random_checkpoint, write_random_voice
+from random_nets import SHAPES
 
 from segmentation.checkpoints.names import holds_deeplab
 from wavenet_app.checkpoints import voice_file

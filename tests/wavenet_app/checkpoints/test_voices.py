@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from engine_contract import SHAPES
 from random_checkpoint import write_random_checkpoint, write_random_voice
+from random_nets import SHAPES
 from tiny_run import TINY
 
 import fast_gen

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_contract import random_net
 from hypothesis import given
 from hypothesis import strategies as st
+from random_nets import random_net
 
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.coding import MuLawCoding

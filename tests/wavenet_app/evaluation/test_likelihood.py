@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import CONDITIONED, SHAPES, random_codes, random_net
+from random_nets import CONDITIONED, SHAPES, random_codes, random_net
 
 from fast_gen.engines.condition import projected
 from fast_gen.engines.reference import TorchQueue

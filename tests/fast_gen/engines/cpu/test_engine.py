@@ -8,19 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_contract import (
+from engine_contract import ConditionContract, EngineContract
+from numpy.typing import NDArray
+from random_nets import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
     PREDICTION,
     SHAPES,
-    ConditionContract,
-    EngineContract,
     random_codes,
     random_conditioning,
     random_net,
 )
-from numpy.typing import NDArray
 
 from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.condition import projected

@@ -14,18 +14,8 @@ from cluster_emulation import (
     need_compiler,
     needs_nvrtc,
 )
-from engine_contract import (
-    CONDITIONED,
-    PREDICTION,
-    SETTINGS,
-    ConditionContract,
-    EngineContract,
-    assert_picked_by,
-    full_network,
-    random_codes,
-    random_conditioning,
-    random_net,
-)
+from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
+from random_nets import CONDITIONED, PREDICTION, full_network, random_codes, random_conditioning, random_net
 
 from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine

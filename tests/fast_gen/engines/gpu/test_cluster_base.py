@@ -2,7 +2,7 @@
 
 import pytest
 from cluster_emulation import TINY
-from engine_contract import GAUSSIAN, LOGISTICS, random_net
+from random_nets import GAUSSIAN, LOGISTICS, random_net
 
 from fast_gen.engines.gpu.cluster import base as cluster_base
 from fast_gen.engines.gpu.cluster.base import ClusterEngine

@@ -5,8 +5,8 @@ import warnings
 
 import pytest
 import torch
-from engine_contract import SHAPES, random_net
 from random_checkpoint import write_random_checkpoint
+from random_nets import SHAPES, random_net
 
 from fast_gen.engines.choice import EngineChoice, choose_engine
 from fast_gen.engines.cpu.engine import NumbaCpu

@@ -1,7 +1,8 @@
 """The recorded engine keeps the contract: its step on the CPU, and the graph on a GPU."""
 
 import pytest
-from engine_contract import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, ConditionContract, EngineContract, random_net
+from engine_contract import ConditionContract, EngineContract
+from random_nets import GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, random_net
 
 from fast_gen.engines.choice import choose_engine
 from fast_gen.engines.contract import Engine

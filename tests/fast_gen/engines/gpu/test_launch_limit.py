@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from engine_contract import SHAPES, random_net
+from random_nets import SHAPES, random_net
 
 from fast_gen.engines.gpu import triton_engine
 from fast_gen.engines.gpu.launch_limit import LONGEST_SECONDS, LaunchLimit

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_contract import CONDITIONED, GAUSSIAN, LOGISTICS, SHAPES, random_net
 from hypothesis import given
 from hypothesis import strategies as st
+from random_nets import CONDITIONED, GAUSSIAN, LOGISTICS, SHAPES, random_net
 
 from fast_gen.engines.condition import FOREVER, ChunkCondition
 from fast_gen.engines.gpu import packing as gpu_packing

@@ -16,20 +16,10 @@ from cluster_emulation import (
     need_compiler,
     needs_nvrtc,
 )
-from engine_contract import (
-    CONDITIONED,
-    PREDICTION,
-    SETTINGS,
-    ConditionContract,
-    EngineContract,
-    assert_picked_by,
-    full_network,
-    random_codes,
-    random_conditioning,
-    random_net,
-)
+from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_nets import CONDITIONED, PREDICTION, full_network, random_codes, random_conditioning, random_net
 
 from fast_gen.engines import choice as engine_choice
 from fast_gen.engines.choice import choose_engine, fits

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from engine_contract import GAUSSIAN, PREDICTION, SHAPES, random_codes, random_net
+from random_nets import GAUSSIAN, PREDICTION, SHAPES, random_codes, random_net
 
 from fast_gen.engines.gpu import prediction
 from fast_gen.engines.gpu.prediction import DevicePredictor

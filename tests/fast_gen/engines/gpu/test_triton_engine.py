@@ -11,15 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine_contract import (
+from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
+from random_nets import (
     CONDITIONED,
     GAUSSIAN,
     LOGISTICS,
     PREDICTION,
-    SETTINGS,
-    ConditionContract,
-    EngineContract,
-    assert_picked_by,
     full_network,
     random_codes,
     random_conditioning,
