@@ -16,7 +16,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import GeneratedSound, generated_sound
 from fast_gen.evaluation.report import EvalReport
 from fast_gen.evaluation.subject import EvalRequest, EvalSubject
-from fast_gen.evaluation.vocoded import SAMPLED, VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
+from fast_gen.evaluation.vocoded import VocodedClip, chosen_clips, vocoded_clip, vocoded_facts
 from fast_gen.vocoding.refine import USUAL_TURNS
 from wavenet_app.audio.mel import MelFrames
 from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
@@ -88,7 +88,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: 
     generated = vocoded = spoken = None
     clips: tuple[VocodedClip, ...] = ()
     if mel is None:
-        generated, spoken, floor, floor_pairs = generated_sound(request, subject, console)
+        generated, spoken = generated_sound(request, subject, console)
     else:
         clips = _vocode(request, subject, turns, console)
         with progress_bar(console, "comparing with the originals") as on_clip:
@@ -99,7 +99,6 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: 
                 sample_rate=rate,
                 progress=on_clip,
             )
-        floor, floor_pairs = dict(vocoded.versions[SAMPLED].floor), len(clips)
     report = EvalReport(
         checkpoint=str(path),
         name=config.name,
@@ -116,8 +115,6 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: 
         fitted_on=audio.fitted_on,
         generated=generated,
         vocoded=vocoded,
-        floor=floor,
-        floor_pairs=floor_pairs,
         skipped=(*corpus.skipped, *bits.skipped),
         remarks=corpus.remarks,
         seconds=time.monotonic() - began,

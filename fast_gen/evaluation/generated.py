@@ -17,12 +17,10 @@ from wavenet_app.core.terminal import progress_bar
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.corpus.corpus import Corpus
 from wavenet_app.evaluation.frechet import embed, frechet_distance
-from wavenet_app.evaluation.pair_table import Average, as_coded, quantisation_floor
+from wavenet_app.evaluation.pair_table import as_coded
 from wavenet_app.evaluation.runaway import failure
 from wavenet_app.evaluation.sound_distributions import SoundFeatures, sound_distances, sound_features, spread_pieces
 from wavenet_app.evaluation.whistles import whistle_seconds
-
-FLOOR_PIECES = 8  # real pieces for the floor of the codes; STOI and PESQ take a second for each
 
 Waveforms = list[NDArray[np.float32]]
 
@@ -46,12 +44,8 @@ class GeneratedSound:
 
 def generated_sound(
     request: EvalRequest, subject: EvalSubject, console: Console
-) -> tuple[GeneratedFacts, GeneratedSound, dict[str, Average], int]:
-    """Generates clips, speakers taking turns, and compares them with real ones.
-
-    Returns:
-        The facts about the clips, the clips, the floor of the codes, and the number of real pieces it was measured on.
-    """
+) -> tuple[GeneratedFacts, GeneratedSound]:
+    """Generates clips, speakers taking turns, and compares them with real ones; returns the facts and the sound."""
     corpus, conditioning, model = subject.corpus, subject.conditioning, subject.model
     rate, coding = corpus.sample_rate, model.config.coding
     num_samples = max(1, round(request.clip_seconds * rate))
@@ -62,14 +56,12 @@ def generated_sound(
         for row, waveform in enumerate(waveforms)
     )
     with console.status("comparing the sound with real clips"):
-        originals = real_pieces(corpus, num_samples, 2 * request.clips)
-        real = [as_coded(piece, coding) for piece in originals]
+        real = [as_coded(piece, coding) for piece in real_pieces(corpus, num_samples, 2 * request.clips)]
         speakers = _names(shares, conditioning)
         facts, features = _generated_facts(
             clips, speakers, real, rate, seconds=request.clip_seconds, temperature=subject.settings.temperature
         )
-        floor = quantisation_floor(originals[:FLOOR_PIECES], sample_rate=rate, coding=coding)
-    return facts, GeneratedSound(clips, real, *features), floor, len(originals[:FLOOR_PIECES])
+    return facts, GeneratedSound(clips, real, *features)
 
 
 def _turns(request: EvalRequest, conditioning: ClipConditioning) -> NDArray[np.float32] | None:

@@ -13,7 +13,6 @@ from wavenet_app.core.terminal import number_of
 from wavenet_app.corpus.corpus import SkippedFile
 from wavenet_app.corpus.verdict import few_clips, gained, verdict, verdict_elsewhere
 from wavenet_app.evaluation.held_out_bits import HeldOutBits
-from wavenet_app.evaluation.pair_table import Average
 from wavenet_app.evaluation.runaway import Failure
 from wavenet_app.evaluation.sound_distributions import SoundDistances
 
@@ -93,8 +92,6 @@ class EvalReport:
         fitted_on: the audio that the classical predictors were fitted on, in words.
         generated: of the generated clips; None for a vocoder.
         vocoded: of held-out clips vocoded from their own mel frames; None for any other model.
-        floor: pair metrics of coded against original clips, which no model of these codes can beat.
-        floor_pairs: how many real pieces the floor was measured on.
         skipped: files that were not measured, each with its reason.
         remarks: notes about the audio for the user.
         seconds: from the start of the command, with loading, to the last measurement.
@@ -113,8 +110,6 @@ class EvalReport:
     fitted_on: str
     generated: GeneratedFacts | None
     vocoded: VocodedFacts | None
-    floor: dict[str, Average]
-    floor_pairs: int
     skipped: tuple[SkippedFile, ...]
     remarks: tuple[str, ...]
     seconds: float

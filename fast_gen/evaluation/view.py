@@ -71,7 +71,8 @@ def sections(report: EvalReport) -> list[list[Row]]:
         rows += _generated_sections(report.generated)
     if report.vocoded is not None:
         rows += _vocoded_sections(report.vocoded)
-        rows.append([(f"floor of {report.coding}: {label}", "-", average(one)) for label, one in report.floor.items()])
+        floor = report.vocoded.versions[SAMPLED].floor
+        rows.append([(f"floor of {report.coding}: {label}", "-", average(one)) for label, one in floor.items()])
     return rows
 
 
@@ -147,7 +148,7 @@ def notes(report: EvalReport) -> list[str]:
         lines += _generated_notes(report.generated, report.coding)
     if report.vocoded is not None:
         lines.append(_vocoded_note(report.vocoded))
-        pieces = number_of(report.floor_pairs, "real piece")
+        pieces = number_of(len(report.vocoded.files), "real piece")
         lines.append(f"the floor: {pieces} as {report.coding} against themselves; no model can do better")
     return [*lines, *report.remarks, f"the evaluation took {report.seconds:.0f} s, loading included"]
 

@@ -109,13 +109,6 @@ def averaged(rows: Sequence[PairMeasures]) -> PairTable:
     )
 
 
-def quantisation_floor(
-    references: Iterable[NDArray[np.floating]], *, sample_rate: int, coding: Coding
-) -> dict[str, Average]:
-    """Returns the metrics of quantised references against the references: the limit of any model of the codes."""
-    return averages([measures(reference, as_coded(reference, coding), sample_rate) for reference in references])
-
-
 def measures(reference: NDArray[np.floating], test: NDArray[np.floating], sample_rate: int) -> dict[str, Measure]:
     """Returns all metrics of one pair."""
     found: dict[str, Measure] = {}
