@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-BLUE, ORANGE, GREY, LIGHT = "#3b6fb6", "#d9822b", "#8a8f98", "#dfe3ea"
+BLUE, ORANGE, GREEN, GREY, LIGHT = "#3b6fb6", "#d9822b", "#3f8f5f", "#8a8f98", "#dfe3ea"
 
 
 def save(path: Path) -> None:

@@ -33,6 +33,7 @@ DRAWN: dict[str, Callable[[Path], None]] = {
     "kathleen.png": signals.spectrogram,
     "bits_over_minutes.svg": results.bits_over_minutes,
     "bits_over_steps.svg": results.bits_over_steps,
+    "bits_of_presets.svg": results.bits_of_presets,
     "generation_speed.svg": results.generation_speed,
     "miou_over_minutes.svg": results.miou_over_minutes,
 }

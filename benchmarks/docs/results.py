@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from diagrams import BLUE, GREY, ORANGE, save
+from diagrams import BLUE, GREEN, GREY, ORANGE, save
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
@@ -52,6 +52,17 @@ def bits_over_steps(path: Path) -> None:
     axes.plot(steps, row(heading, "with it"), "s-", color=ORANGE, label="with prediction input")
     axes.plot(steps, row(heading, "LPC-24"), color=GREY, linestyle="--", label="LPC-24")
     _finish(axes, path, x="steps of two windows, small", y="bits per sample, held out", limits=(3.6, 4.4))
+
+
+def bits_of_presets(path: Path) -> None:
+    """Bits per sample of three presets over minutes of one core, beside LPC-24."""
+    heading = "The recipe with the prediction input"
+    minutes = row(heading, "minutes of one core")
+    _, axes = pyplot.subplots(figsize=(7, 3))
+    for preset, mark, color in (("tiny", "^-", GREEN), ("small", "s-", ORANGE), ("base", "o-", BLUE)):
+        axes.plot(minutes, row(heading, preset), mark, color=color, label=preset)
+    axes.axhline(4.035, color=GREY, linestyle="--", label="LPC-24")
+    _finish(axes, path, x="minutes of training, one CPU core", y="bits per sample, held out", limits=(3.6, 4.4))
 
 
 def generation_speed(path: Path) -> None:
