@@ -35,7 +35,7 @@ from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.gpu.triton_engine import Plan
 from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
 from fast_gen.engines.weights import GeneratorWeights
-from wavenet_app.config import preset
+from wavenet_app.config import ModelConfig, preset
 from wavenet_app.core.errors import UserError
 
 
@@ -128,6 +128,18 @@ def test_weights_in_registers_give_the_logits_of_those_in_shared_memory(
     difference = np.abs(logits - read.score(codes))
     assert difference.max() < 0.05
     assert np.median(difference) < 1e-5
+
+
+def test_weights_in_registers_give_the_logits_of_the_full_network_at_the_widths_of_base(emulated: MakeEmulated) -> None:
+    """Four products of a tensor core for each tile, as in `base`; narrower nets have one or two."""
+    shape = ModelConfig(
+        residual_channels=64, dilation_channels=64, skip_channels=16, dilations=(1, 2, 4), quantization_channels=16
+    )
+    net = random_net(shape, seed=1)
+    engine = emulated(net, -1, "bfloat16", 512, 100_000)
+    assert (engine._division.sets, engine._division.first_layers) == (1, (0, 1, 3))
+    codes = random_codes(net.config, 2, 12)
+    np.testing.assert_allclose(engine.score(codes), full_network(net, codes), atol=0.15, rtol=0)
 
 
 def test_the_presets_keep_in_registers_what_fits() -> None:
