@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from random_nets import full_network, random_codes
 
 from fast_gen.engines.gpu.cluster.base import ClusterEngine, beside
-from fast_gen.engines.gpu.cluster.packing import Division
+from fast_gen.engines.gpu.cluster.packing import Division, Macros
 from fast_gen.engines.gpu.prediction import DevicePredictor
 from fast_gen.engines.sampling import uniforms
 from wavenet_app.config import ModelConfig
@@ -55,7 +55,7 @@ class EmulatedKernel:
     def __init__(
         self,
         engine: type[ClusterEngine],
-        macros: dict[str, int],
+        macros: Macros,
         division: Division,
         folder: Path,
         order: int,
@@ -128,4 +128,4 @@ def assert_calls_equal_the_full_network(
     np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
     np.testing.assert_allclose(last, logits[:, 21:], atol=tolerance, rtol=0)
     if precision == "float32":
-        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance)
+        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance, net.head)

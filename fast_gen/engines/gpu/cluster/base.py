@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fast_gen.engines.gpu.cluster.nvrtc import ClusterKernel, missing_nvrtc, source
-from fast_gen.engines.gpu.cluster.packing import MOST_BLOCKS, SHARED_BYTES, Division
+from fast_gen.engines.gpu.cluster.packing import MOST_BLOCKS, SHARED_BYTES, Division, Macros
 from fast_gen.engines.gpu.device import gpu_in_words
 from fast_gen.engines.gpu.packing import PackedCondition, PackedModel, pack
 from fast_gen.engines.gpu.triton_engine import DTYPES, TritonGpu
@@ -20,7 +20,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Rule
 
-POINTER, INTEGER, FLOAT = ctypes.c_void_p, ctypes.c_int, ctypes.c_float
+POINTER, INTEGER, FLOAT, DOUBLE = ctypes.c_void_p, ctypes.c_int, ctypes.c_float, ctypes.c_double
 
 
 class Arguments(ctypes.Structure):
@@ -37,6 +37,7 @@ class Arguments(ctypes.Structure):
                 "prediction_sizes",
             )
         ),
+        ("temperature", DOUBLE),
         ("scale", FLOAT),
         ("top_k", INTEGER),
         ("top_p", INTEGER),
@@ -49,12 +50,13 @@ class Arguments(ctypes.Structure):
 
 
 class ClusterEngine(TritonGpu):
-    """The base of an engine whose kernel is a cluster. It picks mu-law codes alone.
+    """The base of an engine whose kernel is a cluster.
 
     Arguments are those of `TritonGpu`.
 
     Attributes:
         files: the kernel's source, beside this file, after that of `primitives.cu`.
+        rules: by which it picks the next sample.
 
     Raises:
         UserError: the GPU cannot schedule a cluster of as many blocks as the model needs.
@@ -62,6 +64,7 @@ class ClusterEngine(TritonGpu):
 
     precisions = tuple(DTYPES)
     files: ClassVar[tuple[str, ...]]
+    rules: ClassVar[tuple[Rule, ...]] = (Rule.CODE,)
 
     @staticmethod
     @abstractmethod
@@ -70,7 +73,7 @@ class ClusterEngine(TritonGpu):
 
     @staticmethod
     @abstractmethod
-    def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> dict[str, int]:
+    def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> Macros:
         """Returns what the kernel wants to have defined."""
 
     @staticmethod
@@ -89,10 +92,10 @@ class ClusterEngine(TritonGpu):
         found = super().missing(weights, device, precision, threads)
         return found or cls._missing_cluster(weights) or cls._missing_room(weights, precision)
 
-    @staticmethod
-    def _missing_cluster(weights: GeneratorWeights) -> str | None:
+    @classmethod
+    def _missing_cluster(cls, weights: GeneratorWeights) -> str | None:
         """Returns what keeps a cluster from running any model with such a head, or None."""
-        if weights.head.rule != Rule.CODE:
+        if weights.head.rule not in cls.rules:
             return f"it takes mu-law codes alone, not the head {weights.head.name}"
         return missing_nvrtc()
 
@@ -137,7 +140,7 @@ class ClusterEngine(TritonGpu):
         blocks = self._division.blocks
         return f"not all weights fit into the {blocks} blocks of a cluster here; a part is read from the GPU's cache"
 
-    def _compile(self, macros: dict[str, int]) -> ClusterKernel:
+    def _compile(self, macros: Macros) -> ClusterKernel:
         division = self._division
         return ClusterKernel(
             self.source(), "append_codes", macros, division.blocks, division.threads, division.shared_bytes
@@ -177,6 +180,7 @@ class ClusterEngine(TritonGpu):
             ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),
+            numbers.temperature,
             numbers.scale,
             numbers.top_k or self.weights.quantization_channels,
             numbers.top_p,

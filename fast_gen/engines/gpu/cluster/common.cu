@@ -78,7 +78,8 @@ struct Arguments {
     double* sizes;
     const float* prediction_values;
     const float* prediction_sizes;
-    float scale;                   // this and the next three are those of `PickNumbers`
+    double temperature;            // this and the next four are those of `PickNumbers`
+    float scale;
     int top_k;                     // CODES for all
     int top_p;
     int least;

@@ -13,6 +13,7 @@ from fast_gen.engines.gpu.cluster.packing import definitions, divisions, pack_cl
 from fast_gen.engines.gpu.packing import PackedCondition
 from fast_gen.engines.gpu.triton_engine import TritonGpu
 from fast_gen.engines.sampling import SamplingSettings
+from wavenet_app.heads import Rule
 
 FEW_CLIPS = 8
 """Up to this number of clips have a cluster each: about as many clusters as an H100 runs at a time."""
@@ -21,8 +22,8 @@ FEW_CLIPS = 8
 class ClusterGpu(ClusterEngine):
     """A thread-block cluster for each of a few clips.
 
-    More clips are `TritonGpu`'s, which works on the same queues, and `remark` says so. The cluster picks mu-law codes
-    alone. Arguments are those of `TritonGpu`.
+    More clips are `TritonGpu`'s, which works on the same queues, and `remark` says so. Arguments are those of
+    `TritonGpu`.
 
     Raises:
         UserError: the GPU cannot schedule a cluster of as many blocks as the model needs.
@@ -30,6 +31,7 @@ class ClusterGpu(ClusterEngine):
 
     summary = "the whole loop in one kernel, for few clips with all weights on the chip"
     files = ("tile_primitives.cu", "common.cu", "products.cu", "chain.cu", "loop.cu")
+    rules = tuple(Rule)
     most_clips = FEW_CLIPS
     divisions = staticmethod(divisions)
     definitions = staticmethod(definitions)

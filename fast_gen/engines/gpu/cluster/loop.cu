@@ -12,7 +12,8 @@
 // memory (the others are read from the GPU's cache), LAYERS, KERNEL_SIZE, CODES, the padded widths
 // R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
-// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES.
+// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES; of the head RULE, ONE_HOT, FLOAT_OUTPUT,
+// FIRST_MEAN and AFTER_MEANS, the numbers of the rules, and what picks 16-bit samples.
 
 struct alignas(16) OutputDesk {
     u64 skip_box[LAYER_BLOCKS][S];
@@ -55,8 +56,12 @@ __device__ float greatest_of_all(float value, float* warp_greatest) {
     return value;
 }
 
+#if RULE == CODE_RULE
+
 // Returns the next code to every thread, as `fast_gen.engines.sampling.pick` defines it; thread q sees to code q.
-__device__ int pick(OutputDesk* desk, float uniform, float scale, int top_k, int top_p, int least) {
+__device__ int pick(OutputDesk* desk, const Arguments& all, float uniform) {
+    float scale = all.scale;
+    int top_k = all.top_k, top_p = all.top_p, least = all.least;
     int code = threadIdx.x;
     float logit = code < CODES ? desk->logits[code] : as_float(0xff800000);
     float greatest = greatest_of_all(logit, desk->warp_greatest);
@@ -90,6 +95,66 @@ __device__ int pick(OutputDesk* desk, float uniform, float scale, int top_k, int
     return desk->picked;
 }
 
+#else
+
+// Returns the quotient of two polynomials, the constant coefficients first.
+__device__ double ratio(const double* above, const double* below, double x) {
+    double numerator = 0, denominator = 0;
+    for (int power = 7; power >= 0; power--) {
+        numerator = numerator * x + above[power];
+        denominator = denominator * x + below[power];
+    }
+    return numerator / denominator;
+}
+
+// Returns the value below which a standard distribution has a share, of at least 2^-25 and at most one less that.
+__device__ double quantile(double share) {
+    if (RULE == LOGISTICS_RULE) return log(share) - log(1 - share);
+    const double middle[2][8] = {{MIDDLE_ABOVE}, {MIDDLE_BELOW}}, flank[2][8] = {{FLANK_ABOVE}, {FLANK_BELOW}};
+    double offset = share - 0.5;
+    if (fabs(offset) <= 0.425) return offset * ratio(middle[0], middle[1], 0.180625 - offset * offset);
+    double depth = sqrt(-log(offset < 0 ? share : 1 - share)), far = ratio(flank[0], flank[1], depth - 1.6);
+    return offset < 0 ? -far : far;
+}
+
+// Returns the next 16-bit sample to every thread, as `fast_gen.engines.sampling.pick_logistics` and `pick_gaussian` define
+// it. All threads compute the same but for the weights, of which thread q has that of component q.
+__device__ int pick(OutputDesk* desk, const Arguments& all, float uniform) {
+    const float* logits = desk->logits;
+    const int count = AFTER_MEANS - FIRST_MEAN;
+    double share = uniform + HALF_UNIFORM;
+    int component = 0;
+    if (RULE == LOGISTICS_RULE) {
+        for (int other = 1; other < count; other++)
+            if (logits[other] > logits[component]) component = other;  // the first of the greatest
+        if (all.scale != 0) {
+            int own = threadIdx.x;
+            if (own < count) desk->weights[own] = integer_weight((logits[own] - logits[component]) * all.scale);
+            __syncthreads();  // all weights are there
+            u64 total = 0, before = 0;
+            for (int other = 0; other < count; other++) total += desk->weights[other];
+            // in units of HALF_UNIFORM, and so is all that follows
+            u64 target = (2 * (u64)(uniform * (1 << UNIFORM_BITS)) + 1) * total;
+            for (component = 0; component < count - 1; component++) {
+                u64 after = before + (desk->weights[component] << (UNIFORM_BITS + 1));
+                if (after > target) break;
+                before = after;
+            }
+            share = (double)(target - before) / (double)(desk->weights[component] << (UNIFORM_BITS + 1));
+            share = fmin(fmax(share, LEAST_REMAINDER), 1 - LEAST_REMAINDER);
+        }
+    }
+    double value = logits[FIRST_MEAN + component];
+    if (all.scale != 0) {
+        double log_scale = fmin((double)logits[AFTER_MEANS + component], GREATEST_LOG_SCALE);
+        value += all.temperature * (exp(log_scale) + LEAST_SCALE) * quantile(share);
+    }
+    double sample = floor(value / SAMPLE_STEP + 0.5);
+    return (int)fmin(fmax(sample, (double)LOWEST_CODE), (double)HIGHEST_CODE);
+}
+
+#endif
+
 // The past taps, the biases and the condition of a block's layers for one sample; the result is in `desk->gates`.
 __device__ void look_back(const Arguments& all, LayerWeights weights, LayerDesk* desk, int first, int count, int step, int clip) {
     u32 time = (u32)all.start_time + step;  // it wraps around after 37 hours, as the host's does
@@ -118,6 +183,15 @@ __device__ void look_back(const Arguments& all, LayerWeights weights, LayerDesk*
     }
 }
 
+// Returns a channel of the first layer's input: of table rows for the newest codes, or of the newest samples times rows
+// and a bias.
+__device__ float front(const float* tables, const int* codes, int channel) {
+    float total = ONE_HOT ? 0 : tables[(2 * KERNEL_SIZE - 1) * R + channel];
+    for (int tap = 0; tap < KERNEL_SIZE; tap++)
+        total += ONE_HOT ? tables[(tap * (CODES + 1) + codes[tap]) * R + channel] : codes[tap] * tables[2 * tap * R + channel];
+    return total;
+}
+
 // A block of layers, for all samples.
 __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk* desk, u32 block, int clip) {
     OutputDesk* output1 = (OutputDesk*)desk;
@@ -141,8 +215,7 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
         if (channel < R) {
             float hidden = 0;
             if (block == 0) {
-                for (int tap = 0; tap < KERNEL_SIZE; tap++)
-                    hidden += all.tables[(tap * (CODES + 1) + codes[tap]) * R + channel];
+                hidden = front(all.tables, codes, channel);
                 if (PREDICTED)
                     hidden += all.prediction_values[predictor.value_row * R + channel] +
                               all.prediction_sizes[predictor.size_row * R + channel];
@@ -190,7 +263,8 @@ __device__ void run_output1(const Arguments& all, const char* weights, OutputDes
         FOR_OUTPUTS(S, S) {
             int parts = PARTS(S, S);
             float total = joined(share((const Words*)weights, desk->vector, S, S, parts, output, part), parts);
-            total = rounded(fmaxf(total + all.output1_bias[output], 0));
+            total = fmaxf(total + all.output1_bias[output], 0);
+            if (!FLOAT_OUTPUT) total = rounded(total);
             if (active && part == 0) send(&desk->output_box[output], LAYER_BLOCKS + 1, step + 1, as_bits(total));
         }
         __syncthreads();  // the vector is read before the next sample's is written
@@ -199,23 +273,25 @@ __device__ void run_output1(const Arguments& all, const char* weights, OutputDes
 
 // The block of the second output layer and the pick, for all samples.
 __device__ void run_output2(const Arguments& all, const char* weights, OutputDesk* desk, int clip) {
+    const int half = HALF && !FLOAT_OUTPUT, parts = PARTS_OF(half, S, Q);
+    int code = all.recent[clip * KERNEL_SIZE + PAST];
     for (int step = 0; step < all.steps; step++) {
         long long row = (long long)step * all.batch + clip;
         for (int channel = threadIdx.x; channel < S; channel += THREADS)
             desk->vector[channel] = as_float(receive(&desk->output_box[channel], step + 1));
         __syncthreads();  // the whole vector is there
-        FOR_OUTPUTS(S, Q) {
-            int parts = PARTS(S, Q);
-            float total = joined(share((const Words*)weights, desk->vector, S, Q, parts, output, part), parts);
-            if (active && part == 0) desk->logits[output] = total + all.output2_bias[output];
+        FOR_OUTPUTS_IN(parts, Q) {
+            float total = joined(share<half>((const Words*)weights, desk->vector, S, Q, parts, output, part), parts);
+            total += all.output2_bias[output];
+            if (output >= FIRST_MEAN && output < AFTER_MEANS) total += (float)code * (float)SAMPLE_STEP;  // from the newest sample
+            if (active && part == 0) desk->logits[output] = total;
         }
         __syncthreads();  // all logits are there
-        int code;
         if (all.logits) {
             if (threadIdx.x < Q) all.logits[row * Q + threadIdx.x] = desk->logits[threadIdx.x];
             code = all.codes[row];
         } else {
-            code = pick(desk, all.uniforms[row], all.scale, all.top_k, all.top_p, all.least);
+            code = pick(desk, all, all.uniforms[row]);
             if (threadIdx.x == 0) all.codes[row] = (short)code;
         }
         if (threadIdx.x == 0) send(&((LayerDesk*)desk)->code_box, 0, step + 1, (u32)code);

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fast_gen.engines.gpu.cluster.packing import PORTABLE_BLOCKS
+from fast_gen.engines.gpu.cluster.packing import PORTABLE_BLOCKS, Macros
 
 LEAST_CAPABILITY = (9, 0)
 """The first that has clusters: H100, H200."""
@@ -35,7 +35,7 @@ def source(*paths: Path) -> str:
     return "".join(path.read_text() for path in (Path(__file__).with_name("primitives.cu"), *paths))
 
 
-def compiled(text: str, macros: dict[str, int], capability: tuple[int, int] = LEAST_CAPABILITY) -> bytes:
+def compiled(text: str, macros: Macros, capability: tuple[int, int] = LEAST_CAPABILITY) -> bytes:
     """Returns the machine code of CUDA C++ for a compute capability, with some macros defined.
 
     Raises:
@@ -69,9 +69,7 @@ class ClusterKernel:
         shared_bytes: shared memory of a block.
     """
 
-    def __init__(
-        self, text: str, name: str, macros: dict[str, int], blocks: int, threads: int, shared_bytes: int
-    ) -> None:
+    def __init__(self, text: str, name: str, macros: Macros, blocks: int, threads: int, shared_bytes: int) -> None:
         from cuda.bindings import driver
 
         torch.cuda.current_stream()  # which makes torch's context the present one

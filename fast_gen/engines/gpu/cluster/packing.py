@@ -5,6 +5,7 @@ The layout is that of `loop.cu`. Plain torch, so that it can be tested anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -12,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fast_gen.engines import pick_weights
+from fast_gen.engines import gaussian_quantile, pick_weights, sampling
 from fast_gen.engines.gpu.packing import PackedModel
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app import coding
+from wavenet_app.heads import Rule
 from wavenet_app.network.prediction import rows as prediction_rows
 
 MOST_BLOCKS = 16
@@ -37,6 +40,10 @@ MOST_REGISTERS = 48
 
 TILE = 16
 """Outputs, and inputs in bfloat16, of one product of tensor cores."""
+
+
+Macros = Mapping[str, int | float | str]
+"""What a kernel wants to have defined: name -> number, or numbers with commas between."""
 
 
 class Division(NamedTuple):
@@ -207,7 +214,7 @@ def pack_blocks(layers: list[Tensor], outputs: list[Tensor], division: Division)
     return torch.cat(blocks), torch.tensor(starts, dtype=torch.int64, device=blocks[0].device)
 
 
-def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> dict[str, int]:
+def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> Macros:
     """Returns what `loop.cu` wants to have defined."""
     prediction = weights.prediction
     layers, taps, residual, _ = model.dilated.shape
@@ -236,8 +243,34 @@ def definitions(model: PackedModel, division: Division, weights: GeneratorWeight
         "LOWEST_CODE": weights.coding.lowest,
         "VALUES": prediction_rows.VALUES,
         "SIZES": prediction_rows.SIZES,
+        **_of_head(weights),
         **{name: getattr(pick_weights, name) for name in PICK_NAMES},
         **{f"COEFFICIENT_{place}": coefficient for place, coefficient in enumerate(pick_weights.COEFFICIENTS)},
+    }
+
+
+def _of_head(weights: GeneratorWeights) -> Macros:
+    """Returns what the kernel wants to know of the head, and of 16-bit samples where it predicts these."""
+    head = weights.head
+    quantiles = {"MIDDLE": gaussian_quantile.MIDDLE, "FLANK": gaussian_quantile.FLANK}
+    return {
+        "RULE": int(head.rule),
+        "ONE_HOT": int(head.one_hot_front),
+        "FLOAT_OUTPUT": int(head.float32_output),
+        "FIRST_MEAN": head.means.start,
+        "AFTER_MEANS": head.means.stop,
+        "HIGHEST_CODE": weights.coding.lowest + weights.coding.size - 1,
+        **{f"{rule.name}_RULE": int(rule) for rule in Rule},
+        "SAMPLE_STEP": coding.STEP,
+        "LEAST_SCALE": coding.LEAST_SCALE,
+        "GREATEST_LOG_SCALE": float(coding.GREATEST_LOG_SCALE),
+        "HALF_UNIFORM": sampling.HALF_UNIFORM,
+        "LEAST_REMAINDER": sampling.LEAST_REMAINDER,
+        **{
+            f"{name}_{part}": ",".join(map(repr, numbers))
+            for name, parts in quantiles.items()
+            for part, numbers in zip(("ABOVE", "BELOW"), parts, strict=True)
+        },
     }
 
 

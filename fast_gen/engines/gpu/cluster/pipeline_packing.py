@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fast_gen.engines import pick_weights
 from fast_gen.engines.gpu.cluster import packing
-from fast_gen.engines.gpu.cluster.packing import Division, filters_before_gates, pack_blocks
+from fast_gen.engines.gpu.cluster.packing import Division, Macros, filters_before_gates, pack_blocks
 from fast_gen.engines.gpu.packing import PackedModel
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -103,7 +103,7 @@ def pack_pipeline(model: PackedModel, division: Division) -> tuple[Tensor, Tenso
     return pack_blocks(layers, [packed_matrix(model.output1), packed_matrix(model.output2)], division)
 
 
-def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> dict[str, int]:
+def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> Macros:
     """Returns what `pipeline.cu` wants to have defined."""
     return {
         **packing.definitions(model, division, weights),

@@ -2,20 +2,23 @@
 //
 // Defined by the host: see `loop.cu`.
 
-#define UNIT (HALF ? 8 : 4)  // operands of 16 bytes, which a thread reads at a time
-#define PARTS(in, out) LEAST(LEAST(16, (in) / UNIT), MOST(1, THREADS / (out)))  // threads that share an output
+#define UNIT(half) ((half) ? 8 : 4)  // operands of 16 bytes, which a thread reads at a time
+#define PARTS_OF(half, in, out) LEAST(LEAST(16, (in) / UNIT(half)), MOST(1, THREADS / (out)))
+#define PARTS(in, out) PARTS_OF(HALF, in, out)  // threads that share an output
 
-// Returns this thread's share of inputs @ matrix: of output `output`, the inputs of part `part`.
+// Returns this thread's share of inputs @ matrix: of output `output`, the inputs of part `part`. The matrix is of bfloat16
+// if `half`, else of float32.
 //
 // The 16 bytes of input group j x parts + part and an output lie at place (j x out + output) x parts + part, so threads
 // that follow each other read what lies side by side.
+template <int half = HALF>
 __device__ float share(const Words* matrix, const float* inputs, int in, int out, int parts, int output, int part) {
     float total = 0;
-    for (int group = 0; group < in / UNIT / parts; group++) {
+    for (int group = 0; group < in / UNIT(half) / parts; group++) {
         Words words = matrix[(group * out + output) * parts + part];
-        const float* x = inputs + (group * parts + part) * UNIT;
+        const float* x = inputs + (group * parts + part) * UNIT(half);
         for (int place = 0; place < 4; place++) {
-            if (HALF) {
+            if (half) {
                 total += as_float(words.word[place] << 16) * x[2 * place];
                 total += as_float(words.word[place] & 0xffff0000) * x[2 * place + 1];
             } else {
@@ -34,8 +37,9 @@ __device__ float joined(float total, int parts) {
 
 // Runs a statement for each output of a product with `output`, `part` and `active` set. Threads beyond the outputs take
 // part in the shuffles too, and so compute output 0 for nothing.
-#define FOR_OUTPUTS(in, out)                                                                    \
-    for (int first_ = 0; first_ < (out) * PARTS(in, out); first_ += THREADS)                    \
-        for (int at_ = first_ + (int)threadIdx.x, active = at_ < (out) * PARTS(in, out),        \
-                 output = active ? at_ / PARTS(in, out) : 0, part = at_ % PARTS(in, out), once_ = 1; \
+#define FOR_OUTPUTS_IN(parts, out)                                                            \
+    for (int first_ = 0; first_ < (out) * (parts); first_ += THREADS)                         \
+        for (int at_ = first_ + (int)threadIdx.x, active = at_ < (out) * (parts),             \
+                 output = active ? at_ / (parts) : 0, part = at_ % (parts), once_ = 1; \
              once_; once_ = 0)
+#define FOR_OUTPUTS(in, out) FOR_OUTPUTS_IN(PARTS(in, out), out)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,16 @@ from cluster_emulation import (
     needs_nvrtc,
 )
 from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
-from random_nets import CONDITIONED, PREDICTION, full_network, random_codes, random_conditioning, random_net
+from random_nets import (
+    CONDITIONED,
+    GAUSSIAN,
+    LOGISTICS,
+    PREDICTION,
+    full_network,
+    random_codes,
+    random_conditioning,
+    random_net,
+)
 
 from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine
@@ -24,6 +34,7 @@ from fast_gen.engines.gpu.cluster import nvrtc
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster.engine import ClusterGpu
 from fast_gen.engines.gpu.cluster.packing import (
+    Macros,
     definitions,
     divide,
     divisions,
@@ -33,7 +44,7 @@ from fast_gen.engines.gpu.cluster.packing import (
 )
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.gpu.triton_engine import Plan
-from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick, pick_by_head, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.core.errors import UserError
@@ -48,7 +59,7 @@ class EmulatedCluster(OnTheCpu, ClusterGpu):
     def plan(self, clips: int) -> Plan:
         return Plan(1, 4, 1)
 
-    def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
+    def _compile(self, macros: Macros) -> EmulatedKernel:
         return EmulatedKernel(type(self), macros, self._division, self.folder, self.order)
 
 
@@ -149,8 +160,8 @@ def test_the_presets_keep_in_registers_what_fits() -> None:
     found = {}
     with needs_nvrtc():
         for chip in (90, 120):
-            for name in ("tiny", "small", "base"):
-                weights = GeneratorWeights.of(random_net(preset(name).model))
+            for name, head in (("tiny", {}), ("small", {}), ("base", {}), ("base", LOGISTICS), ("small", GAUSSIAN)):
+                weights = GeneratorWeights.of(random_net(preset(name).model.model_copy(update=head)))
                 compiled = compile_cluster(ClusterGpu, weights, "bfloat16", chip)
                 if compiled is not None:
                     division, needed = compiled
@@ -185,6 +196,41 @@ def test_codes_are_the_reference_pick_of_the_kernels_own_logits(how: SamplingSet
     engine.reset(2)
     scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
     np.testing.assert_array_equal(made.flatten(), pick(scored, torch.from_numpy(numbers).flatten(), how))
+
+
+@pytest.mark.parametrize("head", [LOGISTICS, GAUSSIAN], ids=["logistics", "gaussian"])
+@pytest.mark.parametrize(
+    ("shape", "precision", "threads"), [("two taps", "float32", 64), ("three taps", "bfloat16", 128)]
+)
+def test_the_emulated_kernel_predicts_and_picks_16_bit_samples(
+    head: dict[str, Any], shape: str, precision: str, threads: int, emulated: MakeEmulated
+) -> None:
+    """The picks are those of the reference for the kernel's own outputs, without a tolerance."""
+    net = random_net(TINY[shape].model_copy(update={**head, **PREDICTION}), seed=1)
+    engine = emulated(net, 0, precision, threads, 40_000 if threads > 64 else None)
+    assert_calls_equal_the_full_network(engine, net, 2, precision)
+    numbers = uniforms(4, rows=2, length=30)
+    numbers[:, :2] = [[0, 1 - 2.0**-24], [0.07, 0.93]]  # the ends, and beyond the middle of a Gaussian
+    for settings in (SETTINGS["greedy"], SETTINGS["plain"], SETTINGS["cool"]):
+        engine.reset(2)
+        made = engine.generate(numbers, settings)
+        assert len(np.unique(made)) > 10
+        engine.reset(2)
+        scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
+        expected = pick_by_head(net.head, scored, torch.from_numpy(numbers).flatten(), settings)
+        np.testing.assert_array_equal(made.flatten(), expected)
+
+
+@pytest.mark.parametrize("head", [LOGISTICS, GAUSSIAN], ids=["logistics", "gaussian"])
+def test_the_last_layer_of_16_bit_samples_is_float32_beside_bfloat16(
+    head: dict[str, Any], emulated: MakeEmulated
+) -> None:
+    """A step of 16-bit samples is far below what bfloat16 keeps."""
+    net = random_net(TINY["two taps"].model_copy(update=head), seed=1)
+    with torch.no_grad():
+        net.output1.weight.zero_()  # what goes into the last layer is then its bias, in no other precision
+    engine, codes = emulated(net, 0, "bfloat16"), random_codes(net.config, 2, 9)
+    np.testing.assert_allclose(engine.score(codes), full_network(net, codes), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +388,16 @@ def test_threads_side_by_side_read_16_bytes_side_by_side() -> None:
 class TestClusterGpu(EngineContract):
     def make_engine(self, weights: GeneratorWeights) -> Engine:
         return ClusterGpu(weights)
+
+
+@pytest.mark.gpu
+class TestClusterGpuOfLogistics(TestClusterGpu):
+    head = LOGISTICS
+
+
+@pytest.mark.gpu
+class TestClusterGpuOfOneGaussian(TestClusterGpu):
+    head = GAUSSIAN | PREDICTION
 
 
 @pytest.mark.gpu

@@ -27,6 +27,7 @@ from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster import pipeline_packing
+from fast_gen.engines.gpu.cluster.packing import Macros
 from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.cluster.pipeline_packing import divisions, pack_pipeline, packed_matrix
 from fast_gen.engines.gpu.packing import pack
@@ -47,7 +48,7 @@ class EmulatedPipeline(OnTheCpu, PipelineGpu):
     order: ClassVar[int] = 0
     clusters: ClassVar[int] = 2
 
-    def _compile(self, macros: dict[str, int]) -> EmulatedKernel:
+    def _compile(self, macros: Macros) -> EmulatedKernel:
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         return EmulatedKernel(PipelineGpu, macros, self._division, folder, self.order, self.clusters)
 
