@@ -73,11 +73,16 @@ def _problem(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> str | N
             shape = parameters[number].shape if expected[name] else torch.Size()
             if value is None and expected[name] is None:
                 continue
-            if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.shape != shape:
+            if not _is_plain(value) or not value.is_floating_point() or value.shape != shape:
                 return f"{name} of parameter {number} is no tensor of the shape {tuple(shape)}"
             if not value.dim() and value < 0:  # a count of steps
                 return f"{name} of parameter {number} is negative"
     return None
+
+
+def _is_plain(value: Any) -> bool:
+    """Returns whether a value is a tensor that holds all its numbers."""
+    return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta
 
 
 def _kept(optimizer: torch.optim.Optimizer) -> dict[str, int | None]:

@@ -72,6 +72,15 @@ def test_any_mutation_takes_a_step_or_is_refused_in_one_line(seed, name):
     assert "begin a new run" in text
 
 
+@pytest.mark.parametrize("odd", [torch.zeros(2, 3, device="meta"), torch.zeros(2, 3).to_sparse()], ids=["meta", "sparse"])
+def test_a_tensor_without_its_numbers_is_refused_in_one_line(odd: torch.Tensor) -> None:
+    optimizer = stepped("adamw", 0)[1]
+    state = state_of("adamw")
+    state["state"][0]["exp_avg"] = odd
+    with pytest.raises(UserError, match="exp_avg of parameter 0 is no tensor of the shape"):
+        load_optimizer(optimizer, state)
+
+
 def state_of(name: str) -> dict:
     return copy.deepcopy(stepped(name)[1].state_dict())
 
