@@ -174,6 +174,11 @@ static int atomicMin(int* place, int value) {
 
 #define SHARED_MEMORY(name) Words* name = (Words*)here().memory.data()
 
+static u32 bfloat16_bits(float value) {
+    u32 bits = same_bits<u32, float>(value);
+    return value == value ? (bits + 0x7fff + ((bits >> 16) & 1)) >> 16 : 0x7fff;
+}
+
 static u32 block_in_cluster() { return all_threads[now].rank; }
 static void meet_cluster() { cluster.wait(); }
 

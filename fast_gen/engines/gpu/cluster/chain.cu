@@ -2,7 +2,7 @@
 //
 // Where SETS is 0, all threads multiply, with weights from shared memory. Else operands are bfloat16, the weights of the
 // chain stay in registers, and tensor cores multiply: a warp has 16 outputs of every SETS-th layer, either gates or
-// residual outputs. It then waits neither for shared memory nor for sums of other threads.
+// residual outputs. It then reads no weights from shared memory, and adds no sums of other threads.
 //
 // Defined by the host: SETS, with SETS x TILES warps at most; and see `loop.cu`.
 
@@ -132,7 +132,8 @@ struct Chain {
     // Takes one sample through the layers; their activations are then on the desk, and the next block has the stream.
     __device__ void run(const Arguments& all, LayerWeights, LayerDesk* desk, u32 block, int first, int count, int step,
                         int clip) {
-        int row = threadIdx.x % 32 / 4, stored = THREADS - 1 - threadIdx.x;  // the last warps have least to do
+        int row = threadIdx.x % 32 / 4, stored = THREADS - 1 - threadIdx.x;
+        // `stored` is the channel that this thread puts into the queue: the last warps have least to do.
         bool has_sums = threadIdx.x % 4 == 0;
         float two[2];
 #pragma unroll

@@ -13,12 +13,8 @@ typedef unsigned short u16;
 __device__ float as_float(u32 bits) { return __uint_as_float(bits); }
 __device__ u32 as_bits(float value) { return __float_as_uint(value); }
 
-// Rounds to what the operands are kept in; to the nearest, of two the even one.
-__device__ float rounded(float value) {
-    if (!HALF) return value;
-    u32 bits = as_bits(value);
-    return as_float((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000);
-}
+// Rounds to what the operands are kept in.
+__device__ float rounded(float value) { return HALF ? as_float(bfloat16_bits(value) << 16) : value; }
 
 // The quick division has 2 units in the last place, and no branch for numbers that a sigmoid does not meet.
 __device__ float sigmoid(float x) { return __fdividef(1, 1 + __expf(-x)); }

@@ -13,7 +13,8 @@
 // R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
 // prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES; of the head RULE, ONE_HOT, FLOAT_OUTPUT,
-// FIRST_MEAN and AFTER_MEANS, the numbers of the rules, and what picks 16-bit samples.
+// FIRST_MEAN and AFTER_MEANS, and the numbers of the rules; for 16-bit samples SAMPLE_STEP, LEAST_SCALE,
+// GREATEST_LOG_SCALE, HIGHEST_CODE, HALF_UNIFORM, LEAST_REMAINDER, and the coefficients of `gaussian_quantile`.
 
 struct alignas(16) OutputDesk {
     u64 skip_box[LAYER_BLOCKS][S];
@@ -107,7 +108,7 @@ __device__ double ratio(const double* above, const double* below, double x) {
     return numerator / denominator;
 }
 
-// Returns the value below which a standard distribution has a share, of at least 2^-25 and at most one less that.
+// Returns the value below which a standard distribution has a share; of a Gaussian at least 2^-25, and as far from one.
 __device__ double quantile(double share) {
     if (RULE == LOGISTICS_RULE) return log(share) - log(1 - share);
     const double middle[2][8] = {{MIDDLE_ABOVE}, {MIDDLE_BELOW}}, flank[2][8] = {{FLANK_ABOVE}, {FLANK_BELOW}};
@@ -117,40 +118,49 @@ __device__ double quantile(double share) {
     return offset < 0 ? -far : far;
 }
 
+// Returns a component of the mixture, and sets what is left of a uniform number; as `pick_logistics` defines both.
+__device__ int pick_component(const OutputDesk* desk, float uniform, double* share) {
+    const int count = AFTER_MEANS - FIRST_MEAN;
+    u64 total = 0, before = 0;
+    for (int other = 0; other < count; other++) total += desk->weights[other];
+    // in units of HALF_UNIFORM, and so is all that follows
+    u64 target = (2 * (u64)(uniform * (1 << UNIFORM_BITS)) + 1) * total;
+    int component = 0;
+    for (; component < count - 1; component++) {
+        u64 after = before + (desk->weights[component] << (UNIFORM_BITS + 1));
+        if (after > target) break;
+        before = after;
+    }
+    *share = (double)(target - before) / (double)(desk->weights[component] << (UNIFORM_BITS + 1));
+    *share = fmin(fmax(*share, LEAST_REMAINDER), 1 - LEAST_REMAINDER);
+    return component;
+}
+
 // Returns the next 16-bit sample to every thread, as `fast_gen.engines.sampling.pick_logistics` and `pick_gaussian` define
-// it. All threads compute the same but for the weights, of which thread q has that of component q.
+// it. Thread q has the weight of component q, and one warp does the rest.
 __device__ int pick(OutputDesk* desk, const Arguments& all, float uniform) {
     const float* logits = desk->logits;
     const int count = AFTER_MEANS - FIRST_MEAN;
-    double share = uniform + HALF_UNIFORM;
-    int component = 0;
+    int own = threadIdx.x, component = 0;
     if (RULE == LOGISTICS_RULE) {
         for (int other = 1; other < count; other++)
             if (logits[other] > logits[component]) component = other;  // the first of the greatest
+        if (own < count) desk->weights[own] = integer_weight((logits[own] - logits[component]) * all.scale);
+        __syncthreads();  // all weights are there
+    }
+    if (own < 32) {
+        double share = uniform + HALF_UNIFORM;
+        if (RULE == LOGISTICS_RULE && all.scale != 0) component = pick_component(desk, uniform, &share);
+        double value = logits[FIRST_MEAN + component];
         if (all.scale != 0) {
-            int own = threadIdx.x;
-            if (own < count) desk->weights[own] = integer_weight((logits[own] - logits[component]) * all.scale);
-            __syncthreads();  // all weights are there
-            u64 total = 0, before = 0;
-            for (int other = 0; other < count; other++) total += desk->weights[other];
-            // in units of HALF_UNIFORM, and so is all that follows
-            u64 target = (2 * (u64)(uniform * (1 << UNIFORM_BITS)) + 1) * total;
-            for (component = 0; component < count - 1; component++) {
-                u64 after = before + (desk->weights[component] << (UNIFORM_BITS + 1));
-                if (after > target) break;
-                before = after;
-            }
-            share = (double)(target - before) / (double)(desk->weights[component] << (UNIFORM_BITS + 1));
-            share = fmin(fmax(share, LEAST_REMAINDER), 1 - LEAST_REMAINDER);
+            double log_scale = fmin((double)logits[AFTER_MEANS + component], GREATEST_LOG_SCALE);
+            value += all.temperature * (exp(log_scale) + LEAST_SCALE) * quantile(share);
         }
+        double sample = floor(value / SAMPLE_STEP + 0.5);
+        if (own == 0) desk->picked = (int)fmin(fmax(sample, (double)LOWEST_CODE), (double)HIGHEST_CODE);
     }
-    double value = logits[FIRST_MEAN + component];
-    if (all.scale != 0) {
-        double log_scale = fmin((double)logits[AFTER_MEANS + component], GREATEST_LOG_SCALE);
-        value += all.temperature * (exp(log_scale) + LEAST_SCALE) * quantile(share);
-    }
-    double sample = floor(value / SAMPLE_STEP + 0.5);
-    return (int)fmin(fmax(sample, (double)LOWEST_CODE), (double)HIGHEST_CODE);
+    __syncthreads();  // the sample is there
+    return desk->picked;
 }
 
 #endif

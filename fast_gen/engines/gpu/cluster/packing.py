@@ -35,8 +35,11 @@ PICK_NAMES = ("FRACTION_BITS", "GUARD_BITS", "MOST_HALVINGS", "SHARE_BITS", "UNI
 LEAST_THREADS = 512
 """Of a block: enough to read shared memory at full speed, with registers to spare."""
 
-MOST_REGISTERS = 48
-"""Registers of a thread that weights may take, of the 128 that each of 512 threads has."""
+REGISTERS = 65_536
+"""Registers of a multiprocessor, which the threads of its block share."""
+
+OWN_REGISTERS = 80
+"""Registers of a thread that the kernel needs besides those of weights."""
 
 TILE = 16
 """Outputs, and inputs in bfloat16, of one product of tensor cores."""
@@ -129,7 +132,7 @@ def _divided(model: PackedModel, layer_blocks: int, most_bytes: int) -> Division
     most = -(-layers // layer_blocks)
     changing = 8 * (residual + 2) + 4 * (most * ((taps - 1) * residual + 3 * gate) + residual)
     constant = most * (4 * (2 * gate + residual) + 8 + 2 * 4)
-    sets = _sets(model, threads // 32, most)
+    sets = _sets(model, threads, most)
     operands = 2 * (residual + gate) if sets else 0
     layer_desk = lines(changing + operands + constant + 8)
     output_desk = lines(8 * (skip * (layer_blocks + 1) + codes + 32) + 4 * (32 + skip + codes + 4))
@@ -141,14 +144,14 @@ def _divided(model: PackedModel, layer_blocks: int, most_bytes: int) -> Division
     return Division(threads, tuple(firsts), held, layer_desk, output_desk, shared, sets=sets)
 
 
-def _sets(model: PackedModel, warps: int, most_layers: int) -> int:
+def _sets(model: PackedModel, threads: int, most_layers: int) -> int:
     """Returns how many sets of warps hold a layer each of a block's weights that a sample waits for; 0 if none can."""
     residual, gate = model.dilated.shape[2], model.skips.shape[1]
-    sets = warps // ((2 * gate + residual) // TILE)
+    sets = threads // 32 // ((2 * gate + residual) // TILE)
     if model.dilated.element_size() != 2 or sets == 0:
         return 0
     registers = -(-most_layers // sets) * 4 * max(residual, gate) // TILE
-    return sets if registers <= MOST_REGISTERS else 0
+    return sets if registers <= REGISTERS // threads - OWN_REGISTERS else 0
 
 
 def parts(division: Division, inputs: int, outputs: int, unit: int) -> int:

@@ -8,6 +8,13 @@ typedef unsigned long long u64;
 
 struct alignas(16) Words { u32 word[4]; };
 
+// Returns the bits of the nearest bfloat16, of two the even one; what is not a number stays so.
+__device__ u32 bfloat16_bits(float value) {
+    unsigned short bits;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(bits) : "f"(value));
+    return bits;
+}
+
 #define SHARED_MEMORY(name) extern __shared__ Words name[]
 
 __device__ u32 block_in_cluster() {

@@ -133,7 +133,7 @@ def test_weights_in_registers_give_the_logits_of_those_in_shared_memory(
     codes = random_codes(net.config, 2, 60)
     kept.reset(2)
     logits = kept.score(codes)
-    monkeypatch.setattr(cluster_packing, "MOST_REGISTERS", 0)
+    monkeypatch.setattr(cluster_packing, "REGISTERS", 0)
     read = emulated(net, 0, "bfloat16", threads, shared_bytes)
     assert read._division.sets == 0
     difference = np.abs(logits - read.score(codes))
@@ -170,6 +170,14 @@ def test_the_presets_keep_in_registers_what_fits() -> None:
                     assert needed.spilled_bytes == 0
                     assert division.shared_bytes <= SHARED_BYTES[chip]
     assert found == {(90, "tiny"): 2, (90, "small"): 2, (90, "base"): 1, (120, "tiny"): 2, (120, "small"): 2}
+
+
+def test_a_thousand_threads_have_no_registers_for_weights() -> None:
+    """As many as 1,024 codes need."""
+    shape = preset("small").model.model_copy(update={"skip_channels": 64, "quantization_channels": 1_024})
+    division = divide(pack(GeneratorWeights.of(random_net(shape)), "cpu", torch.bfloat16))
+    assert division is not None
+    assert (division.threads, division.sets) == (1_024, 0)
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(16, 16), (64, 32), (32, 128)])
