@@ -61,8 +61,8 @@ class Division(NamedTuple):
         output_desk_bytes: shared memory that an output layer's block needs besides weights.
         shared_bytes: shared memory of a block.
         rows: clips that a cluster takes together.
-        sets: how many layers a block's warps hold at a time, as registers go, of the weights that a sample waits for;
-            0 if these are read from shared memory. See `chain.cu`.
+        sets: groups of a block's warps, of which each keeps the weights that a sample waits for, of its share of the
+            layers, in registers; 0 if these weights are read from shared memory. See `chain.cu`.
     """
 
     threads: int
@@ -145,7 +145,7 @@ def _divided(model: PackedModel, layer_blocks: int, most_bytes: int) -> Division
 
 
 def _sets(model: PackedModel, threads: int, most_layers: int) -> int:
-    """Returns how many sets of warps hold a layer each of a block's weights that a sample waits for; 0 if none can."""
+    """Returns the `Division.sets` of blocks with some threads and at most some layers."""
     residual, gate = model.dilated.shape[2], model.skips.shape[1]
     sets = threads // 32 // ((2 * gate + residual) // TILE)
     if model.dilated.element_size() != 2 or sets == 0:
@@ -196,8 +196,8 @@ def pack_cluster(model: PackedModel, division: Division) -> tuple[Tensor, Tensor
             chain = [fragments(filters_before_gates(newest)), fragments(residual)]
         else:
             chain = [packed_matrix(newest, division), packed_matrix(residual, division)]
-        past_and_skip = [packed_matrix(matrix, division) for matrix in (*past, skip)]
-        layers.append(torch.cat([*past_and_skip[:-1], *chain, past_and_skip[-1]]))
+        before = [packed_matrix(matrix, division) for matrix in past]
+        layers.append(torch.cat([*before, *chain, packed_matrix(skip, division)]))
     outputs = [packed_matrix(matrix, division) for matrix in (model.output1, model.output2)]
     return pack_blocks(layers, outputs, division)
 
