@@ -1,7 +1,7 @@
 # `make demo` and `make test` need only Python and make. If uv is missing, they install it into .bootstrap.
 UV := $(or $(shell command -v uv 2>/dev/null),.bootstrap/bin/uv)
 BOOTSTRAP := $(filter .bootstrap/bin/uv,$(UV))
-PYTHON := $(firstword $(foreach name,python3.12 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
+PYTHON := $(firstword $(foreach name,python3.12 python3.13 python3.11 python3 python,$(shell $(name) --version >/dev/null 2>&1 && command -v $(name))))
 
 # A process for each core, with one thread each: more threads than cores wait for each other.
 TESTS := OMP_NUM_THREADS=1 $(UV) run pytest --numprocesses auto --maxprocesses 8 --dist worksteal
@@ -66,6 +66,6 @@ clean:
 	rm -rf .venv .bootstrap dist site .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .bootstrap/bin/uv:
-	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or 3.12"; exit 2; }
+	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11, 3.12 or 3.13"; exit 2; }
 	$(PYTHON) -m venv .bootstrap
 	.bootstrap/bin/pip install --quiet "uv>=0.8,<1"
