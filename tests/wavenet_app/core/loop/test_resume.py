@@ -72,7 +72,9 @@ def test_any_mutation_takes_a_step_or_is_refused_in_one_line(seed, name):
     assert "begin a new run" in text
 
 
-@pytest.mark.parametrize("odd", [torch.zeros(2, 3, device="meta"), torch.zeros(2, 3).to_sparse()], ids=["meta", "sparse"])
+@pytest.mark.parametrize(
+    "odd", [torch.zeros(2, 3, device="meta"), torch.zeros(2, 3).to_sparse()], ids=["meta", "sparse"]
+)
 def test_a_tensor_without_its_numbers_is_refused_in_one_line(odd: torch.Tensor) -> None:
     optimizer = stepped("adamw", 0)[1]
     state = state_of("adamw")
