@@ -106,7 +106,7 @@ CONDITIONED = {
 
 
 def random_conditioning(config: ModelConfig, rows: int, samples: int, seed: int = 0) -> Conditioning:
-    """Mixed voices and frames of noise for so many samples and a hop more."""
+    """Mixed voices, and frames of noise that cover `samples` samples and one hop more."""
     generator = torch.Generator().manual_seed(seed)
     shares = torch.rand(rows, len(config.speakers), generator=generator)
     speakers = shares / shares.sum(1, keepdim=True) if config.speakers else None

@@ -22,8 +22,6 @@ struct alignas(16) LayerDesk {
     LayerConstants constants;
 };
 
-__device__ float activation(float filter, float gate) { return rounded((2 * sigmoid(2 * filter) - 1) * sigmoid(gate)); }
-
 // Returns where a layer's queue takes the newest input of channel 0.
 __device__ long long queue_place(const Arguments& all, const LayerConstants& constants, int layer, int step, int clip) {
     int slot = ((u32)all.start_time + step) & constants.ring_masks[layer];
@@ -58,7 +56,8 @@ struct Chain {
                 float total = joined(share((const Words*)matrix, desk->stream, R, 2 * D, parts, output, part), parts);
                 total += desk->gates[layer][output];
                 float gate = __shfl_down_sync(0xffffffff, total, parts);  // outputs alternate
-                if (active && part == 0 && output % 2 == 0) desk->activated[layer][output / 2] = activation(total, gate);
+                if (active && part == 0 && output % 2 == 0)
+                    desk->activated[layer][output / 2] = rounded(activation(total, gate));
             }
             __syncthreads();  // all inputs are read and stored, all activations written
             if (first + layer + 1 == LAYERS) break;
@@ -109,7 +108,7 @@ struct Chain {
 
     __device__ void begin(LayerDesk* desk, int channel, float value) {
         desk->stream[channel] = value;
-        desk->inputs[channel] = (u16)(as_bits(rounded(value)) >> 16);
+        desk->inputs[channel] = (u16)bfloat16_bits(value);
     }
 
     // Returns two sums to every fourth lane of the warp: of outputs lane / 4 and lane / 4 + 8 of its tile.
@@ -148,8 +147,8 @@ struct Chain {
                 product<R>(kept[layer / SETS], desk->inputs, two);
                 float activated = activation(filter + two[0], gate + two[1]);
                 if (has_sums) {
-                    desk->activated[layer][channel] = activated;
-                    desk->newest[channel] = (u16)(as_bits(activated) >> 16);
+                    desk->activated[layer][channel] = rounded(activated);
+                    desk->newest[channel] = (u16)bfloat16_bits(activated);
                 }
             }
             __syncthreads();  // all inputs are read and stored, all activations written

@@ -19,6 +19,9 @@ __device__ float rounded(float value) { return HALF ? as_float(bfloat16_bits(val
 // The quick division has 2 units in the last place, and no branch for numbers that a sigmoid does not meet.
 __device__ float sigmoid(float x) { return __fdividef(1, 1 + __expf(-x)); }
 
+// The gated activation: a hyperbolic tangent times a sigmoid.
+__device__ float activation(float filter, float gate) { return (2 * sigmoid(2 * filter) - 1) * sigmoid(gate); }
+
 // A number of a queue or of a condition.
 __device__ float value_at(const void* values, long long place) {
     if (HALF) return as_float((u32)((const u16*)values)[place] << 16);

@@ -175,16 +175,23 @@ def filters_before_gates(matrix: Tensor) -> Tensor:
     return matrix.unflatten(1, (-1, 8, 2)).transpose(2, 3).flatten(1)
 
 
-def fragments(matrix: Tensor) -> Tensor:
-    """Returns a matrix (in, out) in bfloat16 as bytes: 16 of each thread of a warp for 16 outputs and 16 inputs.
+def tiles(matrix: Tensor) -> Tensor:
+    """Returns a matrix (in, out) as bytes: 16 of each thread of a warp for 16 outputs and 8 words of inputs.
 
-    A word is two consecutive inputs. Of all words, the threads 4 i + t have those from t to t + 1 quarters, so that the
-    inputs of a thread lie side by side. Words of a thread have the order of `multiply` in `tile_primitives.cu`.
+    A word is four bytes of consecutive inputs. Their order is that of `multiply` in `tile_primitives.cu`.
     """
     words = matrix.T.contiguous().view(torch.int32)  # (out, words)
     outputs, count = words.shape
-    pieces = words.view(outputs // TILE, 2, 8, 4, count // 8, 2)
-    return pieces.permute(0, 4, 2, 3, 5, 1).contiguous().view(torch.uint8).flatten()
+    parts = words.view(outputs // TILE, 2, 8, count // 8, 2, 4)
+    return parts.permute(0, 3, 2, 5, 4, 1).contiguous().view(torch.uint8).flatten()
+
+
+def fragments(matrix: Tensor) -> Tensor:
+    """Returns the `tiles` of a matrix (in, out) in bfloat16 whose inputs lie in another order.
+
+    Of four threads with the same outputs, each has a quarter of the inputs, so that it reads them side by side.
+    """
+    return tiles(matrix.unflatten(0, (4, -1, 2, 2)).permute(1, 2, 0, 3, 4).flatten(0, 3))
 
 
 def pack_cluster(model: PackedModel, division: Division) -> tuple[Tensor, Tensor]:

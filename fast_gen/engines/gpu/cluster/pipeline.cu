@@ -93,7 +93,7 @@ __device__ void add_product(Sums* sums, const char* matrix, const u32* operands,
 
 // Writes a number of a clip's operands, rounded to their type.
 __device__ void set_operand(u32* words, int channel, float value) {
-    if (HALF) ((u16*)words)[channel] = (u16)(as_bits(rounded(value)) >> 16);
+    if (HALF) ((u16*)words)[channel] = (u16)bfloat16_bits(value);
     else words[channel] = as_bits(value);
 }
 
@@ -213,7 +213,7 @@ __device__ void activate(const Arguments& all, LayerDesk* desk, int layer, int f
             filter += value_at(all.condition, place);
             gate += value_at(all.condition, place + 1);
         }
-        set_operand(desk->activated[clip], channel, (2 * sigmoid(2 * filter) - 1) * sigmoid(gate));
+        set_operand(desk->activated[clip], channel, activation(filter, gate));
     }
 }
 

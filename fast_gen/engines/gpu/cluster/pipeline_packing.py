@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fast_gen.engines import pick_weights
 from fast_gen.engines.gpu.cluster import packing
-from fast_gen.engines.gpu.cluster.packing import Division, Macros, filters_before_gates, pack_blocks
+from fast_gen.engines.gpu.cluster.packing import Division, Macros, filters_before_gates, pack_blocks, tiles
 from fast_gen.engines.gpu.packing import PackedModel
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -83,24 +83,13 @@ def _stride_bytes(inputs: int, size: int) -> int:
     return inputs * size + 16
 
 
-def packed_matrix(matrix: Tensor) -> Tensor:
-    """Returns a matrix (in, out) as bytes: 16 of each thread of a warp for 16 outputs and 8 words of inputs.
-
-    A word is four bytes of consecutive inputs. Their order is that of `multiply` in `tile_primitives.cu`.
-    """
-    words = matrix.T.contiguous().view(torch.int32)  # (out, words)
-    outputs, count = words.shape
-    parts = words.view(outputs // 16, 2, 8, count // 8, 2, 4)
-    return parts.permute(0, 3, 2, 5, 4, 1).contiguous().view(torch.uint8).flatten()
-
-
 def pack_pipeline(model: PackedModel, division: Division) -> tuple[Tensor, Tensor]:
     """Returns all weights in the order of `pipeline.cu`; see `pack_blocks`."""
     layers = []
     for taps, residual, skip in zip(model.dilated, model.residuals, model.skips, strict=True):
         gates = filters_before_gates(taps.flatten(0, 1))
-        layers.append(torch.cat([packed_matrix(matrix) for matrix in (gates, residual, skip)]))
-    return pack_blocks(layers, [packed_matrix(model.output1), packed_matrix(model.output2)], division)
+        layers.append(torch.cat([tiles(matrix) for matrix in (gates, residual, skip)]))
+    return pack_blocks(layers, [tiles(model.output1), tiles(model.output2)], division)
 
 
 def definitions(model: PackedModel, division: Division, weights: GeneratorWeights) -> Macros:

@@ -27,9 +27,9 @@ from fast_gen.engines.condition import projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.gpu.cluster import packing as cluster_packing
 from fast_gen.engines.gpu.cluster import pipeline_packing
-from fast_gen.engines.gpu.cluster.packing import Macros
+from fast_gen.engines.gpu.cluster.packing import Macros, tiles
 from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
-from fast_gen.engines.gpu.cluster.pipeline_packing import divisions, pack_pipeline, packed_matrix
+from fast_gen.engines.gpu.cluster.pipeline_packing import divisions, pack_pipeline
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.reference import TorchQueue
 from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
@@ -283,7 +283,7 @@ def test_weights_are_packed_block_after_block_and_none_is_lost() -> None:
 def test_a_thread_finds_its_weights_of_a_tensor_core_side_by_side() -> None:
     """As the PTX manual lays out the left operand of mma.m16n8k16: "Matrix Fragments for mma.m16n8k16"."""
     matrix = torch.arange(64 * 128, dtype=torch.float32).view(64, 128).to(torch.bfloat16)
-    packed = packed_matrix(matrix).view(torch.bfloat16).view(128 // 16, 64 // 16, 32, 8)
+    packed = tiles(matrix).view(torch.bfloat16).view(128 // 16, 64 // 16, 32, 8)
     for lane in (0, 6, 31):
         group, place = divmod(lane, 4)
         for number in range(8):
