@@ -302,6 +302,10 @@ class TrainingConfig(Settings):
         le=256,
         description="processes that make the batches; unset: none without a GPU, up to four with one",
     )
+    optimizer: Literal["adam", "soap"] | None = Field(
+        default=None,
+        description="unset: soap on the CPU of one machine, else adam; with soap a GPU repeats no steps as graphs",
+    )
     learning_rate: float = Field(default=5e-3, gt=0, description="maximum learning rate")
     warmup_steps: int = Field(default=200, ge=0, lt=2**53, description="steps of linear warm-up")
     schedule: Annotated[str, one_of(SCHEDULES)] = Field(

@@ -39,6 +39,7 @@ class TrainingOptions:
         devices: number of processes or GPUs of this machine, a list of GPUs, or auto.
         nodes: number of machines that train together.
         placed: whether a launcher or --devices has given each process a device of its own.
+        one_machine: whether all processes are on this machine.
     """
 
     preset: str = "auto"
@@ -53,6 +54,7 @@ class TrainingOptions:
     devices: str | None = None
     nodes: int | None = None
     placed: bool = False
+    one_machine: bool = True
 
     def check_logger(self) -> None:
         """Raises a UserError unless the logger is one of `LOGGERS`."""
@@ -125,7 +127,7 @@ class TrainingOptions:
             )
         options = self.resumed() if is_restart(self.name, runs, launch.restarts) else self
         options = options.with_ranks(launch.size, f"{launch.launcher} started {launch.size} processes")
-        return replace(options, placed=True)
+        return replace(options, placed=True, one_machine=launch.nodes == 1)
 
     def with_ranks(self, ranks: int, why: str) -> Self:
         """Returns these options for a training in a number of processes.

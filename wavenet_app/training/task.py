@@ -32,6 +32,7 @@ from wavenet_app.core.loop.start import no_trace_without_checkpoint
 from wavenet_app.core.loop.task import BatchSize, Task
 from wavenet_app.core.run_lock import run_lock
 from wavenet_app.core.runs import BEST, LAST, first_file, refuse_existing
+from wavenet_app.core.soap import Soap
 from wavenet_app.core.terminal import clock, number_of
 from wavenet_app.core.version import software
 from wavenet_app.corpus.baseline import Baseline
@@ -139,14 +140,11 @@ class WaveNetTask(Task):
         return self._loader(validation_windows(self.config, self.corpus, limit_seconds, self.conditioning), 0)
 
     def optimizer(self) -> torch.optim.Optimizer:
-        """Returns Adam (Kingma and Ba 2015) without weight decay, which is untested."""
-        return torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.config.training.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=0.0,
-            fused=True,
-        )
+        """Returns SOAP (Vyas et al. 2024) or Adam (Kingma and Ba 2015), without weight decay, which is untested."""
+        rate, betas = self.config.training.learning_rate, (0.9, 0.99)
+        if self.config.training.optimizer == "soap":
+            return Soap(self.model.parameters(), lr=rate, betas=betas)
+        return torch.optim.AdamW(self.model.parameters(), lr=rate, betas=betas, weight_decay=0.0, fused=True)
 
     def learning_rate_share(self, step: int, progress: float) -> float:
         """Returns linear warm-up times the schedule, which falls to `final_learning_rate`."""

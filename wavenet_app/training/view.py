@@ -87,7 +87,7 @@ def show_start(console: Console, run: Run, *, device: str, dtype: str, parameter
     field_samples = config.model.receptive_field
     milliseconds = 1000 * field_samples / run.corpus.sample_rate
     console.print(
-        f"run {config.name}: {parameters:,} parameters, on {device} in {dtype}\n"
+        f"run {config.name}: {parameters:,} parameters, on {device} in {dtype}, optimizer {config.training.optimizer}\n"
         f"predicts {config.model.coding.name} from {field_samples:,} samples ({milliseconds:.0f} ms) before; "
         f"head {config.model.head}\n"
         f"{budget_line(run.plan, run.resume)}",

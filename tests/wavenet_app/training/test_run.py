@@ -99,3 +99,21 @@ def test_several_processes_on_a_gpu_are_refused_before_anything_is_made(tmp_path
     with pytest.raises(UserError, match=r"training\.processes=2 would share one GPU"):
         prepared(tmp_path, tone_folder, device="cuda", assignments=("training.processes=2",))
     assert prepared(tmp_path, tone_folder, device="cuda").plan.processes == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "one_machine", "assignments", "optimizer", "graphs"),
+    [
+        ("cpu", True, (), "soap", False),
+        ("cpu", False, (), "adam", False),
+        ("cuda", True, (), "adam", True),
+        ("cuda", True, ("training.optimizer=soap",), "soap", False),
+        ("cpu", True, ("training.optimizer=adam",), "adam", False),
+    ],
+)
+def test_soap_trains_on_the_cpu_of_one_machine(
+    tmp_path, tone_folder, device, one_machine, assignments, optimizer, graphs
+):
+    run = prepared(tmp_path, tone_folder, device, one_machine=one_machine, assignments=assignments)
+    assert run.config.training.optimizer == optimizer
+    assert run.plan.cuda_graphs is graphs

@@ -95,6 +95,21 @@ def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_f
     assert content(trained, "next")["config"]["training"]["start_from"] == "first"
 
 
+def test_resume_keeps_the_optimizer_and_an_old_run_had_adam(wavegen, tone_folder, tmp_path):
+    start = ["train", tone_folder, "--name", "x", "--max-steps", 2, *QUICK]
+    assert "optimizer adam" in flat(wavegen(*start, "--set", "training.optimizer=adam").out)
+    last = tmp_path / "data" / "checkpoints" / "x" / "last.pth"
+    saved = torch.load(last, weights_only=True)
+    assert saved["config"]["training"].pop("optimizer") == "adam"
+    torch.save(saved, last)
+    refused = wavegen("train", "--resume", "x", "--set", "training.optimizer=soap")
+    assert refused.code == 2
+    assert "--resume keeps the optimizer of the run, adam" in refused.err
+    resumed = wavegen("train", "--resume", "x", "--max-steps", 4, "--logger", "none")
+    assert resumed.code == 0, resumed.err
+    assert "optimizer adam" in flat(resumed.out)
+
+
 def test_a_larger_budget_is_said_to_raise_the_learning_rate_again(wavegen, tone_folder, trained):
     said = "the learning rate rises again and the first results may be worse"
     start = ["train", tone_folder, "--name", "next", "--max-steps", 2, *QUICK]

@@ -123,7 +123,7 @@ def test_the_header_is_in_plain_words(wavegen, tone_folder, monkeypatch):
     monkeypatch.setattr(task.WaveNetTask, "training_batches", no_batches)
     said = wavegen("train", tone_folder, "--minutes", "1.0", "--max-steps", 2000, "--logger", "none", *TINY).out
     assert re.search(
-        r"run tones: [\d,]+ parameters, on cpu in b?float\d+\n"
+        r"run tones: [\d,]+ parameters, on cpu in b?float\d+, optimizer soap\n"
         r"predicts 256 mu-law codes from [\d,]+ samples \(\d+ ms\) before; head mu-law\n"
         r"trains for 1 minute or 2,000 steps; Ctrl-C stops early and keeps the model\n",
         said,

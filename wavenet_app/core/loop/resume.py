@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -14,6 +14,17 @@ from wavenet_app.core.content import other_shapes
 from wavenet_app.core.errors import UserError
 
 _REMEDY = "begin a new run without --resume"
+
+Kept = Mapping[str, tuple[int, ...] | None]
+"""What an optimizer keeps of a parameter: name -> shape, or None for nothing."""
+
+
+@runtime_checkable
+class KnowsItsState(Protocol):
+    """An optimizer that keeps tensors of other shapes than the parameter's."""
+
+    def state_shapes(self, parameter: nn.Parameter) -> Kept:
+        """Returns what the optimizer keeps of a parameter."""
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Any]) -> None:
@@ -63,18 +74,19 @@ def _problem(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> str | N
         except ValueError as error:
             return str(error)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    expected = _kept(optimizer)
+    expected_of = _kept_shapes(optimizer)
     for number, values in state["state"].items():
         if not 0 <= number < len(parameters):
             return f"parameter {number} does not exist"
+        expected = expected_of(parameters[number])
         if set(values) != set(expected):
             return f"the state of parameter {number} does not hold {', '.join(sorted(expected))}"
         for name, value in values.items():
-            shape = parameters[number].shape if expected[name] else torch.Size()
-            if value is None and expected[name] is None:
+            shape = expected[name]
+            if value is None and shape is None:
                 continue
-            if not _is_plain(value) or not value.is_floating_point() or value.shape != shape:
-                return f"{name} of parameter {number} is no tensor of the shape {tuple(shape)}"
+            if not _is_plain(value) or not value.is_floating_point() or tuple(value.shape) != shape:
+                return f"{name} of parameter {number} is no tensor of the shape {shape or ()}"
             if not value.dim() and value < 0:  # a count of steps
                 return f"{name} of parameter {number} is negative"
     return None
@@ -85,13 +97,24 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.layout == torch.strided and not value.is_meta
 
 
-def _kept(optimizer: torch.optim.Optimizer) -> dict[str, int | None]:
-    """Returns what the optimizer keeps of each parameter, by one step on a vector: name -> dimensions, None if None."""
+def _kept_shapes(optimizer: torch.optim.Optimizer) -> Callable[[nn.Parameter], Kept]:
+    """Returns what tells the shapes that an optimizer keeps of a parameter.
+
+    PyTorch's own keep numbers and tensors of the parameter's shape; one step on a vector shows which.
+    """
+    if isinstance(optimizer, KnowsItsState):
+        return optimizer.state_shapes
     probe = _probe(optimizer, optimizer.defaults)
     (number,) = probe.param_groups[0]["params"]
     number.grad = torch.zeros(1)
     probe.step()
-    return {name: None if value is None else value.dim() for name, value in probe.state[number].items()}
+    dimensions = {name: None if value is None else value.dim() for name, value in probe.state[number].items()}
+
+    def kept(parameter: nn.Parameter) -> Kept:
+        shapes = {None: None, 0: (), 1: tuple(parameter.shape)}
+        return {name: shapes[count] for name, count in dimensions.items()}
+
+    return kept
 
 
 def _probe(optimizer: torch.optim.Optimizer, settings: Mapping[str, Any]) -> torch.optim.Optimizer:

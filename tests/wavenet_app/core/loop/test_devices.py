@@ -1,6 +1,7 @@
 """--devices becomes a number of processes and a GPU for each, or one line that says what is missing."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -58,6 +59,8 @@ def test_a_launcher_decides_alone(tmp_path):
     assert options.given("training", "processes") == 4
     assert on_devices(options, "cuda", TORCHRUN) == (options, None)
     refuse_processes("cuda", 4, placed=options.placed)
+    for nodes, one_machine in ((1, True), (2, False), (None, False)):
+        assert RunOptions().launched(replace(TORCHRUN, nodes=nodes), tmp_path).one_machine is one_machine
     for wrong in (RunOptions(devices="2"), RunOptions(nodes=3)):
         with pytest.raises(UserError, match="torchrun"):
             wrong.launched(TORCHRUN, tmp_path)

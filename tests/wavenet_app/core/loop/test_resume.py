@@ -14,12 +14,14 @@ from torch import nn
 from wavenet_app.core.content import OptimizerState
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.resume import load_optimizer, load_weights
+from wavenet_app.core.soap import Soap
 
 OPTIMIZERS = {
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=0.1),
     "fused": lambda parameters: torch.optim.AdamW(parameters, lr=0.1, fused=True),
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
     "plain": lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+    "soap": lambda parameters: Soap(parameters, lr=0.1, turn_every=2),
 }
 
 
