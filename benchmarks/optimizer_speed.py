@@ -41,6 +41,8 @@ def main() -> None:
     for name in options.presets.split(","):
         config = preset(name)
         model = WaveNet(config.model, torch.Generator().manual_seed(0))
+        with torch.no_grad():  # at zero, as it begins, it would leave all other weights without a gradient
+            model.output2.weight.normal_(std=0.05, generator=torch.Generator().manual_seed(1))
         model.product_dtype = product_dtype("auto", "cpu", model.head)
         rate = 1e-30  # the weights stay
         optimizers = [torch.optim.AdamW(model.parameters(), lr=rate, fused=True), Soap(model.parameters(), lr=rate)]

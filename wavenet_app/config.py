@@ -304,7 +304,8 @@ class TrainingConfig(Settings):
     )
     optimizer: Literal["adam", "soap"] | None = Field(
         default=None,
-        description="unset: soap on the CPU of one machine, else adam; with soap a GPU repeats no steps as graphs",
+        description="unset: soap on the CPU of one machine, else adam; soap leaves matrices with both sides above 256 "
+        "to adam, and uses no CUDA graphs",
     )
     learning_rate: float = Field(default=8e-3, gt=0, description="maximum learning rate")
     warmup_steps: int = Field(default=200, ge=0, lt=2**53, description="steps of linear warm-up")

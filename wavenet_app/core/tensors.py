@@ -35,4 +35,9 @@ def not_finite(content: Any) -> str | None:
     """Returns the name of the first tensor with NaN or infinity, as `named_tensors` names it; None if there is none."""
     import torch
 
-    return next((name for name, tensor in named_tensors(content) if not bool(torch.isfinite(tensor).all())), None)
+    def finite(tensor: Tensor) -> bool:
+        # PyTorch cannot ask this of floats of eight bits
+        wide = tensor.float() if tensor.is_floating_point() and tensor.element_size() == 1 else tensor
+        return bool(torch.isfinite(wide).all())
+
+    return next((name for name, tensor in named_tensors(content) if not finite(tensor)), None)

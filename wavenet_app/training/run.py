@@ -91,6 +91,7 @@ def prepare_run(
     if config.training.optimizer is None:
         optimizer = default_optimizer(device, one_machine=options.one_machine)
         config = override(config, {"training": {"optimizer": optimizer}})
+    optimizer_notes = _optimizer_notes(config, device, one_machine=options.one_machine)
     _refuse_kernels(config, device)
     if resume:
         refuse_locked(folder.checkpoints / config.name)
@@ -147,14 +148,28 @@ def prepare_run(
 def default_optimizer(device: str, *, one_machine: bool) -> str:
     """Returns the optimizer of a run whose settings name none.
 
-    SOAP is not timed on a GPU yet, and nobody has tried it on machines whose processors round differently: the bases
-    that each computes for itself could drift apart.
+    SOAP is not timed on a GPU yet, and untried on machines whose processors round differently: each process computes
+    bases of its own, and these could drift apart.
 
     Args:
         device: "cpu", "cuda" or "mps".
         one_machine: whether all processes of the run are on one machine.
     """
     return "soap" if device == "cpu" and one_machine else "adam"
+
+
+def _optimizer_notes(config: RunConfig, device: str, *, one_machine: bool) -> list[str]:
+    """Returns what a user should know of the optimizer; raises a UserError if the device cannot run it."""
+    if config.training.optimizer != "soap":
+        return []
+    if device == "mps":
+        raise UserError(
+            "training.optimizer=soap needs numbers of 64 bits, which this GPU does not have; start a new run with "
+            "--set training.optimizer=adam"
+        )
+    return (
+        [] if one_machine else ["soap is untried on several machines: use machines with the same processors, or adam"]
+    )
 
 
 def _refuse_kernels(config: RunConfig, device: str) -> None:

@@ -12,6 +12,7 @@ import torch
 from wavenet_app.core import files
 from wavenet_app.core.checkpoint import read_checkpoint, write_checkpoint
 from wavenet_app.core.errors import UserError
+from wavenet_app.core.tensors import not_finite
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -122,3 +123,9 @@ def test_a_file_of_the_older_format_without_checksums_is_read(tmp_path):
     content = {"format": "wavegen-test", "version": 1, "weights": {"a": torch.arange(3)}}
     torch.save(content, path, _use_new_zipfile_serialization=False)
     assert torch.equal(read_checkpoint(path, "test")["weights"]["a"], torch.arange(3))
+
+
+@pytest.mark.parametrize(("value", "found"), [(1.0, None), (float("nan"), "a.b")])
+def test_floats_of_eight_bits_are_looked_at_too(value, found):
+    content = {"a": {"b": torch.tensor([value]).to(torch.float8_e4m3fn)}}
+    assert not_finite(content) == found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ SHAPES = [(5, 3), (3, 5), (5, 3), (1, 4), (4, 1), (7,), (), (2, 3, 2), (3, 2, 1)
 
 
 class PaperSoap:
-    """Algorithm 3 of Vyas et al. 2024 for one matrix; the running mean of the gradient stays in its own basis.
+    """Algorithm 3 of Vyas et al. 2024 for one matrix, except that a gradient is in the means before it is turned.
+
+    The running mean of the gradient stays in its own basis.
 
     The first bases are given: where eigenvalues are equal, as those of the null space of one gradient, any will do.
     """
@@ -107,6 +110,99 @@ def test_the_first_bases_are_the_eigenvectors_of_the_first_products(shape):
         torch.testing.assert_close(sizes, torch.diag(sizes.diagonal()))
         assert (sizes.diagonal().diff() < 1e-9).all()
         torch.testing.assert_close(state[f"{side}_gram"], (1 - GRAM_DECAY) * product)
+
+
+def test_a_basis_begins_with_the_first_gradient_that_is_not_zero():
+    """The last layer of a WaveNet begins at zero, so all others have no gradient in the first step."""
+    zero_first, fresh, other = weights([(3, 3), (3, 3), (3, 3)])
+    fresh.data.copy_(zero_first.data)
+    together, alone = soap([zero_first, other], turn_every=2), soap([fresh], turn_every=2)
+    random = torch.Generator().manual_seed(6)
+    for step in range(5):
+        give_gradients([zero_first, other], random)
+        if step < 3:
+            zero_first.grad.zero_()
+        together.step()
+    assert torch.equal(together.state[other]["step"], together.state[zero_first]["step"])
+    random = torch.Generator().manual_seed(6)
+    for step in range(5):
+        give_gradients([fresh, other], random)
+        if step == 3:
+            first = fresh.grad.clone()
+            alone.step()
+    for side, product in (("left", first @ first.T), ("right", first.T @ first)):
+        begun = alone.state[fresh][f"{side}_basis"]
+        torch.testing.assert_close(begun.T @ product @ begun, torch.diag((begun.T @ product @ begun).diagonal()))
+        kept = together.state[zero_first][f"{side}_basis"]
+        torch.testing.assert_close(kept.T @ kept, torch.eye(3, dtype=torch.float64))
+        assert (kept.abs().amax(0) < 0.9999).any(), "turned at once, not at the next change of the bases"
+
+
+def test_copies_and_pickles_step_on():
+    (weight,) = weights([(4, 3)])
+    optimizer, random = soap([weight]), torch.Generator().manual_seed(7)
+    give_gradients([weight], random)
+    optimizer.step()
+    for other in (copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer))):  # noqa: S301
+        (copied,) = other.param_groups[0]["params"]
+        copied.grad = torch.ones(4, 3, dtype=torch.float64)
+        before = copied.detach().clone()
+        other.step()
+        assert not torch.equal(copied, before)
+
+
+def test_a_state_replaces_that_of_an_optimizer_that_has_stepped():
+    first, second = weights([(4, 3), (4, 3)])
+    one, other, random = soap([first]), soap([second]), torch.Generator().manual_seed(8)
+    for optimizer, weight in ((one, first), (other, second), (other, second)):
+        give_gradients([weight], random)
+        optimizer.step()
+    second.data.copy_(first.data)
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    give_gradients([first], random)
+    second.grad = first.grad
+    one.step()
+    other.step()
+    assert torch.equal(first, second)
+
+
+def test_a_closure_gives_the_loss_and_the_gradients():
+    (weight,) = weights([(2, 2)])
+
+    def closure() -> Tensor:
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    assert float(soap([weight]).step(closure).detach()) > 0
+    assert weight.grad is not None
+
+
+def test_a_weight_that_lost_its_gradient_keeps_a_state_of_its_own():
+    both = weights([(4, 3), (4, 3)])
+    optimizer, random = soap(both), torch.Generator().manual_seed(9)
+    give_gradients(both, random)
+    optimizer.step()
+    both[1].grad = None
+    before = {name: value.clone() for name, value in optimizer.state[both[1]].items()}
+    weight = both[1].detach().clone()
+    optimizer.step()
+    assert torch.equal(both[1], weight)
+    for name, value in optimizer.state[both[1]].items():
+        assert torch.equal(value, before[name])
+        assert value.untyped_storage().nbytes() == value.numel() * value.element_size()
+
+
+def test_float32_weights_have_orthogonal_bases():
+    random = torch.Generator().manual_seed(10)
+    weight = torch.nn.Parameter(torch.randn(24, 20, generator=random))
+    optimizer = Soap([weight], lr=0.01)
+    for _ in range(25):
+        weight.grad = 1e-3 * torch.randn(24, 20, generator=random)
+        optimizer.step()
+    for side in ("left", "right"):
+        basis = optimizer.state[weight][f"{side}_basis"]
+        torch.testing.assert_close(basis.T @ basis, torch.eye(len(basis)), rtol=0, atol=1e-5)
 
 
 def test_without_bases_it_is_adam():
@@ -201,6 +297,7 @@ def test_gradients_that_are_no_use_do_not_stop_the_program(value):
     for _ in range(3):
         weight.grad = torch.full((3, 2), value, dtype=torch.float64)
         optimizer.step()
+    assert bool(weight.isfinite().all()) == (value == 0.0)
 
 
 @pytest.mark.parametrize(

@@ -117,3 +117,12 @@ def test_soap_trains_on_the_cpu_of_one_machine(
     run = prepared(tmp_path, tone_folder, device, one_machine=one_machine, assignments=assignments)
     assert run.config.training.optimizer == optimizer
     assert run.plan.cuda_graphs is graphs
+
+
+def test_soap_is_refused_without_float64_and_several_machines_get_a_note(tmp_path, tone_folder):
+    soap = ("training.optimizer=soap",)
+    with pytest.raises(UserError, match=r"soap needs numbers of 64 bits.*--set training\.optimizer=adam"):
+        prepared(tmp_path, tone_folder, "mps", assignments=soap)
+    noted = prepared(tmp_path, tone_folder, one_machine=False, assignments=soap).notes
+    assert any("soap is untried on several machines" in note for note in noted)
+    assert not any("soap" in note for note in prepared(tmp_path, tone_folder).notes)

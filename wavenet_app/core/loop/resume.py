@@ -14,6 +14,8 @@ from wavenet_app.core.content import other_shapes
 from wavenet_app.core.errors import UserError
 
 _REMEDY = "begin a new run without --resume"
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_MOST_STEPS = 2**53
 
 Kept = Mapping[str, tuple[int, ...] | None]
 """What an optimizer keeps of a parameter: name -> shape, or None for nothing."""
@@ -85,10 +87,10 @@ def _problem(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> str | N
             shape = expected[name]
             if value is None and shape is None:
                 continue
-            if not _is_plain(value) or not value.is_floating_point() or tuple(value.shape) != shape:
+            if not _is_plain(value) or value.dtype not in _DTYPES or tuple(value.shape) != shape:
                 return f"{name} of parameter {number} is no tensor of the shape {shape or ()}"
-            if not value.dim() and value < 0:  # a count of steps
-                return f"{name} of parameter {number} is negative"
+            if not value.dim() and not 0 <= float(value) <= _MOST_STEPS:
+                return f"{name} of parameter {number} is no count of steps"
     return None
 
 

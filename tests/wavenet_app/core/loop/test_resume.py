@@ -85,6 +85,22 @@ def test_a_tensor_without_its_numbers_is_refused_in_one_line(odd: torch.Tensor) 
         load_optimizer(optimizer, state)
 
 
+@pytest.mark.parametrize("steps", [-1.0, 1e30])
+@pytest.mark.parametrize("name", ["adamw", "soap"])
+def test_a_count_of_steps_that_cannot_be_is_refused(name: str, steps: float) -> None:
+    optimizer, state = stepped(name, 0)[1], state_of(name)
+    state["state"][0]["step"] = torch.tensor(steps)
+    with pytest.raises(UserError, match="step of parameter 0 is no count of steps"):
+        load_optimizer(optimizer, state)
+
+
+def test_numbers_of_eight_bits_are_refused() -> None:
+    optimizer, state = stepped("soap", 0)[1], state_of("soap")
+    state["state"][0]["mean"] = state["state"][0]["mean"].to(torch.float8_e4m3fn)
+    with pytest.raises(UserError, match="mean of parameter 0 is no tensor of the shape"):
+        load_optimizer(optimizer, state)
+
+
 def state_of(name: str) -> dict:
     return copy.deepcopy(stepped(name)[1].state_dict())
 
