@@ -24,7 +24,17 @@ from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
 from wavenet_app.training.nearest_voice import nearest_voice
 from wavenet_app.training.options import RunOptions, settings_of
-from wavenet_app.training.start import Source, Start, rate_note, read_source, settings_from, source_at, take_over
+from wavenet_app.training.start import (
+    GREATEST_RATE,
+    Source,
+    Start,
+    learning_rate_note,
+    rate_note,
+    read_source,
+    settings_from,
+    source_at,
+    take_over,
+)
 
 DEFAULT_MINUTES = 30.0
 
@@ -119,8 +129,12 @@ def prepare_run(
             source = source_at(nearest.path, nearest.name)
             config = override(config, {"training": {"start_from": nearest.name}})
             chosen = [nearest.reason]
+            if options.given("training", "learning_rate") is None:
+                usual, rate = config.training.learning_rate, min(config.training.learning_rate, GREATEST_RATE)
+                config = override(config, {"training": {"learning_rate": rate}})
+                chosen += learning_rate_note(usual, rate)
     start = None if source is None else take_over(source, config.model)
-    notes = [*resume_notes, *_notes(config, corpus, resume)]
+    notes = [*resume_notes, *optimizer_notes, *_notes(config, corpus, resume)]
     if source is not None and start is not None:
         notes += [*chosen, *rate_note(source, corpus), *start.notes]
     elif config.training.start_from is not None:

@@ -25,6 +25,9 @@ _BODY = ".dilated.weight"
 _EMBEDDINGS = "global_condition.embeddings"
 _OF_SPEAKERS = "global_projection.weight"
 _PROJECTIONS = (_OF_SPEAKERS, "local_projection.weight")
+GREATEST_RATE = 5e-3
+"""Learning rate of a run that starts from a model, at most: with SOAP, 8e-3 ended at more bits and less pitch."""
+
 _SHAPE_SETTINGS = ("residual_channels", "dilation_channels", "kernel_size")
 
 
@@ -84,6 +87,8 @@ def source_at(path: Path, name: str) -> Source:
 def settings_from(source: Source, head: str | None) -> RunConfig:
     """Returns the settings that a run has from its source: the model but for its speakers, and the learning rate.
 
+    The learning rate is that of the source, and at most 5e-3.
+
     Args:
         source: the model to start from.
         head: the head that the user chose; None for that of the source.
@@ -93,7 +98,15 @@ def settings_from(source: Source, head: str | None) -> RunConfig:
         for name in set(HEADS[model["head"]].settings()) - set(HEADS[head].settings()):
             del model[name]
         model["head"] = head
-    return override(RunConfig(), {"model": model, "training": {"learning_rate": source.config.training.learning_rate}})
+    rate = min(source.config.training.learning_rate, GREATEST_RATE)
+    return override(RunConfig(), {"model": model, "training": {"learning_rate": rate}})
+
+
+def learning_rate_note(usual: float, rate: float) -> list[str]:
+    """Returns a line if a run has a lower learning rate because it starts from a trained model."""
+    if rate == usual:
+        return []
+    return [f"the learning rate is {rate:g} instead of {usual:g}, as the run starts from a trained model"]
 
 
 def rate_note(source: Source, corpus: Corpus) -> list[str]:

@@ -43,6 +43,14 @@ def test_a_run_starts_from_the_voice_that_predicts_best(wavegen, shipped, tone_f
     assert outcome.out.count(reason) == 1
     assert "starts from tones, " in outcome.out
     assert "start_from = tones" in wavegen("info", "next").out
+    note = "note: the learning rate is 0.005 instead of 0.008, as the run starts from a trained model"
+    assert note in " ".join(outcome.out.split())
+    recorded = json.loads(Path("data/checkpoints/next/config.json").read_text())
+    assert recorded["training"]["learning_rate"] == 0.005
+    fast = wavegen("train", tone_folder, *QUICK, *TINY, "--name", "fast", "--set=training.learning_rate=0.02")
+    assert "instead of" not in fast.out
+    recorded = json.loads(Path("data/checkpoints/fast/config.json").read_text())
+    assert recorded["training"]["learning_rate"] == 0.02
     (shipped / "tones.safetensors").unlink()
     assert "note: starts from random" in wavegen("train", tone_folder, *QUICK, *TINY).out
 

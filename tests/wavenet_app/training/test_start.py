@@ -1,6 +1,7 @@
 """A run that starts from a trained model takes over what fits, says so, and begins where that model stands."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,14 @@ def outputs(model: WaveNet, conditioning: Conditioning = UNCONDITIONED) -> np.nd
     codes = torch.arange(40)[None] * 5 % 256
     with torch.no_grad():
         return model(codes, 0, model.condition(conditioning)).numpy()
+
+
+@pytest.mark.parametrize(("before", "now"), [(8e-3, 5e-3), (1e-3, 1e-3)])
+def test_the_learning_rate_is_that_of_the_source_and_never_high(before, now):
+    start = source()
+    training = start.config.training.model_copy(update={"learning_rate": before})
+    fast = replace(start, config=start.config.model_copy(update={"training": training}))
+    assert settings_from(fast, None).training.learning_rate == now
 
 
 def test_known_speakers_keep_their_embeddings_and_others_start_at_the_mean():
