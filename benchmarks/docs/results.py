@@ -38,18 +38,21 @@ def bits_over_minutes(path: Path) -> None:
     minutes = row(heading, "minutes")
     _, axes = pyplot.subplots(figsize=(7, 3))
     axes.plot(minutes, row(heading, "bits"), "o-", color=BLUE, label="small, without prediction input")
-    axes.plot([5, 30], [3.814, 3.689], "s-", color=ORANGE, label="small, with prediction input")
+    soap = "SOAP in the place of Adam"
+    axes.plot(row(soap, "minutes"), row(soap, "with SOAP"), "s-", color=ORANGE, label="with prediction input and SOAP")
     axes.axhline(4.048, color=GREY, linestyle="--", label="LPC-24")
     _finish(axes, path, x="minutes of training, two CPU cores", y="bits per sample, held out", limits=(3.5, 4.25))
 
 
 def bits_over_steps(path: Path) -> None:
-    """Bits per sample over 10,000 steps with and without linear prediction as an input, beside LPC-24."""
+    """Bits per sample over 10,000 steps with and without linear prediction as an input and SOAP, beside LPC-24."""
     heading = "Linear prediction as an input"
     steps = row(heading, "steps of two windows")
     _, axes = pyplot.subplots(figsize=(7, 3))
     axes.plot(steps, row(heading, "without it"), "o-", color=BLUE, label="without prediction input")
     axes.plot(steps, row(heading, "with it"), "s-", color=ORANGE, label="with prediction input")
+    soap = row("SOAP in the place of Adam", "SOAP, 8e-3, 13,452 in all")
+    axes.plot(steps, soap, "^-", color=GREEN, label="with prediction input and SOAP")
     axes.plot(steps, row(heading, "LPC-24"), color=GREY, linestyle="--", label="LPC-24")
     _finish(axes, path, x="steps of two windows, small", y="bits per sample, held out", limits=(3.6, 4.4))
 
