@@ -41,7 +41,7 @@ def bits_over_minutes(path: Path) -> None:
     soap = "SOAP in the place of Adam"
     axes.plot(row(soap, "minutes"), row(soap, "with SOAP"), "s-", color=ORANGE, label="with prediction input and SOAP")
     axes.axhline(4.048, color=GREY, linestyle="--", label="LPC-24")
-    _finish(axes, path, x="minutes of training, two CPU cores", y="bits per sample, held out", limits=(3.5, 4.25))
+    _finish(axes, path, x="minutes of training, two CPU cores", y="bits per sample, held out", limits=(3.5, 4.5))
 
 
 def bits_over_steps(path: Path) -> None:
