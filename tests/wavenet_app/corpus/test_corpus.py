@@ -386,9 +386,9 @@ def test_no_path_means_the_built_in_corpus(open_here, monkeypatch):
     corpus = open_here(fraction=0.1)
     assert corpus.sample_rate == RATE
     assert names(corpus)[:2] == ["plucked/000", "plucked/001"]
-    assert len(names(corpus)) == 48
+    assert len(names(corpus)) == 192
     assert corpus.validation
-    assert corpus.duration(corpus.training + corpus.validation) > 180
+    assert corpus.duration(corpus.training + corpus.validation) > 720
     monkeypatch.setattr("wavenet_app.corpus.plucked.plucked_clips", None)
     assert open_here(fraction=0.1) == corpus
 
