@@ -54,3 +54,11 @@ def test_a_damaged_file_is_one_line(tmp_path_factory, data):
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     with suppress(UserError):
         assert read_sbd_mask(path).ndim == 2
+
+
+def test_an_array_of_no_known_kind_is_one_line(tmp_path):
+    content = bytearray(written(tmp_path / "a.mat", np.eye(20, dtype=np.uint8), packed=False).read_bytes())
+    content[232] = 0
+    (tmp_path / "a.mat").write_bytes(content)
+    with pytest.raises(UserError, match="cannot read the SBD mask"):
+        read_sbd_mask(tmp_path / "a.mat")

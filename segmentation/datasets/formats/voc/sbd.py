@@ -36,7 +36,7 @@ def read_sbd_mask(path: Path) -> NDArray[np.uint8]:
             raise ValueError(f"its mask has {mask.ndim} axes")
     except (
         OSError, KeyError, IndexError, ValueError, TypeError, EOFError, OverflowError, MemoryError, NotImplementedError,
-        MatReadError, zlib.error, struct.error,
+        MatReadError, zlib.error, struct.error, NameError, AttributeError,  # scipy's slips on unknown kinds of arrays
     ) as error:  # fmt: skip
         raise UserError(f"cannot read the SBD mask {path} ({error}); unpack SBD again") from None
     return mask
