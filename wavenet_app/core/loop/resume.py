@@ -100,7 +100,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _kept_shapes(optimizer: torch.optim.Optimizer) -> Callable[[nn.Parameter], Kept]:
-    """Returns what tells the shapes that an optimizer keeps of a parameter.
+    """Returns a function from a parameter to the shapes of the tensors that the optimizer keeps for it.
 
     PyTorch's own keep numbers and tensors of the parameter's shape; one step on a vector shows which.
     """
