@@ -28,7 +28,7 @@ from segmentation.prediction.inference import Labeller
 from segmentation.training.loss import cross_entropy, pixel_weight
 from segmentation.training.randomness import Seeded, own_randomness
 from wavenet_app.core.cores import usable_cores
-from wavenet_app.core.device import multiplies_bfloat16
+from wavenet_app.core.device import bfloat16_is_faster
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.files import write_json
 from wavenet_app.core.loop.plan import FitPlan, FitStatus, Media, Watcher
@@ -255,7 +255,7 @@ def fit_precision(precision: str, device: str) -> str:
         precision: "auto", "float32" or "bfloat16".
         device: "cpu", "cuda" or "mps".
     """
-    half = device == "cuda" and multiplies_bfloat16(device) if precision == "auto" else precision == "bfloat16"
+    half = device == "cuda" and bfloat16_is_faster(device) if precision == "auto" else precision == "bfloat16"
     return "bf16-mixed" if half else "32-true"
 
 

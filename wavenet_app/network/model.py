@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from wavenet_app.coding import STEP
 from wavenet_app.config import ModelConfig
-from wavenet_app.core.device import multiplies_bfloat16
+from wavenet_app.core.device import bfloat16_is_faster
 from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.heads import DEFAULT_HEAD, Head
 from wavenet_app.network.conditioning import Condition, Conditioning, GlobalCondition, LocalCondition
@@ -318,7 +318,7 @@ class WaveNet(nn.Module):
 
 
 def product_dtype(precision: str, device: str, head: Head = DEFAULT_HEAD) -> torch.dtype:
-    """Returns the type of the matrix products: for "auto", bfloat16 where the hardware multiplies it and the head can.
+    """Returns the type of the matrix products: for "auto", bfloat16 where it is faster and the head bears it.
 
     Args:
         precision: "auto", "float32" or "bfloat16".
@@ -327,7 +327,7 @@ def product_dtype(precision: str, device: str, head: Head = DEFAULT_HEAD) -> tor
     """
     if precision != "auto":
         return getattr(torch, precision)
-    return torch.bfloat16 if not head.float32_products and multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if not head.float32_products and bfloat16_is_faster(device) else torch.float32
 
 
 def _waves(shape: torch.Size, generator: torch.Generator | None) -> Tensor:

@@ -311,7 +311,7 @@ def test_overlays_show_image_mask_and_prediction_side_by_side(tmp_path):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_auto_is_bfloat16_on_a_gpu_that_multiplies_it(monkeypatch, native):
-    monkeypatch.setattr(segmentation.training.task, "multiplies_bfloat16", lambda _device: native)
+    monkeypatch.setattr(segmentation.training.task, "bfloat16_is_faster", lambda _device: native)
     assert fit_precision("auto", "cuda") == ("bf16-mixed" if native else "32-true")
     assert fit_precision("auto", "cpu") == "32-true"
     assert fit_precision("bfloat16", "cpu") == "bf16-mixed"

@@ -214,8 +214,8 @@ def test_a_condition_must_have_the_rows_and_reach_the_end_of_the_codes(rows, ste
             model(codes, condition=condition)
 
 
-def test_auto_takes_bfloat16_where_the_hardware_and_the_head_do(monkeypatch):
-    monkeypatch.setattr(network, "multiplies_bfloat16", lambda device: device == "cuda")
+def test_auto_takes_bfloat16_where_it_is_faster_and_the_head_bears_it(monkeypatch):
+    monkeypatch.setattr(network, "bfloat16_is_faster", lambda device: device == "cuda")
     assert product_dtype("auto", "cuda") == torch.bfloat16
     assert product_dtype("auto", "cpu") == torch.float32
     assert product_dtype("auto", "cuda", GaussianHead()) == torch.float32
