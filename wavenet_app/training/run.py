@@ -25,10 +25,9 @@ from wavenet_app.corpus.windows import max_cut_length
 from wavenet_app.training.nearest_voice import nearest_voice
 from wavenet_app.training.options import RunOptions, settings_of
 from wavenet_app.training.start import (
-    GREATEST_RATE,
     Source,
     Start,
-    learning_rate_note,
+    at_gentle_rate,
     rate_note,
     read_source,
     settings_from,
@@ -129,10 +128,9 @@ def prepare_run(
             source = source_at(nearest.path, nearest.name)
             config = override(config, {"training": {"start_from": nearest.name}})
             chosen = [nearest.reason]
-            if options.given("training", "learning_rate") is None:
-                usual, rate = config.training.learning_rate, min(config.training.learning_rate, GREATEST_RATE)
-                config = override(config, {"training": {"learning_rate": rate}})
-                chosen += learning_rate_note(usual, rate)
+    if source is not None and options.given("training", "learning_rate") is None:
+        config, rate_notes = at_gentle_rate(config)
+        chosen += rate_notes
     start = None if source is None else take_over(source, config.model)
     notes = [*resume_notes, *optimizer_notes, *_notes(config, corpus, resume)]
     if source is not None and start is not None:

@@ -87,8 +87,6 @@ def source_at(path: Path, name: str) -> Source:
 def settings_from(source: Source, head: str | None) -> RunConfig:
     """Returns the settings that a run has from its source: the model but for its speakers, and the learning rate.
 
-    The learning rate is that of the source, and at most 5e-3.
-
     Args:
         source: the model to start from.
         head: the head that the user chose; None for that of the source.
@@ -98,15 +96,17 @@ def settings_from(source: Source, head: str | None) -> RunConfig:
         for name in set(HEADS[model["head"]].settings()) - set(HEADS[head].settings()):
             del model[name]
         model["head"] = head
-    rate = min(source.config.training.learning_rate, GREATEST_RATE)
+    rate = source.config.training.learning_rate
     return override(RunConfig(), {"model": model, "training": {"learning_rate": rate}})
 
 
-def learning_rate_note(usual: float, rate: float) -> list[str]:
-    """Returns a line if a run has a lower learning rate because it starts from a trained model."""
-    if rate == usual:
-        return []
-    return [f"the learning rate is {rate:g} instead of {usual:g}, as the run starts from a trained model"]
+def at_gentle_rate(config: RunConfig) -> tuple[RunConfig, list[str]]:
+    """Returns the settings of a run that starts from a model with a learning rate of at most 5e-3; a line if it fell."""
+    usual = config.training.learning_rate
+    if usual <= GREATEST_RATE:
+        return config, []
+    note = f"the learning rate is {GREATEST_RATE:g} instead of {usual:g}, as the run starts from a trained model"
+    return override(config, {"training": {"learning_rate": GREATEST_RATE}}), [note]
 
 
 def rate_note(source: Source, corpus: Corpus) -> list[str]:

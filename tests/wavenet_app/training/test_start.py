@@ -16,7 +16,7 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.network.conditioning import Conditioning
 from wavenet_app.network.model import UNCONDITIONED, WaveNet
 from wavenet_app.network.shapes import parameter_shapes
-from wavenet_app.training.start import Source, settings_from, take_over
+from wavenet_app.training.start import Source, at_gentle_rate, settings_from, take_over
 
 QUICK = ["--logger", "none", "--set=training.processes=1", "--set=training.window=256"]
 STILL = "--set=training.learning_rate=1e-30"  # too small to move any weight
@@ -73,6 +73,7 @@ def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_f
     start = ["train", tone_folder, "--name", "next", "--start-from", "first", "--max-steps", 2, *QUICK]
     begun = wavegen(*start)
     assert begun.code == 0
+    assert "note: the learning rate is 0.005 instead of 0.008" in flat(begun.out)
     (before,) = [row.split()[4] for row in begun.out.splitlines() if row.endswith("  before training")]
     recorded = json.loads((trained / "checkpoints" / "next" / "config.json").read_text(encoding="utf-8"))
     assert recorded["training"]["start_from"] == "first"
@@ -210,12 +211,15 @@ def outputs(model: WaveNet, conditioning: Conditioning = UNCONDITIONED) -> np.nd
         return model(codes, 0, model.condition(conditioning)).numpy()
 
 
-@pytest.mark.parametrize(("before", "now"), [(8e-3, 5e-3), (1e-3, 1e-3)])
-def test_the_learning_rate_is_that_of_the_source_and_never_high(before, now):
+@pytest.mark.parametrize(("before", "now"), [(8e-3, 5e-3), (5e-3, 5e-3), (1e-3, 1e-3)])
+def test_a_run_from_a_model_has_its_learning_rate_and_never_a_high_one(before, now):
     start = source()
     training = start.config.training.model_copy(update={"learning_rate": before})
-    fast = replace(start, config=start.config.model_copy(update={"training": training}))
-    assert settings_from(fast, None).training.learning_rate == now
+    config = settings_from(replace(start, config=start.config.model_copy(update={"training": training})), None)
+    assert config.training.learning_rate == before
+    gentle, notes = at_gentle_rate(config)
+    assert gentle.training.learning_rate == now
+    assert len(notes) == (before != now)
 
 
 def test_known_speakers_keep_their_embeddings_and_others_start_at_the_mean():
