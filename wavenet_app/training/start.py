@@ -101,7 +101,7 @@ def settings_from(source: Source, head: str | None) -> RunConfig:
 
 
 def at_gentle_rate(config: RunConfig) -> tuple[RunConfig, list[str]]:
-    """Returns the settings of a run that starts from a model with a learning rate of at most 5e-3; a line if it fell."""
+    """Returns the settings of a run that starts from a model at a rate of at most 5e-3; a line if it fell."""
     usual = config.training.learning_rate
     if usual <= GREATEST_RATE:
         return config, []
