@@ -63,7 +63,7 @@ CLUSTERS: dict[type[ClusterEngine], str] = {
 POINTERS = {
     "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16",
     "condition_steps": "i32", "decoded": "fp64", "constants": "fp64", "value_limits": "fp64", "size_limits": "fp64",
-    "past_samples": "fp64", "coefficients": "fp64", "predictions": "fp64", "sizes": "fp64",
+    "innovation_limits": "fp64", "past_samples": "fp64", "coefficients": "fp64", "predictions": "fp64", "sizes": "fp64",
 }  # fmt: skip
 IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "condition")
 OF_OUTPUTS = ("output2", "vectors")

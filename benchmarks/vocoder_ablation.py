@@ -86,8 +86,7 @@ class FrameRows(ClipConditioning):
             *(self._rows(corpus, clip, start - context, context + length) for clip, start, _ in windows), strict=True
         )
         entries["past"] = torch.from_numpy(np.stack(pasts))
-        entries["predicted_values"] = torch.from_numpy(np.stack(values))
-        entries["predicted_sizes"] = torch.from_numpy(np.stack(sizes))
+        entries["predicted_rows"] = torch.from_numpy(np.stack([values, sizes, np.zeros_like(sizes)], axis=1))
         return entries
 
     def _rows(self, corpus: Corpus, clip: Clip, first: int, length: int) -> tuple[NDArray[np.int64], ...]:
@@ -131,9 +130,7 @@ def bits(model: WaveNet, batch: Batch, conditioning: ClipConditioning) -> Tensor
     codes, mask = batch["codes"], batch["mask"]
     context = codes.shape[1] - mask.shape[1]
     condition = model.condition(Conditioning(None, batch["mel"]), conditioning.phase(context))
-    rows = None
-    if "predicted_values" in batch:
-        rows = PredictionRows(batch["predicted_values"], batch["predicted_sizes"])
+    rows = PredictionRows(*batch["predicted_rows"].unbind(1)) if "predicted_rows" in batch else None
     outputs = model(batch.get("past", codes)[:, :-1], context - 1, condition, rows)
     return mean_bits(model.head.bits(outputs, codes[:, context:]), mask)
 
@@ -195,6 +192,7 @@ def naive_frames(model: WaveNet, mel: MelFrames, frames: Frames, temperature: fl
         row = PredictionRows(
             torch.tensor([[int(value_rows(np.array([prediction]))[0])]]),
             torch.tensor([[int(sizes[step]) if place >= 0 else 0]]),
+            torch.zeros(1, 1, dtype=torch.int64),
         )
         newest = codes[max(place, 0) : max(place, 0) + 2] if place >= 0 else codes[:2]
         hidden = model.front(torch.from_numpy(newest.copy())[None])[0, -1] + model.prediction(row)[0, 0]

@@ -50,7 +50,7 @@ LOGISTICS = {"head": "logistics", "mixtures": 3, "quantization_channels": 256}
 GAUSSIAN = {"head": "gaussian", "quantization_channels": 256}
 """Changes that give a shape another head."""
 
-PREDICTION = {"prediction": PredictionConfig(order=5, window=24, hop=7)}
+PREDICTION = {"prediction": PredictionConfig(order=5, window=24, hop=7, innovation=True)}
 """Changes that give a shape linear prediction as an input; no length is a multiple of another."""
 
 

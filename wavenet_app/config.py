@@ -112,6 +112,9 @@ class PredictionConfig(Settings):
     )
     hop: int | None = Field(default=None, ge=1, le=2**16, description="samples between solutions; unset: 2.5 ms")
     decay: float = Field(default=0.97, ge=0, lt=1, description="of the running mean of the residual's magnitude")
+    innovation: bool | None = Field(
+        default=None, description="also read how far the newest sample is from its prediction; unset: yes"
+    )
 
     @model_validator(mode="after")
     def _window_beyond_order(self) -> PredictionConfig:
@@ -125,8 +128,12 @@ class PredictionConfig(Settings):
         >>> PredictionConfig().resolved(44_100).frame
         1323
         """
-        window = self.window or max(round(0.03 * sample_rate), self.order + 1)
-        return self.model_copy(update={"window": window, "hop": self.hop or max(round(0.0025 * sample_rate), 1)})
+        changes = {
+            "window": self.window or max(round(0.03 * sample_rate), self.order + 1),
+            "hop": self.hop or max(round(0.0025 * sample_rate), 1),
+            "innovation": self.innovation is not False,
+        }
+        return self.model_copy(update=changes)
 
     @property
     def frame(self) -> int:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.network.prediction.predictor import Predictor
-from wavenet_app.network.prediction.rows import size_rows, value_rows
 
 
 class PredictionInput:
@@ -26,10 +25,11 @@ class PredictionInput:
         self._coding = weights.coding
         self._values = torch.tensor(weights.prediction_values, device=device)
         self._sizes = torch.tensor(weights.prediction_sizes, device=device)
+        self._innovations = torch.tensor(weights.prediction_innovations, device=device)
 
     def append(self, codes: Tensor) -> Tensor:
         """Takes the next code of each clip, (batch,), and returns what is added: (batch, residual_channels)."""
         self._predictor.append(self._coding.decode(codes.cpu().numpy()))
-        values = torch.from_numpy(value_rows(self._predictor.prediction)).to(codes.device)
-        sizes = torch.from_numpy(size_rows(self._predictor.size)).to(codes.device)
-        return F.embedding(values, self._values) + F.embedding(sizes, self._sizes)
+        values, sizes, innovations = torch.from_numpy(self._predictor.rows()).to(codes.device)
+        added = F.embedding(values, self._values) + F.embedding(sizes, self._sizes)
+        return added + F.embedding(innovations, self._innovations)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wavenet_app.coding import STEP, Coding
 from wavenet_app.core.dilation import receptive_field
 from wavenet_app.heads import DEFAULT_HEAD, Head
+from wavenet_app.network.prediction.rows import INNOVATIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +55,8 @@ class GeneratorWeights:
         prediction_values: (VALUES, residual_channels), what the predicted value of the next sample adds to the first
             layer's input; no rows for a model without linear prediction. See `wavenet_app.network.prediction`.
         prediction_sizes: (SIZES, residual_channels), what the size of the prediction's residual adds.
+        prediction_innovations: (INNOVATIONS, residual_channels), what the innovation of the newest sample adds; zeros
+            for a model that does not read it.
         prediction: settings of the linear predictor; None for a model without it.
         head: what the outputs mean.
     """
@@ -75,6 +78,7 @@ class GeneratorWeights:
     conditioned: bool
     prediction_values: Array
     prediction_sizes: Array
+    prediction_innovations: Array
     prediction: PredictionConfig | None = None
     head: Head = DEFAULT_HEAD
 
@@ -106,6 +110,7 @@ class GeneratorWeights:
             conditioned=config.conditioned,
             prediction_values=_prediction_table(model, "value_table"),
             prediction_sizes=_prediction_table(model, "size_table"),
+            prediction_innovations=_innovation_table(model),
             prediction=config.prediction,
             head=model.head,
         )
@@ -140,6 +145,7 @@ class GeneratorWeights:
             conditioned=False,
             prediction_values=zeros(0, 1),
             prediction_sizes=zeros(0, 1),
+            prediction_innovations=zeros(0, 1),
             head=head,
         )
 
@@ -227,6 +233,14 @@ def _prediction_table(model: WaveNet, name: str) -> Array:
     """Returns one of the tables of linear prediction; no rows for a model without it."""
     front: Any = model.prediction
     return np.zeros((0, model.config.residual_channels), np.float32) if front is None else _array(getattr(front, name))
+
+
+def _innovation_table(model: WaveNet) -> Array:
+    """Returns the table of innovations: zeros, which add nothing, for a model with prediction that reads none."""
+    front: Any = model.prediction
+    if front is not None and front.innovation_table is None:
+        return np.zeros((INNOVATIONS, model.config.residual_channels), np.float32)
+    return _prediction_table(model, "innovation_table")
 
 
 def _voices(model: WaveNet) -> Array:

@@ -46,9 +46,9 @@ class TrainingWindows(IterableDataset[Batch]):
     float32 (batch, frames, n_mels) as in `network.conditioning.Conditioning`, for the samples from `codes[:, 1]` on.
     The first one lies `ClipConditioning.phase` samples into the first frame after the context frames.
 
-    With `prediction`, a batch also holds "predicted_values" and "predicted_sizes", int64 (batch, context + length - 1):
-    the rows of `network.prediction.rows` after each of `codes[:, :-1]`. The predictor starts `prediction.memory`
-    samples earlier than the window.
+    With `prediction`, a batch also holds "predicted_rows", int64 (batch, 3, context + length - 1): the rows of
+    `network.prediction.rows` after each of `codes[:, :-1]`, of values, sizes and innovations. The predictor starts
+    `prediction.memory` samples earlier than the window.
 
     Use it in a `DataLoader` with `batch_size=None`; the order is the same for any number of workers.
 
@@ -285,9 +285,7 @@ def _collate(
         mask[row, : stop - start] = True
     entries = {} if conditioning is None else conditioning.of(corpus, windows, context, length)
     if prediction is not None:
-        values, sizes = predicted_rows(prediction, coding.decode(codes[:, :-1]))
-        first = past - context
-        entries["predicted_values"] = torch.from_numpy(values[:, first:].copy())
-        entries["predicted_sizes"] = torch.from_numpy(sizes[:, first:].copy())
+        rows = predicted_rows(prediction, coding.decode(codes[:, :-1]))
+        entries["predicted_rows"] = torch.from_numpy(rows[:, :, past - context :].swapaxes(0, 1).copy())
     seen = np.ascontiguousarray(codes[:, past - context :])
     return {"codes": torch.from_numpy(seen), "mask": torch.from_numpy(mask), **entries}

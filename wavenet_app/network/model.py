@@ -17,7 +17,7 @@ from wavenet_app.core.dilated import DilatedConv, ResidualBlock
 from wavenet_app.heads import DEFAULT_HEAD, Head
 from wavenet_app.network.conditioning import Condition, Conditioning, GlobalCondition, LocalCondition
 from wavenet_app.network.prediction.compiled import predicted_rows
-from wavenet_app.network.prediction.rows import SIZES, VALUES
+from wavenet_app.network.prediction.rows import INNOVATIONS, SIZES, VALUES
 from wavenet_app.network.stack.skip_sum import skip_sum
 
 FOREVER = 2**62
@@ -88,27 +88,32 @@ class PredictionRows(NamedTuple):
     Attributes:
         values: int64 (batch, time), rows of the predicted value of the next sample.
         sizes: int64 (batch, time), rows of the residual's size.
+        innovations: int64 (batch, time), rows of how far this code is from its prediction.
     """
 
     values: Tensor
     sizes: Tensor
+    innovations: Tensor
 
 
 class PredictionFront(nn.Module):
-    """What linear prediction adds to the first layer's input: one table row for its value, one for the residual's size.
+    """What linear prediction adds to the first layer's input: table rows for its value, residual size and innovation.
 
     Args:
         residual_channels: width of the output.
+        innovation: whether there is a table of innovations.
     """
 
-    def __init__(self, residual_channels: int) -> None:
+    def __init__(self, residual_channels: int, *, innovation: bool) -> None:
         super().__init__()
         self.value_table = nn.Parameter(torch.zeros(VALUES, residual_channels))
         self.size_table = nn.Parameter(torch.zeros(SIZES, residual_channels))
+        self.innovation_table = nn.Parameter(torch.zeros(INNOVATIONS, residual_channels)) if innovation else None
 
     def forward(self, rows: PredictionRows) -> Tensor:
         """Returns float32 (batch, time, residual_channels)."""
-        return F.embedding(rows.values, self.value_table) + F.embedding(rows.sizes, self.size_table)
+        added = F.embedding(rows.values, self.value_table) + F.embedding(rows.sizes, self.size_table)
+        return added if self.innovation_table is None else added + F.embedding(rows.innovations, self.innovation_table)
 
 
 class WaveNet(nn.Module):
@@ -134,7 +139,11 @@ class WaveNet(nn.Module):
             if self.head.one_hot_front
             else SampleFront(config.residual_channels, config.kernel_size)
         )
-        self.prediction = PredictionFront(config.residual_channels) if config.prediction else None
+        self.prediction = (
+            PredictionFront(config.residual_channels, innovation=bool(config.prediction.innovation))
+            if config.prediction
+            else None
+        )
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 config.residual_channels,
@@ -229,8 +238,8 @@ class WaveNet(nn.Module):
         """
         if self.config.prediction is None:
             return None
-        values, sizes = predicted_rows(self.config.prediction, self.config.coding.decode(codes.cpu().numpy()))
-        return PredictionRows(torch.from_numpy(values).to(codes.device), torch.from_numpy(sizes).to(codes.device))
+        rows = predicted_rows(self.config.prediction, self.config.coding.decode(codes.cpu().numpy()))
+        return PredictionRows(*torch.from_numpy(rows).to(codes.device))
 
     def first_inputs(self, codes: Tensor, rows: PredictionRows | None = None) -> Tensor:
         """Returns the first layer's input, float32 (batch, time, residual_channels).

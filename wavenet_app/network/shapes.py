@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wavenet_app.config import ModelConfig
-from wavenet_app.network.prediction.rows import SIZES, VALUES
+from wavenet_app.network.prediction.rows import INNOVATIONS, SIZES, VALUES
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -26,6 +26,8 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes["front.bias"] = (residual,)
     if config.prediction:
         shapes |= {"prediction.value_table": (VALUES, residual), "prediction.size_table": (SIZES, residual)}
+        if config.prediction.innovation:
+            shapes["prediction.innovation_table"] = (INNOVATIONS, residual)
     for layer in range(len(config.dilations)):
         block = f"blocks.{layer}"
         shapes |= _with_bias(f"{block}.dilated", (2 * dilation, residual, taps))

@@ -186,9 +186,7 @@ class WaveNetTask(Task):
         condition = model.condition(
             Conditioning(batch.get("speaker"), batch.get("mel")), self.conditioning.phase(context)
         )
-        rows = None
-        if "predicted_values" in batch:
-            rows = PredictionRows(batch["predicted_values"], batch["predicted_sizes"])
+        rows = PredictionRows(*batch["predicted_rows"].unbind(1)) if "predicted_rows" in batch else None
         outputs = model(codes[:, :-1], context - 1, condition, rows)
         return mean_bits(model.head.bits(outputs, codes[:, context:]), mask)
 

@@ -116,7 +116,7 @@ class NumbaCpu(BaseEngine):
             space = prime_space(self._packed, steps)
             rows = self._predicted(state, history[:, behind:-1], steps)
             condition_here = self._packed_condition(of_these, share)
-            jobs.append(partial(prime_clips, self._packed, state, read, *rows, space, *condition_here))
+            jobs.append(partial(prime_clips, self._packed, state, read, rows, space, *condition_here))
             state.recent[:] = history[:, -(behind + 1) :]
         run_together(jobs)
 
@@ -130,18 +130,17 @@ class NumbaCpu(BaseEngine):
             self._predicted(state, history[:, taps - 1 : -1], 0)
             state.recent[:] = history[:, -taps:]
 
-    def _predicted(self, state: State, codes: NDArray[np.int64], steps: int) -> tuple[NDArray[np.int64], ...]:
+    def _predicted(self, state: State, codes: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
         """Takes the linear predictors through codes (batch, time); returns the rows after the last `steps` of them.
 
-        There are no rows for a model without linear prediction.
+        They are (3, batch, steps); there are no steps for a model without linear prediction.
         """
         if self.weights.prediction is None:
-            return np.zeros((len(codes), 0), np.int64), np.zeros((len(codes), 0), np.int64)
-        rows = np.zeros((2, *codes.shape), np.int64)
+            return np.zeros((3, len(codes), 0), np.int64)
+        rows = np.zeros((3, *codes.shape), np.int64)
         samples = self.weights.coding.decode(codes).astype(np.float64)
         predict_rows(self._packed.predictor, state.predictor, samples, *rows)
-        first = codes.shape[1] - steps
-        return np.ascontiguousarray(rows[0][:, first:]), np.ascontiguousarray(rows[1][:, first:])
+        return np.ascontiguousarray(rows[:, :, codes.shape[1] - steps :])
 
     def score(self, codes: NDArray[np.integer], condition: ChunkCondition | None = None) -> NDArray[np.float32]:
         """Appends known codes step by step and returns the logits of each; see `Engine.score`."""
@@ -219,11 +218,9 @@ class NumbaCpu(BaseEngine):
         codes, nothing = np.empty((1, 0), np.int16), np.empty((1, 0), np.float32)
         shared = self.threads > 1
         calls = self._jobs(codes, nothing[:, None], nothing, SamplingSettings(), None, first_flags(), shared)
-        rows = np.zeros((2, 1, 0), np.int64)
+        rows = np.zeros((3, 1, 0), np.int64)
         # what is primed may reach further back than the receptive field
-        predict = partial(
-            predict_rows, self._packed.predictor, self._states[0].predictor, np.zeros((1, 0)), rows[0], rows[1]
-        )
+        predict = partial(predict_rows, self._packed.predictor, self._states[0].predictor, np.zeros((1, 0)), *rows)
         return [*calls, predict]
 
     def _packed_condition(self, condition: ChunkCondition | None, clips: slice) -> tuple[NDArray[np.float32], int, int]:

@@ -76,10 +76,11 @@ def _consume_front(model, recent, hidden):
 
 
 @inlined
-def _add_prediction(model, hidden, value, size):
-    """Adds two rows of linear prediction to the first layer's input of one clip."""
+def _add_prediction(model, hidden, value, size, innovation):
+    """Adds three rows of linear prediction to the first layer's input of one clip."""
     for channel in range(len(hidden)):
-        hidden[channel] += model.prediction_values[value, channel] + model.prediction_sizes[size, channel]
+        added = model.prediction_values[value, channel] + model.prediction_sizes[size, channel]
+        hidden[channel] += added + model.prediction_innovations[innovation, channel]
 
 
 @inlined
@@ -91,7 +92,8 @@ def _predict(model, state, clip):
         append_sample(value, model.predictor, state.predictor, clip)
         value_row = row_of(model.predictor.value_limits, state.predictor.predictions[clip])
         size_row = row_of(model.predictor.size_limits, state.predictor.sizes[clip])
-        _add_prediction(model, state.hidden[clip], value_row, size_row)
+        innovation_row = row_of(model.predictor.innovation_limits, state.predictor.innovations[clip])
+        _add_prediction(model, state.hidden[clip], value_row, size_row, innovation_row)
 
 
 @inlined
@@ -347,9 +349,9 @@ def prime_clips(call):
     """Takes the queues through codes (batch, time), layer by layer; the first kernel_size - 1 are consumed already.
 
     The arithmetic is that of `append_codes`, to the bit. `space` is a `PrimeSpace` for that number of steps. The rows
-    (batch, steps) of linear prediction are known already; there are no steps for a model without it.
+    (3, batch, steps) of linear prediction are known already; there are no steps for a model without it.
     """
-    model, state, read, value_rows, size_rows, space, condition, hold, phase = arguments(call)
+    model, state, read, predicted, space, condition, hold, phase = arguments(call)
     taps, _, residual = model.tables.shape
     clips = len(state.recent)
     layers, gates = model.gate_biases.shape
@@ -360,8 +362,9 @@ def prime_clips(call):
     for clip in range(clips):
         for time in range(steps):
             _consume_front(model, read[clip, time : time + taps], hidden[time])
-            if value_rows.shape[1] > 0:
-                _add_prediction(model, hidden[time], value_rows[clip, time], size_rows[clip, time])
+            if predicted.shape[2] > 0:
+                found = predicted[:, clip, time]
+                _add_prediction(model, hidden[time], found[0], found[1], found[2])
         for layer in range(layers):
             dilation = model.dilations[layer]
             slots = (taps - 1) * dilation

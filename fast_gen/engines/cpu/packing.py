@@ -84,6 +84,7 @@ class PackedWeights(NamedTuple):
         outputs: number of outputs, without padding.
         prediction_values: (VALUES, R), or no rows; see `GeneratorWeights`.
         prediction_sizes: (SIZES, R), or no rows.
+        prediction_innovations: (INNOVATIONS, R), or no rows.
         sample_values: the waveform value of each code, the lowest first; one value, that of a step, for 16-bit samples.
         predictor: settings of the linear predictor.
     """
@@ -105,6 +106,7 @@ class PackedWeights(NamedTuple):
     outputs: int
     prediction_values: Array
     prediction_sizes: Array
+    prediction_innovations: Array
     sample_values: NDArray[np.float64]
     predictor: PackedPredictor
 
@@ -266,6 +268,7 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
         outputs=weights.output_channels,
         prediction_values=_pad(weights.prediction_values, -1),
         prediction_sizes=_pad(weights.prediction_sizes, -1),
+        prediction_innovations=_pad(weights.prediction_innovations, -1),
         sample_values=_sample_values(weights.head),
         predictor=packed_predictor(weights.prediction),
     )

@@ -179,7 +179,7 @@ class GraphQueue(BaseEngine):
         if self._prediction is not None:
             if solves:
                 self._prediction.solve(recent[:, -1])
-            hidden = add_prediction(model, hidden, *self._prediction.step(recent[:, -1]))
+            hidden = add_prediction(model, hidden, self._prediction.step(recent[:, -1]))
         skips = model.skip_bias
         for layer in range(len(places)):
             slots.index_copy_(0, places[layer, -1:], hidden[None])

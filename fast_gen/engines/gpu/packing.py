@@ -52,6 +52,7 @@ class PackedModel(NamedTuple):
         ring_masks: (layers,), int32, one less than the number of a layer's slots; see `Rings`.
         prediction_values: (256, R), added to the front's output; no rows for a model without linear prediction.
         prediction_sizes: (64, R), likewise.
+        prediction_innovations: (64, R), likewise.
         head: what the outputs mean.
     """
 
@@ -71,6 +72,7 @@ class PackedModel(NamedTuple):
     ring_masks: Tensor
     prediction_values: Tensor
     prediction_sizes: Tensor
+    prediction_innovations: Tensor
     head: Head
 
 
@@ -162,6 +164,7 @@ def pack(weights: GeneratorWeights, device: str, dtype: torch.dtype) -> PackedMo
         ring_masks=torch.tensor(slots, dtype=torch.int32, device=device) - 1,
         prediction_values=place(weights.prediction_values, -1),
         prediction_sizes=place(weights.prediction_sizes, -1),
+        prediction_innovations=place(weights.prediction_innovations, -1),
         head=weights.head,
     )
 
@@ -192,9 +195,11 @@ def front(model: PackedModel, taps: Sequence[Tensor]) -> Tensor:
     return sum(others, first)
 
 
-def add_prediction(model: PackedModel, hidden: Tensor, value_rows: Tensor, size_rows: Tensor) -> Tensor:
-    """Returns the first layer's input (..., R) with what linear prediction adds for rows of its tables (...)."""
-    return hidden + (model.prediction_values[value_rows] + model.prediction_sizes[size_rows])
+def add_prediction(model: PackedModel, hidden: Tensor, rows: Tensor) -> Tensor:
+    """Returns the first layer's input (..., R) with what linear prediction adds for rows (3, ...) of its tables."""
+    values, sizes, innovations = rows
+    added = model.prediction_values[values] + model.prediction_sizes[sizes]
+    return hidden + (added + model.prediction_innovations[innovations])
 
 
 def pack_condition(condition: ChunkCondition, model: PackedModel, rows: int, samples: int) -> PackedCondition:
@@ -253,7 +258,7 @@ def prime(
         if seen is not None:
             own = ChunkCondition(seen.values[clips], seen.hold, seen.phase)
             packed = pack_condition(own, model, clips.stop - first, steps)
-        rows = None if predicted is None else (predicted[0][clips, -steps:], predicted[1][clips, -steps:])
+        rows = None if predicted is None else predicted[:, clips, -steps:]
         _prime_clips(model, rings, clips, read[clips].long(), packed, rows)
     rings.advance(steps)
     rings.recent.copy_(torch.cat([rings.recent, codes.to(torch.int32)], dim=1)[:, -taps:])
@@ -265,14 +270,14 @@ def _prime_clips(
     clips: slice,
     codes: Tensor,
     packed: PackedCondition | None,
-    predicted: tuple[Tensor, Tensor] | None,
+    predicted: Tensor | None,
 ) -> None:
     """Takes the queues of some clips through codes (clips, time), kernel_size - 1 of them already consumed."""
     taps, dtype = rings.recent.shape[1], rings.slots.dtype
     steps = codes.shape[1] - (taps - 1)
     hidden = front(model, [codes[:, tap : tap + steps] for tap in range(taps)])
     if predicted is not None:
-        hidden = add_prediction(model, hidden, *predicted)
+        hidden = add_prediction(model, hidden, predicted)
     for layer, dilation in enumerate(model.dilations.tolist()):
         start, mask = int(model.ring_starts[layer]), int(model.ring_masks[layer])
         span = (taps - 1) * dilation

@@ -14,7 +14,7 @@ from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.network.prediction.compiled import predict_rows
 from wavenet_app.network.prediction.packed import PredictorState, packed_predictor
 from wavenet_app.network.prediction.predictor import WHITENING, analysis_window
-from wavenet_app.network.prediction.rows import size_limits, value_limits
+from wavenet_app.network.prediction.rows import SMALLEST_SIZE, innovation_limits, size_limits, value_limits
 
 
 class DevicePredictor:
@@ -27,8 +27,8 @@ class DevicePredictor:
     Attributes:
         decoded: (codes,) float64, the waveform value of every code, the lowest first.
         window: (frame,) float64, weights of the samples that the predictor is solved from.
-        constants: (3,) float64: decay, factor on the energy, least energy.
-        value_limits: (256,) float64, rising; the last is infinite. `size_limits` (64,) is alike.
+        constants: (4,) float64: decay, factor on the energy, least energy, least size that an innovation is divided by.
+        value_limits: (256,) float64, rising; the last is infinite. So are `size_limits` and `innovation_limits`, (64,).
         past: (rows, frame + hop) float64, of which those before `frame + since` are known.
         coefficients: (rows, order) float64; place j is the weight of the sample j + 1 steps back.
         predictions: (rows,) float64, of the next sample.
@@ -54,9 +54,10 @@ class DevicePredictor:
 
         self.decoded = place(coding.decode(np.arange(coding.lowest, coding.lowest + coding.size)).astype(np.float64))
         self.window = place(analysis_window(self.frame))
-        self.constants = place(np.array([config.decay, WHITENING, np.finfo(np.float64).tiny]))
+        self.constants = place(np.array([config.decay, WHITENING, np.finfo(np.float64).tiny, SMALLEST_SIZE]))
         self.value_limits = place(np.append(value_limits(), np.inf))
         self.size_limits = place(np.append(size_limits(), np.inf))
+        self.innovation_limits = place(np.append(innovation_limits(), np.inf))
         self.past = place(np.zeros((rows, self.frame + self.hop)))
         self.coefficients = place(np.zeros((rows, self.order)))
         self.predictions, self.sizes = place(np.zeros(rows)), place(np.zeros(rows))
@@ -97,33 +98,39 @@ class DevicePredictor:
         self.coefficients.copy_(found.T)
         self.since_on_device.fill_(-1)
 
-    def step(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes in the newest codes (rows,), integer; returns the rows of predicted values and of residual sizes."""
+    def step(self, codes: Tensor) -> Tensor:
+        """Takes in the newest codes (rows,), integer; returns the rows of value, size and innovation, (3, rows)."""
         values = self.decoded[codes.long() - self.lowest]
         decay = self.constants[0]
-        self.sizes.copy_(decay * self.sizes + (1 - decay) * (values - self.predictions).abs())
+        errors = values - self.predictions
+        innovations = errors / torch.maximum(self.sizes, self.constants[3])
+        self.sizes.copy_(decay * self.sizes + (1 - decay) * errors.abs())
         place = self.since_on_device + self.frame
         self.past.index_copy_(1, place[None], values[:, None])
         self.predictions.copy_((self.past.index_select(1, place - self._back) * self.coefficients).sum(1))
         self.since_on_device += 1
-        return (
-            torch.searchsorted(self.value_limits, self.predictions, right=True),
-            torch.searchsorted(self.size_limits, self.sizes, right=True),
+        return torch.stack(
+            [
+                torch.searchsorted(self.value_limits, self.predictions, right=True),
+                torch.searchsorted(self.size_limits, self.sizes, right=True),
+                torch.searchsorted(self.innovation_limits, innovations, right=True),
+            ]
         )
 
-    def take_in(self, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Takes in known codes (rows, time), time at least 1; returns the rows after each of them, (rows, time)."""
+    def take_in(self, codes: Tensor) -> Tensor:
+        """Takes in known codes (rows, time), time at least 1; returns the rows after each of them, (3, rows, time)."""
         clips, time = codes.shape
         state = PredictorState(
             past=self.past.cpu().numpy().copy(),
             coefficients=self.coefficients.cpu().numpy().copy(),
             predictions=self.predictions.cpu().numpy().copy(),
             sizes=self.sizes.cpu().numpy().copy(),
+            innovations=np.zeros(clips),
             since=np.full(clips, self.since),
             space=np.zeros(3 * self.order + 1 + self.frame),
         )
         samples = self._coding.decode(codes.cpu().numpy()).astype(np.float64)
-        rows = np.zeros((2, clips, time), np.int64)
+        rows = np.zeros((3, clips, time), np.int64)
         try:
             predict_rows(packed_predictor(self._config), state, samples, *rows)
         except ImportError:  # without numba: the same, sample by sample
@@ -133,16 +140,14 @@ class DevicePredictor:
             tensor.copy_(torch.from_numpy(array))
         self.since = (self.since + time) % self.hop
         self.since_on_device.fill_(self.since)
-        found = torch.from_numpy(rows).to(codes.device)
-        return found[0], found[1]
+        return torch.from_numpy(rows).to(codes.device)
 
-    def _step_through(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+    def _step_through(self, codes: Tensor) -> Tensor:
         self.since_on_device.fill_(self.since)
         rows = []
         for newest in codes.unbind(1):
             if self.solves_next:
                 self.solve(newest)
-            rows.append(torch.stack(self.step(newest)))
+            rows.append(self.step(newest))
             self.advance(1)
-        found = torch.stack(rows, dim=-1)
-        return found[0], found[1]
+        return torch.stack(rows, dim=-1)

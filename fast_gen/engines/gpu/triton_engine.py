@@ -280,11 +280,12 @@ class TritonGpu(BaseEngine):
         skip, channels = model.output2.shape
         *tensors, head = model
         prediction = self._prediction
-        predictors: list[Tensor | int] = [model.skip_bias] * 8 + [0]  # read by no kernel without prediction
+        predictors: list[Tensor | int] = [model.skip_bias] * 9 + [0]  # read by no kernel without prediction
         if prediction is not None:
             predictors = [
                 prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
-                prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes, prediction.since,
+                prediction.innovation_limits, prediction.past, prediction.coefficients, prediction.predictions,
+                prediction.sizes, prediction.since,
             ]  # fmt: skip
         numbers = settings.numbers
         append_codes[(rows // plan.rows,)](

@@ -34,6 +34,7 @@ from wavenet_app.network.prediction import rows as prediction_rows
 _CODE = tl.constexpr(int(Rule.CODE))
 _VALUES = tl.constexpr(prediction_rows.VALUES)
 _SIZES = tl.constexpr(prediction_rows.SIZES)
+_INNOVATIONS = tl.constexpr(prediction_rows.INNOVATIONS)
 
 
 @triton.jit
@@ -101,6 +102,7 @@ def append_codes(
     ring_masks,
     prediction_values,
     prediction_sizes,
+    prediction_innovations,
     slots,
     recent,
     vectors,
@@ -118,6 +120,7 @@ def append_codes(
     constants,
     value_limits,
     size_limits,
+    innovation_limits,
     past_samples,
     coefficients,
     predictions,
@@ -154,7 +157,7 @@ def append_codes(
     """Appends `steps` codes to each row; a program for each ROWS of them.
 
     Args:
-        tables: this and the next, up to prediction_sizes: the tensors of `PackedModel`.
+        tables: this and the next, up to prediction_innovations: the tensors of `PackedModel`.
         slots: as in `Rings`, and so is `recent`.
         vectors: (2, batch, S), of the type of output2; written over.
         codes: (steps, batch) int16; known if SCORE, else written.
@@ -202,7 +205,7 @@ def append_codes(
     if PREDICTED:
         back = tl.arange(0, LAGS)[None, :]
         solved = tl.load(coefficients + rows[:, None] * ORDER + back, mask=back < ORDER, other=0.0)
-        prediction, size, decay = tl.load(predictions + rows), tl.load(sizes + rows), tl.load(constants)
+        prediction, size = tl.load(predictions + rows), tl.load(sizes + rows)
     for step in range(steps):
         time = start_time + step
         if ONE_HOT:
@@ -211,7 +214,12 @@ def append_codes(
             hidden = sample_front(tables, oldest, middle, newest, KERNEL_SIZE, R)
         if PREDICTED:
             value = tl.load(decoded + newest - LOWEST)
-            size = decay * size + (1 - decay) * tl.abs(value - prediction)
+            error = value - prediction
+            innovation = error / tl.maximum(size, tl.load(constants + 3))  # loaded here, for registers are few
+            innovation_row = row_of(innovation_limits, innovation, _INNOVATIONS)[:, None]
+            hidden += tl.load(prediction_innovations + innovation_row * R + residual[None, :])
+            decay = tl.load(constants)
+            size = decay * size + (1 - decay) * tl.abs(error)
             prediction = predict(past_samples, rows, value, FRAME + since + step, solved, FRAME + HOP, ORDER, LAGS)
             value_row = row_of(value_limits, prediction, _VALUES)[:, None]
             size_row = row_of(size_limits, size, _SIZES)[:, None]

@@ -22,7 +22,7 @@ configs = st.builds(
     kernel_size=st.sampled_from([2, 3]),
     dilations=st.lists(st.integers(1, 9), min_size=1, max_size=5).map(tuple),
     quantization_channels=st.sampled_from([4, 16]),
-    prediction=st.sampled_from([None, PredictionConfig(order=2, window=9, hop=4)]),
+    prediction=st.sampled_from([None, PredictionConfig(order=2, window=9, hop=4, innovation=True)]),
 )
 
 
@@ -76,17 +76,20 @@ def test_logits_never_depend_on_later_codes(config, cut):
         torch.testing.assert_close(model(codes)[:, :cut], model(changed)[:, :cut])
 
 
-def test_linear_prediction_is_read_and_can_be_given():
-    config = ModelConfig(dilations=(1, 2), prediction=PredictionConfig(order=2, window=9, hop=4))
+@pytest.mark.parametrize("innovation", [None, True])
+def test_linear_prediction_is_read_and_can_be_given(innovation):
+    config = ModelConfig(dilations=(1, 2), prediction=PredictionConfig(order=2, window=9, hop=4, innovation=innovation))
     model, plain = net(config), net(config.model_copy(update={"prediction": None}))
     codes = torch.randint(256, (2, 50), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         rows = model.predicted_rows(codes)
         assert rows is not None
-        assert rows.values.shape == rows.sizes.shape == codes.shape
+        assert rows.values.shape == rows.sizes.shape == rows.innovations.shape == codes.shape
         assert torch.equal(model(codes, rows=rows), model(codes))
         other = rows._replace(values=(rows.values + 9) % 256)
         assert not torch.allclose(model(codes, rows=other), model(codes))
+        other = rows._replace(innovations=(rows.innovations + 9) % 64)
+        assert torch.allclose(model(codes, rows=other), model(codes)) == (not innovation)
         assert plain.predicted_rows(codes) is None
         for table in model.prediction.parameters():
             table.zero_()

@@ -12,7 +12,6 @@ from wavenet_app.compiling.code_cache import CodeCache
 from wavenet_app.compiling.kept_function import KeptFunction
 from wavenet_app.network.prediction.packed import Floats, Rows, first_predictor_state, packed_predictor
 from wavenet_app.network.prediction.predictor import Predictor
-from wavenet_app.network.prediction.rows import size_rows, value_rows
 
 if TYPE_CHECKING:
     from wavenet_app.config import PredictionConfig
@@ -27,7 +26,7 @@ CACHE = CodeCache("prediction", SOURCES)
 predict_rows = KeptFunction("wavenet_app.network.prediction.kernel", "predict_rows", CACHE)
 
 
-def predicted_rows(config: PredictionConfig, waveform: NDArray[np.floating]) -> tuple[Rows, Rows]:
+def predicted_rows(config: PredictionConfig, waveform: NDArray[np.floating]) -> Rows:
     """Returns what a net reads of the prediction after each sample; compiled where numba can be imported.
 
     Args:
@@ -35,23 +34,23 @@ def predicted_rows(config: PredictionConfig, waveform: NDArray[np.floating]) -> 
         waveform: (batch, time), in [-1, 1]; before the first sample there is silence.
 
     Returns:
-        Rows of predicted values and of residual sizes, each int64 (batch, time); place t is about sample t + 1.
+        Rows of predicted values, of residual sizes and of innovations, int64 (3, batch, time); place t is about the
+        value of sample t + 1, and about the size and the innovation after sample t.
     """
     samples = np.ascontiguousarray(waveform, np.float64)
-    values, sizes = np.zeros(samples.shape, np.int64), np.zeros(samples.shape, np.int64)
-    state = first_predictor_state(config, len(samples))
+    rows = np.zeros((3, *samples.shape), np.int64)
     try:
-        predict_rows(packed_predictor(config), state, samples, values, sizes)
+        predict_rows(packed_predictor(config), first_predictor_state(config, len(samples)), samples, *rows)
     except ImportError:
         return reference_rows(config, samples)
-    return values, sizes
+    return rows
 
 
-def reference_rows(config: PredictionConfig, samples: Floats) -> tuple[Rows, Rows]:
+def reference_rows(config: PredictionConfig, samples: Floats) -> Rows:
     """Returns what `predicted_rows` does, by the reference."""
-    values, sizes = np.zeros(samples.shape, np.int64), np.zeros(samples.shape, np.int64)
+    rows = np.zeros((3, *samples.shape), np.int64)
     predictor = Predictor(config, len(samples))
     for time in range(samples.shape[1]):
         predictor.append(samples[:, time])
-        values[:, time], sizes[:, time] = value_rows(predictor.prediction), size_rows(predictor.size)
-    return values, sizes
+        rows[:, :, time] = predictor.rows()
+    return rows

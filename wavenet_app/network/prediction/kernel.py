@@ -8,6 +8,7 @@ from numba import njit
 
 from wavenet_app.compiling.table_entry import arguments
 from wavenet_app.network.prediction.predictor import WHITENING
+from wavenet_app.network.prediction.rows import SMALLEST_SIZE
 
 _TINY = float(np.finfo(np.float64).tiny)
 
@@ -63,7 +64,9 @@ def append_sample(value, predictor, state, clip):
     window, decay, hop = predictor.window, predictor.decay[0], predictor.hop
     length = len(window)
     past, coefficients = state.past[clip], state.coefficients[clip]
-    state.sizes[clip] = decay * state.sizes[clip] + (1 - decay) * abs(value - state.predictions[clip])
+    error, size = value - state.predictions[clip], state.sizes[clip]
+    state.innovations[clip] = error / max(size, SMALLEST_SIZE)
+    state.sizes[clip] = decay * size + (1 - decay) * abs(error)
     since = state.since[clip]
     past[length + since] = value
     since += 1
@@ -95,11 +98,12 @@ def row_of(limits, value):
 def predict_rows(call):
     """Takes samples (batch, time) one after the other; writes the predictor's rows after each of them.
 
-    The arguments are `PackedPredictor`, `PredictorState`, the samples, and two arrays int64 (batch, time) of rows.
+    The arguments are `PackedPredictor`, `PredictorState`, the samples, and three arrays int64 (batch, time) of rows.
     """
-    predictor, state, samples, values, sizes = arguments(call)
+    predictor, state, samples, values, sizes, innovations = arguments(call)
     for clip in range(samples.shape[0]):
         for time in range(samples.shape[1]):
             append_sample(samples[clip, time], predictor, state, clip)
             values[clip, time] = row_of(predictor.value_limits, state.predictions[clip])
             sizes[clip, time] = row_of(predictor.size_limits, state.sizes[clip])
+            innovations[clip, time] = row_of(predictor.innovation_limits, state.innovations[clip])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.network.prediction.predictor import analysis_window
-from wavenet_app.network.prediction.rows import size_limits, value_limits
+from wavenet_app.network.prediction.rows import innovation_limits, size_limits, value_limits
 
 if TYPE_CHECKING:
     from wavenet_app.config import PredictionConfig
@@ -25,6 +25,7 @@ class PackedPredictor(NamedTuple):
         decay: (1,), of the running mean.
         value_limits: between rows of predicted values.
         size_limits: between rows of residual sizes.
+        innovation_limits: between rows of innovations.
         hop: samples from one solution to the next; 0 where the model has no prediction.
     """
 
@@ -32,6 +33,7 @@ class PackedPredictor(NamedTuple):
     decay: Floats
     value_limits: Floats
     size_limits: Floats
+    innovation_limits: Floats
     hop: int
 
 
@@ -43,6 +45,7 @@ class PredictorState(NamedTuple):
         coefficients: (batch, order).
         predictions: (batch,), of the next sample.
         sizes: (batch,), running means of the residual's magnitude.
+        innovations: (batch,), of the newest sample.
         since: (batch,), samples since the last solution.
         space: free memory of a solution.
     """
@@ -51,16 +54,17 @@ class PredictorState(NamedTuple):
     coefficients: Floats
     predictions: Floats
     sizes: Floats
+    innovations: Floats
     since: Rows
     space: Floats
 
 
 def packed_predictor(config: PredictionConfig | None) -> PackedPredictor:
     """Returns the settings for compiled code; for no prediction, ones that stand for none."""
+    limits = value_limits().copy(), size_limits().copy(), innovation_limits().copy()
     if config is None:
-        return PackedPredictor(np.ones(1), np.zeros(1), value_limits().copy(), size_limits().copy(), 0)
-    window = analysis_window(config.frame)
-    return PackedPredictor(window, np.array([config.decay]), value_limits().copy(), size_limits().copy(), config.step)
+        return PackedPredictor(np.ones(1), np.zeros(1), *limits, 0)
+    return PackedPredictor(analysis_window(config.frame), np.array([config.decay]), *limits, config.step)
 
 
 def first_predictor_state(config: PredictionConfig | None, batch_size: int) -> PredictorState:
@@ -71,6 +75,7 @@ def first_predictor_state(config: PredictionConfig | None, batch_size: int) -> P
         coefficients=np.zeros((batch_size, order)),
         predictions=np.zeros(batch_size),
         sizes=np.zeros(batch_size),
+        innovations=np.zeros(batch_size),
         since=np.zeros(batch_size, np.int64),
         space=np.zeros(3 * order + 1 + window),
     )

@@ -2,8 +2,9 @@
 
 Every `hop` samples, the autocorrelation method (Makhoul 1975, "Linear Prediction: A Tutorial Review", section II-D) and
 Levinson's recursion (equations 38a to 38e) solve a predictor from the newest `window` samples. It predicts each next
-sample from the newest `order` ones. The size of the residual is its running mean magnitude. Nothing is transmitted or
-learned: whoever knows the past samples knows the prediction.
+sample from the newest `order` ones. The size of the residual is its running mean magnitude. The innovation is how far
+the newest sample is from its prediction, divided by the size before it. Nothing is transmitted or learned: whoever
+knows the past samples knows the prediction.
 
 All arithmetic is float64 in the order written here, without fused multiply-adds.
 """
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wavenet_app.network.prediction.rows import SMALLEST_SIZE, innovation_rows, size_rows, value_rows
 
 if TYPE_CHECKING:
     from wavenet_app.config import PredictionConfig
@@ -39,6 +42,7 @@ class Predictor:
     Attributes:
         prediction: (batch,), of the next sample; zero before the first one.
         size: (batch,), running mean magnitude of the residual; zero before the first sample.
+        innovation: (batch,), of the newest sample; zero before the first one.
 
     Args:
         config: order, window, hop and decay.
@@ -49,6 +53,7 @@ class Predictor:
         self.config = config
         self.prediction = np.zeros(batch_size)
         self.size = np.zeros(batch_size)
+        self.innovation = np.zeros(batch_size)
         self._window = analysis_window(config.frame)
         self._past = np.zeros((batch_size, config.frame))
         self._coefficients = np.zeros((config.order, batch_size))
@@ -57,7 +62,9 @@ class Predictor:
     def append(self, values: NDArray[np.floating]) -> None:
         """Takes the next sample of each clip, (batch,), in [-1, 1]."""
         newest = np.asarray(values, np.float64)
-        self.size = self.config.decay * self.size + (1 - self.config.decay) * np.abs(newest - self.prediction)
+        error = newest - self.prediction
+        self.innovation = error / np.maximum(self.size, SMALLEST_SIZE)
+        self.size = self.config.decay * self.size + (1 - self.config.decay) * np.abs(error)
         self._past = np.concatenate([self._past[:, 1:], newest[:, None]], axis=1)
         self._since += 1
         if self._since == self.config.step:
@@ -66,6 +73,10 @@ class Predictor:
         self.prediction = np.zeros(len(newest))
         for lag, coefficient in enumerate(self._coefficients, start=1):
             self.prediction = self.prediction + coefficient * self._past[:, -lag]
+
+    def rows(self) -> NDArray[np.int64]:
+        """Returns the rows that a net reads now, of predicted value, size and innovation: (3, batch)."""
+        return np.stack([value_rows(self.prediction), size_rows(self.size), innovation_rows(self.innovation)])
 
 
 def autocorrelation(frames: Floats, order: int) -> Floats:

@@ -1,6 +1,6 @@
-"""What a net reads of linear prediction: the row of a table for the predicted value, and one for the residual's size.
+"""What a net reads of linear prediction: table rows for predicted value, residual size and last innovation.
 
-Both are found by comparing with rising limits in float64, so every engine finds the same row.
+All are found by comparing with rising limits in float64, so every engine finds the same row.
 """
 
 from __future__ import annotations
@@ -22,6 +22,12 @@ SIZES_PER_OCTAVE = 4
 SMALLEST_SIZE = 2.0**-14
 """Sizes below it share the first row, about a third of a step of 16-bit samples."""
 
+INNOVATIONS = 64
+"""Rows of the table of innovations: how far the newest sample is from its prediction, in sizes of the residual."""
+
+INNOVATIONS_PER_NATURAL = 8
+"""Rows for a factor of e in a large innovation; small ones have 1/16 of a size each."""
+
 Floats = NDArray[np.float64]
 
 
@@ -37,6 +43,19 @@ def value_limits() -> Floats:
 def size_limits() -> Floats:
     """Returns the sizes between neighbouring rows of residual sizes, (SIZES - 1,), rising."""
     limits = SMALLEST_SIZE * 2.0 ** (np.arange(1, SIZES) / SIZES_PER_OCTAVE)
+    limits.setflags(write=False)
+    return limits
+
+
+@cache
+def innovation_limits() -> Floats:
+    """Returns the innovations between neighbouring rows, (INNOVATIONS - 1,), rising: small ones evenly, large ones not.
+
+    >>> innovation_limits()[[0, 31, 32, 62]].round(4).tolist()
+    [-12.0405, 0.0, 0.0627, 12.0405]
+    """
+    steps = np.arange(1, INNOVATIONS) - INNOVATIONS // 2
+    limits = np.sinh(steps / INNOVATIONS_PER_NATURAL) / 2
     limits.setflags(write=False)
     return limits
 
@@ -57,3 +76,12 @@ def size_rows(sizes: Floats) -> NDArray[np.int64]:
     [0, 4, 56, 63]
     """
     return np.searchsorted(size_limits(), sizes, side="right")
+
+
+def innovation_rows(innovations: Floats) -> NDArray[np.int64]:
+    """Returns the row of each innovation, in the shape of `innovations`.
+
+    >>> innovation_rows(np.array([-100.0, -0.01, 0.0, 1.0, 100.0])).tolist()
+    [0, 31, 32, 43, 63]
+    """
+    return np.searchsorted(innovation_limits(), innovations, side="right")

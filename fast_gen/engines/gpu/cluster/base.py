@@ -33,8 +33,8 @@ class Arguments(ctypes.Structure):
                 "weights", "starts", "first_layers", "tables", "gate_biases", "residual_biases", "skip_bias",
                 "output1_bias", "output2_bias", "dilations", "ring_starts", "ring_masks", "slots", "recent", "codes",
                 "logits", "uniforms", "condition", "condition_steps", "decoded", "constants", "value_limits",
-                "size_limits", "past_samples", "coefficients", "predictions", "sizes", "prediction_values",
-                "prediction_sizes",
+                "size_limits", "innovation_limits", "past_samples", "coefficients", "predictions", "sizes",
+                "prediction_values", "prediction_sizes", "prediction_innovations",
             )
         ),
         ("temperature", DOUBLE),
@@ -171,12 +171,12 @@ class ClusterEngine(TritonGpu):
         ]  # fmt: skip
         prediction = self._prediction
         if prediction is None:
-            pointers += [None] * 10
+            pointers += [None] * 12
         else:
             pointers += [
                 prediction.decoded, prediction.constants, prediction.value_limits, prediction.size_limits,
-                prediction.past, prediction.coefficients, prediction.predictions, prediction.sizes,
-                model.prediction_values, model.prediction_sizes,
+                prediction.innovation_limits, prediction.past, prediction.coefficients, prediction.predictions,
+                prediction.sizes, model.prediction_values, model.prediction_sizes, model.prediction_innovations,
             ]  # fmt: skip
         arguments = Arguments(
             *(tensor.data_ptr() if tensor is not None else None for tensor in pointers),

@@ -67,16 +67,18 @@ struct Arguments {
     const float* uniforms;         // (steps, batch)
     const void* condition;         // `PackedCondition.values`; null if there is no condition
     const int* condition_steps;    // (steps,): which of them each sample takes
-    const double* decoded;         // this and the next seven are those of `DevicePredictor`; null without prediction
+    const double* decoded;         // this and the next eight are those of `DevicePredictor`; null without prediction
     const double* constants;
     const double* value_limits;
     const double* size_limits;
+    const double* innovation_limits;
     double* past_samples;
     const double* coefficients;
     double* predictions;
     double* sizes;
     const float* prediction_values;
     const float* prediction_sizes;
+    const float* prediction_innovations;
     double temperature;            // this and the next four are those of `PickNumbers`
     float scale;
     int top_k;                     // CODES for all
@@ -89,7 +91,7 @@ struct Arguments {
 };
 
 // The linear predictor of a clip, as each thread of a warp knows it.
-struct Predictor { double prediction, size; int value_row, size_row; };
+struct Predictor { double prediction, size; int value_row, size_row, innovation_row; };
 
 // Returns the sum over the lanes of a warp, to each of them.
 template <class T> __device__ T warp_sum(T value) {
@@ -103,15 +105,18 @@ __device__ void predict(const Arguments& all, Predictor* known, int newest, int 
     int lane = threadIdx.x % 32, place = FRAME + all.since + step;
     double* past = all.past_samples + (long long)clip * (FRAME + HOP);
     double value = all.decoded[newest - LOWEST_CODE], decay = all.constants[0], total = 0;
-    known->size = decay * known->size + (1 - decay) * fabs(value - known->prediction);
+    double error = value - known->prediction, innovation = error / fmax(known->size, all.constants[3]);
+    known->size = decay * known->size + (1 - decay) * fabs(error);
     for (int back = lane; back < ORDER; back += 32)
         total += all.coefficients[(long long)clip * ORDER + back] * (back ? past[place - back] : value);
     known->prediction = warp_sum(total);
-    int value_row = 0, size_row = 0;
+    int value_row = 0, size_row = 0, innovation_row = 0;
     for (int at = lane; at < VALUES; at += 32) value_row += all.value_limits[at] <= known->prediction;
     for (int at = lane; at < SIZES; at += 32) size_row += all.size_limits[at] <= known->size;
+    for (int at = lane; at < INNOVATIONS; at += 32) innovation_row += all.innovation_limits[at] <= innovation;
     known->value_row = warp_sum(value_row);
     known->size_row = warp_sum(size_row);
+    known->innovation_row = warp_sum(innovation_row);
     if (stores) past[place] = value;
 }
 

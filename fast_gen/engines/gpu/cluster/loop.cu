@@ -12,8 +12,8 @@
 // memory (the others are read from the GPU's cache), LAYERS, KERNEL_SIZE, CODES, the padded widths
 // R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
-// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES and SIZES; of the head RULE, ONE_HOT, FLOAT_OUTPUT,
-// FIRST_MEAN and AFTER_MEANS, and the numbers of the rules; for 16-bit samples SAMPLE_STEP, LEAST_SCALE,
+// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES, SIZES and INNOVATIONS; of the head RULE, ONE_HOT,
+// FLOAT_OUTPUT, FIRST_MEAN and AFTER_MEANS, and the numbers of the rules; for 16-bit samples SAMPLE_STEP, LEAST_SCALE,
 // GREATEST_LOG_SCALE, HIGHEST_CODE, HALF_UNIFORM, LEAST_REMAINDER, and the coefficients of `gaussian_quantile`.
 
 struct alignas(16) OutputDesk {
@@ -228,7 +228,8 @@ __device__ void run_layers(const Arguments& all, LayerWeights weights, LayerDesk
                 hidden = front(all.tables, codes, channel);
                 if (PREDICTED)
                     hidden += all.prediction_values[predictor.value_row * R + channel] +
-                              all.prediction_sizes[predictor.size_row * R + channel];
+                              all.prediction_sizes[predictor.size_row * R + channel] +
+                              all.prediction_innovations[predictor.innovation_row * R + channel];
             } else
                 hidden = as_float(receive(&desk->hidden_box[channel], step + 1));
             chain.begin(desk, channel, hidden);

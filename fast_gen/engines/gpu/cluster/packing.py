@@ -253,6 +253,7 @@ def definitions(model: PackedModel, division: Division, weights: GeneratorWeight
         "LOWEST_CODE": weights.coding.lowest,
         "VALUES": prediction_rows.VALUES,
         "SIZES": prediction_rows.SIZES,
+        "INNOVATIONS": prediction_rows.INNOVATIONS,
         **_of_head(weights),
         **{name: getattr(pick_weights, name) for name in PICK_NAMES},
         **{f"COEFFICIENT_{place}": coefficient for place, coefficient in enumerate(pick_weights.COEFFICIENTS)},

@@ -41,6 +41,7 @@ struct alignas(16) LayerDesk {
     int codes[KERNEL_SIZE][ROWS];
     int value_rows[ROWS];
     int size_rows[ROWS];
+    int innovation_rows[ROWS];
 };
 
 struct alignas(16) OutputDesk {
@@ -186,6 +187,7 @@ __device__ void begin(const Arguments& all, LayerDesk* desk, int step, int row, 
             all.sizes[clip] = known.size;
             desk->value_rows[at] = known.value_row;
             desk->size_rows[at] = known.size_row;
+            desk->innovation_rows[at] = known.innovation_row;
         }
         __syncthreads();  // all predictions are there
     }
@@ -195,7 +197,8 @@ __device__ void begin(const Arguments& all, LayerDesk* desk, int step, int row, 
             sum += all.tables[(tap * (CODES + 1) + desk->codes[tap][clip]) * R + output];
         if (PREDICTED)
             sum += all.prediction_values[desk->value_rows[clip] * R + output] +
-                   all.prediction_sizes[desk->size_rows[clip] * R + output];
+                   all.prediction_sizes[desk->size_rows[clip] * R + output] +
+                   all.prediction_innovations[desk->innovation_rows[clip] * R + output];
     }
 }
 

@@ -11,9 +11,19 @@ from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import override
 from wavenet_app.corpus.baseline import _predictions
 from wavenet_app.network.prediction.compiled import predict_rows, predicted_rows, reference_rows
-from wavenet_app.network.prediction.packed import first_predictor_state, packed_predictor
+from wavenet_app.network.prediction.packed import PredictorState, first_predictor_state, packed_predictor
 from wavenet_app.network.prediction.predictor import Predictor
-from wavenet_app.network.prediction.rows import SIZES, VALUES, size_limits, size_rows, value_limits, value_rows
+from wavenet_app.network.prediction.rows import (
+    INNOVATIONS,
+    SIZES,
+    VALUES,
+    innovation_limits,
+    innovation_rows,
+    size_limits,
+    size_rows,
+    value_limits,
+    value_rows,
+)
 
 SOUNDS = ("noise", "tone", "silence", "full scale", "steps")
 
@@ -31,16 +41,14 @@ def sound(kind: str, rows: int, samples: int, seed: int = 0) -> np.ndarray:
     }[kind]
 
 
-def compiled(config: PredictionConfig, samples: np.ndarray, cuts: tuple[int, ...] = ()) -> tuple[np.ndarray, ...]:
-    """Predictions and sizes after the last sample, and the rows after each, taken in chunks."""
+def compiled(config: PredictionConfig, samples: np.ndarray, cuts: tuple[int, ...]) -> tuple[PredictorState, np.ndarray]:
+    """The state after the last sample, and the rows after each, (3, batch, time), taken in chunks."""
     state = first_predictor_state(config, len(samples))
-    rows: list[tuple[np.ndarray, np.ndarray]] = []
+    rows = []
     for chunk in np.split(samples, sorted(cuts), axis=1):
-        values, sizes = np.zeros(chunk.shape, np.int64), np.zeros(chunk.shape, np.int64)
-        predict_rows(packed_predictor(config), state, np.ascontiguousarray(chunk), values, sizes)
-        rows.append((values, sizes))
-    values, sizes = (np.concatenate(parts, axis=1) for parts in zip(*rows, strict=True))
-    return state.predictions, state.sizes, values, sizes
+        rows.append(np.zeros((3, *chunk.shape), np.int64))
+        predict_rows(packed_predictor(config), state, np.ascontiguousarray(chunk), *rows[-1])
+    return state, np.concatenate(rows, axis=2)
 
 
 @given(
@@ -55,11 +63,26 @@ def test_compiled_equals_the_reference_to_the_bit(order, beyond, hop, decay, kin
     predictor = Predictor(config, len(samples))
     for time in range(length):
         predictor.append(samples[:, time])
-    predictions, sizes, value_places, size_places = compiled(config, samples, cuts)
-    np.testing.assert_array_equal(predictions, predictor.prediction)
-    np.testing.assert_array_equal(sizes, predictor.size)
-    for found, expected in zip((value_places, size_places), reference_rows(config, samples), strict=True):
-        np.testing.assert_array_equal(found, expected)
+    state, rows = compiled(config, samples, cuts)
+    np.testing.assert_array_equal(state.predictions, predictor.prediction)
+    np.testing.assert_array_equal(state.sizes, predictor.size)
+    np.testing.assert_array_equal(state.innovations, predictor.innovation)
+    np.testing.assert_array_equal(rows, reference_rows(config, samples))
+
+
+def test_the_innovation_is_what_the_prediction_missed_in_sizes_of_the_residual_before() -> None:
+    predictor = Predictor(PredictionConfig(order=1, window=4, hop=2, decay=0.5), 1)
+    sizes, predictions, innovations = [0.0], [0.0], []
+    samples = [0.5, -0.25, 0.125, 0.0, 0.75]
+    for sample in samples:
+        predictor.append(np.array([sample]))
+        sizes.append(float(predictor.size[0]))
+        predictions.append(float(predictor.prediction[0]))
+        innovations.append(float(predictor.innovation[0]))
+    missed = [sample - prediction for sample, prediction in zip(samples, predictions, strict=False)]
+    assert innovations[0] == 0.5 * 2**14, "before the first sample, the size is the smallest that has a row of its own"
+    assert innovations[1:] == [error / size for error, size in zip(missed[1:], sizes[1:], strict=False)]
+    assert predictions[2] != 0
 
 
 def test_it_is_the_predictor_of_the_baseline() -> None:
@@ -71,9 +94,7 @@ def test_it_is_the_predictor_of_the_baseline() -> None:
     found = []
     for value in waveform:
         found.append(float(state.predictions[0]))
-        predict_rows(
-            packed_predictor(config), state, np.array([[value]]), np.zeros((1, 1), np.int64), np.zeros((1, 1), np.int64)
-        )
+        predict_rows(packed_predictor(config), state, np.array([[value]]), *np.zeros((3, 1, 1), np.int64))
     expected = np.concatenate([prediction for _, prediction, _ in _predictions(codes, 16_000, coding)])
     np.testing.assert_allclose(found[480:], expected, atol=1e-9)
     assert np.abs(np.array(found[480:]) - waveform[480:]).std() < 0.2 * waveform.std(), "it predicts"
@@ -103,7 +124,11 @@ def test_the_past_beyond_the_memory_does_not_matter() -> None:
 @given(st.lists(st.floats(-3, 3) | st.sampled_from(value_limits().tolist()), min_size=1, max_size=30))
 def test_rows_count_the_limits_that_are_reached(values: list[float]) -> None:
     numbers = np.array(values)
-    for rows, limits, count in ((value_rows, value_limits(), VALUES), (size_rows, size_limits(), SIZES)):
+    for rows, limits, count in (
+        (value_rows, value_limits(), VALUES),
+        (size_rows, size_limits(), SIZES),
+        (innovation_rows, innovation_limits(), INNOVATIONS),
+    ):
         expected = [int((limits <= number).sum()) for number in numbers]
         assert rows(numbers).tolist() == expected
         assert len(limits) == count - 1
@@ -114,6 +139,13 @@ def test_lengths_follow_the_sample_rate_unless_they_are_given() -> None:
     resolved = PredictionConfig(hop=7).resolved(44_100)
     assert (resolved.frame, resolved.step) == (1323, 7)
     assert PredictionConfig().resolved(1_000).frame == 30
+
+
+def test_new_models_read_innovations_and_those_from_before_do_not() -> None:
+    assert PredictionConfig().resolved(8_000).innovation is True
+    assert PredictionConfig(innovation=False).resolved(8_000).innovation is False
+    before = PredictionConfig.model_validate({"order": 24, "window": 240, "hop": 20, "decay": 0.97})
+    assert not before.innovation
 
 
 def test_presets_have_it_and_none_switches_it_off() -> None:
