@@ -51,7 +51,7 @@ def main() -> None:
         for _ in range(options.rounds + 1):
             model.zero_grad()
             began = time.process_time()
-            step_seconds(model, config.model.receptive_field, config.training.window)
+            step_seconds(model, config.training_context, config.training.window)
             passes.append(1e3 * (time.process_time() - began))
             for optimizer, took in zip(optimizers, steps, strict=True):
                 took.append(cycle_milliseconds(optimizer))

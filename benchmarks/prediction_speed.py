@@ -78,7 +78,7 @@ def main() -> None:
                 for kind, engine in engines.items():
                     took[kind].append(generation_seconds(engine, options.samples))
             print(f"| {name} | generation, {precision} | {ratios(took)} |", flush=True)
-        context, window = nets["with"].config.receptive_field, preset(name).training.window
+        context, window = preset(name).training_context, preset(name).training.window
         for net in nets.values():
             step_seconds(net, context, window)
         took = {kind: [] for kind in nets}

@@ -36,7 +36,7 @@ def time_ratio(variant: RunConfig, base: RunConfig, rounds: int) -> float:
         nets.append((model, config))
 
     def seconds(model: WaveNet, config: RunConfig) -> float:
-        return config.training.batch_size * step_seconds(model, config.model.receptive_field, config.training.window)
+        return config.training.batch_size * step_seconds(model, config.training_context, config.training.window)
 
     took = [[seconds(*net) for net in nets] for _ in range(rounds + 1)]
     return statistics.median(one / other for one, other in took[1:])

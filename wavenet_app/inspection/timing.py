@@ -30,7 +30,7 @@ def _seconds_per_sample(name: str, device: str) -> float:
     generator = torch.Generator().manual_seed(0)
     model = WaveNet(config.model, generator).to(device)
     model.product_dtype = product_dtype("auto", device, model.head)
-    context, window = config.model.receptive_field, config.training.window
+    context, window = config.training_context, config.training.window
     codes = torch.randint(config.model.quantization_channels, (1, context + window), generator=generator).to(device)
     mask = torch.ones(1, window, dtype=torch.bool, device=device)
     took = []

@@ -89,6 +89,7 @@ def prepare_run(
     if resume is None:
         start_config = None if source is None else settings_from(source, options.given("model", "head"))
         config = _with_absolute_start(settings_of(options, device, start_config))
+        config = override(config, {"training": {"context": config.training_context}})
     else:
         config = _resumed_settings(options, resume)
     if config.training.max_steps is None and config.training.minutes is None:
@@ -240,8 +241,11 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
         )
     )
     before = validated(RunConfig, resume["config"])
-    if before.training.optimizer is None:  # runs from before this setting existed had Adam
+    # what runs had before these settings existed
+    if before.training.optimizer is None:
         before = override(before, {"training": {"optimizer": "adam"}})
+    if before.training.context is None:
+        before = override(before, {"training": {"context": before.model.receptive_field}})
     after = override(before, options.changes())
     moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # the recordings may have moved since
     for section in ("model", "audio", "corpus"):
@@ -302,9 +306,9 @@ def _notes(config: RunConfig, corpus: Corpus, resume: dict[str, Any] | None) -> 
             f"the receptive field of {field_samples} samples is only {milliseconds:.0f} ms at {corpus.sample_rate} Hz: "
             "pitches may drift; use a larger preset or a lower --sample-rate"
         )
-    if config.training.window < field_samples:
+    if config.training.window < config.training_context:
         notes.append(
-            f"training.window ({config.training.window}) is shorter than the receptive field ({field_samples}): "
+            f"training.window ({config.training.window}) is shorter than its context ({config.training_context}): "
             "each step spends most of its work on context; a longer window trains faster"
         )
     if resume:

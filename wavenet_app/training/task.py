@@ -113,7 +113,7 @@ class WaveNetTask(Task):
     def _windows(self, start_step: int, rank: int, world_size: int) -> TrainingWindows:
         return TrainingWindows(
             self.corpus,
-            context=self.config.model.receptive_field,
+            context=self.config.training_context,
             window=self.config.training.window,
             batch_size=self.config.training.batch_size,
             coding=self.config.model.coding,
@@ -165,7 +165,7 @@ class WaveNetTask(Task):
         """Returns the windows of a batch in words, and how to have fewer or shorter ones."""
         size, window = self.config.training.batch_size, self.config.training.window
         fewer = f"--set training.batch_size={size // 2}" if size > 1 else f"--set training.window={window // 2}"
-        context = self.config.model.receptive_field
+        context = self.config.training_context
         text = f"{size} window{'s' * (size > 1)} of {window:,} samples after {context:,} of context"
         return BatchSize(text, fewer, self._windows(0, 0, 1).count)
 

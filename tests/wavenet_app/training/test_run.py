@@ -60,8 +60,9 @@ def test_a_short_receptive_field_and_a_short_window_get_a_note(tmp_path, tone_fo
     narrow = prepared(tmp_path, tone_folder, assignments=("model.dilations=[1, 2]",)).notes
     assert any("only 0 ms" in note or "only 1 ms" in note for note in narrow)
     short = prepared(tmp_path, tone_folder, assignments=("training.window=100",)).notes
-    assert any("shorter than the receptive field" in note for note in short)
-    assert not any("receptive field" in note for note in prepared(tmp_path, tone_folder).notes)
+    assert any("shorter than its context (512)" in note for note in short)
+    notes = prepared(tmp_path, tone_folder).notes
+    assert not any("receptive field" in note or "context" in note for note in notes)
 
 
 def test_a_data_set_is_a_path_or_a_name_in_the_data_folder(tmp_path, tone_folder):
