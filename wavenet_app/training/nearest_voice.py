@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,12 +80,21 @@ def nearest_voice(corpus: Corpus, model: ModelConfig) -> NearestVoice | None:
     return None if best is None or not best.bits < order1 - MARGIN else best
 
 
-def _alike(one: ModelConfig, other: ModelConfig) -> bool:
-    """Returns whether two models without mel frames have the same settings, but for speakers."""
-    speakers = {"speakers", "global_channels"}
-    return (
-        one.mel is None and other.mel is None and one.model_dump(exclude=speakers) == other.model_dump(exclude=speakers)
-    )
+def _alike(voice: ModelConfig, model: ModelConfig) -> bool:
+    """Returns whether a voice and a new model, both without mel frames, have the same settings, but for speakers.
+
+    A voice without innovations suits a model that reads them, whose table of them begins with zeros.
+    """
+    if voice.mel is not None or model.mel is not None:
+        return False
+    fields: dict[str, Any] = {"speakers": True, "global_channels": True, "prediction": {"innovation"}}
+    if voice.model_dump(exclude=fields) != model.model_dump(exclude=fields):
+        return False
+    return _reads_innovations(model) or not _reads_innovations(voice)
+
+
+def _reads_innovations(model: ModelConfig) -> bool:
+    return model.prediction is not None and bool(model.prediction.innovation)
 
 
 def _pieces(corpus: Corpus, coding: Coding) -> list[NDArray[np.int16]]:

@@ -8,7 +8,7 @@ from random_checkpoint import write_random_voice
 from tiny_run import TINY
 
 from wavenet_app.checkpoints.trained import load_trained
-from wavenet_app.config import MelConfig
+from wavenet_app.config import MelConfig, ModelConfig, PredictionConfig
 from wavenet_app.core.shipped import VOICES_VARIABLE
 from wavenet_app.training import nearest_voice, run
 
@@ -88,6 +88,21 @@ def test_resuming_and_the_built_in_corpus_ask_no_voice(wavegen, shipped, monkeyp
     assert wavegen("train", "--resume", "tones", "--max-steps", 101).code == 0
     assert wavegen("train", *QUICK, *TINY, "--set=training.window=8192").code == 0
     assert not asked
+
+
+@pytest.mark.parametrize(
+    ("voice", "new", "suits"),
+    [
+        (PredictionConfig(), PredictionConfig(innovation=True), True),
+        (PredictionConfig(innovation=True), PredictionConfig(innovation=True), True),
+        (PredictionConfig(innovation=True), PredictionConfig(innovation=False), False),  # it would lose what it knows
+        (PredictionConfig(order=9), PredictionConfig(innovation=True), False),
+        (None, PredictionConfig(innovation=True), False),
+        (None, None, True),
+    ],
+)
+def test_a_voice_without_innovations_suits_a_run_that_reads_them(voice, new, suits):
+    assert nearest_voice._alike(ModelConfig(prediction=voice), ModelConfig(prediction=new, speakers=("a",))) == suits
 
 
 def test_a_voice_that_is_far_from_the_recordings_is_not_taken(wavegen, shipped, tone_folder):
