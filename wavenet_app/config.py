@@ -26,6 +26,9 @@ MELODY_CHANNELS = 3
 DEFAULT_CONTEXT = 512
 """Samples before a training window: with as many as the receptive field, a step takes a quarter longer for the same."""
 
+DEFAULT_JOINED = 0.75
+"""Share of the clips of a model with speakers that follow another clip; the others begin as generated clips do."""
+
 WIDEST, DEEPEST, GREATEST_DILATION = 2**14, 1_000, 2**20
 """Limits of a network's settings, so that a slip of the keyboard is an error and not hours of waiting for memory."""
 
@@ -301,6 +304,13 @@ class TrainingConfig(Settings):
         le=2**26,
         description="samples that a window sees before these, at most the receptive field, which validation sees; "
         "unset: 512",
+    )
+    joined: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of the clips that follow the end of another clip instead of silence; unset: 0.75 with "
+        "speakers and without mel frames, else 0",
     )
     batch_size: int = Field(default=1, ge=1, le=2**16, description="windows per step of each process")
     processes: int | None = Field(

@@ -42,6 +42,9 @@ class TrainingWindows(IterableDataset[Batch]):
     Silence codes precede a clip's first sample and follow its last one. Batches have one of sixteen lengths, because
     the math library takes longer to compile code for a new shape than to run it.
 
+    A share `joined` of the clips follows the end of another clip, of any speaker, instead of silence. So a model learns
+    to begin in the voice that it is asked for, whatever it has heard before.
+
     With `conditioning`, a batch also holds "speaker", float32 (batch, speakers), one-hot, and "mel",
     float32 (batch, frames, n_mels) as in `network.conditioning.Conditioning`, for the samples from `codes[:, 1]` on.
     The first one lies `ClipConditioning.phase` samples into the first frame after the context frames.
@@ -64,6 +67,7 @@ class TrainingWindows(IterableDataset[Batch]):
         world_size: number of processes.
         conditioning: makes what a batch holds beside codes; None for nothing.
         prediction: settings of the linear predictor; None for a model without it.
+        joined: share of the clips that follow another clip, 0 to 1; frames of a conditioning would not show that clip.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class TrainingWindows(IterableDataset[Batch]):
         world_size: int = 1,
         conditioning: ClipConditioning | None = None,
         prediction: PredictionConfig | None = None,
+        joined: float = 0.0,
     ) -> None:
         self.corpus = corpus
         self.context = context
@@ -92,6 +97,7 @@ class TrainingWindows(IterableDataset[Batch]):
         self.world_size = world_size
         self.conditioning = conditioning
         self.prediction = prediction
+        self.joined = joined
         self._grid = 1 if conditioning is None else conditioning.grid
         self._limit = max_cut_length(window, self._grid)
         self._lengths = np.array([clip.num_samples for clip in corpus.training], dtype=np.int64)
@@ -126,7 +132,7 @@ class TrainingWindows(IterableDataset[Batch]):
         last = (position + 1) * self._num_windows // self.batches_per_epoch
         own = slice(*(first + (last - first) * rank // self.world_size for rank in (self.rank, self.rank + 1)))
         windows = [
-            (self.corpus.training[order.clips[place]], int(order.starts[place]), int(order.stops[place]))
+            self._window(order, place)
             for place in order.windows[own if own.start < own.stop else slice(first, first + 1)]
         ]
         batch = _collate(
@@ -135,6 +141,11 @@ class TrainingWindows(IterableDataset[Batch]):
         if own.start == own.stop:
             batch["mask"].zero_()
         return batch
+
+    def _window(self, order: _Order, place: int) -> _Window:
+        clips, before = self.corpus.training, int(order.before[place])
+        span = int(order.starts[place]), int(order.stops[place])
+        return _Window(clips[order.clips[place]], *span, None if before < 0 else clips[before])
 
     def _shuffled(self, epoch: int) -> _Order:
         generator = np.random.Generator(np.random.Philox(key=np.array([self.seed % 2**64, epoch], dtype=np.uint64)))
@@ -148,7 +159,10 @@ class TrainingWindows(IterableDataset[Batch]):
         if lengths.mean() < _MIN_FILL * self.window:
             pool = np.arange(self._num_windows) // (_POOL_BATCHES * self.batch_size * self.world_size)
             windows = windows[np.lexsort((lengths[windows], pool))]
-        return _Order(clips, starts, stops, windows, generator.permutation(self.batches_per_epoch))
+        batches = generator.permutation(self.batches_per_epoch)
+        follows = (starts == 0) & (generator.random(self._num_windows) < self.joined)
+        before = np.where(follows, generator.integers(len(self._lengths), size=self._num_windows), -1)
+        return _Order(clips, starts, stops, windows, batches, before)
 
 
 class ValidationWindows(Dataset[Batch]):
@@ -213,20 +227,30 @@ class ValidationWindows(Dataset[Batch]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         chosen = self._windows[index * self.batch_size : (index + 1) * self.batch_size]
-        windows = [(self.corpus.validation[clip], start, stop) for clip, start, stop in chosen]
+        windows = [_Window(self.corpus.validation[clip], start, stop, None) for clip, start, stop in chosen]
         return _collate(
             self.corpus, windows, self.window, self.context, self.coding, self.conditioning, self.prediction
         )
 
 
+class _Window(NamedTuple):
+    """Targets of a row, and the clip whose end precedes them if they begin their own; None for silence."""
+
+    clip: Clip
+    start: int
+    stop: int
+    before: Clip | None
+
+
 class _Order(NamedTuple):
-    """An epoch: windows as (clip, start, stop), their order, and the order of the batches."""
+    """An epoch: windows as (clip, start, stop), their order, that of the batches, and the clip before each, or -1."""
 
     clips: NDArray[np.int32]
     starts: NDArray[np.int64]
     stops: NDArray[np.int64]
     windows: NDArray[np.int32]
     batches: NDArray[np.int64]
+    before: NDArray[np.int64]
 
 
 def max_cut_length(window: int, grid: int) -> int:
@@ -264,7 +288,7 @@ def _cut(
 
 def _collate(
     corpus: Corpus,
-    windows: list[tuple[Clip, int, int]],
+    windows: list[_Window],
     window: int,
     context: int,
     coding: Coding,
@@ -272,18 +296,21 @@ def _collate(
     prediction: PredictionConfig | None,
 ) -> Batch:
     step = math.ceil(window / _NUM_LENGTHS)
-    longest = max(stop - start for _, start, stop in windows)
+    longest = max(row.stop - row.start for row in windows)
     length = min(window, math.ceil(longest / step) * step)
     # what the predictor remembers lies before the context
     past = context + (prediction.memory if prediction else 0)
     codes = np.full((len(windows), past + length), coding.silence, dtype=np.int64)
     mask = np.zeros((len(windows), length), dtype=bool)
-    for row, (clip, start, stop) in enumerate(windows):
+    for row, (clip, start, stop, other) in enumerate(windows):
         before = min(past, start)
         coded = coded_waveform(corpus, clip, start - before, stop)
         codes[row, past - before : past + stop - start] = coding.encode(coded)
         mask[row, : stop - start] = True
-    entries = {} if conditioning is None else conditioning.of(corpus, windows, context, length)
+        if other is not None and before < past:
+            end = coded_waveform(corpus, other, max(0, other.num_samples - (past - before)))
+            codes[row, past - before - len(end) : past - before] = coding.encode(end)
+    entries = {} if conditioning is None else conditioning.of(corpus, [row[:3] for row in windows], context, length)
     if prediction is not None:
         rows = predicted_rows(prediction, coding.decode(codes[:, :-1]))
         entries["predicted_rows"] = torch.from_numpy(rows[:, :, past - context :].swapaxes(0, 1).copy())

@@ -9,7 +9,7 @@ from typing import Any
 
 from wavenet_app.checkpoints.content import WaveNetContent
 from wavenet_app.checkpoints.trained import KIND
-from wavenet_app.config import RunConfig
+from wavenet_app.config import DEFAULT_JOINED, RunConfig
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.loop.devices import default_processes, refuse_processes
@@ -273,7 +273,7 @@ def _with_absolute_paths(config: RunConfig, sources: Sequence[Path]) -> RunConfi
 
 
 def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
-    """Returns the config with the speakers of the corpus and the mel settings for its sample rate."""
+    """Returns the config with the speakers of the corpus, and with the settings that they and its rate decide."""
     if resumed:
         unknown = sorted(set(corpus.speakers) - set(config.model.speakers))
         if unknown:
@@ -289,7 +289,16 @@ def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> R
         changes["mel"] = mel.model_dump()
     if config.model.prediction is not None:
         changes["prediction"] = config.model.prediction.resolved(corpus.sample_rate).model_dump()
-    return override(config, {"model": changes})
+    return override(config, {"model": changes, "training": {"joined": _joined(config, corpus)}})
+
+
+def _joined(config: RunConfig, corpus: Corpus) -> float:
+    """Returns the share of the clips that follow another one in training."""
+    if config.training.joined is None:
+        return DEFAULT_JOINED if corpus.speakers and config.model.mel is None else 0.0
+    if config.training.joined and config.model.mel is not None:
+        raise UserError("training.joined: the mel frames of a clip do not show the clip before it; drop that setting")
+    return config.training.joined
 
 
 def _base_name(config: RunConfig, options: RunOptions) -> str:

@@ -123,6 +123,7 @@ class WaveNetTask(Task):
             world_size=world_size,
             conditioning=self.conditioning,
             prediction=self.config.model.prediction,
+            joined=self.config.training.joined or 0.0,
         )
 
     @property

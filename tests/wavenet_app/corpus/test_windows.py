@@ -93,6 +93,50 @@ def test_an_epoch_holds_every_sample_once_after_its_past(cache, lengths, shape, 
     assert all((count == 1).all() for count in count_targets(corpus, batches, shape["context"], shape["window"]))
 
 
+@given(lengths=LENGTHS, shape=SHAPES, seed=st.integers(0, 99), number=st.integers(0, 20))
+@settings(max_examples=60, deadline=None)
+def test_joined_clips_follow_the_end_of_another_and_nothing_else_changes(cache, lengths, shape, seed, number):
+    corpus, coding = make_corpus(cache, lengths), MuLawCoding(CHANNELS)
+    plain, joined = (
+        TrainingWindows(corpus, **shape, coding=coding, seed=seed, joined=share).batch(number) for share in (0.0, 1.0)
+    )
+    context = shape["context"]
+    assert torch.equal(joined["mask"], plain["mask"])
+    assert torch.equal(joined["codes"][:, context:], plain["codes"][:, context:])
+    clips = [coding.encode(corpus.waveform(clip)).tolist() for clip in corpus.training]
+    for before, now, first in zip(
+        plain["codes"][:, :context].tolist(),
+        joined["codes"][:, :context].tolist(),
+        plain["codes"][:, context].tolist(),
+        strict=True,
+    ):
+        if first in (codes[0] for codes in clips):
+            ends = [([SILENCE] * context + codes)[-context:] for codes in clips]
+            assert now in ends, "the end of a clip, after silence"
+        else:
+            assert now == before, "what the window continues"
+
+
+def test_about_the_share_that_is_asked_for_is_joined(cache):
+    corpus = make_corpus(cache, [5] * 90)
+    shape = {"context": 3, "window": 20, "batch_size": 90}
+    batch = TrainingWindows(corpus, **shape, coding=MuLawCoding(CHANNELS), seed=0, joined=0.75).batch(1)
+    assert 55 <= int((batch["codes"][:, 2] != SILENCE).sum()) <= 80
+
+
+def test_predictions_know_the_clip_that_is_joined(cache):
+    corpus, coding = make_corpus(cache, [40, 40]), MuLawCoding(CHANNELS)
+    prediction = PredictionConfig(order=2, window=5, hop=1, decay=0)
+    shape = {"context": 4, "window": 40, "batch_size": 2, "coding": coding, "prediction": prediction}
+    batch = TrainingWindows(corpus, **shape, seed=0, joined=1.0).batch(0)
+    clips = [coding.encode(corpus.waveform(clip)) for clip in corpus.training]
+    pairs = [
+        predicted_rows(prediction, coding.decode(np.concatenate([a, b]))[None])[:, 0] for a in clips for b in clips
+    ]
+    for rows in batch["predicted_rows"].numpy():
+        assert any((rows == known[:, 36:79]).all() for known in pairs)
+
+
 @given(lengths=LENGTHS, shape=SHAPES)
 @settings(max_examples=20, deadline=None)
 def test_validation_holds_every_sample_once(cache, lengths, shape):

@@ -7,8 +7,10 @@ import torch
 
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.core.errors import UserError
+from wavenet_app.corpus.baseline import Baseline
 from wavenet_app.training.options import RunOptions
 from wavenet_app.training.run import prepare_run
+from wavenet_app.training.task import WaveNetTask
 
 
 def prepared(folder: Path, tones: Path, device: str = "cpu", **options):
@@ -127,3 +129,28 @@ def test_soap_is_refused_without_float64_and_several_machines_get_a_note(tmp_pat
     noted = prepared(tmp_path, tone_folder, one_machine=False, assignments=soap).notes
     assert any("soap is untried on several machines" in note for note in noted)
     assert not any("soap" in note for note in prepared(tmp_path, tone_folder).notes)
+
+
+@pytest.mark.parametrize(
+    ("options", "joined"),
+    [
+        ({}, 0.0),
+        ({"assignments": ("training.joined=0.5",)}, 0.5),
+        ({"speakers": "folder"}, 0.75),
+        ({"speakers": "folder", "assignments": ("training.joined=0",)}, 0.0),
+        ({"speakers": "folder", "condition": "mel"}, 0.0),
+    ],
+)
+def test_clips_of_several_speakers_follow_each_other(tmp_path, write_tone, options, joined):
+    for speaker in ("ann", "bo"):
+        for take in range(3):
+            write_tone(tmp_path / "spoken" / speaker / f"{take}.wav", seconds=0.5, frequency=200.0 + 30 * take)
+    run = prepared(tmp_path, tmp_path / "spoken", **options)
+    assert run.config.training.joined == joined
+    task = WaveNetTask(run.config, run.corpus, Baseline(1.0, 1.0, 1.0, 1), "cpu")
+    assert task._windows(0, 0, 1).joined == joined
+
+
+def test_clips_with_frames_follow_no_other_clip(tmp_path, tone_folder):
+    with pytest.raises(UserError, match=r"training\.joined: the mel frames of a clip do not show the clip before it"):
+        prepared(tmp_path, tone_folder, condition="mel", assignments=("training.joined=1",))
