@@ -302,7 +302,7 @@ class TrainingConfig(Settings):
         default=None,
         ge=1,
         le=2**26,
-        description="samples that a window sees before these, at most the receptive field, which validation sees; "
+        description="samples before a window that it sees, at most the receptive field; validation sees all of it; "
         "unset: 512",
     )
     joined: float | None = Field(
