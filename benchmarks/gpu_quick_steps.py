@@ -222,13 +222,13 @@ def step_graphs() -> None:
         return
     config = preset("base")
     shape = config.model.model_copy(update={"prediction": None})
-    codes = torch.randint(0, 256, (16, shape.receptive_field + config.training.window), device=DEVICE)
+    codes = torch.randint(0, 256, (16, config.training_context + config.training.window), device=DEVICE)
     gradients: list[torch.Tensor] = []
     for kernels in ("torch", "triton"):
         model = WaveNet(shape, torch.Generator().manual_seed(0)).to(DEVICE)
         torch.nn.init.normal_(model.output2.weight, std=0.2)
         model.product_dtype, model.in_triton = torch.bfloat16, kernels == "triton"
-        task = RandomWindows(model, shape.receptive_field)
+        task = RandomWindows(model, config.training_context)
         task.device_loss(codes).backward()
         gradients.append(model.blocks[0].dilated.weight.grad.flatten())
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)

@@ -78,7 +78,7 @@ def wavenet_step(preset_name: str, batch: int, dtype: torch.dtype) -> tuple[Oper
     shape = config.model.model_copy(update={"prediction": None})
     model = WaveNet(shape).to(DEVICE)
     model.product_dtype = dtype
-    context, window = shape.receptive_field, config.training.window
+    context, window = config.training_context, config.training.window
     codes = torch.zeros(batch, context + window, dtype=torch.int64, device=DEVICE)
     mask = torch.ones(batch, window, dtype=torch.bool, device=DEVICE)
     losses: list[Tensor] = []

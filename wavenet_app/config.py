@@ -27,7 +27,7 @@ DEFAULT_CONTEXT = 512
 """Samples before a training window: with as many as the receptive field, a step takes a quarter longer for the same."""
 
 DEFAULT_JOINED = 0.75
-"""Share of the clips of a model with speakers that follow another clip; the others begin as generated clips do."""
+"""Share of the clips of a model with several speakers that follow another; the others begin as generated clips do."""
 
 WIDEST, DEEPEST, GREATEST_DILATION = 2**14, 1_000, 2**20
 """Limits of a network's settings, so that a slip of the keyboard is an error and not hours of waiting for memory."""
@@ -118,8 +118,8 @@ class PredictionConfig(Settings):
     )
     hop: int | None = Field(default=None, ge=1, le=2**16, description="samples between solutions; unset: 2.5 ms")
     decay: float = Field(default=0.97, ge=0, lt=1, description="of the running mean of the residual's magnitude")
-    innovation: bool | None = Field(
-        default=None, description="also read how far the newest sample is from its prediction; unset: yes"
+    innovation: bool = Field(
+        default=False, description="also read how far the newest sample is from its prediction, as the presets do"
     )
 
     @model_validator(mode="after")
@@ -134,12 +134,8 @@ class PredictionConfig(Settings):
         >>> PredictionConfig().resolved(44_100).frame
         1323
         """
-        changes = {
-            "window": self.window or max(round(0.03 * sample_rate), self.order + 1),
-            "hop": self.hop or max(round(0.0025 * sample_rate), 1),
-            "innovation": self.innovation is not False,
-        }
-        return self.model_copy(update=changes)
+        window = self.window or max(round(0.03 * sample_rate), self.order + 1)
+        return self.model_copy(update={"window": window, "hop": self.hop or max(round(0.0025 * sample_rate), 1)})
 
     @property
     def frame(self) -> int:
@@ -310,7 +306,7 @@ class TrainingConfig(Settings):
         ge=0,
         le=1,
         description="share of the clips that follow the end of another clip instead of silence; unset: 0.75 with "
-        "speakers and without mel frames, else 0",
+        "several speakers and without mel frames, else 0",
     )
     batch_size: int = Field(default=1, ge=1, le=2**16, description="windows per step of each process")
     processes: int | None = Field(
@@ -379,7 +375,7 @@ class RunConfig(Settings):
 
     @property
     def training_context(self) -> int:
-        """Samples that a window of a new run sees before its first target."""
+        """Samples that a training window sees before its first target; 512 where the settings leave it open."""
         return min(self.training.context or DEFAULT_CONTEXT, self.model.receptive_field)
 
 
@@ -393,7 +389,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 24,
             "skip_channels": 64,
             "dilations": dilation_cycle(9, repeats=1),
-            "prediction": {},
+            "prediction": {"innovation": True},
         },
         "training": {"learning_rate": 1e-2},
     },
@@ -403,7 +399,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 32,
             "skip_channels": 128,
             "dilations": dilation_cycle(10, repeats=2),
-            "prediction": {},
+            "prediction": {"innovation": True},
         },
     },
     "base": {
@@ -412,7 +408,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 64,
             "skip_channels": 256,
             "dilations": dilation_cycle(10, repeats=3),
-            "prediction": {},
+            "prediction": {"innovation": True},
         },
         "training": {"learning_rate": 2.5e-3},
     },
@@ -422,7 +418,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "dilation_channels": 128,
             "skip_channels": 256,
             "dilations": dilation_cycle(10, repeats=4),
-            "prediction": {},
+            "prediction": {"innovation": True},
         },
         "training": {"learning_rate": 1.2e-3},
     },

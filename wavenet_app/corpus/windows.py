@@ -160,9 +160,16 @@ class TrainingWindows(IterableDataset[Batch]):
             pool = np.arange(self._num_windows) // (_POOL_BATCHES * self.batch_size * self.world_size)
             windows = windows[np.lexsort((lengths[windows], pool))]
         batches = generator.permutation(self.batches_per_epoch)
-        follows = (starts == 0) & (generator.random(self._num_windows) < self.joined)
-        before = np.where(follows, generator.integers(len(self._lengths), size=self._num_windows), -1)
-        return _Order(clips, starts, stops, windows, batches, before)
+        return _Order(clips, starts, stops, windows, batches, self._joins(clips, starts, generator))
+
+    def _joins(
+        self, clips: NDArray[np.int32], starts: NDArray[np.int64], generator: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Returns the other clip that each window follows; -1 for its own past, or silence."""
+        count = len(self._lengths)
+        follows = (starts == 0) & (generator.random(len(starts)) < self.joined) & (count > 1)
+        others = (clips + generator.integers(1, max(count, 2), size=len(starts))) % count
+        return np.where(follows, others, -1)
 
 
 class ValidationWindows(Dataset[Batch]):

@@ -140,7 +140,7 @@ class WaveNet(nn.Module):
             else SampleFront(config.residual_channels, config.kernel_size)
         )
         self.prediction = (
-            PredictionFront(config.residual_channels, innovation=bool(config.prediction.innovation))
+            PredictionFront(config.residual_channels, innovation=config.prediction.innovation)
             if config.prediction
             else None
         )

@@ -94,7 +94,7 @@ def _alike(voice: ModelConfig, model: ModelConfig) -> bool:
 
 
 def _reads_innovations(model: ModelConfig) -> bool:
-    return model.prediction is not None and bool(model.prediction.innovation)
+    return model.prediction is not None and model.prediction.innovation
 
 
 def _pieces(corpus: Corpus, coding: Coding) -> list[NDArray[np.int16]]:

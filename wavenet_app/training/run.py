@@ -246,6 +246,8 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
         before = override(before, {"training": {"optimizer": "adam"}})
     if before.training.context is None:
         before = override(before, {"training": {"context": before.model.receptive_field}})
+    if before.training.joined is None:
+        before = override(before, {"training": {"joined": 0.0}})
     after = override(before, options.changes())
     moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # the recordings may have moved since
     for section in ("model", "audio", "corpus"):
@@ -274,6 +276,8 @@ def _with_absolute_paths(config: RunConfig, sources: Sequence[Path]) -> RunConfi
 
 def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> RunConfig:
     """Returns the config with the speakers of the corpus, and with the settings that they and its rate decide."""
+    if config.training.joined and config.model.mel is not None:
+        raise UserError("training.joined: the mel frames of a clip do not show the clip before it; drop that setting")
     if resumed:
         unknown = sorted(set(corpus.speakers) - set(config.model.speakers))
         if unknown:
@@ -282,6 +286,9 @@ def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> R
                 "resume, or start a new run"
             )
         return config
+    joined = config.training.joined
+    if joined is None:
+        joined = DEFAULT_JOINED if len(corpus.speakers) > 1 and config.model.mel is None else 0.0
     changes: dict[str, Any] = {"speakers": corpus.speakers}
     if config.model.mel is not None:
         mel = config.model.mel.resolved(corpus.sample_rate)
@@ -289,16 +296,7 @@ def _with_conditioning(config: RunConfig, corpus: Corpus, *, resumed: bool) -> R
         changes["mel"] = mel.model_dump()
     if config.model.prediction is not None:
         changes["prediction"] = config.model.prediction.resolved(corpus.sample_rate).model_dump()
-    return override(config, {"model": changes, "training": {"joined": _joined(config, corpus)}})
-
-
-def _joined(config: RunConfig, corpus: Corpus) -> float:
-    """Returns the share of the clips that follow another one in training."""
-    if config.training.joined is None:
-        return DEFAULT_JOINED if corpus.speakers and config.model.mel is None else 0.0
-    if config.training.joined and config.model.mel is not None:
-        raise UserError("training.joined: the mel frames of a clip do not show the clip before it; drop that setting")
-    return config.training.joined
+    return override(config, {"model": changes, "training": {"joined": joined}})
 
 
 def _base_name(config: RunConfig, options: RunOptions) -> str:

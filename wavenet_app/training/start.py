@@ -87,6 +87,8 @@ def source_at(path: Path, name: str) -> Source:
 def settings_from(source: Source, head: str | None) -> RunConfig:
     """Returns the settings that a run has from its source: the model but for its speakers, and the learning rate.
 
+    A model that reads linear prediction also reads innovations from now on, whose table begins with zeros.
+
     Args:
         source: the model to start from.
         head: the head that the user chose; None for that of the source.
@@ -96,6 +98,8 @@ def settings_from(source: Source, head: str | None) -> RunConfig:
         for name in set(HEADS[model["head"]].settings()) - set(HEADS[head].settings()):
             del model[name]
         model["head"] = head
+    if model["prediction"] is not None:
+        model["prediction"]["innovation"] = True
     rate = source.config.training.learning_rate
     return override(RunConfig(), {"model": model, "training": {"learning_rate": rate}})
 

@@ -112,16 +112,22 @@ def test_resume_keeps_the_optimizer_and_an_old_run_had_adam(wavegen, tone_folder
     assert "optimizer adam" in flat(resumed.out)
 
 
-def test_a_run_from_before_contexts_were_short_resumes_with_the_receptive_field(wavegen, tone_folder, tmp_path):
-    assert wavegen("train", tone_folder, "--name", "x", "--max-steps", 2, *QUICK).code == 0
+def test_a_run_from_before_contexts_were_short_resumes_with_the_receptive_field(wavegen, write_tone, tmp_path):
+    for number in range(6):
+        speaker = ("ann", "bo")[number % 2]
+        write_tone(tmp_path / "spoken" / speaker / f"{number}.wav", seconds=0.5, frequency=200.0 + 30 * number)
+    start = ["train", tmp_path / "spoken", "--speakers", "folder", "--name", "x", "--max-steps", 2, *QUICK]
+    assert wavegen(*start).code == 0
     checkpoints = tmp_path / "data" / "checkpoints" / "x"
     saved = torch.load(checkpoints / "last.pth", weights_only=True)
     assert saved["config"]["training"].pop("context") == 512
+    assert saved["config"]["training"].pop("joined") == 0.75
     torch.save(saved, checkpoints / "last.pth")
     resumed = wavegen("train", "--resume", "x", "--max-steps", 4, "--logger", "none")
     assert resumed.code == 0, resumed.err
     config = RunConfig.model_validate(torch.load(checkpoints / "last.pth", weights_only=True)["config"])
     assert config.training_context == config.training.context == config.model.receptive_field == 2048
+    assert config.training.joined == 0
 
 
 def test_a_larger_budget_is_said_to_raise_the_learning_rate_again(wavegen, tone_folder, trained):

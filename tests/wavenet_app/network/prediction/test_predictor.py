@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavenet_app.coding import MuLawCoding
-from wavenet_app.config import PredictionConfig, preset
+from wavenet_app.config import PRESETS, PredictionConfig, preset
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import override
 from wavenet_app.corpus.baseline import _predictions
@@ -142,15 +142,14 @@ def test_lengths_follow_the_sample_rate_unless_they_are_given() -> None:
 
 
 def test_new_models_read_innovations_and_those_from_before_do_not() -> None:
-    assert PredictionConfig().resolved(8_000).innovation is True
-    assert PredictionConfig(innovation=False).resolved(8_000).innovation is False
+    assert all(preset(name).model.prediction.resolved(8_000).innovation for name in PRESETS)
     before = PredictionConfig.model_validate({"order": 24, "window": 240, "hop": 20, "decay": 0.97})
-    assert not before.innovation
+    assert not before.resolved(8_000).innovation
 
 
 def test_presets_have_it_and_none_switches_it_off() -> None:
     config = preset("small")
-    assert config.model.prediction == PredictionConfig()
+    assert config.model.prediction == PredictionConfig(innovation=True)
     assert override(config, {"model": {"prediction": "none"}}).model.prediction is None
     assert config.model.context == config.model.receptive_field + PredictionConfig().memory
     with pytest.raises(UserError, match="window = 24 must be more than order = 24"):
