@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 
 # listed by name: code kept for an earlier text must never serve a later one
-SOURCES = [*(_HERE / name for name in ("kernel.py", "predictor.py", "rows.py", "packed.py"))]
+SOURCES = [
+    *(_HERE / name for name in ("kernel.py", "predictor.py", "rows.py", "packed.py")),
+    _HERE.parents[1] / "coding.py",
+]
 
 CACHE = CodeCache("prediction", SOURCES)
 
