@@ -215,7 +215,7 @@ def append_codes(
         if PREDICTED:
             value = tl.load(decoded + newest - LOWEST)
             error = value - prediction
-            innovation = error / tl.maximum(size, tl.load(constants + 3))  # loaded here, for registers are few
+            innovation = error / tl.maximum(size, tl.load(constants + 3))  # loaded here to save registers
             innovation_row = row_of(innovation_limits, innovation, _INNOVATIONS)[:, None]
             hidden += tl.load(prediction_innovations + innovation_row * R + residual[None, :])
             decay = tl.load(constants)

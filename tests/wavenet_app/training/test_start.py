@@ -130,6 +130,14 @@ def test_a_run_from_before_contexts_were_short_resumes_with_the_receptive_field(
     assert config.training.joined == 0
 
 
+def test_resume_joins_no_clips_that_have_frames(wavegen, tone_folder):
+    start = ["train", tone_folder, "--condition", "mel", "--name", "x", "--max-steps", 1, "--logger", "none", *TINY]
+    assert wavegen(*start, "--set=training.window=400").code == 0
+    refused = wavegen("train", "--resume", "x", "--max-steps", 2, "--set", "training.joined=1")
+    assert refused.code == 2
+    assert "training.joined: the mel frames of a clip do not show the clip before it" in flat(refused.err)
+
+
 def test_a_larger_budget_is_said_to_raise_the_learning_rate_again(wavegen, tone_folder, trained):
     said = "the learning rate rises again and the first results may be worse"
     start = ["train", tone_folder, "--name", "next", "--max-steps", 2, *QUICK]
