@@ -47,7 +47,8 @@ export const WIDTHS = {
   base: { residual: 64, dilation: 64, skip: 256, codes: 256 },
 };
 
-const PREDICTION_ROWS = 256 + 64; // of the tables that read a linear prediction, for its value and the residual's size
+// Of the tables that read a linear prediction: for its value, the size of the residual, and the last innovation.
+const PREDICTION_ROWS = 256 + 64 + 64;
 
 // Parameters of a WaveNet with these dilations: fronts, gated blocks, skips, and two layers onto the codes.
 export function waveNetParameters(kernel, dilations, { residual, dilation, skip, codes }) {
