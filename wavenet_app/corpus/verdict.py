@@ -38,25 +38,25 @@ def verdict_elsewhere(bits: float, baseline: Baseline) -> str:
 
 
 def gained(before: float | None, best: float | None) -> str | None:
-    """Returns in words what training has added to the model that a run starts from; None for a run from scratch.
+    """Returns in words what training has gained over the model that a run starts from; None for a run from scratch.
 
     Args:
         before: bits per sample before training; None from scratch.
         best: the best validation of the run, on the same audio; None if there was none.
 
     >>> gained(2.836, 2.853)
-    'training has added nothing yet: 2.853 bits at best, 2.836 before training; train longer, or add recordings'
+    'training has gained nothing yet: 2.853 bits at best, 2.836 before training; train longer, or add recordings'
     >>> gained(3.027, 2.96)
-    'training has added 0.067 bits: 2.960 at best, 3.027 before training'
+    'training has lowered the bits by 0.067, from 3.027 to 2.960'
     """
     if before is None or best is None or not math.isfinite(best):
         return None
     if round(best, 3) >= round(before, 3):
         return (
-            f"training has added nothing yet: {best:.3f} bits at best, {before:.3f} before training; "
+            f"training has gained nothing yet: {best:.3f} bits at best, {before:.3f} before training; "
             "train longer, or add recordings"
         )
-    return f"training has added {before - best:.3f} bits: {best:.3f} at best, {before:.3f} before training"
+    return f"training has lowered the bits by {before - best:.3f}, from {before:.3f} to {best:.3f}"
 
 
 def few_clips(clips: int, seconds: float) -> str | None:

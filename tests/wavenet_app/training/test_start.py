@@ -56,7 +56,7 @@ def test_before_its_first_step_a_run_is_the_model_that_it_starts_from(wavegen, t
     assert first_row.endswith("  before training")
     bits = [row.partition("validation ")[2].split()[0] for row in (first_row, last_row)]
     assert bits[0] == bits[1]  # a run that moves no weight ends where it starts
-    assert f"training has added nothing yet: {bits[1]} bits at best, {bits[0]} before training" in flat(outcome.out)
+    assert f"training has gained nothing yet: {bits[1]} bits at best, {bits[0]} before training" in flat(outcome.out)
 
 
 def test_the_averaged_weights_are_taken_over(wavegen, tone_folder, trained):
@@ -87,9 +87,9 @@ def test_the_run_records_its_start_and_resume_does_not_repeat_it(wavegen, tone_f
     evaluated = wavegen("eval", "next", "--clips", 1, "--clip-seconds", 0.1, "--seconds", 1)
     best = min(row["validation"] for row in content(trained, "next")["history"])
     for outcome in (resumed, evaluated):
-        assert "training has added " in outcome.out
-        assert f"{best:.3f}" in flat(outcome.out).partition("training has added ")[2]
-        assert f"{before} before training" in flat(outcome.out)
+        assert "training has lowered the bits by " in outcome.out
+        assert f"{best:.3f}" in flat(outcome.out).partition("training has lowered the bits by ")[2]
+        assert f"from {before} to" in flat(outcome.out)
     other = write_tone(trained / "other" / "a.wav", seconds=1.0, frequency=250.0)
     elsewhere = wavegen("eval", "next", other, "--clips", 1, "--clip-seconds", 0.1)
     assert elsewhere.code == 0, elsewhere.err
