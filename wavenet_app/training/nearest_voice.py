@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.checkpoints.trained import Trained, load_trained
-from wavenet_app.checkpoints.voices import shipped_voices
+from wavenet_app.checkpoints.voices import DEFAULT, shipped_voices
 from wavenet_app.coding import Coding
 from wavenet_app.config import ModelConfig
 from wavenet_app.core.errors import UserError
@@ -78,6 +78,30 @@ def nearest_voice(corpus: Corpus, model: ModelConfig) -> NearestVoice | None:
             continue
     best = min(measured, key=lambda one: one.bits, default=None)
     return None if best is None or not best.bits < order1 - MARGIN else best
+
+
+def voice_at_another_rate(corpus: Corpus, model: ModelConfig) -> str | None:
+    """Returns a line for the user if all voices that suit a run are at another rate than its corpus, else None.
+
+    Args:
+        corpus: of the run.
+        model: of the run.
+    """
+    exact = {"prediction": None}  # its window and hop depend on the rate
+    suited = [
+        voice
+        for voice in shipped_voices()[0]
+        if _alike(voice.config.model.model_copy(update=exact), model.model_copy(update=exact))
+    ]
+    if not suited or corpus.sample_rate in {voice.config.audio.sample_rate for voice in suited}:
+        return None
+    several = len(corpus.speakers) > 1
+    fits = [voice for voice in suited if several == (len(voice.config.model.speakers) > 1)] or suited
+    best = next((voice for voice in fits if voice.name == DEFAULT), fits[0])
+    return (
+        f"no shipped voice is at {corpus.sample_rate:,} Hz; for speech, try --start-from {best.name}, which resamples "
+        f"the recordings to {best.config.audio.sample_rate:,} Hz"
+    )
 
 
 def _alike(voice: ModelConfig, model: ModelConfig) -> bool:

@@ -22,7 +22,7 @@ from wavenet_app.corpus.coded import for_model
 from wavenet_app.corpus.corpus import Corpus, open_corpus, split_record
 from wavenet_app.corpus.speakers import TABLE_RULE
 from wavenet_app.corpus.windows import max_cut_length
-from wavenet_app.training.nearest_voice import nearest_voice
+from wavenet_app.training.nearest_voice import nearest_voice, voice_at_another_rate
 from wavenet_app.training.options import RunOptions, settings_of
 from wavenet_app.training.start import (
     Source,
@@ -74,34 +74,11 @@ def prepare_run(
         UserError: a setting is invalid, or a path or the run to resume does not exist.
     """
     options.check_choices()
-    resume: dict[str, Any] | None = None
-    resume_notes: list[str] = []
-    if options.resume:
-        resume, resume_notes = read_resumed(
-            options.resume,
-            folder.checkpoints,
-            KIND,
-            WaveNetContent,
-            called="run",
-            otherwise="start a new run without --resume",
-        )
+    resume, notes = _resumed(options, folder)
     source = _source(options, folder) if resume is None else None
-    if resume is None:
-        start_config = None if source is None else settings_from(source, options.given("model", "head"))
-        config = _with_absolute_start(settings_of(options, device, start_config))
-        config = override(config, {"training": {"context": config.training_context}})
-    else:
-        config = _resumed_settings(options, resume)
-    if config.training.max_steps is None and config.training.minutes is None:
-        config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
-    if config.training.processes is None:
-        # runs from before this setting existed had one process
-        config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
+    config = _settings(options, source, resume, device)
     refuse_processes(device, config.training.processes or 1, placed=options.placed)
-    if config.training.optimizer is None:
-        optimizer = default_optimizer(device, one_machine=options.one_machine)
-        config = override(config, {"training": {"optimizer": optimizer}})
-    optimizer_notes = _optimizer_notes(config, device, one_machine=options.one_machine)
+    notes += _optimizer_notes(config, device, one_machine=options.one_machine)
     _refuse_kernels(config, device)
     if resume:
         refuse_locked(folder.checkpoints / config.name)
@@ -122,40 +99,89 @@ def prepare_run(
     config = override(config, {"audio": {"sample_rate": corpus.sample_rate, "gain": corpus.gain}})
     config = _with_conditioning(config, corpus, resumed=resume is not None)
     corpus = for_model(corpus, config.model.mel)
-    chosen: list[str] = []
-    if resume is None and options.given("training", "start_from") is None and config.corpus.paths:
+    config, start, start_notes = _beginning(config, options, corpus, source, resumed=resume is not None)
+    notes += [*_notes(config, corpus, resume), *start_notes]
+    if not (resume or options.name):  # last, for a name that is taken for nothing is lost
+        config = override(config, {"name": free_name(base, folder.checkpoints)})
+    return Run(config, corpus, _plan(config, folder, options.logger, device), resume, notes, start)
+
+
+def _resumed(options: RunOptions, folder: DataFolder) -> tuple[dict[str, Any] | None, list[str]]:
+    """Returns the content of the checkpoint to resume from, None for a new run, and notes about it."""
+    if not options.resume:
+        return None, []
+    return read_resumed(
+        options.resume,
+        folder.checkpoints,
+        KIND,
+        WaveNetContent,
+        called="run",
+        otherwise="start a new run without --resume",
+    )
+
+
+def _settings(options: RunOptions, source: Source | None, resume: dict[str, Any] | None, device: str) -> RunConfig:
+    """Returns the settings of a run, with all that the corpus does not decide filled in."""
+    if resume is None:
+        start_config = None if source is None else settings_from(source, options.given("model", "head"))
+        config = _with_absolute_start(settings_of(options, device, start_config))
+        config = override(config, {"training": {"context": config.training_context}})
+    else:
+        config = _resumed_settings(options, resume)
+    if config.training.max_steps is None and config.training.minutes is None:
+        config = override(config, {"training": {"minutes": DEFAULT_MINUTES}})
+    if config.training.processes is None:
+        # runs from before this setting existed had one process
+        config = override(config, {"training": {"processes": 1 if resume else default_processes(device)}})
+    if config.training.optimizer is None:
+        optimizer = default_optimizer(device, one_machine=options.one_machine)
+        config = override(config, {"training": {"optimizer": optimizer}})
+    return config
+
+
+def _beginning(
+    config: RunConfig, options: RunOptions, corpus: Corpus, source: Source | None, *, resumed: bool
+) -> tuple[RunConfig, Start | None, list[str]]:
+    """Returns the settings, the weights that a run starts with, None for random ones, and what to say of them.
+
+    A new run for which no start is named starts from the nearest shipped voice, if one is near.
+    """
+    notes: list[str] = []
+    if not resumed and options.given("training", "start_from") is None and config.corpus.paths:
         nearest = nearest_voice(corpus, config.model)
         if nearest is not None:
             source = source_at(nearest.path, nearest.name)
             config = override(config, {"training": {"start_from": nearest.name}})
-            chosen = [nearest.reason]
-    if source is not None and options.given("training", "learning_rate") is None:
+            notes.append(nearest.reason)
+        elif (other := voice_at_another_rate(corpus, config.model)) is not None:
+            notes.append(other)
+    if source is None:
+        started = config.training.start_from
+        return config, None, notes if started is None else [f"this run started from {started}"]
+    if options.given("training", "learning_rate") is None:
         config, rate_notes = at_gentle_rate(config)
-        chosen += rate_notes
-    start = None if source is None else take_over(source, config.model)
-    notes = [*resume_notes, *optimizer_notes, *_notes(config, corpus, resume)]
-    if source is not None and start is not None:
-        notes += [*chosen, *rate_note(source, corpus), *start.notes]
-    elif config.training.start_from is not None:
-        notes.append(f"this run started from {config.training.start_from}")
-    if not (resume or options.name):  # last, for a name that is taken for nothing is lost
-        config = override(config, {"name": free_name(base, folder.checkpoints)})
-    name = config.name
-    plan = FitPlan(
-        run_dir=folder.checkpoints / name,
-        tensorboard_dir=folder.tensorboard / name if options.logger == "tensorboard" else None,
-        wandb_dir=folder.root if options.logger == "wandb" else None,
-        max_steps=config.training.max_steps,
-        minutes=config.training.minutes,
-        gradient_clip=config.training.gradient_clip,
-        ema_decay=config.training.ema_decay,
-        validate_seconds=config.training.validate_seconds,
-        checkpoint_seconds=config.training.checkpoint_seconds,
-        processes=config.training.processes or 1,
-        cuda_graphs=config.training.optimizer == "adam"
-        and uses_graphs(config.training.cuda_graphs, device, config.training.processes or 1),
+        notes += rate_notes
+    start = take_over(source, config.model)
+    return config, start, [*notes, *rate_note(source, corpus), *start.notes]
+
+
+def _plan(config: RunConfig, folder: DataFolder, logger: str, device: str) -> FitPlan:
+    """Returns the budget and the folders of a run."""
+    training = config.training
+    processes = training.processes or 1
+    return FitPlan(
+        run_dir=folder.checkpoints / config.name,
+        tensorboard_dir=folder.tensorboard / config.name if logger == "tensorboard" else None,
+        wandb_dir=folder.root if logger == "wandb" else None,
+        max_steps=training.max_steps,
+        minutes=training.minutes,
+        gradient_clip=training.gradient_clip,
+        ema_decay=training.ema_decay,
+        validate_seconds=training.validate_seconds,
+        checkpoint_seconds=training.checkpoint_seconds,
+        processes=processes,
+        cuda_graphs=training.optimizer == "adam" and uses_graphs(training.cuda_graphs, device, processes),
     )
-    return Run(config, corpus, plan, resume, notes, start)
 
 
 def default_optimizer(device: str, *, one_machine: bool) -> str:
@@ -242,12 +268,9 @@ def _resumed_settings(options: RunOptions, resume: dict[str, Any]) -> RunConfig:
     )
     before = validated(RunConfig, resume["config"])
     # what runs had before these settings existed
-    if before.training.optimizer is None:
-        before = override(before, {"training": {"optimizer": "adam"}})
-    if before.training.context is None:
-        before = override(before, {"training": {"context": before.model.receptive_field}})
-    if before.training.joined is None:
-        before = override(before, {"training": {"joined": 0.0}})
+    earlier = {"optimizer": "adam", "context": before.model.receptive_field, "joined": 0.0}
+    missing = {name: value for name, value in earlier.items() if getattr(before.training, name) is None}
+    before = override(before, {"training": missing})
     after = override(before, options.changes())
     moved = override(before, {"corpus": {"paths": after.corpus.paths}})  # the recordings may have moved since
     for section in ("model", "audio", "corpus"):

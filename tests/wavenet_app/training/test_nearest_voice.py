@@ -108,3 +108,20 @@ def test_a_voice_without_innovations_suits_a_run_that_reads_them(voice, new, sui
 def test_a_voice_that_is_far_from_the_recordings_is_not_taken(wavegen, shipped, tone_folder):
     (shipped / "tones.safetensors").unlink()
     assert "nearest shipped voice" not in wavegen("train", tone_folder, *QUICK, *TINY).out
+
+
+def test_where_no_voice_is_at_the_rate_of_the_recordings_a_note_names_one_at_another(wavegen, shipped, tone_folder):
+    hint = "note: no shipped voice is at 8,000 Hz; for speech, try --start-from other-rate, which resamples"
+    assert "no shipped voice is at" not in wavegen("train", tone_folder, *QUICK, *TINY).out
+    for name in ("tones", "random0", "random1"):
+        (shipped / f"{name}.safetensors").unlink()
+    outcome = wavegen("train", tone_folder, *QUICK, *TINY)
+    assert " ".join(outcome.out.split()).count(hint) == 1
+    for others in (["--start-from", "none"], ["--condition", "mel"], ["--set=model.skip_channels=24"]):
+        quiet = wavegen("train", tone_folder, *QUICK, *TINY, "--set=training.window=400", *others)
+        assert quiet.code == 0, quiet.err
+        assert "no shipped voice is at" not in quiet.out
+    several = ["--speakers", r"regex:tone(\d)", *QUICK, *TINY]
+    speakers = load_trained(shipped / "other-rate.safetensors").config.model.model_copy(update={"speakers": ("a", "b")})
+    write_random_voice(shipped / "pair.safetensors", speakers)
+    assert "try --start-from pair" in " ".join(wavegen("train", tone_folder, *several).out.split())
