@@ -22,7 +22,7 @@ def did_you_mean_path(argument: str | Path, root: Path | None = None, without: C
         without: names in the data folder that do not count.
     """
     near = nearest_path(Path(argument))
-    if near is None and root is not None and not Path(argument).is_absolute():
+    if near is None and root is not None and root.is_dir() and not Path(argument).is_absolute():
         below = nearest_path(root / argument)
         if below is not None and below.relative_to(root).parts[0] not in without:
             near = below.relative_to(root)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wavenet_app.core.near import nearest_path
+from wavenet_app.core.near import did_you_mean_path, nearest_path
 
 
 @pytest.fixture
@@ -61,3 +61,12 @@ def test_a_file_where_the_model_belongs(wavegen, tmp_path, arguments, line):
     found = wavegen(*arguments)
     said = line.format(first="the model comes first: wavegen")
     assert (found.code, found.err) == (2, f"error: {said}\n")
+
+
+def test_a_data_folder_that_does_not_exist_yet_suggests_nothing_beside_it(tmp_path):
+    (tmp_path / "dat.txt").touch()
+    (tmp_path / "dats").mkdir()
+    assert did_you_mean_path("speech", tmp_path / "data") == ""
+    assert did_you_mean_path("speach", tmp_path / "dats") == ""
+    (tmp_path / "dats" / "speech").mkdir()
+    assert did_you_mean_path("speach", tmp_path / "dats") == "; did you mean 'speech'?"
