@@ -28,7 +28,7 @@ def run_voices(console: Console, *, as_json: bool) -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("voice", no_wrap=True)
     table.add_column("language", overflow="fold")
-    for title in ("Hz", "minutes", "steps", "bits", "LPC-24", "MB"):  # minutes and steps of training
+    for title in ("Hz", "minutes", "steps", "bits", "LPC-24", "MB"):  # minutes and steps of the last run
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("licence", no_wrap=True)
     for voice in voices:
@@ -44,7 +44,7 @@ def run_voices(console: Console, *, as_json: bool) -> None:
             voice.licence,
         )
     console.print(table)
-    console.print("minutes and steps of training; bits per sample of held-out clips, and of LPC-24, a linear predictor")
+    console.print("minutes and steps of its last run; bits per sample of held-out clips, and of LPC-24, a linear predictor")
     usable = [voice for voice in voices if not voice.vocoder]
     first = next((voice for voice in usable if voice.name == DEFAULT), usable[0] if usable else None)
     if first is not None:
