@@ -44,7 +44,9 @@ def run_voices(console: Console, *, as_json: bool) -> None:
             voice.licence,
         )
     console.print(table)
-    console.print("minutes and steps of its last run; bits per sample of held-out clips, and of LPC-24, a linear predictor")
+    console.print(
+        "minutes and steps of its last run; bits per sample of held-out clips, and of LPC-24, a linear predictor"
+    )
     usable = [voice for voice in voices if not voice.vocoder]
     first = next((voice for voice in usable if voice.name == DEFAULT), usable[0] if usable else None)
     if first is not None:
