@@ -189,8 +189,9 @@ def _recipe(plain: Mapping[str, Any], config: RunConfig) -> str:
         f"{last['seconds'] / 60:.0f} minutes"
         + (f", with {processes} processes." if processes > 1 else ", with one process.")
     ]
-    if config.training.start_from is not None:
-        lines.append(f"The run started from the weights of {config.training.start_from}.")
+    start = config.training.start_from
+    if start is not None:
+        lines.append(f"The run started from the weights of {'an earlier ' * (start == config.name)}{start}.")
     software = plain.get("software") or {}
     versions = ", ".join(f"{name} {software[name]}" for name in ("wavegen", "torch") if software.get(name))
     lines.append(f"Made with {versions}." if versions else "")

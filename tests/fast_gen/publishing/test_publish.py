@@ -91,6 +91,15 @@ def test_a_run_becomes_a_folder_to_share(wavegen, trained, tmp_path):
     assert sampled.code == 0, sampled.err
 
 
+@pytest.mark.parametrize(("name", "start"), [("next", "tones"), ("tones", "an earlier tones")])
+def test_the_card_says_what_a_run_started_from(wavegen, trained, tone_folder, name, start):
+    again = ["--start-from", "tones", "--name", "next", "--max-steps", 1, "--logger", "none"]
+    assert wavegen("train", tone_folder, *again).code == 0
+    assert wavegen("publish", "next", *LICENCE, *SHORT, "--name", name).code == 0
+    card = (trained / "published" / name / "README.md").read_text(encoding="utf-8")
+    assert f"The run started from the weights of {start}." in " ".join(card.split())
+
+
 def test_nothing_is_replaced(wavegen, trained, tmp_path):
     out = tmp_path / "mine"
     out.mkdir()
