@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.compiling.librosa_code import compiled_librosa
 from wavenet_app.core.figures import new_figure
 from wavenet_app.evaluation.sound_distributions import SEMITONE_ORIGIN, SoundFeatures
 
@@ -45,8 +46,7 @@ def sound_figure(real: SoundFeatures, generated: SoundFeatures, sample_rate: int
         generated: of the generated ones.
         sample_rate: in Hz.
     """
-    import librosa
-
+    librosa = compiled_librosa()
     figure = new_figure(height=6.0)
     spectrum, energy, pitch, pauses = figure.subplots(2, 2).ravel()
     bands = real.log_mel.shape[1]

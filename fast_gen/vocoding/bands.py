@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.compiling.librosa_code import compiled_librosa
+
 
 @dataclass(frozen=True)
 class Bands:
@@ -33,8 +35,7 @@ class Bands:
     @property
     def centres(self) -> NDArray[np.float64]:
         """The middle of each band, (count,), in Hz."""
-        import librosa
-
+        librosa = compiled_librosa()
         edges: NDArray[np.float64] = librosa.mel_frequencies(
             self.count + 2, fmin=self.fmin, fmax=self.fmax, htk=self.scale == "htk"
         )
@@ -45,8 +46,7 @@ class Bands:
         """The sum of the weights of each band, (count,); 0 for one that lies between two frequencies."""
         import warnings
 
-        import librosa
-
+        librosa = compiled_librosa()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Empty filters")
             bank = librosa.filters.mel(

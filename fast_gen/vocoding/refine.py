@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.audio.mel import Frames, MelFrames
+from wavenet_app.compiling.librosa_code import compiled_librosa
 
 Waveform = NDArray[np.float32]
 
@@ -38,8 +39,7 @@ def refined(waveform: Waveform, frames: Frames, mel: MelFrames, turns: int) -> W
     """
     if not turns or not len(frames):
         return waveform
-    import librosa
-
+    librosa = compiled_librosa()
     shares = band_shares(mel)
     points = 2 * mel.margin + mel.hop
     wanted = np.exp(frames.T)

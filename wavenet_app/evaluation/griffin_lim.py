@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavenet_app.audio.mel import Frames, MelFrames
+from wavenet_app.compiling.librosa_code import compiled_librosa
 
 ITERATIONS = 64
 
@@ -23,8 +24,7 @@ def griffin_lim(frames: Frames, mel: MelFrames) -> NDArray[np.float32]:
     Returns:
         float32 (frames x hop,), clipped to [-1, 1].
     """
-    import librosa
-
+    librosa = compiled_librosa()
     magnitudes = librosa.util.nnls(mel.bank.T, np.exp(frames.T).astype(np.float64)).astype(np.float32)
     found = librosa.griffinlim(
         magnitudes,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from wavenet_app.compiling.librosa_code import compiled_librosa
+
 Floats = NDArray[np.float64]
 
 FRAME_SECONDS = 0.032
@@ -76,8 +78,7 @@ def log_mel(waveform: NDArray[np.floating], sample_rate: int, bands: int = MEL_B
     0 dB is a sine of full scale whose power is entirely in one band. The bands are librosa's triangles of peak 1 on
     Slaney's mel scale, from 0 to half the sample rate.
     """
-    import librosa
-
+    librosa = compiled_librosa()
     length, hop = frame_lengths(sample_rate)
     points = 2 ** (2 * length - 1).bit_length()  # more points than samples, so that the lowest bands contain a bin
     # a sine spreads over the noise bandwidth of the window, 1.5 bins for a Hann window before padding
