@@ -179,7 +179,7 @@ def place(wavegen, tone_folder, tmp_path, monkeypatch, write_tone) -> Callable:
         assert not run("train", "recordings", "--name", name, *quick, *options)
         assert not run("publish", name, "--licence=CC0-1.0", "--clips=1", "--seconds=0.1")
         shutil.copy(tmp_path / "data" / "published" / name / f"{name}.safetensors", voices)
-    for name in ("trio", "strings"):  # as they ship: a page names the speakers of one
+    for name in ("trio", "strings", "flemishguy"):  # as they ship: a page names the speakers of one
         shutil.copy(ROOT / "wavenet_app" / "voices" / f"{name}.safetensors", voices)
     shutil.rmtree(tmp_path / "data" / "checkpoints")
     monkeypatch.setenv(VOICES_VARIABLE, str(voices))
