@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from vocoder_quality import kept_pitch
+from vocoder_ablation import report, whole_filters
 
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.start import load_engine
@@ -30,7 +30,6 @@ from wavenet_app.checkpoints.trained import find_checkpoint, load_trained
 from wavenet_app.core.data_folder import DataFolder
 from wavenet_app.corpus.conditions import ClipConditioning
 from wavenet_app.evaluation.held_out_audio import held_out_audio
-from wavenet_app.evaluation.pair_table import measures
 
 Sound = NDArray[np.float32]
 
@@ -50,9 +49,8 @@ class Clip(NamedTuple):
 def excitation(waveform: Sound, frames: Frames, mel: MelFrames) -> Sound:
     """Returns what the filter of frames takes to make a waveform, (frames x hop,)."""
     assert mel.filter is not None
-    filters = mel.filter.of(np.concatenate([mel.silent(1), frames, mel.silent(1)]))
     missing = len(frames) * mel.hop - len(waveform)
-    return mel.filter.excitation(np.pad(waveform, (mel.filter.order, missing)), filters)
+    return mel.filter.excitation(np.pad(waveform, (mel.filter.order, missing)), whole_filters(mel, frames))
 
 
 def joined(low: Sound, high: Sound, edge: float, rate: int) -> Sound:
@@ -63,17 +61,13 @@ def joined(low: Sound, high: Sound, edge: float, rate: int) -> Sound:
     return kept.astype(np.float32)
 
 
-def report(name: str, clips: list[Clip], excitations: list[Sound], mel: MelFrames) -> None:
-    """Prints the mean measures of the waveforms that excitations make."""
+def waveforms(clips: list[Clip], excitations: list[Sound], mel: MelFrames) -> list[Sound]:
+    """Returns what the filter of each clip's frames makes of an excitation, as long as the clip."""
     assert mel.filter is not None
-    rows, kept = [], []
-    for clip, one in zip(clips, excitations, strict=True):
-        made = np.concatenate(list(filtered([one], [clip.frames], mel.filter, mel.mel)))[: len(clip.waveform)]
-        rows.append(measures(clip.waveform, made, mel.sample_rate))
-        kept.append(kept_pitch(clip.waveform, made, mel.sample_rate))
-    means = {label.partition(" (")[0]: np.nanmean([row[label].value for row in rows]) for label in rows[0]}
-    figures = ", ".join(f"{label} {value:.3f}" for label, value in means.items())
-    print(f"{name}: {figures}, pitch {np.nanmean(kept):.0%}", flush=True)
+    return [
+        np.concatenate(list(filtered([one], [clip.frames], mel.filter, mel.mel)))[: len(clip.waveform)]
+        for clip, one in zip(clips, excitations, strict=True)
+    ]
 
 
 def main() -> None:
@@ -114,12 +108,14 @@ def main() -> None:
                 excitation(noise, frames, mel),
             )
         )
-    report("as sampled", clips, [clip.sampled for clip in clips], mel)
+    originals = [clip.waveform for clip in clips]
+    report("as sampled", originals, waveforms(clips, [clip.sampled for clip in clips], mel), rate)
     for edge in options.edges:
         for low, high in (("recorded", "sampled"), ("sampled", "recorded"), ("noise", "sampled")):
             mixed = [joined(getattr(clip, low), getattr(clip, high), edge, rate) for clip in clips]
-            report(f"{low} below {edge:g} Hz, {high} above", clips, mixed, mel)
-    report(f"white noise, {options.turns} turns", clips, [clip.noise for clip in clips], mel)
+            report(f"{low} below {edge:g} Hz, {high} above", originals, waveforms(clips, mixed, mel), rate)
+    unmixed = waveforms(clips, [clip.noise for clip in clips], mel)
+    report(f"white noise, {options.turns} turns", originals, unmixed, rate)
 
 
 if __name__ == "__main__":

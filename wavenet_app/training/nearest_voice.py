@@ -87,11 +87,11 @@ def voice_at_another_rate(corpus: Corpus, model: ModelConfig) -> str | None:
         corpus: of the run.
         model: of the run.
     """
-    exact = {"prediction": None}  # its window and hop depend on the rate
+    at_any_rate = {"prediction": None}  # its window and hop depend on the rate
     suited = [
         voice
         for voice in shipped_voices()[0]
-        if _alike(voice.config.model.model_copy(update=exact), model.model_copy(update=exact))
+        if _alike(voice.config.model.model_copy(update=at_any_rate), model.model_copy(update=at_any_rate))
     ]
     if not suited or corpus.sample_rate in {voice.config.audio.sample_rate for voice in suited}:
         return None

@@ -1,4 +1,4 @@
-"""Processes that start together compile librosa's pitch tracker one after another."""
+"""Processes that start together compile librosa's functions one after another."""
 
 import os
 import re
