@@ -32,6 +32,7 @@ from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.packing import pack, padded
 from fast_gen.engines.gpu.triton_engine import DTYPES, FEW_CLIPS, Plan, TritonGpu, output_block
 from fast_gen.engines.gpu.triton_loop import append_codes
+from fast_gen.engines.quiet import quiet_reach
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import PredictionConfig, preset
 from wavenet_app.network.model import WaveNet
@@ -61,14 +62,14 @@ CLUSTERS: dict[type[ClusterEngine], str] = {
 """Engine -> how its rows are called."""
 
 POINTERS = {
-    "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "codes": "i16",
+    "dilations": "i32", "ring_starts": "i64", "ring_masks": "i32", "recent": "i32", "quiet_runs": "i32", "codes": "i16",
     "condition_steps": "i32", "decoded": "fp64", "constants": "fp64", "value_limits": "fp64", "size_limits": "fp64",
     "innovation_limits": "fp64", "past_samples": "fp64", "coefficients": "fp64", "predictions": "fp64", "sizes": "fp64",
 }  # fmt: skip
 IN_PRECISION = ("dilated", "residuals", "skips", "output1", "slots", "condition")
 OF_OUTPUTS = ("output2", "vectors")
-FLOATS = ("temperature", "scale")
-NUMBERS = ("top_k", "top_p", "least", "since", "start_time", "steps", "batch", "layers")
+FLOATS = ("temperature", "scale", "quiet_temperature", "quiet_scale")
+NUMBERS = ("top_k", "top_p", "least", "quiet_samples", "since", "start_time", "steps", "batch", "layers")
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def compile_for_h100(
         "SCORE": False,
         "GREEDY": greedy,
         "SELECT": select,
+        "SILENCE": weights.coding.silence,
+        "QUIET_REACH": quiet_reach(weights.coding),
         "PREDICTED": weights.prediction is not None,
         "LOWEST": weights.coding.lowest,
         "FRAME": prediction.frame,

@@ -1,6 +1,7 @@
 """Compares ways to sample a trained model, by what it generates on its own: temperatures, and shares of min-p.
 
-    python benchmarks/sampling_settings.py MODEL [PATH ...] --temperatures 1 0.98 [--min-p 0 0.002] [--seeds 1 2 3]
+    python benchmarks/sampling_settings.py MODEL [PATH ...] --temperatures 1 0.97 [--quiet-temperature 1]
+        [--min-p 0 0.002] [--seeds 1 2 3]
 
 PATH is held-out audio; without it, the held-out clips of the run. Each row has a figure for each seed: the bits per
 sample of the clips under the model, frames with a pitch, pauses, distances to real pieces, and clips that fail or
@@ -90,7 +91,7 @@ def compare(options: argparse.Namespace) -> None:
     weights = GeneratorWeights.of(trained.model)
     engine, condition = load_engine("cpu", weights), None if shares is None else voice(weights, shares)
     for temperature, min_p in product(options.temperatures, options.min_p):
-        settings = SamplingSettings(temperature, min_p=min_p)
+        settings = SamplingSettings(temperature, min_p=min_p, quiet_temperature=options.quiet_temperature)
         rows = []
         for seed in options.seeds:
             made = generate(
@@ -103,7 +104,8 @@ def compare(options: argparse.Namespace) -> None:
             )
             own = np.mean([bits(waveform, row) for row, waveform in enumerate(made)])
             rows.append([f"{own:.3f}", *figures(list(made))])
-        show(f"{temperature:g}" + (f", min-p {min_p:g}" if min_p else ""), rows)
+        quiet = "" if options.quiet_temperature is None else f", {options.quiet_temperature:g} in quiet parts"
+        show(f"{temperature:g}{quiet}" + (f", min-p {min_p:g}" if min_p else ""), rows)
 
 
 def main() -> None:
@@ -111,6 +113,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("paths", nargs="*", metavar="PATH")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 0.99, 0.98, 0.97, 0.96])
+    parser.add_argument("--quiet-temperature", type=float)
     parser.add_argument("--min-p", type=float, nargs="+", default=[0.0])
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=4.0)

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from fast_gen.engines.condition import voice
-from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.stream import generate
@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("checkpoint")
     parser.add_argument("--clips", type=int, default=50, help="number of clips to generate for each speaker")
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--temperature", type=float)
+    parser.add_argument("--quiet-temperature", type=float)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--strength", type=float, default=1.0, help="of the speaker: 1 as trained, more goes beyond, away from the mean"
@@ -104,6 +105,7 @@ def main() -> None:
     real = (classify(held_out) == held_out_labels).mean()
     print(f"the classifier is right for {real:.1%} of {len(held_out)} held-out real clips", flush=True)
 
+    settings = usual_settings(config.model, options.temperature, options.quiet_temperature)
     weights = GeneratorWeights.of(trained.model)
     requested = np.repeat(np.arange(len(speakers)), options.clips)
     mean_share = 1 / len(speakers)
@@ -114,15 +116,16 @@ def main() -> None:
         num_samples=round(options.seconds * rate),
         batch_size=len(requested),
         seed=options.seed,
-        settings=SamplingSettings(options.temperature),
+        settings=settings,
         condition=voice(weights, shares[requested].astype(np.float32)),
     )
     seconds = time.monotonic() - began
     classified = classify(np.stack([features(waveform, rate) for waveform in waveforms]))
     failed = sum(failure(waveform, rate) is not None for waveform in waveforms)
+    quiet = "" if settings.quiet_temperature is None else f" ({settings.quiet_temperature:g} in quiet parts)"
     print(
-        f"{len(requested)} generated clips of {options.seconds:g} s at temperature {options.temperature:g}, made in "
-        f"{seconds:.0f} s; {failed} of them ran away to noise or a hum or collapsed to silence"
+        f"{len(requested)} generated clips of {options.seconds:g} s at temperature {settings.temperature:g}{quiet}, "
+        f"made in {seconds:.0f} s; {failed} of them ran away to noise or a hum or collapsed to silence"
     )
     table = np.zeros((len(speakers), len(speakers)), int)
     np.add.at(table, (requested, classified), 1)

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import Engine
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
+from fast_gen.engines.sampling import SamplingSettings, check_head, usual_temperatures
 from fast_gen.engines.start import Job, start_engine
 from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import read_weights
 from fast_gen.engines.weights import GeneratorWeights
-from fast_gen.generation.primes import Prime, prime_codes, read_primes
+from fast_gen.generation.primes import Prime, prime_codes, read_primes, samples_heard
 from fast_gen.generation.stream import CHUNK_SAMPLES, stream
 from wavenet_app.checkpoints.trained import Trained, load_trained
 from wavenet_app.checkpoints.voices import find_to_generate
@@ -105,6 +105,7 @@ class Voice:
         n: int | None = None,
         seed: int = 0,
         temperature: float | None = None,
+        quiet_temperature: float | None = None,
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
@@ -119,7 +120,9 @@ class Voice:
             seconds: length of each clip, at least 0.01; a vocoder's clip is as long as its frames.
             n: number of clips in a batch; None for a single clip without a batch axis.
             seed: of the random numbers; clip number `row` is the same in a batch of any size.
-            temperature: lower is safer, higher is wilder; None for 1, or 0.6 for a vocoder.
+            temperature: lower is safer, higher is wilder; None for 0.97, or 0.6 for a vocoder.
+            quiet_temperature: the temperature of quiet parts, where lower means longer pauses; None for 1, or
+                `temperature` if that is higher.
             top_k: sample from this many of the most likely codes; 0 for all.
             top_p: sample from the most likely codes that hold this much probability.
             min_p: sample from the codes at least this many times as likely as the most likely one.
@@ -138,10 +141,11 @@ class Voice:
         if mel is not None:
             if n is not None or prime is not None:
                 raise UserError("a vocoder makes one clip from its frames; leave out n and prime")
-            return self._vocode(mel, seed, self._settings(temperature, top_k, top_p, min_p), speaker, refine)
+            settings = self._settings(temperature, quiet_temperature, top_k, top_p, min_p)
+            return self._vocode(mel, seed, settings, speaker, refine)
         clips = 1 if n is None else checked_whole("n", n, least=1)
         samples = self._samples(seconds)
-        settings = self._settings(temperature, top_k, top_p, min_p)
+        settings = self._settings(temperature, quiet_temperature, top_k, top_p, min_p)
         chunks = self._chunks(samples, clips, seed, settings, speaker, prime, CHUNK_SAMPLES)
         waveform = np.concatenate(list(chunks), axis=1)
         return waveform[0] if n is None else waveform
@@ -152,6 +156,7 @@ class Voice:
         *,
         seed: int = 0,
         temperature: float | None = None,
+        quiet_temperature: float | None = None,
         top_k: int = 0,
         top_p: float = 1.0,
         min_p: float = 0.0,
@@ -166,8 +171,9 @@ class Voice:
 
         Args:
             seconds: length of the clip, at least 0.01; None for an endless one.
-            seed: as in `generate`, like the next five.
-            temperature: lower is safer, higher is wilder.
+            seed: as in `generate`, like the next seven.
+            temperature: lower is safer, higher is wilder; None for 0.97.
+            quiet_temperature: the temperature of quiet parts.
             top_k: sample from this many of the most likely codes; 0 for all.
             top_p: sample from the most likely codes that hold this much probability.
             min_p: sample from the codes at least this many times as likely as the most likely one.
@@ -180,7 +186,7 @@ class Voice:
         """
         samples = None if seconds is None else self._samples(seconds)
         chunk_samples = checked_whole("chunk_samples", chunk_samples, least=1)
-        settings = self._settings(temperature, top_k, top_p, min_p)
+        settings = self._settings(temperature, quiet_temperature, top_k, top_p, min_p)
         chunks = self._chunks(samples, 1, seed, settings, speaker, prime, chunk_samples)
         return (chunk[0] for chunk in chunks)
 
@@ -211,14 +217,18 @@ class Voice:
     def _samples(self, seconds: float) -> int:
         return max(1, round(checked_number("seconds", seconds, least=LEAST_SECONDS) * self.sample_rate))
 
-    def _settings(self, temperature: float | None, top_k: int, top_p: float, min_p: float) -> SamplingSettings:
+    def _settings(
+        self, temperature: float | None, quiet_temperature: float | None, top_k: int, top_p: float, min_p: float
+    ) -> SamplingSettings:
         chosen = None if temperature is None else checked_number("temperature", temperature)
-        usual = usual_settings(self.config.model, chosen)
+        of_quiet = None if quiet_temperature is None else checked_number("quiet_temperature", quiet_temperature)
+        usual, usual_quiet = usual_temperatures(self.config.model, chosen, of_quiet)
         settings = SamplingSettings(
-            usual.temperature,
+            usual,
             checked_whole("top_k", top_k),
             checked_number("top_p", top_p),
             checked_number("min_p", min_p),
+            usual_quiet,
         )
         check_head(settings, self.config.model.output_head)
         return settings
@@ -252,9 +262,8 @@ class Voice:
         seed = checked_whole("seed", seed)
         codes = None
         if prime is not None:
-            codes = prime_codes(
-                [self._prime(prime)], first_row=0, rows=clips, samples=model.context, coding=model.coding
-            )
+            heard = samples_heard(model)
+            codes = prime_codes([self._prime(prime)], first_row=0, rows=clips, samples=heard, coding=model.coding)
         chunks = stream(
             self._engine,
             num_samples=samples,
@@ -270,7 +279,7 @@ class Voice:
     def _prime(self, prime: str | Path | Waveform) -> Prime:
         if isinstance(prime, str | Path):
             path = Path(prime)
-            samples = self.config.model.context
+            samples = samples_heard(self.config.model)
             found = read_primes([path], self.config, named=[path], clips=1, samples=samples, say=_warn)
             return found[0]
         return Prime(Path("waveform"), self._scaled(prime))

@@ -12,14 +12,17 @@ import typer
 from fast_gen.options import (
     PRECISION_NAMES,
     Engine,
+    EvalTemperature,
     Format,
     Gpus,
     MinP,
     Overwrite,
     Processes,
+    QuietTemperature,
     Refine,
     Seed,
     Shards,
+    Temperature,
     Threads,
     TopK,
     TopP,
@@ -57,12 +60,8 @@ def sample(
         typer.Option("--clips", "-n", min=1, help="Number of clips (default: 1, or one for each --prime)."),
     ] = None,
     seed: Seed = 0,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            callback=finite, min=0, help="Lower is safer, higher is wilder; 0 always takes the most likely code."
-        ),
-    ] = 1.0,
+    temperature: Temperature = None,
+    quiet_temperature: QuietTemperature = None,
     top_k: TopK = 0,
     top_p: TopP = 1.0,
     min_p: MinP = 0.0,
@@ -134,6 +133,7 @@ def sample(
         clips=clips,
         seed=seed,
         temperature=temperature,
+        quiet_temperature=quiet_temperature,
         top_k=top_k,
         top_p=top_p,
         min_p=min_p,
@@ -269,7 +269,8 @@ def evaluate(
     clip_seconds: Annotated[
         float, typer.Option(callback=finite, min=0.1, max=86_400, help="Length of each generated clip.")
     ] = 2.0,
-    temperature: VocodingTemperature = None,
+    temperature: EvalTemperature = None,
+    quiet_temperature: QuietTemperature = None,
     speaker: Annotated[
         str | None,
         typer.Option(metavar="NAME|NAME:WEIGHT,...", help="Speaker of the given audio (default: the run's rule)."),
@@ -302,6 +303,7 @@ def evaluate(
         clips=clips,
         clip_seconds=clip_seconds,
         temperature=temperature,
+        quiet_temperature=quiet_temperature,
         speaker=speaker,
         turns=refine,
         seed=seed,

@@ -27,9 +27,33 @@ MinP = Annotated[
         help="Leave out codes less than this many times as likely as the most likely one.",
     ),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        callback=finite,
+        min=0,
+        help="Lower is safer, higher is wilder; 0 always takes the most likely code (default: 0.97).",
+    ),
+]
+EvalTemperature = Annotated[
+    float | None,
+    typer.Option(
+        callback=finite,
+        min=0,
+        help="Lower is safer, higher is wilder (default: 0.97; 0.6 for a vocoder).",
+    ),
+]
+QuietTemperature = Annotated[
+    float | None,
+    typer.Option(
+        callback=finite,
+        min=0,
+        help="Temperature of quiet parts; lower makes pauses longer (default: 1, or --temperature if that is higher).",
+    ),
+]
 VocodingTemperature = Annotated[
     float | None,
-    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 1; 0.6 for vocoding)."),
+    typer.Option(callback=finite, min=0, help="Lower is safer, higher is wilder (default: 0.6)."),
 ]
 Refine = Annotated[
     int | None,

@@ -119,13 +119,17 @@ def assert_calls_equal_the_full_network(
     """Scores, generates, primes and scores again after a reset, and compares with the full network."""
     tolerance = 1e-4 if precision == "float32" else 0.3
     known: NDArray[np.int64] = random_codes(net.config, clips, 20)
+    known[: clips // 2, 3:6] = known[clips // 2 :, 17:] = net.config.coding.silence
     numbers = uniforms(4, rows=clips, length=8)
     first = engine.score(known[:, :6])
-    made = engine.generate(numbers, SETTINGS["plain"])
+    made = engine.generate(numbers, SETTINGS["quiet"])
     engine.prime(known[:, 6:13])
     last = engine.score(known[:, 13:])
-    logits = full_network(net, np.concatenate([known[:, :6], made, known[:, 6:]], axis=1))
+    again = engine.generate(numbers, SETTINGS["quiet"])
+    before = np.concatenate([known[:, :6], made, known[:, 6:]], axis=1)
+    logits = full_network(net, np.concatenate([before, again], axis=1))
     np.testing.assert_allclose(first, logits[:, :6], atol=tolerance, rtol=0)
-    np.testing.assert_allclose(last, logits[:, 21:], atol=tolerance, rtol=0)
+    np.testing.assert_allclose(last, logits[:, 21:28], atol=tolerance, rtol=0)
     if precision == "float32":
-        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["plain"], tolerance, net.head)
+        assert_picked_by(logits[:, 6:14], made, numbers, SETTINGS["quiet"], tolerance, net.head, known[:, :6])
+        assert_picked_by(logits[:, 28:], again, numbers, SETTINGS["quiet"], tolerance, net.head, before)

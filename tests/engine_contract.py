@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from quiet_codes import runs_before
 from random_nets import CONDITIONED, SHAPES, Codes, full_network, random_codes, random_conditioning, random_net
 
 from fast_gen.engines.condition import ChunkCondition, projected
 from fast_gen.engines.contract import Engine
 from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.coding import MuLawCoding
 from wavenet_app.config import ModelConfig
 from wavenet_app.heads import DEFAULT_HEAD, Head
 
@@ -24,6 +26,7 @@ SETTINGS = {
     "top-p": SamplingSettings(top_p=0.8),
     "top-k and top-p": SamplingSettings(top_k=12, top_p=0.9),
     "min-p": SamplingSettings(temperature=1.1, min_p=0.02),
+    "quiet": SamplingSettings(temperature=0.7, quiet_temperature=1.6, quiet_samples=2),
 }
 
 
@@ -34,17 +37,20 @@ def assert_picked_by(
     settings: SamplingSettings,
     tolerance: float,
     head: Head = DEFAULT_HEAD,
+    history: Codes | None = None,
 ) -> None:
-    """Every code is the pick from the full network's outputs.
+    """Every code is the pick from the full network's outputs, after the codes of a history.
 
     Where logits that differ by rounding can decide otherwise, the pick must follow from a number within `tolerance` of
     the one used, or from a logit within `tolerance` of the greatest; and such steps must be very rare.
     """
     flat, made = logits.flatten(0, 1), torch.from_numpy(codes.astype(np.int64)).flatten()
     used = torch.from_numpy(numbers).double().flatten()
+    coding = MuLawCoding(logits.shape[-1]) if head.ranks_codes else head.coding
+    runs = runs_before(codes, coding, history).flatten()
 
     def pick(numbers: torch.Tensor) -> torch.Tensor:
-        return pick_by_head(head, flat, numbers, settings)
+        return pick_by_head(head, flat, numbers, settings, runs)
 
     if not head.ranks_codes:
         # means are accurate to a millionth, so rounding occasionally decides between two neighbours
@@ -140,6 +146,8 @@ class EngineContract:
         codes = engine.generate(numbers, settings)
         assert codes.shape == numbers.shape
         assert codes.dtype == np.int16
+        if settings.quiet_temperature is not None and net.head.ranks_codes:
+            assert 0.01 < (runs_before(codes, net.config.coding) >= settings.quiet_samples).float().mean() < 0.9
         assert len(np.unique(codes)) > (
             8 if not net.head.ranks_codes else min(8, net.config.quantization_channels // 2)
         )
@@ -246,6 +254,26 @@ class EngineContract:
         engine.prime(common)
         logits = full_network(net, np.concatenate([before, common, after], axis=1))[:, 45:]
         np.testing.assert_allclose(engine.score(after), logits, atol=self.tolerance, rtol=0)
+
+    @pytest.mark.parametrize("shape", ["two cycles", "three taps"])
+    @pytest.mark.parametrize("first", ["score", "prime"])
+    def test_known_codes_count_as_quiet_or_loud(self, shape: str, first: str) -> None:
+        """How far back the last loud code lies decides on the temperature, also out of the sight of the net."""
+        settings = SamplingSettings(temperature=0.4, quiet_temperature=2.0, quiet_samples=90)
+        net, engine = self.ready(shape, 2)
+        silence = net.config.coding.silence
+        known = random_codes(net.config, 2, 130)
+        known[0, -95:] = silence
+        known[1, -85:] = silence
+        numbers = uniforms(6, rows=2, length=40)
+        for chunk in np.split(known, [3, 60], axis=1):
+            getattr(engine, first)(chunk)
+        made = engine.generate(numbers, settings)
+        engine.generate(numbers[:, :0], settings)
+        runs = runs_before(made, net.config.coding, known)
+        assert runs[0, 0] >= 90 > runs[1, 0] > 0
+        logits = self.logits_behind(net, engine, np.concatenate([known, made], axis=1))[:, 130:]
+        assert_picked_by(logits, made, numbers, settings, self.tolerance, net.head, known)
 
     def test_reset_forgets_everything(self) -> None:
         net, engine = self.ready("two cycles", 1)

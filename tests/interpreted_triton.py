@@ -17,6 +17,7 @@ import torch
 import triton
 import triton.language as tl
 from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
+from quiet_codes import runs_before
 from random_nets import (
     CONDITIONED,
     GAUSSIAN,
@@ -256,7 +257,7 @@ def test_bfloat16_is_near_and_primes_as_it_steps() -> None:
             pytest.param(*case, marks=pytest.mark.slow)
             for case in (
                 (LOGISTICS, "three taps", InterpretedTiles, "float32", "greedy"),
-                (LOGISTICS, "three taps", InterpretedTriton, "bfloat16", "cool"),
+                (LOGISTICS, "three taps", InterpretedTriton, "bfloat16", "quiet"),
                 (GAUSSIAN, "two taps", InterpretedTriton, "float32", "plain"),
                 (GAUSSIAN, "two taps", InterpretedTiles, "float32", "greedy"),
             )
@@ -285,6 +286,7 @@ def test_samples_of_sixteen_bits_are_picked_from_what_is_scored(
         torch.from_numpy(scored[:, 3:].reshape(8, -1)),
         torch.from_numpy(numbers.flatten()),
         SETTINGS[settings],
+        runs_before(whole[:, 3:7], net.config.coding, known[:, :3]).flatten(),
     )
     np.testing.assert_array_equal(np.concatenate(made, axis=1).flatten(), picked)
 
@@ -310,7 +312,8 @@ def _pick(
 ):  # fmt: skip
     rows = tl.arange(0, ROWS)
     found = tl.load(logits + rows[:, None] * Q + tl.arange(0, Q)[None, :])
-    picked = pick_codes(found, tl.load(uniforms + rows), scale, top_k, top_p, least, CODES, GREEDY, SELECT)
+    scales = tl.zeros([ROWS], tl.float32) + scale
+    picked = pick_codes(found, tl.load(uniforms + rows), scales, top_k, top_p, least, CODES, GREEDY, SELECT)
     tl.store(codes + rows, picked)
 
 
@@ -321,9 +324,9 @@ def picked_by_kernel(
     rows, codes = logits.shape
     whole = torch.nn.functional.pad(logits, (0, width - codes), value=-torch.inf)
     picked = torch.full((rows,), -1, dtype=torch.int32)
-    _, scale, top_k, *others = settings.numbers
+    _, scale, top_k, top_p, least, *_ = settings.numbers
     greedy = settings.temperature == 0
-    _pick[(1,)](whole, numbers, picked, scale, top_k or width, *others, width, rows, codes, greedy, settings.ranks)
+    _pick[(1,)](whole, numbers, picked, scale, top_k or width, top_p, least, width, rows, codes, greedy, settings.ranks)
     return picked.long()
 
 
@@ -397,7 +400,8 @@ def _pick_sample(
     rows = tl.arange(0, ROWS)
     found = tl.load(outputs + rows[:, None] * Q + tl.arange(0, Q)[None, :])
     numbers = tl.load(uniforms + rows)
-    tl.store(samples + rows, pick_samples(found, numbers, temperature, scale, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY))
+    widths, scales = tl.zeros([ROWS], tl.float32) + temperature, tl.zeros([ROWS], tl.float32) + scale
+    tl.store(samples + rows, pick_samples(found, numbers, widths, scales, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])

@@ -30,7 +30,8 @@ class ManifestLine(BaseModel):
         speaker: as asked for, or the speaker whose turn it was; None for a model without speakers.
         samples: length.
         sample_rate: in Hz.
-        temperature: like the next three, how codes were picked.
+        temperature: like the next four, how codes were picked.
+        quiet_temperature: None for the same as `temperature`.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
         min_p: 0 for all codes.
@@ -50,6 +51,7 @@ class ManifestLine(BaseModel):
     samples: int = Field(ge=1)
     sample_rate: int = Field(ge=1)
     temperature: float
+    quiet_temperature: float | None = None
     top_k: int
     top_p: float
     min_p: float

@@ -57,6 +57,9 @@ class PickNumbers(NamedTuple):
         top_k: how many codes are allowed; 0 for all.
         top_p: the share that the allowed codes must reach, in units of 2^-`SHARE_BITS`.
         least: the least weight that is allowed.
+        quiet_temperature: takes the place of `temperature` where a clip is quiet.
+        quiet_scale: takes the place of `scale` there.
+        quiet_samples: how many codes near silence make a clip quiet; see `fast_gen.engines.quiet`.
     """
 
     temperature: float
@@ -64,17 +67,24 @@ class PickNumbers(NamedTuple):
     top_k: int
     top_p: int
     least: int
+    quiet_temperature: float
+    quiet_scale: float
+    quiet_samples: int
 
 
-def pick_numbers(temperature: float, top_k: int, top_p: float, min_p: float) -> PickNumbers:
-    """Returns sampling settings as integers and a scale.
+def pick_temperature(temperature: float) -> float:
+    """Returns a temperature as a float32."""
+    return float(np.float32(temperature))
 
-    >>> pick_numbers(1.0, 0, 0.5, 0.25)
-    PickNumbers(temperature=1.0, scale=24204406.0, top_k=0, top_p=8388608, least=67108864)
-    """
-    share = max(1, round(top_p * 2**SHARE_BITS))
-    cut = float(np.float32(temperature))
-    return PickNumbers(cut, pick_scale(temperature), top_k, share, math.ceil(min_p * UNIT))
+
+def pick_share(top_p: float) -> int:
+    """Returns the share that the allowed codes must reach, in units of 2^-`SHARE_BITS`."""
+    return max(1, round(top_p * 2**SHARE_BITS))
+
+
+def pick_least(min_p: float) -> int:
+    """Returns the least weight that is allowed."""
+    return math.ceil(min_p * UNIT)
 
 
 def pick_scale(temperature: float) -> float:

@@ -20,7 +20,8 @@ from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
 from fast_gen.engines.prediction_input import PredictionInput
-from fast_gen.engines.sampling import SamplingSettings, pick_by_head
+from fast_gen.engines.quiet import MOST_QUIET, quiet_reach, quiet_runs
+from fast_gen.engines.sampling import SamplingSettings, next_quiet_runs, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
 
 
@@ -159,6 +160,7 @@ class TorchQueue(BaseEngine):
         self._time = 0  # codes consumed, of which only the remainder by each dilation matters
         self._recent = torch.full((batch_size, weights.kernel_size), weights.head.nothing, device=self.device)
         self._recent[:, -1] = weights.coding.silence
+        self._quiet_runs = torch.full((batch_size,), MOST_QUIET, device=self.device)
         self._prediction = PredictionInput(weights, batch_size, self.device) if weights.prediction else None
         self._gates = _aligned_rows(batch_size, 2 * weights.dilation_channels, device=self.device)
         self._filter, self._gate = self._gates.chunk(2, dim=-1)
@@ -187,6 +189,7 @@ class TorchQueue(BaseEngine):
         for time in range(known.shape[1]):
             logits[:, time] = self._step(biases[time])
             self._recent[:, -1] = known[:, time]
+        self._count_quiet(codes)
         found: NDArray[np.float32] = logits.cpu().numpy()
         return found
 
@@ -200,13 +203,21 @@ class TorchQueue(BaseEngine):
         biases = self._biases(condition, len(numbers))
         codes = torch.empty(self.batch_size, len(numbers), dtype=torch.int64, device=self.device)
         newest, head = self._recent[:, -1], self.weights.head
+        silence, reach = head.coding.silence, quiet_reach(head.coding)
         for time, number in enumerate(numbers):
-            newest.copy_(pick_by_head(head, self._step(biases[time]), number, settings))
+            newest.copy_(pick_by_head(head, self._step(biases[time]), number, settings, self._quiet_runs))
             codes[:, time] = newest
+            self._quiet_runs = next_quiet_runs(self._quiet_runs, newest, silence, reach)
         return codes.cpu().numpy().astype(np.int16)
 
     def _on_device(self, array: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(array).to(self.device)
+
+    def _count_quiet(self, known: NDArray[np.integer]) -> None:
+        """Counts how many of the newest codes are quiet after known codes (batch, time)."""
+        coding = self.weights.coding
+        runs = quiet_runs(self._quiet_runs.cpu().numpy(), known, coding.silence, quiet_reach(coding))
+        self._quiet_runs = self._on_device(runs)
 
     def _biases(self, condition: ChunkCondition | None, samples: int) -> list[list[Tensor]]:
         """Returns bias plus condition, (batch, 2 x dilation_channels), for each code and each layer."""
@@ -271,6 +282,7 @@ class TorchQueue(BaseEngine):
         checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1] == 0:
             return
+        self._count_quiet(codes)
         behind = self.weights.kernel_size - 1
         # The newest code of the history is consumed now, the newest of `known` by the next call. What lies further
         # back than the receptive field cannot be seen any more.

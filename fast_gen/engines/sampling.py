@@ -18,14 +18,21 @@ from fast_gen.engines.pick_weights import (
     SHARE_BITS,
     UNIFORM_BITS,
     PickNumbers,
-    pick_numbers,
+    pick_least,
+    pick_scale,
+    pick_share,
+    pick_temperature,
 )
+from fast_gen.engines.quiet import MOST_QUIET, NEVER_QUIET, QUIET_SAMPLES
 from wavenet_app.coding import GREATEST_LOG_SCALE, LEAST_SCALE, STEP, SixteenBitCoding
 from wavenet_app.core.errors import UserError
 from wavenet_app.heads import Head, Rule
 
 VOCODING_TEMPERATURE = 0.6
 """Default of vocoding; see docs/results/notebook.md."""
+
+LOUD_TEMPERATURE, QUIET_TEMPERATURE = 0.97, 1.0
+"""Defaults of a model of mu-law codes without mel frames, where it is loud and where it is quiet; see the same page."""
 
 if TYPE_CHECKING:  # the compiled engine does without torch, whose import takes longer than all else before a sound
     from torch import Tensor
@@ -94,20 +101,29 @@ class SamplingSettings:
         top_k: only the `top_k` most likely codes may be picked; 0 allows all.
         top_p: only the fewest most likely codes whose probability together reaches `top_p` may be picked; 1 allows all.
         min_p: only codes at least `min_p` times as likely as the most likely one may be picked; 0 allows all.
+        quiet_temperature: takes the place of `temperature` where a clip is quiet; None for the same.
+        quiet_samples: how many codes near silence, one after the other, make a clip quiet.
 
     Raises:
-        UserError: a value is out of its range.
+        UserError: a value is out of its range, or just one of both temperatures is 0.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
+    quiet_temperature: float | None = None
+    quiet_samples: int = QUIET_SAMPLES
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+        quiet = self.temperature if self.quiet_temperature is None else self.quiet_temperature
+        for name, temperature in (("temperature", self.temperature), ("quiet temperature", quiet)):
+            if not (math.isfinite(temperature) and temperature >= 0):
+                raise UserError(f"the {name} must be 0 or more, not {temperature}; 1 samples as the model learned")
+        if (self.temperature == 0) != (quiet == 0):
             raise UserError(
-                f"the temperature must be 0 or more, not {self.temperature}; 1 samples as the model learned"
+                "temperature 0, which always takes the most likely code, is for loud and quiet parts alike; "
+                f"the temperature is {self.temperature:g} and the quiet temperature {quiet:g}"
             )
         if self.top_k < 0:
             raise UserError(f"top-k must be 0 (all codes) or more, not {self.top_k}")
@@ -123,23 +139,62 @@ class SamplingSettings:
 
     @property
     def numbers(self) -> PickNumbers:
-        """The settings as the picks of codes take them."""
-        return pick_numbers(self.temperature, self.top_k, self.top_p, self.min_p)
+        """The settings as the picks of codes take them.
+
+        >>> SamplingSettings(top_p=0.5, min_p=0.25).numbers[:5]
+        (1.0, 24204406.0, 0, 8388608, 67108864)
+        """
+        quiet = self.temperature if self.quiet_temperature is None else self.quiet_temperature
+        return PickNumbers(
+            temperature=pick_temperature(self.temperature),
+            scale=pick_scale(self.temperature),
+            top_k=self.top_k,
+            top_p=pick_share(self.top_p),
+            least=pick_least(self.min_p),
+            quiet_temperature=pick_temperature(quiet),
+            quiet_scale=pick_scale(quiet),
+            quiet_samples=NEVER_QUIET if self.quiet_temperature is None else self.quiet_samples,
+        )
 
 
-def usual_settings(model: ModelConfig, temperature: float | None = None) -> SamplingSettings:
-    """Returns the default settings of a model: temperature 1, which is as it learned, and less when vocoding.
+def usual_temperatures(
+    model: ModelConfig, temperature: float | None = None, quiet_temperature: float | None = None
+) -> tuple[float, float | None]:
+    """Returns the temperature and the quiet temperature of a model.
+
+    Without a choice, models of mu-law codes take a little less than 1 where they are loud; vocoders take
+    `VOCODING_TEMPERATURE`, and models of 16-bit samples 1. Quiet parts take no less than 1, which is as the model
+    learned, so that a low temperature does not silence a voice. For a vocoder, and at temperature 0, they are no
+    different.
 
     Args:
         model: its shape, which says what it is conditioned on.
         temperature: the user's choice; None for the default.
+        quiet_temperature: the same.
+
+    >>> from wavenet_app.config import ModelConfig
+    >>> [usual_temperatures(ModelConfig(), temperature) for temperature in (None, 0.8, 1.1, 0.0)]
+    [(0.97, 1.0), (0.8, 1.0), (1.1, 1.1), (0.0, None)]
+    """
+    is_vocoder = model.mel is not None
+    if temperature is None:
+        spoken = LOUD_TEMPERATURE if model.output_head.ranks_codes else 1.0
+        temperature = VOCODING_TEMPERATURE if is_vocoder else spoken
+    if quiet_temperature is None and temperature > 0 and not is_vocoder:
+        quiet_temperature = max(temperature, QUIET_TEMPERATURE)
+    return temperature, quiet_temperature
+
+
+def usual_settings(
+    model: ModelConfig, temperature: float | None = None, quiet_temperature: float | None = None
+) -> SamplingSettings:
+    """Returns the default settings of a model, with the temperatures of `usual_temperatures`, which has the arguments.
 
     Raises:
-        UserError: the temperature is out of its range.
+        UserError: a temperature is out of its range.
     """
-    if temperature is None:
-        temperature = 1.0 if model.mel is None else VOCODING_TEMPERATURE
-    return SamplingSettings(temperature)
+    found, quiet = usual_temperatures(model, temperature, quiet_temperature)
+    return SamplingSettings(found, quiet_temperature=quiet)
 
 
 def check_head(settings: SamplingSettings, head: Head) -> None:
@@ -155,22 +210,49 @@ def check_head(settings: SamplingSettings, head: Head) -> None:
         )
 
 
-def pick_by_head(head: Head, outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+def next_quiet_runs(runs: Tensor, codes: Tensor, silence: int, reach: int) -> Tensor:
+    """Returns how many of the newest codes are quiet after one more of each clip.
+
+    `fast_gen.engines.quiet.quiet_runs` says what is counted, and does so for many codes at a time.
+
+    Args:
+        runs: integer (batch,), the number before.
+        codes: integer (batch,).
+        silence: the code of silence.
+        reach: what `quiet_reach` returns.
+    """
+    return ((runs + 1) * ((codes - silence).abs() <= reach)).clamp(max=MOST_QUIET)
+
+
+def pick_by_head(
+    head: Head, outputs: Tensor, uniforms: Tensor, settings: SamplingSettings, quiet_runs: Tensor | None = None
+) -> Tensor:
     """Returns one code for each row, by the rule of a head: `pick`, `pick_logistics` or `pick_gaussian`.
 
     Args:
         head: the meaning of the outputs.
         outputs: (batch, output_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        settings: temperature, top-k, top-p and min-p, the last three for heads that rank codes.
+        settings: temperatures, top-k, top-p and min-p, the last three for heads that rank codes.
+        quiet_runs: integer (batch,), how many of the newest codes of each row are quiet, which decides between the
+            temperatures; None where the rows are loud.
 
     Returns:
         int64 (batch,).
     """
-    return _PICKS[head.rule](outputs, uniforms, settings)
+    quiet = None if quiet_runs is None else quiet_runs >= settings.numbers.quiet_samples
+    return _PICKS[head.rule](outputs, uniforms, settings, quiet)
 
 
-def pick_logistics(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+def _of_rows(loud: float, quiet: float, is_quiet: Tensor | None, rows: Tensor) -> Tensor:
+    """Returns one of two numbers for each row, of the shape and type of `rows`, by whether it is quiet."""
+    found = rows.new_full(rows.shape, loud)
+    return found if is_quiet is None else found.masked_fill_(is_quiet, quiet)
+
+
+def pick_logistics(
+    outputs: Tensor, uniforms: Tensor, settings: SamplingSettings, quiet: Tensor | None = None
+) -> Tensor:
     """Returns one 16-bit sample for each row, by the inverse of the cumulative distribution of a mixture.
 
     The definition for every engine. `wavenet_app.heads.LogisticsHead` says what the outputs are.
@@ -187,18 +269,19 @@ def pick_logistics(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings
     Args:
         outputs: (batch, output_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        settings: the temperature counts alone.
+        settings: the temperatures count alone.
+        quiet: boolean (batch,), which rows take the quiet temperature; None for none.
 
     Returns:
         int64 (batch,).
     """
     _, all_means, all_log_scales = outputs.double().chunk(3, dim=-1)
-    component, places = _component(outputs.chunk(3, dim=-1)[0], uniforms, settings.numbers)
+    component, places = _component(outputs.chunk(3, dim=-1)[0], uniforms, settings.numbers, quiet)
     means, log_scales = (part.gather(-1, component)[..., 0] for part in (all_means, all_log_scales))
-    return _nearest_samples(means, log_scales, places.log() - (-places).log1p(), settings.numbers.temperature)
+    return _nearest_samples(means, log_scales, places.log() - (-places).log1p(), settings.numbers, quiet)
 
 
-def pick_gaussian(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+def pick_gaussian(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings, quiet: Tensor | None = None) -> Tensor:
     """Returns one 16-bit sample for each row, as steps 2 and 3 of `pick_logistics`, with the quantile of a Gaussian.
 
     Arguments and result are those of `pick_logistics`.
@@ -211,22 +294,26 @@ def pick_gaussian(outputs: Tensor, uniforms: Tensor, settings: SamplingSettings)
 
     means, log_scales = outputs.double().unbind(-1)
     quantiles = torch.special.ndtri(uniforms.double() + HALF_UNIFORM)
-    return _nearest_samples(means, log_scales, quantiles, settings.numbers.temperature)
+    return _nearest_samples(means, log_scales, quantiles, settings.numbers, quiet)
 
 
-def _nearest_samples(means: Tensor, log_scales: Tensor, quantiles: Tensor, temperature: float) -> Tensor:
+def _nearest_samples(
+    means: Tensor, log_scales: Tensor, quantiles: Tensor, numbers: PickNumbers, quiet: Tensor | None
+) -> Tensor:
     """Returns int64 (batch,): the 16-bit samples at quantiles of distributions with these means and scales."""
+    temperature = _of_rows(numbers.temperature, numbers.quiet_temperature, quiet, means)
     scales = temperature * (LEAST_SCALE + log_scales.clamp(max=GREATEST_LOG_SCALE).exp())
     samples = ((means + scales * quantiles) / STEP + 0.5).floor()
     lowest = SixteenBitCoding.lowest
     return samples.clamp(lowest, lowest + SixteenBitCoding.size - 1).long()
 
 
-def _component(logits: Tensor, uniforms: Tensor, numbers: PickNumbers) -> tuple[Tensor, Tensor]:
+def _component(logits: Tensor, uniforms: Tensor, numbers: PickNumbers, quiet: Tensor | None) -> tuple[Tensor, Tensor]:
     """Returns the component of each row, (batch, 1), and what is left of its uniform number, (batch,)."""
     if numbers.scale == 0:
         return logits.argmax(-1, keepdim=True), uniforms.double() + HALF_UNIFORM
-    weights = integer_weights(logits, numbers.scale)
+    scales = _of_rows(numbers.scale, numbers.quiet_scale, quiet, logits[..., 0].float())
+    weights = integer_weights(logits, scales.unsqueeze(-1))
     cumulative = weights.cumsum(-1)
     places = 2 * _uniform_bits(uniforms) + 1  # in units of HALF_UNIFORM, and so are all that follow
     targets = places.unsqueeze(-1) * cumulative[..., -1:]
@@ -237,8 +324,13 @@ def _component(logits: Tensor, uniforms: Tensor, numbers: PickNumbers) -> tuple[
     return component, remainders[..., 0].clamp(LEAST_REMAINDER, 1 - LEAST_REMAINDER)
 
 
-def integer_weights(logits: Tensor, scale: float) -> Tensor:
-    """Returns the weights of logits (..., codes), int64, as `fast_gen.engines.pick_weights` defines them."""
+def integer_weights(logits: Tensor, scale: Tensor | float) -> Tensor:
+    """Returns the weights of logits (..., codes), int64, as `fast_gen.engines.pick_weights` defines them.
+
+    Args:
+        logits: of any floating type.
+        scale: as in `PickNumbers`, one for all or one for each row: float32 (..., 1).
+    """
     import torch
 
     precise = logits.float()
@@ -256,7 +348,7 @@ def _uniform_bits(uniforms: Tensor) -> Tensor:
     return (uniforms * 2**UNIFORM_BITS).long()
 
 
-def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor:
+def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings, quiet: Tensor | None = None) -> Tensor:
     """Returns one mu-law code for each row, by the inverse of the cumulative distribution.
 
     The definition that every engine follows, in integers from the weights on:
@@ -274,7 +366,8 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     Args:
         logits: (batch, quantization_channels), of any floating type.
         uniforms: (batch,), at least 0 and less than 1.
-        settings: temperature, top-k, top-p and min-p.
+        settings: temperatures, top-k, top-p and min-p.
+        quiet: boolean (batch,), which rows take the quiet temperature; None for none.
 
     Returns:
         int64 (batch,).
@@ -286,7 +379,8 @@ def pick(logits: Tensor, uniforms: Tensor, settings: SamplingSettings) -> Tensor
     if settings.temperature == 0:
         return logits.argmax(-1)
     numbers = settings.numbers
-    weights = integer_weights(logits, numbers.scale)
+    scales = _of_rows(numbers.scale, numbers.quiet_scale, quiet, logits[..., 0].float())
+    weights = integer_weights(logits, scales.unsqueeze(-1))
     weights = weights.masked_fill_(weights < numbers.least, 0)
     if settings.ranks:
         weights = weights * _allowed(weights, numbers)
@@ -309,7 +403,7 @@ def _allowed(weights: Tensor, numbers: PickNumbers) -> Tensor:
     return torch.zeros_like(kept).scatter_(-1, ranking, kept)
 
 
-_PICKS: dict[Rule, Callable[[Tensor, Tensor, SamplingSettings], Tensor]] = {
+_PICKS: dict[Rule, Callable[[Tensor, Tensor, SamplingSettings, Tensor | None], Tensor]] = {
     Rule.CODE: pick,
     Rule.LOGISTICS: pick_logistics,
     Rule.GAUSSIAN: pick_gaussian,

@@ -63,7 +63,7 @@ def evaluate(request: EvalRequest, folder: DataFolder, console: Console, began: 
     path = find_checkpoint(folder.root, request.checkpoint)
     trained = load_trained(path)
     config = trained.config
-    settings = usual_settings(config.model, request.temperature)
+    settings = usual_settings(config.model, request.temperature, request.quiet_temperature)
     if request.turns is not None and config.model.mel is None:
         raise UserError(f"--refine is for vocoders, and {config.name} does not take mel frames")
     turns = USUAL_TURNS if request.turns is None else request.turns

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fast_gen.engines.choice import EngineChoice
 from fast_gen.engines.condition import voice
 from fast_gen.engines.contract import Engine
-from fast_gen.engines.sampling import SamplingSettings, usual_settings
+from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.start import load_engine, start_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.evaluation.generated import real_pieces
@@ -114,7 +114,7 @@ def _own_clips(trained: Trained, corpus: Corpus, say: Callable[[str], None]) -> 
         num_samples=samples,
         batch_size=CLIPS,
         seed=trained.config.training.seed,
-        settings=SamplingSettings(),
+        settings=usual_settings(trained.config.model),
         condition=None if shares is None else voice(weights, shares),
     )
     made = tuple(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from fast_gen.engines.condition import voice
+from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.evaluation.report import GeneratedFacts, Likeness, failures_of
 from fast_gen.evaluation.subject import EvalRequest, EvalSubject
 from fast_gen.generation.ranking import ScoredClip, scored
@@ -59,7 +60,7 @@ def generated_sound(
         real = [as_coded(piece, coding) for piece in real_pieces(corpus, num_samples, 2 * request.clips)]
         speakers = _names(shares, conditioning)
         facts, features = _generated_facts(
-            clips, speakers, real, rate, seconds=request.clip_seconds, temperature=subject.settings.temperature
+            clips, speakers, real, rate, seconds=request.clip_seconds, settings=subject.settings
         )
     return facts, GeneratedSound(clips, real, *features)
 
@@ -121,7 +122,7 @@ def _generated_facts(
     sample_rate: int,
     *,
     seconds: float,
-    temperature: float,
+    settings: SamplingSettings,
 ) -> tuple[GeneratedFacts, tuple[SoundFeatures, SoundFeatures]]:
     """Returns facts about the generated clips beside real ones, and the features of real and generated clips.
 
@@ -138,7 +139,8 @@ def _generated_facts(
     features = sound_features(waveforms, sample_rate)
     facts = GeneratedFacts(
         seconds=seconds,
-        temperature=temperature,
+        temperature=settings.temperature,
+        quiet_temperature=settings.quiet_temperature,
         speakers=speakers,
         bits=tuple(clip.bits for clip in clips),
         failures=failures_of(clips),

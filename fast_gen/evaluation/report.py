@@ -47,6 +47,7 @@ class GeneratedFacts:
     Attributes:
         seconds: length of each clip.
         temperature: that they were sampled at.
+        quiet_temperature: that of their quiet parts; None for the same.
         speakers: the speaker of each clip; empty for a model without speakers.
         bits: of each clip under the model itself, at temperature 1.
         failures: of each clip.
@@ -61,6 +62,7 @@ class GeneratedFacts:
 
     seconds: float
     temperature: float
+    quiet_temperature: float | None
     speakers: tuple[str, ...]
     bits: tuple[float, ...]
     failures: tuple[Failure | None, ...]

@@ -27,6 +27,7 @@ class EvalRequest:
         clips: how many to generate, or with a vocoder, how many held-out ones to vocode.
         clip_seconds: length of each, at most.
         temperature: that they are sampled at; None for the default.
+        quiet_temperature: that of their quiet parts; None for the default.
         speaker: of all audio in `paths`, as `speaker_shares` takes it; None for the speaker that the run's rule gives
             each file.
         turns: iterations of the refinement, for vocoders; None for the default.
@@ -40,6 +41,7 @@ class EvalRequest:
     clips: int = 8
     clip_seconds: float = 2.0
     temperature: float | None = None
+    quiet_temperature: float | None = None
     speaker: str | None = None
     turns: int | None = None
     seed: int = 0
@@ -55,7 +57,7 @@ class EvalSubject:
         weights: the same as plain arrays.
         corpus: its validation clips are measured.
         conditioning: their conditioning.
-        settings: temperature, top-k and top-p of generated clips.
+        settings: the temperatures of generated clips.
     """
 
     model: WaveNet

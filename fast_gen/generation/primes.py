@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_gen.engines.quiet import QUIET_SAMPLES
 from fast_gen.generation.level import matched_gain, second_peaks
 from wavenet_app.audio.decoding import UnreadableAudioError, probe
 from wavenet_app.audio.files import printable
 from wavenet_app.audio.mono import read_blocks
 from wavenet_app.coding import Coding
-from wavenet_app.config import RunConfig
+from wavenet_app.config import ModelConfig, RunConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.corpus.sources import scan_sources
 
@@ -37,6 +38,11 @@ class Prime:
 
     path: Path
     waveform: NDArray[np.float32]
+
+
+def samples_heard(model: ModelConfig) -> int:
+    """Returns how many samples of a recording matter: what a prediction depends on, and what makes a clip quiet."""
+    return max(model.context, QUIET_SAMPLES)
 
 
 def find_primes(paths: Sequence[Path], say: Say) -> list[Path]:
@@ -106,7 +112,7 @@ def prime_codes(
         primes: the recordings.
         first_row: of the first clip.
         rows: how many clips.
-        samples: of the receptive field; earlier ones are dropped.
+        samples: how many are kept; earlier ones are dropped.
         coding: the model's.
     """
     if not primes:

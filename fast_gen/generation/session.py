@@ -17,7 +17,7 @@ from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu.ahead import compiling_ahead
 from fast_gen.engines.real_time import engine_in_real_time
-from fast_gen.engines.sampling import SamplingSettings, check_head
+from fast_gen.engines.sampling import SamplingSettings, check_head, usual_temperatures
 from fast_gen.engines.start import Job, start_engine
 from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import WeightCache
@@ -47,7 +47,8 @@ class SampleRequest:
         clips: how many, generated as one batch; None for one, or one for each recording to continue up to
             `primes.MOST_BY_DEFAULT`.
         seed: of the random numbers.
-        temperature: 0 for the most likely code every time.
+        temperature: 0 for the most likely code every time; None for the default, see `usual_temperatures`.
+        quiet_temperature: the temperature of quiet parts; None for the default.
         top_k: 0 for all codes.
         top_p: 1 for all codes.
         min_p: 0 for all codes.
@@ -70,7 +71,8 @@ class SampleRequest:
     out: Path
     clips: int | None = None
     seed: int = 0
-    temperature: float = 1.0
+    temperature: float | None = None
+    quiet_temperature: float | None = None
     top_k: int = 0
     top_p: float = 1.0
     min_p: float = 0.0
@@ -100,7 +102,7 @@ class ReadyToSample:
         engine: generates the samples.
         checkpoint: the file of the model.
         config: the settings of the model's run.
-        settings: temperature, top-k and top-p.
+        settings: temperatures, top-k, top-p and min-p.
         clips: how many to generate.
         primes: the recordings that the clips continue in turn; empty for none.
         shares: the share of each speaker in each clip, (clips, speakers), or one row for all; None for a model without
@@ -121,14 +123,14 @@ class ReadyToSample:
         """Returns the codes (rows, time) that clips continue, at most a receptive field; None for none."""
         if not self.primes:
             return None
-        from fast_gen.generation.primes import prime_codes
+        from fast_gen.generation.primes import prime_codes, samples_heard
 
         model = self.config.model
         return prime_codes(
             self.primes,
             first_row=first_row,
             rows=rows,
-            samples=model.context,
+            samples=samples_heard(model),
             coding=model.coding,
         )
 
@@ -154,7 +156,6 @@ def get_ready(
     Raises:
         UserError: one of them, or a setting, is invalid.
     """
-    settings = SamplingSettings(request.temperature, request.top_k, request.top_p, request.min_p)
     path, stand_in = find_to_generate(folder.root, request.checkpoint)
     if stand_in is not None:
         print_labelled(console, "note", stand_in)
@@ -164,6 +165,8 @@ def get_ready(
             f"{config.name} is a vocoder, which turns recordings or mel frames into audio; "
             f"run: wavegen vocode {config.name} RECORDING"
         )
+    temperature, quiet = usual_temperatures(config.model, request.temperature, request.quiet_temperature)
+    settings = SamplingSettings(temperature, request.top_k, request.top_p, request.min_p, quiet)
     check_head(settings, config.model.output_head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)
@@ -198,13 +201,13 @@ def _primes(request: SampleRequest, config: RunConfig, console: Console) -> tupl
         if request.keep_prime or request.prime_seconds is not None:
             raise UserError("--keep-prime and --prime-seconds need a recording to continue; add --prime")
         return request.clips or 1, ()
-    from fast_gen.generation.primes import MOST_BY_DEFAULT, find_primes, read_primes
+    from fast_gen.generation.primes import MOST_BY_DEFAULT, find_primes, read_primes, samples_heard
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     rate, seen = config.audio.sample_rate, config.model.context
-    wanted = None if request.keep_prime else seen
+    wanted = None if request.keep_prime else samples_heard(config.model)
     if request.prime_seconds is not None:
         wanted = max(1, round(request.prime_seconds * rate))
     files = find_primes(request.primes, say)

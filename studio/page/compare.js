@@ -3,7 +3,7 @@
 import { twoSided } from "./binomial.js";
 import { ClipStream } from "./clip.js";
 import { h, slider } from "./dom.js";
-import { describe, fillModels, modelNamed } from "./models.js";
+import { describe, fillModels, modelNamed, temperatures } from "./models.js";
 import { playTogether, wake } from "./player.js";
 
 const SECONDS = 3;
@@ -32,12 +32,16 @@ export function setUp(section) {
 function side(name) {
   const model = h("select", { id: `compare-model-${name}` });
   const facts = h("p", { class: "facts" });
-  const temperature = slider(`compare-temperature-${name}`, "Temperature", { min: 0, max: 1.5, step: 0.01, value: name === "A" ? 1 : 0.8, shown: (value) => value.toFixed(2) }, restart);
+  const temperature = slider(`compare-temperature-${name}`, "Temperature", { min: 0, max: 1.5, step: 0.01, value: name === "A" ? 0.97 : 1, shown: (value) => value.toFixed(2) }, restart);
+  const quiet = slider(`compare-quiet-${name}`, "In quiet parts", { min: 0.05, max: 1.5, step: 0.01, value: 1, shown: (value) => value.toFixed(2) }, restart);
   const topP = slider(`compare-top-p-${name}`, "Top-p", { min: 0.05, max: 1, step: 0.01, value: 1, shown: (value) => value.toFixed(2) }, restart);
-  model.addEventListener("change", () => { facts.textContent = describe(modelNamed(model.value)); topP.field.hidden = !modelNamed(model.value)?.ranks; restart(); });
+  model.addEventListener("change", () => { facts.textContent = describe(modelNamed(model.value)); topP.field.hidden = quiet.field.hidden = !modelNamed(model.value)?.ranks; restart(); });
   fillModels(model, (one) => !one.vocoder);
-  const card = h("form", { class: "card controls", "aria-label": `Side ${name}`, onsubmit: (event) => event.preventDefault() }, h("h2", {}, `Side ${name}`), h("label", { class: "field" }, "Model", model), facts, temperature.field, topP.field);
-  const settings = () => ({ model: model.value, temperature: temperature.value, top_p: modelNamed(model.value)?.ranks ? topP.value : 1, seconds: SECONDS, paced: false });
+  const card = h("form", { class: "card controls", "aria-label": `Side ${name}`, onsubmit: (event) => event.preventDefault() }, h("h2", {}, `Side ${name}`), h("label", { class: "field" }, "Model", model), facts, temperature.field, quiet.field, topP.field);
+  const settings = () => {
+    const found = modelNamed(model.value);
+    return { model: model.value, ...temperatures(found, temperature.value, quiet.value), top_p: found?.ranks ? topP.value : 1, seconds: SECONDS, paced: false };
+  };
   return { card, settings };
 }
 

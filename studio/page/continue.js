@@ -2,7 +2,7 @@
 
 import { ClipStream, joined, wav } from "./clip.js";
 import { $, clock, download, dropZone, h, slider } from "./dom.js";
-import { describe, fillModels, modelNamed } from "./models.js";
+import { describe, fillModels, modelNamed, temperatures } from "./models.js";
 import { floats, openPlayer, playTogether, wake } from "./player.js";
 import { client, get, query, send } from "./server.js";
 import { clipCanvases, drawClip } from "./spectrum.js";
@@ -18,7 +18,7 @@ export function setUp(section) {
   length = h("select", { id: "continue-length" }, ...[2, 4, 10, 30].map((seconds) => new Option(`${seconds} seconds`, seconds, seconds === 4, seconds === 4)));
   const lengthField = h("label", { class: "field", id: "continue-length-field" }, "Go on for", length);
   seed = h("input", { type: "number", id: "continue-seed", min: 0, step: 1, value: 0 });
-  temperature = slider("continue-temperature", "Temperature", { min: 0, max: 1.5, step: 0.01, value: 1, shown: (value) => value.toFixed(2) });
+  temperature = slider("continue-temperature", "Temperature", { min: 0, max: 1.5, step: 0.01, value: 0.97, shown: (value) => value.toFixed(2) });
   speakers = h("select", { id: "continue-speaker" });
   record = h("button", { type: "button", id: "continue-record", onclick: toggleRecording }, "Record");
   go = h("button", { class: "primary", id: "continue-go", disabled: true, onclick: () => (clip ? stop() : make()) }, "Continue");
@@ -53,7 +53,7 @@ function showModel() {
   $("continue-length-field").hidden = Boolean(found?.vocoder);
   $("continue-speaker-field").hidden = !found?.speakers.length;
   speakers.replaceChildren(...(found?.speakers ?? []).map((name, index) => new Option(name, index)));
-  temperature.input.value = found?.vocoder ? 0.6 : 1;
+  temperature.input.value = found?.temperature ?? 1;
   temperature.show();
   if (!clip) go.textContent = found?.vocoder ? "Vocode" : "Continue";
   if (sent) fetchOriginal();
@@ -88,7 +88,7 @@ async function fetchOriginal() {
 
 async function make() {
   const found = modelNamed(model.value);
-  const settings = { model: found.name, clip: sent.key, seed: Math.max(0, Math.floor(Number(seed.value) || 0)), temperature: temperature.value };
+  const settings = { model: found.name, clip: sent.key, seed: Math.max(0, Math.floor(Number(seed.value) || 0)), ...temperatures(found, temperature.value, found.quiet_temperature ?? temperature.value) };
   if (found.speakers.length) settings.speakers = found.speakers.map((_, index) => Number(index === Number(speakers.value)));
   const own = (clip = new ClipStream(found.vocoder ? settings : { ...settings, seconds: Number(length.value) }));
   window.studioClip = own; // what the tests of the page look at

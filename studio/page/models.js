@@ -36,6 +36,12 @@ export function fillModels(select, wanted = () => true) {
   });
 }
 
+// What a request says of temperatures: nothing where they are the model's usual ones; a temperature of 0 is for all parts.
+export function temperatures(model, temperature, quiet) {
+  if (!model || (temperature === model.temperature && quiet === (model.quiet_temperature ?? quiet))) return {};
+  return { temperature, quiet_temperature: model.quiet_temperature !== null && temperature > 0 ? quiet : null };
+}
+
 // One line of facts.
 export function describe(model) {
   if (!model) return "There is no model of this kind yet.";

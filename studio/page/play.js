@@ -2,7 +2,7 @@
 
 import { ClipStream, flac, KEPT_SECONDS, wav } from "./clip.js";
 import { $, clock, download, h } from "./dom.js";
-import { describe, fillModels, modelNamed } from "./models.js";
+import { describe, fillModels, modelNamed, temperatures } from "./models.js";
 import { floats, openPlayer } from "./player.js";
 import { onState, postJson } from "./server.js";
 import { RunningPicture } from "./spectrum.js";
@@ -14,9 +14,9 @@ let picture, clip = null, player = null, playing = false, heard = 0, timer = 0, 
 const topK = () => ($("play-top-k").value === "0" ? 0 : 2 ** $("play-top-k").value);
 
 function sampling() {
-  const ranks = modelNamed($("play-model").value)?.ranks;
+  const model = modelNamed($("play-model").value), ranks = model?.ranks;
   return {
-    temperature: Number($("play-temperature").value),
+    ...temperatures(model, Number($("play-temperature").value), Number($("play-quiet").value)),
     top_p: ranks ? Number($("play-top-p").value) : 1,
     top_k: ranks ? topK() : 0,
     speakers: [...$("play-speakers").querySelectorAll("input")].map((input) => Number(input.value)),
@@ -39,7 +39,7 @@ export function setUpPlay() {
   picture = new RunningPicture($("play-wave"), $("play-spectrum"));
   fillModels($("play-model"), (model) => !model.vocoder);
   $("play-model").addEventListener("change", showModel);
-  for (const id of ["play-temperature", "play-top-p", "play-top-k"]) $(id).addEventListener("input", steer);
+  for (const id of ["play-temperature", "play-quiet", "play-top-p", "play-top-k"]) $(id).addEventListener("input", steer);
   $("play-speakers").addEventListener("input", steer);
   $("play-form").addEventListener("change", () => { if (!playing) showCommand(settings()); });
   $("play-form").addEventListener("submit", (event) => { event.preventDefault(); if (!playing) start(); });
@@ -66,6 +66,8 @@ function showModel() {
   $("play-speakers").hidden = !speakers.length;
   if ($("play-speakers").dataset.of !== model?.name) {
     $("play-speakers").dataset.of = model?.name ?? "";
+    $("play-temperature").value = model?.temperature ?? 1;
+    $("play-quiet").value = model?.quiet_temperature ?? model?.temperature ?? 1;
     $("play-speakers").replaceChildren(h("legend", {}, "Speakers"), ...speakers.map(speakerSlider));
   }
   showNumbers();
@@ -78,7 +80,7 @@ function speakerSlider(name, index) {
 }
 
 function showNumbers() {
-  const shown = { "play-temperature": Number($("play-temperature").value).toFixed(2), "play-top-p": Number($("play-top-p").value).toFixed(2), "play-top-k": topK() || "all" };
+  const shown = { "play-temperature": Number($("play-temperature").value).toFixed(2), "play-quiet": Number($("play-quiet").value).toFixed(2), "play-top-p": Number($("play-top-p").value).toFixed(2), "play-top-k": topK() || "all" };
   for (const [id, text] of Object.entries(shown)) { $(`${id}-out`).textContent = text; $(id).setAttribute("aria-valuetext", text); }
 }
 

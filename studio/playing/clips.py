@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.generation.primes import prime_codes, read_primes
+from fast_gen.generation.primes import prime_codes, read_primes, samples_heard
 from studio.playing.engines import Loaded
 from studio.web.uploads import Upload
 from wavenet_app.audio.decoding import UnreadableAudioError
@@ -48,13 +48,14 @@ def codes_to_continue(upload: Upload, loaded: Loaded) -> NDArray[np.int64] | Non
         UserError: it cannot be read.
     """
     model = loaded.config.model
+    samples = samples_heard(model)
     try:
         primes = read_primes(
-            [upload.path], loaded.config, named=[upload.path], clips=1, samples=model.context, say=_say_nothing
+            [upload.path], loaded.config, named=[upload.path], clips=1, samples=samples, say=_say_nothing
         )
     except UnreadableAudioError as error:
         raise UserError(f"{upload.name}: {error.reason}") from None
-    return prime_codes(primes, first_row=0, rows=1, samples=model.context, coding=model.coding)
+    return prime_codes(primes, first_row=0, rows=1, samples=samples, coding=model.coding)
 
 
 def command_name(upload: Upload) -> str:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fast_gen.engines.sampling import usual_temperatures
 from studio.web.metrics import read_metrics
 from wavenet_app.checkpoints.trained import read_trained
 from wavenet_app.checkpoints.voice_file import read_plain_voice
@@ -33,6 +34,8 @@ class ModelFacts:
         vocoder: whether it makes sound from mel frames.
         ranks: whether top-k, top-p and min-p apply, which they do to mu-law codes.
         codes: number of these codes; 0 for other heads.
+        temperature: at which it is sampled unless another is chosen.
+        quiet_temperature: that of its quiet parts; None for the same.
         milliseconds: of the receptive field.
         bits: per sample on held-out clips; None if unknown.
         lpc: of LPC-24 on the same clips; None if unknown.
@@ -48,6 +51,8 @@ class ModelFacts:
     vocoder: bool
     ranks: bool
     codes: int
+    temperature: float
+    quiet_temperature: float | None
     milliseconds: float
     bits: float | None = None
     lpc: float | None = None
@@ -179,6 +184,7 @@ def _facts(
 ) -> ModelFacts:
     model = config.model
     is_mu_law = model.head == "mu-law"
+    temperature, quiet_temperature = usual_temperatures(model)
     return ModelFacts(
         name=name,
         kind=kind,
@@ -187,6 +193,8 @@ def _facts(
         vocoder=model.mel is not None,
         ranks=is_mu_law,
         codes=model.quantization_channels if is_mu_law else 0,
+        temperature=temperature,
+        quiet_temperature=quiet_temperature,
         milliseconds=1000 * model.receptive_field / config.audio.sample_rate,
         bits=bits,
         lpc=lpc,

@@ -7,7 +7,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from fast_gen.engines.sampling import VOCODING_TEMPERATURE
 from wavenet_app.config import RunConfig
 from wavenet_app.core.errors import UserError
 from wavenet_app.core.settings import Settings
@@ -21,7 +20,8 @@ Key = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]
 class Sampling(Settings):
     """What can be changed while a voice speaks."""
 
-    temperature: float = Field(default=1.0, ge=0, le=100)
+    temperature: float | None = Field(default=None, ge=0, le=100)
+    quiet_temperature: float | None = Field(default=None, ge=0, le=100)
     top_k: int = Field(default=0, ge=0, le=65_536)
     top_p: float = Field(default=1.0, gt=0, le=1)
     min_p: float = Field(default=0.0, ge=0, le=1)
@@ -45,7 +45,6 @@ class PlayRequest(Sampling):
 class VocodeRequest(PlayRequest):
     """A recording to make sound of; its length is that of the recording."""
 
-    temperature: float = Field(default=VOCODING_TEMPERATURE, ge=0, le=100)
     paced: bool = False
 
 
@@ -108,7 +107,12 @@ def command_line(request: PlayRequest, speaker: str | None, prime: str | None, d
     parts += ["--forever"] if request.seconds is None else ["--seconds", _number(request.seconds)]
     options: tuple[tuple[str, object, object], ...] = (
         ("--seed", request.seed, 0),
-        ("--temperature", _number(request.temperature), "1"),
+        ("--temperature", None if request.temperature is None else _number(request.temperature), None),
+        (
+            "--quiet-temperature",
+            None if request.quiet_temperature is None else _number(request.quiet_temperature),
+            None,
+        ),
         ("--top-k", request.top_k, 0),
         ("--top-p", _number(request.top_p), "1"),
         ("--min-p", _number(request.min_p), "0"),

@@ -44,9 +44,10 @@ def test_clips_have_the_length_and_level_asked_for_and_hang_on_the_seed_alone(fo
 
 def test_the_audio_is_that_of_the_command_line(folder, wavegen, tmp_path):
     arguments = ["--seconds", 0.05, "--seed", 3, "--engine", "torch", "--temperature", 0.8, "--top-k", 9]
+    arguments += ["--quiet-temperature", 1.2]
     assert wavegen("sample", folder / "plain.pth", *arguments, "--out", tmp_path).code == 0
     written, _ = soundfile.read(next(tmp_path.glob("*.wav")), dtype="float32")
-    clip = load(folder, "plain").generate(seconds=0.05, seed=3, temperature=0.8, top_k=9)
+    clip = load(folder, "plain").generate(seconds=0.05, seed=3, temperature=0.8, quiet_temperature=1.2, top_k=9)
     scale = np.abs(written).max() / np.abs(clip).max()
     np.testing.assert_allclose(written, clip * scale, atol=2**-15)
 
@@ -142,6 +143,7 @@ def test_bad_input_is_one_clear_line(folder, call, message):
         {"seed": "x"},
         {"seed": 0.5},
         {"temperature": "hot"},
+        {"quiet_temperature": "hot"},
         {"top_k": 2.5},
         {"top_p": "all"},
         {"min_p": None},

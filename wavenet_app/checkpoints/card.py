@@ -283,7 +283,7 @@ def _limits(model: ModelConfig, language: str | None) -> str:
     if model.mel is None:
         if language is not None:
             lines.append("It babbles: it has no text to read, and its sounds form no words.")
-        lines.append("Clips can drift into noise, a hum or silence; a lower `--temperature` means more silence.")
+        lines.append("Clips can drift into noise, a hum or silence; a lower `--quiet-temperature` means longer pauses.")
     else:
         lines.append(
             "It follows its frames only in part; `wavegen vocode` refines what it samples unless `--refine 0`."

@@ -17,6 +17,7 @@ from fast_gen.engines.cpu.functions import append_codes, compiling_line, help_al
 from fast_gen.engines.cpu.packing import State, first_state, pack, pack_condition, prime_space
 from fast_gen.engines.cpu.sharing import Sharing
 from fast_gen.engines.cpu.threads import STOP, first_flags, run_together
+from fast_gen.engines.quiet import quiet_reach, quiet_runs
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.heads import DEFAULT_HEAD, Head
@@ -102,10 +103,10 @@ class NumbaCpu(BaseEngine):
         count = min(known.shape[1], reach)
         if self.batch_size * count <= STEPPED_CODES:
             of_these = None if checked is None else checked.part(known.shape[1] - count, count)
-            if self.weights.prediction is not None:
-                self._predict_only(known[:, :-count])
+            self._pass_over(known[:, :-count])
             self.score(known[:, -count:], of_these)
             return
+        self._count_quiet(known)
         # The newest code of the history is consumed now, the newest of `known` by the next call.
         jobs = []
         for share, state in zip(self._shares, self._states, strict=True):
@@ -120,15 +121,22 @@ class NumbaCpu(BaseEngine):
             state.recent[:] = history[:, -(behind + 1) :]
         run_together(jobs)
 
-    def _predict_only(self, known: NDArray[np.int64]) -> None:
+    def _pass_over(self, known: NDArray[np.int64]) -> None:
         """Appends codes that the net cannot see any more, but the linear predictor remembers."""
         if known.shape[1] == 0:
             return
+        self._count_quiet(known)
         taps = self.weights.kernel_size
         for share, state in zip(self._shares, self._states, strict=True):
             history = np.concatenate([state.recent, known[share]], axis=1)
             self._predicted(state, history[:, taps - 1 : -1], 0)
             state.recent[:] = history[:, -taps:]
+
+    def _count_quiet(self, known: NDArray[np.int64]) -> None:
+        """Counts how many of the newest codes are quiet after known codes."""
+        coding = self.weights.coding
+        for share, state in zip(self._shares, self._states, strict=True):
+            state.quiet_runs[:] = quiet_runs(state.quiet_runs, known[share], coding.silence, quiet_reach(coding))
 
     def _predicted(self, state: State, codes: NDArray[np.int64], steps: int) -> NDArray[np.int64]:
         """Takes the linear predictors through codes (batch, time); returns the rows after the last `steps` of them.

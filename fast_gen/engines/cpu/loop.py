@@ -21,6 +21,7 @@ from fast_gen.engines.cpu.pick_code import pick_code
 from fast_gen.engines.cpu.pick_sample import pick_sample
 from fast_gen.engines.cpu.product import add_product, address, matrix_bytes, ready_rows
 from fast_gen.engines.cpu.threads import HELPER, LEADER
+from fast_gen.engines.quiet import MOST_QUIET
 from wavenet_app.coding import STEP
 from wavenet_app.compiling.table_entry import arguments
 from wavenet_app.heads import Rule
@@ -243,6 +244,13 @@ def _add_newest(model, state):
                 state.logits[clip, channel] += value
 
 
+@inlined
+def _count_quiet(model, state, clip, code):
+    """Counts how many of a clip's newest codes are quiet after one more."""
+    run = state.quiet_runs[clip] + 1
+    state.quiet_runs[clip] = min(run, MOST_QUIET) if abs(code - model.silence) <= model.quiet_reach else 0
+
+
 def help_along(call):
     """Does the helper's share of some samples, while another thread runs `append_codes` with the same flags."""
     model, state, flags, samples = arguments(call)
@@ -280,7 +288,7 @@ def append_codes(call):
     `help_along` for as many samples; should it give up, this ends too.
     """
     model, state, flags, codes, logits, uniforms, numbers, condition, hold, phase = arguments(call)
-    scale = np.float32(numbers.scale)
+    scale, quiet_scale = np.float32(numbers.scale), np.float32(numbers.quiet_scale)
     known = logits.shape[2] > 0
     taps, layers = model.tables.shape[0], len(model.dilations)
     alone = len(flags) == 0
@@ -320,6 +328,7 @@ def append_codes(call):
             return
         _add_newest(model, state)
         for clip in range(codes.shape[0]):
+            quiet = state.quiet_runs[clip] >= numbers.quiet_samples
             if known:
                 for code in range(logits.shape[2]):
                     logits[clip, time, code] = state.logits[clip, code]
@@ -327,7 +336,7 @@ def append_codes(call):
                 codes[clip, time] = pick_code(
                     state.logits[clip],
                     uniforms[clip, time],
-                    scale,
+                    quiet_scale if quiet else scale,
                     numbers.top_k,
                     numbers.top_p,
                     numbers.least,
@@ -338,11 +347,12 @@ def append_codes(call):
                     state.logits[clip],
                     model.rule == _LOGISTICS,
                     uniforms[clip, time],
-                    numbers.temperature,
-                    scale,
+                    numbers.quiet_temperature if quiet else numbers.temperature,
+                    quiet_scale if quiet else scale,
                     state.weights,
                 )
             state.recent[clip, -1] = codes[clip, time]
+            _count_quiet(model, state, clip, state.recent[clip, -1])
 
 
 def prime_clips(call):

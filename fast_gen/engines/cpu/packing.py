@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.engines.condition import ChunkCondition
+from fast_gen.engines.quiet import MOST_QUIET, quiet_reach
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.heads import Head
 from wavenet_app.network.prediction.packed import (
@@ -82,6 +83,8 @@ class PackedWeights(NamedTuple):
         first_mean: the first output that is a mean.
         after_means: the output after the last mean; equal to `first_mean` where there is none.
         outputs: number of outputs, without padding.
+        silence: the code of silence.
+        quiet_reach: how far from it a quiet code lies at most.
         prediction_values: (VALUES, R), or no rows; see `GeneratorWeights`.
         prediction_sizes: (SIZES, R), or no rows.
         prediction_innovations: (INNOVATIONS, R), or no rows.
@@ -104,6 +107,8 @@ class PackedWeights(NamedTuple):
     first_mean: int
     after_means: int
     outputs: int
+    silence: int
+    quiet_reach: int
     prediction_values: Array
     prediction_sizes: Array
     prediction_innovations: Array
@@ -116,6 +121,7 @@ class State(NamedTuple):
 
     Attributes:
         recent: (batch, kernel_size), the newest codes, of which the last is not consumed yet.
+        quiet_runs: (batch,), how many of the newest codes are quiet; see `fast_gen.engines.quiet`.
         rings: of each layer (kernel_size - 1) x dilation slots of (batch, R): its past inputs.
         ring_starts: (layers,), where a layer's slots begin in `rings`.
         slots: (layers,), the slot that holds the oldest input; the newest one comes in its place.
@@ -135,6 +141,7 @@ class State(NamedTuple):
     """
 
     recent: Integers
+    quiet_runs: Integers
     rings: Array
     ring_starts: Integers
     slots: Integers
@@ -266,6 +273,8 @@ def pack(weights: GeneratorWeights, precision: str = "float32") -> PackedWeights
         first_mean=weights.head.means.start,
         after_means=weights.head.means.stop,
         outputs=weights.output_channels,
+        silence=weights.coding.silence,
+        quiet_reach=quiet_reach(weights.coding),
         prediction_values=_pad(weights.prediction_values, -1),
         prediction_sizes=_pad(weights.prediction_sizes, -1),
         prediction_innovations=_pad(weights.prediction_innovations, -1),
@@ -306,6 +315,7 @@ def first_state(
     spans = [max(span for span in range(1, furthest + 1) if dilation % span == 0) for dilation in packed.dilations]
     state = State(
         recent=recent,
+        quiet_runs=np.full(batch_size, MOST_QUIET, np.int64),
         rings=aligned(sum(lengths)),
         ring_starts=np.cumsum([0, *lengths[:-1]]),
         # The layers look ahead in turn, so that no sample takes much longer than the others.

@@ -17,9 +17,10 @@ from fast_gen.engines.base import BaseEngine
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_failures_in_words, missing_gpu
-from fast_gen.engines.gpu.packing import add_prediction, condition_parts, first_rings, front, pack, prime
+from fast_gen.engines.gpu.packing import add_prediction, condition_parts, count_quiet, first_rings, front, pack, prime
 from fast_gen.engines.gpu.prediction import DevicePredictor
-from fast_gen.engines.sampling import SamplingSettings, pick_by_head
+from fast_gen.engines.quiet import quiet_reach
+from fast_gen.engines.sampling import SamplingSettings, next_quiet_runs, pick_by_head
 from fast_gen.engines.weights import GeneratorWeights
 
 
@@ -80,6 +81,7 @@ class GraphQueue(BaseEngine):
         known = torch.from_numpy(checked_codes(codes, self)).to(self.device)
         checked = checked_condition(condition, self, known.shape[1])
         if known.shape[1]:
+            count_quiet(self._rings, codes, self.weights.coding)
             prime(self._model, self._rings, known, self.weights.receptive_field, checked, self._prediction)
 
     @gpu_failures_in_words
@@ -149,7 +151,7 @@ class GraphQueue(BaseEngine):
 
     def _record(self, settings: SamplingSettings | None, solves: bool) -> Callable[[], None]:
         """Records a step; the state is what it was before."""
-        changed = [self._rings.slots, self._rings.recent, self._time, self._newest]
+        changed = [self._rings.slots, self._rings.recent, self._rings.quiet_runs, self._time, self._newest]
         if self._prediction is not None:
             changed += self._prediction.state
         before = [tensor.clone() for tensor in changed]
@@ -173,7 +175,7 @@ class GraphQueue(BaseEngine):
             settings: by which it picks; None for a known code.
             solves: whether the predictors are solved before.
         """
-        model, recent, slots = self._model, self._rings.recent, self._rings.slots
+        model, recent, slots, runs = self._model, self._rings.recent, self._rings.slots, self._rings.quiet_runs
         places = model.ring_starts[:, None] + ((self._time - self._lags) & model.ring_masks[:, None])
         hidden = front(model, recent.unbind(1))
         if self._prediction is not None:
@@ -193,6 +195,8 @@ class GraphQueue(BaseEngine):
         self._outputs.copy_(outputs[:, : self.weights.output_channels])
         model.head.add_newest(self._outputs, recent[:, -1])
         if settings is not None:
-            self._newest.copy_(pick_by_head(model.head, self._outputs, self._numbers, settings))
+            self._newest.copy_(pick_by_head(model.head, self._outputs, self._numbers, settings, runs))
+        coding = model.head.coding
+        runs.copy_(next_quiet_runs(runs, self._newest, coding.silence, quiet_reach(coding)))
         recent.copy_(torch.cat([recent[:, 1:], self._newest[:, None]], dim=1))
         self._time += 1

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.gpu.prediction import DevicePredictor
+from fast_gen.engines.quiet import MOST_QUIET, quiet_reach, quiet_runs
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.coding import Coding
 from wavenet_app.heads import Head
 
 LEAST_WIDTH = 16
@@ -101,11 +103,13 @@ class Rings:
     Attributes:
         slots: (slots of all layers, batch, R), of the type that products take.
         recent: (batch, kernel_size) int32, the newest codes, of which the last is not consumed yet.
+        quiet_runs: (batch,) int32, how many of the newest codes are quiet; see `fast_gen.engines.quiet`.
         time: samples consumed, modulo 2^31.
     """
 
     slots: Tensor
     recent: Tensor
+    quiet_runs: Tensor
     time: int
 
     def advance(self, steps: int) -> None:
@@ -176,7 +180,15 @@ def first_rings(weights: GeneratorWeights, batch_size: int, device: str, dtype: 
     recent = torch.full(shape, weights.head.nothing, dtype=torch.int32, device=device)
     recent[:, -1] = weights.coding.silence
     width = padded(weights.residual_channels)
-    return Rings(torch.zeros(slots, batch_size, width, dtype=dtype, device=device), recent, 0)
+    runs = torch.full((batch_size,), MOST_QUIET, dtype=torch.int32, device=device)
+    return Rings(torch.zeros(slots, batch_size, width, dtype=dtype, device=device), recent, runs, 0)
+
+
+def count_quiet(rings: Rings, known: NDArray[np.integer], coding: Coding) -> None:
+    """Counts how many of the newest codes of the first clips are quiet after known codes (clips, time)."""
+    clips = len(known)
+    runs = quiet_runs(rings.quiet_runs[:clips].cpu().numpy(), known, coding.silence, quiet_reach(coding))
+    rings.quiet_runs[:clips] = torch.from_numpy(runs).to(rings.quiet_runs)
 
 
 def front(model: PackedModel, taps: Sequence[Tensor]) -> Tensor:

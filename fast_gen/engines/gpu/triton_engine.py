@@ -22,8 +22,17 @@ from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import checked_codes, checked_condition, checked_uniforms
 from fast_gen.engines.gpu.device import gpu_in_words, missing_gpu
 from fast_gen.engines.gpu.launch_limit import LaunchLimit
-from fast_gen.engines.gpu.packing import PackedCondition, condition_parts, first_rings, pack, padded, prime
+from fast_gen.engines.gpu.packing import (
+    PackedCondition,
+    condition_parts,
+    count_quiet,
+    first_rings,
+    pack,
+    padded,
+    prime,
+)
 from fast_gen.engines.gpu.prediction import DevicePredictor
+from fast_gen.engines.quiet import quiet_reach
 from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.weights import GeneratorWeights
 
@@ -159,6 +168,7 @@ class TritonGpu(BaseEngine):
         if known.shape[1] == 0:
             return
         with gpu_in_words(self):
+            count_quiet(self._rings, known, self.weights.coding)
             reach = self.weights.receptive_field
             prime(self._model, self._rings, self._by_time(known).T, reach, checked, self._prediction)
 
@@ -292,6 +302,7 @@ class TritonGpu(BaseEngine):
             *tensors,
             self._rings.slots,
             self._rings.recent,
+            self._rings.quiet_runs,
             self._vectors,
             codes,
             logits,
@@ -301,6 +312,9 @@ class TritonGpu(BaseEngine):
             numbers.top_k or channels,
             numbers.top_p,
             numbers.least,
+            numbers.quiet_temperature,
+            numbers.quiet_scale,
+            numbers.quiet_samples,
             model.gate_biases if packed is None else packed.values,
             model.dilations if packed is None else packed.steps_on_device,
             *predictors,
@@ -325,6 +339,8 @@ class TritonGpu(BaseEngine):
             SCORE=known,
             GREEDY=settings.temperature == 0,
             SELECT=settings.ranks,
+            SILENCE=head.coding.silence,
+            QUIET_REACH=quiet_reach(head.coding),
             PREDICTED=prediction is not None,
             LOWEST=0 if prediction is None else prediction.lowest,
             FRAME=0 if prediction is None else prediction.frame,

@@ -28,9 +28,11 @@ from fast_gen.engines.gpu.triton_front import code_front, sample_front
 from fast_gen.engines.gpu.triton_pick_code import pick_codes
 from fast_gen.engines.gpu.triton_pick_sample import from_newest, pick_samples
 from fast_gen.engines.gpu.triton_prediction import predict, row_of
+from fast_gen.engines.quiet import MOST_QUIET
 from wavenet_app.heads import Rule
 from wavenet_app.network.prediction import rows as prediction_rows
 
+_MOST_QUIET = tl.constexpr(MOST_QUIET)
 _CODE = tl.constexpr(int(Rule.CODE))
 _VALUES = tl.constexpr(prediction_rows.VALUES)
 _SIZES = tl.constexpr(prediction_rows.SIZES)
@@ -81,7 +83,7 @@ def _output_layer(vectors, matrix, bias, IN: tl.constexpr, OUT: tl.constexpr, RO
 
 
 @triton.jit(
-    do_not_specialize=["top_k", "top_p", "least", "since", "start_time", "steps", "batch"],
+    do_not_specialize=["top_k", "top_p", "least", "quiet_samples", "since", "start_time", "steps", "batch"],
     # These begin at any sample of a chunk; for each other alignment the kernel would be compiled again.
     do_not_specialize_on_alignment=["codes", "uniforms", "condition_steps"],
 )
@@ -105,6 +107,7 @@ def append_codes(
     prediction_innovations,
     slots,
     recent,
+    quiet_runs,
     vectors,
     codes,
     logits,
@@ -114,6 +117,9 @@ def append_codes(
     top_k,
     top_p,
     least,
+    quiet_temperature,
+    quiet_scale,
+    quiet_samples,
     condition,
     condition_steps,
     decoded,
@@ -147,6 +153,8 @@ def append_codes(
     SCORE: tl.constexpr,
     GREEDY: tl.constexpr,
     SELECT: tl.constexpr,
+    SILENCE: tl.constexpr,
+    QUIET_REACH: tl.constexpr,
     PREDICTED: tl.constexpr,
     LOWEST: tl.constexpr,
     FRAME: tl.constexpr,
@@ -158,13 +166,14 @@ def append_codes(
 
     Args:
         tables: this and the next, up to prediction_innovations: the tensors of `PackedModel`.
-        slots: as in `Rings`, and so is `recent`.
+        slots: as in `Rings`, and so are the next two.
         vectors: (2, batch, S), of the type of output2; written over.
         codes: (steps, batch) int16; known if SCORE, else written.
         logits: (steps, batch, Q) float32, the outputs, written if SCORE.
         uniforms: (steps, batch) float32, read unless SCORE.
         temperature: float32, as in `SamplingSettings`.
         scale: this and the next three: as in `pick_codes`.
+        quiet_temperature: this and the next two: as in `PickNumbers`.
         condition: `PackedCondition.values`, read if CONDITIONED.
         condition_steps: (steps,) int32, which of them each sample takes.
         decoded: this and the next, up to since: those of `DevicePredictor`, used if PREDICTED.
@@ -184,6 +193,8 @@ def append_codes(
         CONDITIONED: whether there is a condition.
         SCORE: whether the codes are known.
         GREEDY: as in `pick_codes`, and so is SELECT.
+        SILENCE: the code of silence.
+        QUIET_REACH: what `fast_gen.engines.quiet.quiet_reach` returns.
         PREDICTED: whether linear prediction is an input; `steps` then end before the next solution.
         LOWEST: as in `solve_predictors`, and so are the next.
     """
@@ -202,6 +213,7 @@ def append_codes(
     oldest = tl.load(recent + rows * KERNEL_SIZE)
     middle = tl.load(recent + rows * KERNEL_SIZE + 1)
     newest = tl.load(recent + rows * KERNEL_SIZE + KERNEL_SIZE - 1)
+    runs = tl.load(quiet_runs + rows)
     if PREDICTED:
         back = tl.arange(0, LAGS)[None, :]
         solved = tl.load(coefficients + rows[:, None] * ORDER + back, mask=back < ORDER, other=0.0)
@@ -267,11 +279,14 @@ def append_codes(
             picked = tl.load(codes + step * batch + rows).to(tl.int32)
         else:
             numbers = tl.load(uniforms + step * batch + rows)
+            scales = tl.where(runs >= quiet_samples, quiet_scale, scale)
             if RULE == _CODE:
-                picked = pick_codes(found, numbers, scale, top_k, top_p, least, CODES, GREEDY, SELECT)
+                picked = pick_codes(found, numbers, scales, top_k, top_p, least, CODES, GREEDY, SELECT)
             else:
-                picked = pick_samples(found, numbers, temperature, scale, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
+                widths = tl.where(runs >= quiet_samples, quiet_temperature, temperature)
+                picked = pick_samples(found, numbers, widths, scales, RULE, FIRST_MEAN, AFTER_MEANS, GREEDY)
             tl.store(codes + step * batch + rows, picked.to(tl.int16))
+        runs = tl.where(tl.abs(picked - SILENCE) <= QUIET_REACH, tl.minimum(runs + 1, _MOST_QUIET), 0)
         if KERNEL_SIZE == 3:
             oldest = middle
             middle = newest
@@ -281,6 +296,7 @@ def append_codes(
     if PREDICTED:
         tl.store(predictions + rows, prediction)
         tl.store(sizes + rows, size)
+    tl.store(quiet_runs + rows, runs)
     tl.store(recent + rows * KERNEL_SIZE, oldest)
     if KERNEL_SIZE == 3:
         tl.store(recent + rows * KERNEL_SIZE + 1, middle)

@@ -24,14 +24,14 @@ _WEIGHT_BITS = tl.constexpr(pick_weights.UNIT.bit_length())
 
 
 @triton.jit
-def integer_weights(logits, scale):
+def integer_weights(logits, scales):
     """Returns int32 weights (rows, Q) as `fast_gen.engines.pick_weights` defines them.
 
     Args:
         logits: float32 (rows, Q); minus infinity where there is none.
-        scale: float32, as in `PickNumbers`.
+        scales: float32 (rows,), as in `PickNumbers`.
     """
-    scaled = (logits - tl.max(logits, axis=1)[:, None]) * scale
+    scaled = (logits - tl.max(logits, axis=1)[:, None]) * scales[:, None]
     scaled = tl.where(scaled > _LOWEST, scaled, _LOWEST)  # what is not a number fails the comparison
     halvings = (-scaled.to(tl.int32)).to(tl.uint32)
     rest = halvings << _REST_BITS
@@ -47,14 +47,14 @@ def integer_weights(logits, scale):
 
 @triton.jit
 def pick_codes(
-    logits, uniforms, scale, top_k, top_p, least, CODES: tl.constexpr, GREEDY: tl.constexpr, SELECT: tl.constexpr
+    logits, uniforms, scales, top_k, top_p, least, CODES: tl.constexpr, GREEDY: tl.constexpr, SELECT: tl.constexpr
 ):
     """Returns one code for each row, int32.
 
     Args:
         logits: float32 (rows, Q), Q a power of two; minus infinity where there is no code.
         uniforms: float32 (rows,).
-        scale: float32, as in `PickNumbers`; not 0.
+        scales: float32 (rows,), as in `PickNumbers`; not 0.
         top_k: int32, at least CODES for all.
         top_p: int32, as in `PickNumbers`.
         least: int32, as in `PickNumbers`.
@@ -68,7 +68,7 @@ def pick_codes(
         greatest = tl.max(logits, axis=1)[:, None]
         picked = tl.min(tl.where(logits == greatest, code, CODES - 1), axis=1)
     else:
-        weights = integer_weights(logits, scale)
+        weights = integer_weights(logits, scales)
         weights = tl.where(weights >= least, weights, 0)
         if SELECT:
             weights = _keep_count(weights, top_k)

@@ -48,8 +48,8 @@ def from_newest(outputs, newest, FIRST_MEAN: tl.constexpr, AFTER_MEANS: tl.const
 def pick_samples(
     outputs,
     uniforms,
-    temperature,
-    scale,
+    temperatures,
+    scales,
     RULE: tl.constexpr,
     FIRST_MEAN: tl.constexpr,
     AFTER_MEANS: tl.constexpr,
@@ -60,8 +60,8 @@ def pick_samples(
     Args:
         outputs: float32 (rows, Q), as `from_newest` returns them.
         uniforms: float32 (rows,).
-        temperature: float64, as in `SamplingSettings`; not 0.
-        scale: float32, as in `PickNumbers`.
+        temperatures: float32 (rows,), as in `PickNumbers`; not 0.
+        scales: float32 (rows,), as in `PickNumbers`.
         RULE: number of `Rule.LOGISTICS` or `Rule.GAUSSIAN`.
         FIRST_MEAN: as in `from_newest`, and so is AFTER_MEANS.
         GREEDY: whether the temperature is 0, so that neither it nor a uniform number counts.
@@ -69,11 +69,11 @@ def pick_samples(
     component = tl.zeros([outputs.shape[0]], tl.int32)
     share = uniforms.to(tl.float64) + _HALF_UNIFORM
     if RULE == _LOGISTICS:
-        component, share = _components(outputs, uniforms, scale, AFTER_MEANS - FIRST_MEAN, GREEDY)
+        component, share = _components(outputs, uniforms, scales, AFTER_MEANS - FIRST_MEAN, GREEDY)
     value = _column(outputs, FIRST_MEAN + component).to(tl.float64)
     if not GREEDY:
         log_scale = _column(outputs, AFTER_MEANS + component).to(tl.float64)
-        width = temperature * (tl.exp(tl.minimum(log_scale, _GREATEST_LOG_SCALE)) + _LEAST_SCALE)
+        width = temperatures.to(tl.float64) * (tl.exp(tl.minimum(log_scale, _GREATEST_LOG_SCALE)) + _LEAST_SCALE)
         if RULE == _LOGISTICS:
             value += width * (tl.log(share) - tl.log(1 - share))
         else:
@@ -83,7 +83,7 @@ def pick_samples(
 
 
 @triton.jit
-def _components(outputs, uniforms, scale, COUNT: tl.constexpr, GREEDY: tl.constexpr):
+def _components(outputs, uniforms, scales, COUNT: tl.constexpr, GREEDY: tl.constexpr):
     """Returns a component of each row's mixture, int32 (rows,), and what is left of its uniform number, float64."""
     place = tl.arange(0, outputs.shape[1])[None, :]
     logits = tl.where(place < COUNT, outputs, float("-inf"))
@@ -92,7 +92,7 @@ def _components(outputs, uniforms, scale, COUNT: tl.constexpr, GREEDY: tl.conste
         greatest = tl.max(logits, axis=1)[:, None]
         component = tl.min(tl.where(logits == greatest, place, COUNT - 1), axis=1)
     else:
-        weights = integer_weights(logits, scale).to(tl.int64)
+        weights = integer_weights(logits, scales).to(tl.int64)
         # in units of HALF_UNIFORM, and so is all that follows
         targets = (2 * (uniforms * _UNIFORMS).to(tl.int64) + 1) * tl.sum(weights, axis=1)
         weights = weights << _PLACE_BITS

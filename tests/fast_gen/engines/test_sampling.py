@@ -13,21 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fast_gen.engines.pick_weights import COEFFICIENTS, UNIT, pick_scale
+from fast_gen.engines.quiet import MOST_QUIET, quiet_reach, quiet_runs
 from fast_gen.engines.sampling import (
+    LOUD_TEMPERATURE,
+    QUIET_TEMPERATURE,
     VOCODING_TEMPERATURE,
     SamplingSettings,
     integer_weights,
+    next_quiet_runs,
     pick,
+    pick_by_head,
     pick_gaussian,
     pick_logistics,
     splitmix64,
     uniforms,
     usual_settings,
 )
-from fast_gen.options import VocodingTemperature
-from wavenet_app.coding import STEP
+from fast_gen.options import EvalTemperature, QuietTemperature, Temperature, VocodingTemperature
+from wavenet_app.coding import STEP, MuLawCoding
 from wavenet_app.config import MelConfig, ModelConfig
 from wavenet_app.core.errors import UserError
+from wavenet_app.heads import CategoricalHead, GaussianHead, LogisticsHead
 
 SEEDS = st.integers(min_value=-(2**70), max_value=2**70)
 
@@ -264,19 +270,69 @@ def test_samples_are_the_nearest_ones_within_their_range(mean: float, sample: in
     assert pick_gaussian(outputs, torch.tensor([0.5]), SamplingSettings(0.0)).item() == sample
 
 
-def test_vocoding_is_cooler_unless_a_temperature_is_given() -> None:
+def test_models_are_sampled_by_what_they_are_unless_a_temperature_is_given() -> None:
     vocoder = ModelConfig(mel=MelConfig().resolved(16_000))
-    assert usual_settings(ModelConfig()) == SamplingSettings(1.0)
+    spoken = SamplingSettings(LOUD_TEMPERATURE, quiet_temperature=QUIET_TEMPERATURE)
+    assert usual_settings(ModelConfig()) == spoken
+    assert usual_settings(ModelConfig(), 0.9) == SamplingSettings(0.9, quiet_temperature=QUIET_TEMPERATURE)
+    assert usual_settings(ModelConfig(), 1.2) == SamplingSettings(1.2, quiet_temperature=1.2)
+    assert usual_settings(ModelConfig(), 0.0) == SamplingSettings(0.0)
+    assert usual_settings(ModelConfig(), 0.9, 1.1) == SamplingSettings(0.9, quiet_temperature=1.1)
+    assert usual_settings(ModelConfig(), None, 1.1) == SamplingSettings(LOUD_TEMPERATURE, quiet_temperature=1.1)
+    assert usual_settings(ModelConfig(head="logistics")) == SamplingSettings(1.0, quiet_temperature=1.0)
     assert usual_settings(vocoder) == SamplingSettings(VOCODING_TEMPERATURE)
     assert usual_settings(vocoder, 0.0) == SamplingSettings(0.0)
     assert VOCODING_TEMPERATURE < 1
 
 
-def test_the_help_and_the_studio_name_the_temperature_of_vocoding() -> None:
-    shown = f"{VOCODING_TEMPERATURE:g}"
-    assert f"{shown} for vocoding" in get_args(VocodingTemperature)[1].help
-    page = Path(__file__).parents[3] / "studio" / "page" / "continue.js"
-    assert f"vocoder ? {shown} : 1" in page.read_text(encoding="utf-8")
+def test_the_help_and_the_studio_name_the_usual_temperatures() -> None:
+    spoken, vocoded = f"{LOUD_TEMPERATURE:g}", f"{VOCODING_TEMPERATURE:g}"
+    assert f"(default: {spoken})" in get_args(Temperature)[1].help
+    assert f"(default: {QUIET_TEMPERATURE:g}, or --temperature if" in get_args(QuietTemperature)[1].help
+    assert f"(default: {spoken}; {vocoded} for a vocoder)" in get_args(EvalTemperature)[1].help
+    assert f"(default: {vocoded})" in get_args(VocodingTemperature)[1].help
+    page = Path(__file__).parents[3] / "studio" / "page" / "compare.js"
+    assert f'value: name === "A" ? {LOUD_TEMPERATURE:g} : 1,' in page.read_text(encoding="utf-8")
+
+
+@hypothesis.settings(deadline=None)
+@given(
+    st.lists(st.tuples(*[st.sampled_from([0, 77, 78, 128, 178, 179, 255])] * 2), max_size=9),
+    st.integers(0, 9),
+    st.sampled_from([0, 5, MOST_QUIET - 1, MOST_QUIET]),
+)
+def test_quiet_codes_are_counted_alike_in_parts_at_once_and_one_by_one(
+    steps: list[tuple[int, int]], border: int, before: int
+) -> None:
+    coding = MuLawCoding(256)
+    silence, reach = coding.silence, quiet_reach(coding)
+    codes = np.array(steps, np.int64).reshape(-1, 2).T
+    runs = np.full(len(codes), before)
+    expected = runs.copy()
+    for code in codes.T:
+        expected = np.where(np.abs(code - 128) <= 50, np.minimum(expected + 1, MOST_QUIET), 0)
+    np.testing.assert_array_equal(quiet_runs(runs, codes, silence, reach), expected)
+    first = quiet_runs(runs, codes[:, :border], silence, reach)
+    np.testing.assert_array_equal(quiet_runs(first, codes[:, border:], silence, reach), expected)
+    stepped = torch.from_numpy(runs)
+    for code in codes.T:
+        stepped = next_quiet_runs(stepped, torch.from_numpy(code), silence, reach)
+    np.testing.assert_array_equal(stepped, expected)
+
+
+def test_each_row_takes_the_temperature_of_where_it_is() -> None:
+    """Loud rows equal those at one temperature, quiet ones those at the other."""
+    generator = torch.Generator().manual_seed(0)
+    numbers, runs = torch.rand(64, generator=generator), torch.randint(0, 4, (64,), generator=generator)
+    both = SamplingSettings(0.3, quiet_temperature=2.5, quiet_samples=2)
+    heads = (CategoricalHead(32), LogisticsHead(3), GaussianHead())
+    for head in heads:
+        outputs = torch.randn(64, head.output_channels, generator=generator)
+        found = pick_by_head(head, outputs, numbers, both, runs)
+        loud, quiet = (pick_by_head(head, outputs, numbers, SamplingSettings(heat)) for heat in (0.3, 2.5))
+        assert bool((loud != quiet).any())
+        assert torch.equal(found, torch.where(runs >= 2, quiet, loud))
+        assert torch.equal(pick_by_head(head, outputs, numbers, both), loud)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +341,9 @@ def test_the_help_and_the_studio_name_the_temperature_of_vocoding() -> None:
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": math.nan}, "temperature"),
         ({"temperature": math.inf}, "temperature"),
+        ({"quiet_temperature": -0.1}, "quiet temperature"),
+        ({"quiet_temperature": 0.0}, "for loud and quiet parts alike"),
+        ({"temperature": 0.0, "quiet_temperature": 1.0}, "for loud and quiet parts alike"),
         ({"top_k": -1}, "top-k"),
         ({"top_p": 0.0}, "top-p"),
         ({"top_p": 1.1}, "top-p"),

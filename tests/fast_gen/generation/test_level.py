@@ -10,7 +10,7 @@ from random_checkpoint import write_random_checkpoint
 from random_nets import SHAPES
 from tiny_run import TINY
 
-from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.sampling import usual_settings
 from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
 from fast_gen.generation.level import output_level
@@ -19,6 +19,7 @@ from wavenet_app.audio.files import pcm16
 from wavenet_app.audio.mono import read_audio
 from wavenet_app.checkpoints.trained import load_trained
 from wavenet_app.coding import MuLawCoding
+from wavenet_app.config import ModelConfig
 
 RATE = 8_000
 CONFIG = SHAPES["two cycles"].model_copy(update={"quantization_channels": 256})
@@ -47,7 +48,7 @@ def test_the_gain_is_undone_as_far_as_nothing_clips(gain, peak, factor, remark):
 def trained_waveform(checkpoint, seed=0, samples=800) -> np.ndarray:
     """Returns what a checkpoint generates, at the level of the training, (samples,)."""
     engine = load_engine("torch", GeneratorWeights.of(load_trained(checkpoint).model))
-    return generate(engine, num_samples=samples, seed=seed, settings=SamplingSettings())[0]
+    return generate(engine, num_samples=samples, seed=seed, settings=usual_settings(ModelConfig()))[0]
 
 
 def test_quiet_recordings_give_quiet_files(wavegen, tmp_path, write_tone):

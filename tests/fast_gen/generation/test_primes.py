@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 from random_checkpoint import write_random_checkpoint
-from random_nets import SHAPES
+from random_nets import SHAPES, random_codes, random_net
 
-from fast_gen.engines.sampling import SamplingSettings
+from fast_gen.engines.sampling import SamplingSettings, usual_settings
 from fast_gen.engines.start import load_engine
 from fast_gen.engines.weights import GeneratorWeights
+from fast_gen.generation.primes import samples_heard
 from fast_gen.generation.stream import generate
 from wavenet_app.audio.files import pcm16
 from wavenet_app.audio.mono import read_audio
@@ -59,7 +60,7 @@ def test_rows_continue_their_recordings_in_turn(wavegen, checkpoint, clips, tmp_
             reference,
             num_samples=400,
             seed=3,
-            settings=SamplingSettings(),
+            settings=usual_settings(CONFIG),
             first_row=row,
             prime_codes=codes,  # all of it; the command takes only its end
         )
@@ -97,6 +98,19 @@ def test_a_kept_prime_starts_each_file(wavegen, checkpoint, clips, tmp_path):
         np.testing.assert_array_equal(whole[:-400], coded)
         np.testing.assert_array_equal(end[:-400], coded[-560:])
         np.testing.assert_array_equal(whole[-400:], end[-400:])
+
+
+def test_the_end_of_a_recording_decides_what_follows_as_all_of_it_does():
+    """A clip that is quiet for longer than the receptive field may still count as loud."""
+    engine = load_engine("torch", GeneratorWeights.of(random_net(CONFIG)))
+    codes = np.concatenate([random_codes(CONFIG, 1, 100), np.full((1, 200), CONFIG.coding.silence)], axis=1)
+    settings = SamplingSettings(0.2, quiet_temperature=3.0)
+
+    def after(known: np.ndarray) -> np.ndarray:
+        return generate(engine, num_samples=9, batch_size=8, seed=1, settings=settings, prime_codes=known)
+
+    np.testing.assert_array_equal(after(codes[:, -samples_heard(CONFIG) :]), after(codes))
+    assert not np.array_equal(after(codes[:, -CONFIG.context :]), after(codes))
 
 
 def test_prime_seconds_limits_the_context(wavegen, checkpoint, clips, tmp_path):

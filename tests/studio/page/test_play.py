@@ -42,14 +42,16 @@ def test_sound_arrives_before_the_clip_is_made(page):
 def test_the_samples_equal_those_of_the_command_and_of_the_saved_files(page, studio: Served, saved):
     choose(page, length="4", seed="7")
     set_slider(page, "#play-temperature", 0.8)
+    set_slider(page, "#play-quiet", 0.9)
     set_slider(page, "#play-top-k", 4)
     page.click("#play-button")
     until(page, "globalThis.studioClip && studioClip.ended")
     until(page, "document.querySelector('#play-status').textContent === 'Done.'")
-    line = "--seconds 4 --seed 7 --temperature 0.8 --top-k 16 --stdout"
+    line = "--seconds 4 --seed 7 --temperature 0.8 --quiet-temperature 0.9 --top-k 16 --stdout"
     until(page, f"document.querySelector('#play-command').textContent.includes('{line}')")
-    clip = {"client": "a", "job": "b", "model": "wavenet_noise.pth", "seconds": 4, "seed": 7, "temperature": 0.8}
-    body = studio.post("/api/play", {**clip, "top_k": 16, "paced": False}).body  # equal to the command's: test_jobs.py
+    clip = {"client": "a", "job": "b", "model": "wavenet_noise.pth", "seconds": 4, "seed": 7}
+    chosen = {"temperature": 0.8, "quiet_temperature": 0.9, "top_k": 16}
+    body = studio.post("/api/play", {**clip, **chosen, "paced": False}).body  # equal to the command's: test_jobs.py
     samples = heard(page)
     np.testing.assert_array_equal(samples, np.frombuffer(body, "<i2"))
     for button in ("#play-wav", "#play-flac"):

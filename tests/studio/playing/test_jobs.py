@@ -44,6 +44,7 @@ REQUEST = {
 CLIPS = [
     {},
     {"temperature": 0.7, "seed": 2**62},
+    {"temperature": 0.7, "quiet_temperature": 1.4},
     {"top_k": 9, "top_p": 0.9},
     {"min_p": 0.05, "seconds": 0.1237},
     {"model": "pair"},
@@ -134,6 +135,7 @@ def test_a_closed_connection_frees_its_work_within_two_seconds(studio: Served):
 MISTAKES = [
     ({"model": "nothing"}, "is called 'nothing'"),
     ({"temperature": -1}, "temperature"),
+    ({"temperature": 0, "quiet_temperature": 1}, "for loud and quiet parts alike"),
     ({"seconds": 0}, "seconds"),
     ({"seed": -1}, "seed"),
     ({"engine": "steam"}, "there is no engine 'steam'"),

@@ -79,16 +79,26 @@ struct Arguments {
     const float* prediction_values;
     const float* prediction_sizes;
     const float* prediction_innovations;
-    double temperature;            // this and the next four are those of `PickNumbers`
+    int* quiet_runs;               // (batch,): that of `Rings`
+    double temperature;            // this and the next seven are those of `PickNumbers`
+    double quiet_temperature;
     float scale;
+    float quiet_scale;
     int top_k;                     // CODES for all
     int top_p;
     int least;
+    int quiet_samples;
     int since;                     // `DevicePredictor.since`
     int start_time;
     int steps;
     int batch;
 };
+
+// Returns how many of the newest codes are quiet after one more, as `fast_gen.engines.quiet` counts them.
+__device__ int next_quiet_run(int run, int code) {
+    int distance = code < SILENCE ? SILENCE - code : code - SILENCE;
+    return distance > QUIET_REACH ? 0 : LEAST(run + 1, MOST_QUIET);
+}
 
 // The linear predictor of a clip, as each thread of a warp knows it.
 struct Predictor { double prediction, size; int value_row, size_row, innovation_row; };

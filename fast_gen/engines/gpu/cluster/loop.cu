@@ -12,7 +12,8 @@
 // memory (the others are read from the GPU's cache), LAYERS, KERNEL_SIZE, CODES, the padded widths
 // R, D, S, Q (powers of two of at least 16; R and Q at most THREADS), LAYER_DESK_BYTES and OUTPUT_DESK_BYTES, HALF: 1 if
 // operands are bfloat16, 0 if float32; the numbers of `fast_gen.engines.pick_weights`; PREDICTED: 1 with linear
-// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES, SIZES and INNOVATIONS; of the head RULE, ONE_HOT,
+// prediction, and then FRAME, HOP, ORDER, LOWEST_CODE, VALUES, SIZES and INNOVATIONS; SILENCE, QUIET_REACH and MOST_QUIET
+// of `fast_gen.engines.quiet`; of the head RULE, ONE_HOT,
 // FLOAT_OUTPUT, FIRST_MEAN and AFTER_MEANS, and the numbers of the rules; for 16-bit samples SAMPLE_STEP, LEAST_SCALE,
 // GREATEST_LOG_SCALE, HIGHEST_CODE, HALF_UNIFORM, LEAST_REMAINDER, and the coefficients of `gaussian_quantile`.
 
@@ -60,8 +61,8 @@ __device__ float greatest_of_all(float value, float* warp_greatest) {
 #if RULE == CODE_RULE
 
 // Returns the next code to every thread, as `fast_gen.engines.sampling.pick` defines it; thread q sees to code q.
-__device__ int pick(OutputDesk* desk, const Arguments& all, float uniform) {
-    float scale = all.scale;
+__device__ int pick(OutputDesk* desk, const Arguments& all, float uniform, bool quiet) {
+    float scale = quiet ? all.quiet_scale : all.scale;
     int top_k = all.top_k, top_p = all.top_p, least = all.least;
     int code = threadIdx.x;
     float logit = code < CODES ? desk->logits[code] : as_float(0xff800000);
@@ -138,23 +139,25 @@ __device__ int pick_component(const OutputDesk* desk, float uniform, double* sha
 
 // Returns the next 16-bit sample to every thread, as `fast_gen.engines.sampling.pick_logistics` and `pick_gaussian` define
 // it. Thread q has the weight of component q, and one warp does the rest.
-__device__ int pick(OutputDesk* desk, const Arguments& all, float uniform) {
+__device__ int pick(OutputDesk* desk, const Arguments& all, float uniform, bool quiet) {
+    float scale = quiet ? all.quiet_scale : all.scale;
+    double temperature = quiet ? all.quiet_temperature : all.temperature;
     const float* logits = desk->logits;
     const int count = AFTER_MEANS - FIRST_MEAN;
     int own = threadIdx.x, component = 0;
     if (RULE == LOGISTICS_RULE) {
         for (int other = 1; other < count; other++)
             if (logits[other] > logits[component]) component = other;  // the first of the greatest
-        if (own < count) desk->weights[own] = integer_weight((logits[own] - logits[component]) * all.scale);
+        if (own < count) desk->weights[own] = integer_weight((logits[own] - logits[component]) * scale);
         __syncthreads();  // all weights are there
     }
     if (own < 32) {
         double share = uniform + HALF_UNIFORM;
-        if (RULE == LOGISTICS_RULE && all.scale != 0) component = pick_component(desk, uniform, &share);
+        if (RULE == LOGISTICS_RULE && scale != 0) component = pick_component(desk, uniform, &share);
         double value = logits[FIRST_MEAN + component];
-        if (all.scale != 0) {
+        if (scale != 0) {
             double log_scale = fmin((double)logits[AFTER_MEANS + component], GREATEST_LOG_SCALE);
-            value += all.temperature * (exp(log_scale) + LEAST_SCALE) * quantile(share);
+            value += temperature * (exp(log_scale) + LEAST_SCALE) * quantile(share);
         }
         double sample = floor(value / SAMPLE_STEP + 0.5);
         if (own == 0) desk->picked = (int)fmin(fmax(sample, (double)LOWEST_CODE), (double)HIGHEST_CODE);
@@ -285,7 +288,7 @@ __device__ void run_output1(const Arguments& all, const char* weights, OutputDes
 // The block of the second output layer and the pick, for all samples.
 __device__ void run_output2(const Arguments& all, const char* weights, OutputDesk* desk, int clip) {
     const int half = HALF && !FLOAT_OUTPUT, parts = PARTS_OF(half, S, Q);
-    int code = all.recent[clip * KERNEL_SIZE + PAST];
+    int code = all.recent[clip * KERNEL_SIZE + PAST], quiet_run = all.quiet_runs[clip];
     for (int step = 0; step < all.steps; step++) {
         long long row = (long long)step * all.batch + clip;
         for (int channel = threadIdx.x; channel < S; channel += THREADS)
@@ -302,12 +305,14 @@ __device__ void run_output2(const Arguments& all, const char* weights, OutputDes
             if (threadIdx.x < Q) all.logits[row * Q + threadIdx.x] = desk->logits[threadIdx.x];
             code = all.codes[row];
         } else {
-            code = pick(desk, all, all.uniforms[row]);
+            code = pick(desk, all, all.uniforms[row], quiet_run >= all.quiet_samples);
             if (threadIdx.x == 0) all.codes[row] = (short)code;
         }
+        quiet_run = next_quiet_run(quiet_run, code);
         if (threadIdx.x == 0) send(&((LayerDesk*)desk)->code_box, 0, step + 1, (u32)code);
         __syncthreads();  // logits and pick are read before the next sample's are written
     }
+    if (threadIdx.x == 0) all.quiet_runs[clip] = quiet_run;
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS, 1) append_codes(const Arguments all) {

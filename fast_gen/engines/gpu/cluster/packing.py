@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fast_gen.engines import gaussian_quantile, pick_weights, sampling
+from fast_gen.engines import gaussian_quantile, pick_weights, quiet, sampling
 from fast_gen.engines.gpu.packing import PackedModel
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app import coding
@@ -251,6 +251,9 @@ def definitions(model: PackedModel, division: Division, weights: GeneratorWeight
         "HOP": 0 if prediction is None else prediction.step,
         "ORDER": 0 if prediction is None else prediction.order,
         "LOWEST_CODE": weights.coding.lowest,
+        "SILENCE": weights.coding.silence,
+        "QUIET_REACH": quiet.quiet_reach(weights.coding),
+        "MOST_QUIET": quiet.MOST_QUIET,
         "VALUES": prediction_rows.VALUES,
         "SIZES": prediction_rows.SIZES,
         "INNOVATIONS": prediction_rows.INNOVATIONS,

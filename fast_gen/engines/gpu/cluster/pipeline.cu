@@ -48,6 +48,7 @@ struct alignas(16) OutputDesk {
     Mail mail;
     alignas(16) u32 vector[ROWS][STRIDE(S)];
     alignas(16) float logits[ROWS][Q + 4];
+    int quiet_runs[ROWS];
 };
 
 static_assert(sizeof(LayerDesk) <= LAYER_DESK_BYTES, "the host reckons with less");
@@ -422,7 +423,10 @@ __device__ void run_output2(const Arguments& all, const char* weights, OutputDes
         for (int tile = 0; tile < tiles.count; tile++) {
             Sums vectors[OWN(S)], sums[OWN(Q)];
             long long row = (long long)step * all.batch + tiles.row(tile);
+            int* quiet_runs = all.quiet_runs + tiles.row(tile);
             number++;
+            // while the message is on its way
+            for (int clip = threadIdx.x; clip < ROWS; clip += THREADS) desk->quiet_runs[clip] = quiet_runs[clip];
             wait_for(&mail->arrived, number);
             take<S>(vectors, mail->box + R / 16);
             FOR_SUMS(vectors, S) set_operand(desk->vector[clip], output, sum);
@@ -435,10 +439,17 @@ __device__ void run_output2(const Arguments& all, const char* weights, OutputDes
             if (all.logits) {
                 for (int at = threadIdx.x; at < ROWS * Q; at += THREADS)
                     all.logits[row * Q + at] = desk->logits[at / Q][at % Q];
-            } else {
-                for (int clip = threadIdx.x / 32; clip < ROWS; clip += WARPS) {
-                    int code = pick(desk->logits[clip], all.uniforms[row + clip], all.scale, all.top_k, all.top_p, all.least);
-                    if (threadIdx.x % 32 == 0) all.codes[row + clip] = (short)code;
+            }
+            for (int clip = threadIdx.x / 32; clip < ROWS; clip += WARPS) {
+                int run = desk->quiet_runs[clip], code;
+                if (all.logits) code = all.codes[row + clip];
+                else {
+                    float scale = run >= all.quiet_samples ? all.quiet_scale : all.scale;
+                    code = pick(desk->logits[clip], all.uniforms[row + clip], scale, all.top_k, all.top_p, all.least);
+                }
+                if (threadIdx.x % 32 == 0) {
+                    if (!all.logits) all.codes[row + clip] = (short)code;
+                    quiet_runs[clip] = next_quiet_run(run, code);
                 }
             }
             __syncthreads();  // all codes are written, and all logits read

@@ -68,7 +68,7 @@ def _divided(model: PackedModel, rows: int, layer_blocks: int, most_bytes: int) 
     views = most * rows * _stride_bytes(taps * residual, size) + rows * _stride_bytes(gate, size)
     constants = most * (4 * (2 * gate + residual) + 8 + 2 * 4) + 8
     layer_desk = packing.lines(mail + views + constants + 4 * rows * (taps + 3) + 16)
-    output_desk = packing.lines(mail + rows * _stride_bytes(skip, size) + 4 * rows * (codes + 4) + 16)
+    output_desk = packing.lines(mail + rows * _stride_bytes(skip, size) + 4 * rows * (codes + 5) + 16)
     outputs = max(model.output1.nbytes, model.output2.nbytes)
     held = min(most, (most_bytes - layer_desk) // _layer_bytes(model))
     shared = max(layer_desk + held * _layer_bytes(model), output_desk + outputs)

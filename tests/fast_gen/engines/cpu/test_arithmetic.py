@@ -191,8 +191,9 @@ def test_the_product_of_bytes_is_exact_with_and_without_the_instruction(byte_pro
 def compiled_pick(logits: Floats, uniform: float, settings: SamplingSettings) -> int:
     row = np.zeros(-(-len(logits) // 16) * 16, np.float32)
     row[: len(logits)] = logits
-    _, scale, *others = settings.numbers
-    return int(pick_code(row, np.float32(uniform), np.float32(scale), *others, np.empty(len(logits), np.int64)))
+    _, scale, top_k, top_p, least, *_ = settings.numbers
+    space = np.empty(len(logits), np.int64)
+    return int(pick_code(row, np.float32(uniform), np.float32(scale), top_k, top_p, least, space))
 
 
 def compiled_weights(logits: Floats, scale: float) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from cluster_emulation import (
     needs_nvrtc,
 )
 from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
+from quiet_codes import runs_before
 from random_nets import (
     CONDITIONED,
     GAUSSIAN,
@@ -44,7 +45,7 @@ from fast_gen.engines.gpu.cluster.packing import (
 )
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.gpu.triton_engine import Plan
-from fast_gen.engines.sampling import SamplingSettings, pick, pick_by_head, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import ModelConfig, preset
 from wavenet_app.core.errors import UserError
@@ -203,7 +204,9 @@ def test_codes_are_the_reference_pick_of_the_kernels_own_logits(how: SamplingSet
     made = engine.generate(numbers, how)
     engine.reset(2)
     scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
-    np.testing.assert_array_equal(made.flatten(), pick(scored, torch.from_numpy(numbers).flatten(), how))
+    runs = runs_before(made, net.config.coding).flatten()
+    expected = pick_by_head(net.head, scored, torch.from_numpy(numbers).flatten(), how, runs)
+    np.testing.assert_array_equal(made.flatten(), expected)
 
 
 @pytest.mark.parametrize("head", [LOGISTICS, GAUSSIAN], ids=["logistics", "gaussian"])
@@ -219,13 +222,14 @@ def test_the_emulated_kernel_predicts_and_picks_16_bit_samples(
     assert_calls_equal_the_full_network(engine, net, 2, precision)
     numbers = uniforms(4, rows=2, length=30)
     numbers[:, :2] = [[0, 1 - 2.0**-24], [0.07, 0.93]]  # the ends, and beyond the middle of a Gaussian
-    for settings in (SETTINGS["greedy"], SETTINGS["plain"], SETTINGS["cool"]):
+    for settings in (SETTINGS["greedy"], SETTINGS["plain"], SETTINGS["cool"], SETTINGS["quiet"]):
         engine.reset(2)
         made = engine.generate(numbers, settings)
         assert len(np.unique(made)) > 10
         engine.reset(2)
         scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
-        expected = pick_by_head(net.head, scored, torch.from_numpy(numbers).flatten(), settings)
+        runs = runs_before(made, net.config.coding).flatten()
+        expected = pick_by_head(net.head, scored, torch.from_numpy(numbers).flatten(), settings, runs)
         np.testing.assert_array_equal(made.flatten(), expected)
 
 

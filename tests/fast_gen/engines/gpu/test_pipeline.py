@@ -19,6 +19,7 @@ from cluster_emulation import (
 from engine_contract import SETTINGS, ConditionContract, EngineContract, assert_picked_by
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quiet_codes import runs_before
 from random_nets import CONDITIONED, PREDICTION, full_network, random_codes, random_conditioning, random_net
 
 from fast_gen.engines import choice as engine_choice
@@ -32,7 +33,7 @@ from fast_gen.engines.gpu.cluster.pipeline import PipelineGpu
 from fast_gen.engines.gpu.cluster.pipeline_packing import divisions, pack_pipeline
 from fast_gen.engines.gpu.packing import pack
 from fast_gen.engines.reference import TorchQueue
-from fast_gen.engines.sampling import SamplingSettings, pick, uniforms
+from fast_gen.engines.sampling import SamplingSettings, pick_by_head, uniforms
 from fast_gen.engines.self_check import self_check
 from fast_gen.engines.weights import GeneratorWeights
 from wavenet_app.config import preset
@@ -172,7 +173,8 @@ def test_codes_are_the_reference_pick_of_the_kernels_own_logits(shape: str, emul
         made = engine.generate(numbers, how)
         engine.reset(9)
         scored = torch.from_numpy(engine.score(made)).flatten(0, 1)
-        expected = pick(scored, torch.from_numpy(numbers).flatten(), how)
+        runs = runs_before(made, net.config.coding).flatten()
+        expected = pick_by_head(net.head, scored, torch.from_numpy(numbers).flatten(), how, runs)
         np.testing.assert_array_equal(made.flatten(), expected, err_msg=str(how))
 
 

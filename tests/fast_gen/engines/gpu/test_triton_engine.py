@@ -79,14 +79,14 @@ def plan_on_an_h100(weights: GeneratorWeights, precision: str, clips: int, monke
     ("name", "precision", "clips", "changes", "spilled_bytes"),
     [
         ("small", "bfloat16", 1, {}, 0),
-        ("small", "bfloat16", 1, CONDITIONED["speakers"], 0),
+        ("small", "bfloat16", 1, CONDITIONED["speakers"], 64),  # here the compiler takes 128 registers of 255
         ("base", "bfloat16", 1, {}, 0),
         ("small", "bfloat16", 1, TEN_LOGISTICS, 0),
         ("small", "bfloat16", 1, PREDICTION, 0),
         *(
             pytest.param(*case, marks=pytest.mark.exhaustive)
             for case in (
-                ("small", "float32", 1, CONDITIONED["speakers"], 0),
+                ("small", "float32", 1, CONDITIONED["speakers"], 64),
                 ("base", "bfloat16", 1, CONDITIONED["speakers"], 0),
                 ("base", "bfloat16", 40, {}, 0),
                 ("base", "bfloat16", 40, CONDITIONED["speakers"], 0),
@@ -96,8 +96,8 @@ def plan_on_an_h100(weights: GeneratorWeights, precision: str, clips: int, monke
                 ("base", "bfloat16", 1, TEN_LOGISTICS, 0),
                 ("base", "bfloat16", 1, GAUSSIAN | CONDITIONED["mel"], 0),
                 ("base", "bfloat16", 40, TEN_LOGISTICS, 0),
-                ("base", "bfloat16", 4_096, GAUSSIAN, 0),
-                ("base", "float32", 40, TEN_LOGISTICS, 0),
+                ("base", "bfloat16", 4_096, GAUSSIAN, 64),
+                ("base", "float32", 40, TEN_LOGISTICS, 64),
             )
         ),
     ],
