@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.contract import Engine
+from fast_gen.engines.quiet import MOST_QUIET, quiet_reach, quiet_runs
 from fast_gen.engines.sampling import SamplingSettings, uniforms
 from fast_gen.engines.weights import GeneratorWeights
+from wavenet_app.coding import Coding
 
 CHECKED_CODES = 64
 """Codes of each clip that are scored."""
@@ -81,16 +83,27 @@ def _share_picked(engine: Engine, clips: int, condition: ChunkCondition | None) 
 
     from fast_gen.engines.sampling import pick_by_head
 
-    head, settings = engine.weights.head, SamplingSettings()
+    head = engine.weights.head
+    settings = SamplingSettings(0.5, quiet_temperature=1.5, quiet_samples=1)  # both temperatures are needed soon
     numbers = uniforms(0, rows=clips, length=PICKED_CODES)
     own = None if condition is None else condition.part(0, PICKED_CODES)
     engine.reset(clips)
     made = engine.generate(numbers, settings, own)
     kept = np.arange(min(clips, _OWN_CONDITIONS))
     scores = torch.from_numpy(_scores(engine, made.astype(np.int64), own, kept)[0]).flatten(0, 1)
-    picked = pick_by_head(head, scores, torch.from_numpy(numbers[kept]).flatten(), settings).numpy()
+    runs = torch.from_numpy(_quiet_before(made[kept], head.coding)).flatten()
+    picked = pick_by_head(head, scores, torch.from_numpy(numbers[kept]).flatten(), settings, runs).numpy()
     allowed = 0 if head.ranks_codes else 1  # of 16-bit samples, a neighbour counts too
     return float((np.abs(picked - made[kept].flatten()) <= allowed).mean())
+
+
+def _quiet_before(codes: NDArray[np.integer], coding: Coding) -> NDArray[np.int64]:
+    """Returns how many codes before each one are quiet, (clips, time); see `fast_gen.engines.quiet`."""
+    silence, reach = coding.silence, quiet_reach(coding)
+    runs = [np.full(len(codes), MOST_QUIET)]
+    for time in range(codes.shape[1] - 1):
+        runs.append(quiet_runs(runs[-1], codes[:, time : time + 1], silence, reach))
+    return np.stack(runs, axis=1)
 
 
 def _condition(weights: GeneratorWeights, clips: int, generator: np.random.Generator) -> ChunkCondition | None:

@@ -13,9 +13,11 @@ from random_nets import CONDITIONED, GAUSSIAN, LOGISTICS, PREDICTION, SHAPES, ra
 from fast_gen.engines import choice as engine_choice
 from fast_gen.engines import fastest, trial, trial_cache
 from fast_gen.engines.choice import EngineChoice, choose_engine
+from fast_gen.engines.condition import ChunkCondition
 from fast_gen.engines.cpu.engine import NumbaCpu
 from fast_gen.engines.gpu import device
 from fast_gen.engines.reference import TorchQueue
+from fast_gen.engines.sampling import SamplingSettings
 from fast_gen.engines.self_check import PICKED_CODES, self_check
 from fast_gen.engines.start import Job, start_engine
 from fast_gen.engines.trial_cache import TrialCache, counted, trial_key
@@ -291,6 +293,22 @@ def test_the_compiled_engine_passes_the_check(changes: dict[str, object], clips:
     weights = GeneratorWeights.of(random_net(SHAPES["odd widths"].model_copy(update=changes)))
     for precision in ("float32",) if changes else NumbaCpu.precisions:
         assert self_check(NumbaCpu(weights, "cpu", precision), TorchQueue(weights, "cpu"), clips) is None
+
+
+class Deaf(TorchQueue):
+    """Takes quiet parts for loud ones."""
+
+    def generate(
+        self, uniforms: NDArray[np.float32], settings: SamplingSettings, condition: ChunkCondition | None = None
+    ) -> NDArray[np.int16]:
+        return super().generate(uniforms, SamplingSettings(settings.temperature), condition)
+
+
+def test_an_engine_that_does_not_hear_what_is_quiet_fails_the_check() -> None:
+    weights = GeneratorWeights.of(random_net(SHAPES["odd widths"]))
+    found = self_check(Deaf(weights, "cpu"), TorchQueue(weights, "cpu"), 65)
+    assert found is not None
+    assert "of its codes follow from its scores" in found
 
 
 def test_the_speed_is_that_of_all_clips(weights, engines) -> None:
