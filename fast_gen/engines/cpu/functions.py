@@ -27,7 +27,7 @@ SOURCES = [
     ),
     *(
         _HERE.parent / name
-        for name in ("gaussian_quantile.py", "pick_weights.py", "sampling.py", "condition.py", "weights.py")
+        for name in ("gaussian_quantile.py", "pick_weights.py", "quiet.py", "sampling.py", "condition.py", "weights.py")
     ),
     *(_WAVENET / name for name in ("coding.py", "heads.py", "core/dilation.py", "core/errors.py")),
     _WAVENET / "compiling" / "vector_math.py",
