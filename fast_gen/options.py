@@ -32,7 +32,7 @@ Temperature = Annotated[
     typer.Option(
         callback=finite,
         min=0,
-        help="Lower is safer, higher is wilder; 0 always takes the most likely code (default: 0.97).",
+        help="Lower is safer, higher is wilder; 0 takes the most likely code (default: 0.97; 1 for 16-bit samples).",
     ),
 ]
 EvalTemperature = Annotated[
@@ -48,7 +48,7 @@ QuietTemperature = Annotated[
     typer.Option(
         callback=finite,
         min=0,
-        help="Temperature of quiet parts; lower makes pauses longer (default: 1, or --temperature if that is higher).",
+        help="That of quiet parts; lower makes pauses longer (default: 1, or --temperature if it is 0 or above 1).",
     ),
 ]
 VocodingTemperature = Annotated[

@@ -73,8 +73,8 @@ class PickNumbers(NamedTuple):
 
 
 def pick_temperature(temperature: float) -> float:
-    """Returns a temperature as a float32."""
-    return float(np.float32(temperature))
+    """Returns a temperature as a float32, or the greatest if it is greater."""
+    return float(np.float32(min(temperature, _GREATEST_SCALE)))
 
 
 def pick_share(top_p: float) -> int:

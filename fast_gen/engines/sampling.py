@@ -105,7 +105,7 @@ class SamplingSettings:
         quiet_samples: how many codes near silence, one after the other, make a clip quiet.
 
     Raises:
-        UserError: a value is out of its range, or just one of both temperatures is 0.
+        UserError: a value is out of its range, or only one of both temperatures is 0.
     """
 
     temperature: float = 1.0
@@ -122,8 +122,8 @@ class SamplingSettings:
                 raise UserError(f"the {name} must be 0 or more, not {temperature}; 1 samples as the model learned")
         if (self.temperature == 0) != (quiet == 0):
             raise UserError(
-                "temperature 0, which always takes the most likely code, is for loud and quiet parts alike; "
-                f"the temperature is {self.temperature:g} and the quiet temperature {quiet:g}"
+                f"the temperature is {self.temperature:g} and the quiet temperature {quiet:g}; set both to 0, which "
+                "always takes the most likely code, or none"
             )
         if self.top_k < 0:
             raise UserError(f"top-k must be 0 (all codes) or more, not {self.top_k}")
@@ -164,25 +164,32 @@ def usual_temperatures(
 
     Without a choice, models of mu-law codes take a little less than 1 where they are loud; vocoders take
     `VOCODING_TEMPERATURE`, and models of 16-bit samples 1. Quiet parts take no less than 1, which is as the model
-    learned, so that a low temperature does not silence a voice. For a vocoder, and at temperature 0, they are no
-    different.
+    learned, so that a low temperature does not silence a voice; at temperature 0 they are no different.
 
     Args:
         model: its shape, which says what it is conditioned on.
         temperature: the user's choice; None for the default.
         quiet_temperature: the same.
 
+    Returns:
+        Both; the second is None where it is the same as the first.
+
+    Raises:
+        UserError: a quiet temperature for a vocoder.
+
     >>> from wavenet_app.config import ModelConfig
     >>> [usual_temperatures(ModelConfig(), temperature) for temperature in (None, 0.8, 1.1, 0.0)]
-    [(0.97, 1.0), (0.8, 1.0), (1.1, 1.1), (0.0, None)]
+    [(0.97, 1.0), (0.8, 1.0), (1.1, None), (0.0, None)]
     """
-    is_vocoder = model.mel is not None
+    if model.mel is not None:
+        if quiet_temperature is not None:
+            raise UserError("a vocoder has one temperature for all parts; leave out the quiet temperature")
+        return VOCODING_TEMPERATURE if temperature is None else temperature, None
     if temperature is None:
-        spoken = LOUD_TEMPERATURE if model.output_head.ranks_codes else 1.0
-        temperature = VOCODING_TEMPERATURE if is_vocoder else spoken
-    if quiet_temperature is None and temperature > 0 and not is_vocoder:
+        temperature = LOUD_TEMPERATURE if model.output_head.ranks_codes else 1.0
+    if quiet_temperature is None and temperature > 0:
         quiet_temperature = max(temperature, QUIET_TEMPERATURE)
-    return temperature, quiet_temperature
+    return temperature, None if quiet_temperature == temperature else quiet_temperature
 
 
 def usual_settings(

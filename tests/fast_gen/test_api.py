@@ -144,6 +144,7 @@ def test_bad_input_is_one_clear_line(folder, call, message):
         {"seed": 0.5},
         {"temperature": "hot"},
         {"quiet_temperature": "hot"},
+        {"temperature": 10**400},
         {"top_k": 2.5},
         {"top_p": "all"},
         {"min_p": None},

@@ -26,7 +26,10 @@ def checked_number(name: str, value: Any, *, least: float | None = None, most: f
     >>> checked_number("seconds", 2, least=0.01)
     2.0
     """
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # an integer beyond all floats
+        number = math.inf
     if not math.isfinite(number) or (least is not None and number < least) or (most is not None and number > most):
         raise UserError(f"{name} must be a number{_limits(least, most)}, not {value!r}")
     return number

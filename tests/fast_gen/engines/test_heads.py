@@ -86,7 +86,7 @@ def test_what_another_head_cannot_do_is_one_line(wavegen, tmp_path):
     for arguments, said in (
         (("sample", checkpoint, "--top-k", 5), "top-k, top-p and min-p compare mu-law codes"),
         (("sample", checkpoint, "--top-p", 0.9), "take a temperature"),
-        (("sample", checkpoint, "--temperature", 0, "--quiet-temperature", 1), "for loud and quiet parts alike"),
+        (("sample", checkpoint, "--temperature", 0, "--quiet-temperature", 1), "set both to 0"),
         (("train", "--head", "laplace"), "must be 'mu-law', 'logistics' or 'gaussian'"),
         (("train", "--head", "gaussian", "--set", "model.mixtures=3"), "mixtures = 3 is for the head logistics"),
         (("train", "--head", "logistics", "--set", "model.quantization_channels=64"), "for the head mu-law, not for"),

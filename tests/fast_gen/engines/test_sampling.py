@@ -275,11 +275,14 @@ def test_models_are_sampled_by_what_they_are_unless_a_temperature_is_given() -> 
     spoken = SamplingSettings(LOUD_TEMPERATURE, quiet_temperature=QUIET_TEMPERATURE)
     assert usual_settings(ModelConfig()) == spoken
     assert usual_settings(ModelConfig(), 0.9) == SamplingSettings(0.9, quiet_temperature=QUIET_TEMPERATURE)
-    assert usual_settings(ModelConfig(), 1.2) == SamplingSettings(1.2, quiet_temperature=1.2)
-    assert usual_settings(ModelConfig(), 0.0) == SamplingSettings(0.0)
+    assert usual_settings(ModelConfig(), 1.2) == SamplingSettings(1.2)
+    assert usual_settings(ModelConfig(), 0.0) == usual_settings(ModelConfig(), 0.0, 0.0) == SamplingSettings(0.0)
+    assert usual_settings(ModelConfig(), 0.9, 0.9) == SamplingSettings(0.9)
+    with pytest.raises(UserError, match="a vocoder has one temperature"):
+        usual_settings(vocoder, None, 1.0)
     assert usual_settings(ModelConfig(), 0.9, 1.1) == SamplingSettings(0.9, quiet_temperature=1.1)
     assert usual_settings(ModelConfig(), None, 1.1) == SamplingSettings(LOUD_TEMPERATURE, quiet_temperature=1.1)
-    assert usual_settings(ModelConfig(head="logistics")) == SamplingSettings(1.0, quiet_temperature=1.0)
+    assert usual_settings(ModelConfig(head="logistics")) == SamplingSettings(1.0)
     assert usual_settings(vocoder) == SamplingSettings(VOCODING_TEMPERATURE)
     assert usual_settings(vocoder, 0.0) == SamplingSettings(0.0)
     assert VOCODING_TEMPERATURE < 1
@@ -287,8 +290,11 @@ def test_models_are_sampled_by_what_they_are_unless_a_temperature_is_given() -> 
 
 def test_the_help_and_the_studio_name_the_usual_temperatures() -> None:
     spoken, vocoded = f"{LOUD_TEMPERATURE:g}", f"{VOCODING_TEMPERATURE:g}"
-    assert f"(default: {spoken})" in get_args(Temperature)[1].help
-    assert f"(default: {QUIET_TEMPERATURE:g}, or --temperature if" in get_args(QuietTemperature)[1].help
+    assert f"(default: {spoken}; 1 for 16-bit samples)" in get_args(Temperature)[1].help
+    assert (
+        f"(default: {QUIET_TEMPERATURE:g}, or --temperature if it is 0 or above 1)"
+        in get_args(QuietTemperature)[1].help
+    )
     assert f"(default: {spoken}; {vocoded} for a vocoder)" in get_args(EvalTemperature)[1].help
     assert f"(default: {vocoded})" in get_args(VocodingTemperature)[1].help
     page = Path(__file__).parents[3] / "studio" / "page" / "compare.js"
@@ -342,8 +348,8 @@ def test_each_row_takes_the_temperature_of_where_it_is() -> None:
         ({"temperature": math.nan}, "temperature"),
         ({"temperature": math.inf}, "temperature"),
         ({"quiet_temperature": -0.1}, "quiet temperature"),
-        ({"quiet_temperature": 0.0}, "for loud and quiet parts alike"),
-        ({"temperature": 0.0, "quiet_temperature": 1.0}, "for loud and quiet parts alike"),
+        ({"quiet_temperature": 0.0}, "set both to 0"),
+        ({"temperature": 0.0, "quiet_temperature": 1.0}, "set both to 0"),
         ({"top_k": -1}, "top-k"),
         ({"top_p": 0.0}, "top-p"),
         ({"top_p": 1.1}, "top-p"),

@@ -135,7 +135,7 @@ def test_a_closed_connection_frees_its_work_within_two_seconds(studio: Served):
 MISTAKES = [
     ({"model": "nothing"}, "is called 'nothing'"),
     ({"temperature": -1}, "temperature"),
-    ({"temperature": 0, "quiet_temperature": 1}, "for loud and quiet parts alike"),
+    ({"temperature": 0, "quiet_temperature": 1}, "set both to 0"),
     ({"seconds": 0}, "seconds"),
     ({"seed": -1}, "seed"),
     ({"engine": "steam"}, "there is no engine 'steam'"),
