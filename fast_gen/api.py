@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import Engine
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_temperatures
+from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
 from fast_gen.engines.start import Job, start_engine
 from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import read_weights
@@ -222,13 +222,13 @@ class Voice:
     ) -> SamplingSettings:
         chosen = None if temperature is None else checked_number("temperature", temperature)
         of_quiet = None if quiet_temperature is None else checked_number("quiet_temperature", quiet_temperature)
-        usual, usual_quiet = usual_temperatures(self.config.model, chosen, of_quiet)
-        settings = SamplingSettings(
-            usual,
+        settings = usual_settings(
+            self.config.model,
+            chosen,
+            of_quiet,
             checked_whole("top_k", top_k),
             checked_number("top_p", top_p),
             checked_number("min_p", min_p),
-            usual_quiet,
         )
         check_head(settings, self.config.model.output_head)
         return settings

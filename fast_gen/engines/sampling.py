@@ -193,15 +193,22 @@ def usual_temperatures(
 
 
 def usual_settings(
-    model: ModelConfig, temperature: float | None = None, quiet_temperature: float | None = None
+    model: ModelConfig,
+    temperature: float | None = None,
+    quiet_temperature: float | None = None,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
 ) -> SamplingSettings:
-    """Returns the default settings of a model, with the temperatures of `usual_temperatures`, which has the arguments.
+    """Returns the settings of a model, with the temperatures of `usual_temperatures`, which has the first arguments.
+
+    The others are those of `SamplingSettings`.
 
     Raises:
-        UserError: a temperature is out of its range.
+        UserError: a value is out of its range, or a quiet temperature for a vocoder.
     """
     found, quiet = usual_temperatures(model, temperature, quiet_temperature)
-    return SamplingSettings(found, quiet_temperature=quiet)
+    return SamplingSettings(found, top_k, top_p, min_p, quiet)
 
 
 def check_head(settings: SamplingSettings, head: Head) -> None:

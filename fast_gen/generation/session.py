@@ -17,7 +17,7 @@ from fast_gen.engines.condition import ChunkCondition, voice
 from fast_gen.engines.contract import PRECISIONS, Engine
 from fast_gen.engines.cpu.ahead import compiling_ahead
 from fast_gen.engines.real_time import engine_in_real_time
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_temperatures
+from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
 from fast_gen.engines.start import Job, start_engine
 from fast_gen.engines.trial_cache import TrialCache
 from fast_gen.engines.weight_cache import WeightCache
@@ -165,8 +165,9 @@ def get_ready(
             f"{config.name} is a vocoder, which turns recordings or mel frames into audio; "
             f"run: wavegen vocode {config.name} RECORDING"
         )
-    temperature, quiet = usual_temperatures(config.model, request.temperature, request.quiet_temperature)
-    settings = SamplingSettings(temperature, request.top_k, request.top_p, request.min_p, quiet)
+    settings = usual_settings(
+        config.model, request.temperature, request.quiet_temperature, request.top_k, request.top_p, request.min_p
+    )
     check_head(settings, config.model.output_head)
     clips, primes = _primes(request, config, console)
     shares = _shares(request, config, clips, console)

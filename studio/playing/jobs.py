@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fast_gen.engines.condition import voice
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_temperatures
+from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
 from fast_gen.generation.level import output_level
 from fast_gen.generation.stream import Steering, steered
 from fast_gen.playing.player import seconds_to_buffer
@@ -305,9 +305,11 @@ def steering_of(loaded: Loaded, sampling: Sampling) -> Steering:
     """
     if loaded.config.model.mel is not None:
         raise UserError(f"{loaded.config.name} is a vocoder; give it a recording on the page Continue")
-    temperature, quiet = usual_temperatures(loaded.config.model, sampling.temperature, sampling.quiet_temperature)
-    settings = SamplingSettings(temperature, sampling.top_k, sampling.top_p, sampling.min_p, quiet)
-    check_head(settings, loaded.config.model.output_head)
+    model = loaded.config.model
+    settings = usual_settings(
+        model, sampling.temperature, sampling.quiet_temperature, sampling.top_k, sampling.top_p, sampling.min_p
+    )
+    check_head(settings, model.output_head)
     speaker = speaker_text(sampling.speakers, loaded.config)
     if speaker is None:
         return Steering(settings)

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_gen.engines.sampling import SamplingSettings, check_head, usual_temperatures
+from fast_gen.engines.sampling import SamplingSettings, check_head, usual_settings
 from fast_gen.generation.level import output_level
 from fast_gen.generation.stream import Steering
 from studio.playing.engines import Loaded
@@ -32,9 +32,11 @@ def check_vocoder(loaded: Loaded, request: PlayRequest) -> Steering:
     """
     if loaded.config.model.mel is None:
         raise UserError(f"{loaded.config.name} is not a vocoder; train one with --condition mel")
-    temperature, quiet = usual_temperatures(loaded.config.model, request.temperature, request.quiet_temperature)
-    settings = SamplingSettings(temperature, request.top_k, request.top_p, request.min_p, quiet)
-    check_head(settings, loaded.config.model.output_head)
+    model = loaded.config.model
+    settings = usual_settings(
+        model, request.temperature, request.quiet_temperature, request.top_k, request.top_p, request.min_p
+    )
+    check_head(settings, model.output_head)
     speaker_text(request.speakers, loaded.config)
     return Steering(settings)
 
