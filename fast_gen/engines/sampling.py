@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,7 +117,7 @@ class SamplingSettings:
     quiet_samples: int = QUIET_SAMPLES
 
     def __post_init__(self) -> None:
-        quiet = self.temperature if self.quiet_temperature is None else self.quiet_temperature
+        quiet = self._in_quiet_parts
         for name, temperature in (("temperature", self.temperature), ("quiet temperature", quiet)):
             if not (math.isfinite(temperature) and temperature >= 0):
                 raise UserError(f"the {name} must be 0 or more, not {temperature}; 1 samples as the model learned")
@@ -133,18 +134,22 @@ class SamplingSettings:
             raise UserError(f"min-p must be from 0 (all codes) to 1 (the most likely), not {self.min_p}")
 
     @property
+    def _in_quiet_parts(self) -> float:
+        return self.temperature if self.quiet_temperature is None else self.quiet_temperature
+
+    @property
     def ranks(self) -> bool:
         """Whether codes are ranked, by top-k or top-p."""
         return self.top_k > 0 or self.top_p < 1
 
-    @property
+    @cached_property  # a pick needs them for every sample
     def numbers(self) -> PickNumbers:
         """The settings as the picks of codes take them.
 
         >>> SamplingSettings(top_p=0.5, min_p=0.25).numbers[:5]
         (1.0, 24204406.0, 0, 8388608, 67108864)
         """
-        quiet = self.temperature if self.quiet_temperature is None else self.quiet_temperature
+        quiet = self._in_quiet_parts
         return PickNumbers(
             temperature=pick_temperature(self.temperature),
             scale=pick_scale(self.temperature),

@@ -173,9 +173,8 @@ def _generated_notes(generated: GeneratedFacts, coding: str) -> list[str]:
     if generated.speakers:
         names = list(dict.fromkeys(generated.speakers))
         lines.append(f"the generated clips are spoken by {', '.join(names)}{', in turn' if names[1:] else ''}")
-    if generated.temperature != 1 or generated.quiet_temperature not in (None, 1):
-        other = generated.quiet_temperature not in (None, generated.temperature)
-        quiet = f", {generated.quiet_temperature:g} in quiet parts" if other else ""
+    if generated.temperature != 1 or generated.quiet_temperature is not None:
+        quiet = "" if generated.quiet_temperature is None else f", {generated.quiet_temperature:g} in quiet parts"
         lines.append(
             f"they were sampled at temperature {generated.temperature:g}{quiet}; their bits are at temperature 1"
         )
